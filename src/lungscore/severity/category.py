@@ -1,0 +1,77 @@
+"""The severity category: none, mild, moderate or severe, from published cut-offs, or withheld."""
+
+from collections.abc import Collection
+from typing import Literal
+
+from lungscore.severity.edges import FLOOR_PERCENT
+from lungscore.severity.scores import CT_SS_CUTOFF, Score
+
+Category = Literal["none", "mild", "moderate", "severe"]
+
+#: Infected percent of both lungs above which MosMed speaks of moderate (CT-2) and severe (CT-3).
+MODERATE_ABOVE, SEVERE_ABOVE = 25.0, 50.0
+
+#: Lungs of an infant to a tall adult in deep inspiration; beyond it the lung mask is not trusted.
+LUNG_LITRES = (0.3, 10.0)
+#: Adults' lungs on CT are rarely smaller; a child's are. Worth a warning.
+SMALL_LUNG_LITRES = 1.0
+
+#: Why a category is withheld: code -> the sentence. All codes are notices (errors.NOTICES).
+WITHHOLDING: dict[str, str] = {
+    "lung-volume": "the lung volume is outside 0.3–10 litres, so the lung mask is doubtful",
+    "truncated-scan": "the scan does not hold the whole lungs",
+    "single-slice": "one slice says nothing about the whole lungs",
+    "unknown-orientation": "right and left are not known, so lobes and regions are not either",
+    "not-computable": "a number that it rests on could not be computed",
+}
+
+#: Those after which not even "infected or not" is said of the patient.
+UNSUITABLE = frozenset({"lung-volume", "truncated-scan", "single-slice"})
+
+RULE = (
+    "none: infection below 1 % of the lungs; severe: CT-SS above 19.5 (Yang 2020) or infection "
+    "above 50 % of the lungs (MosMed CT-3, CT-4); moderate: infection above 25 % (MosMed CT-2); "
+    "mild: all else"
+)
+
+
+def categorise(infection_percent: float, regions_score: Score) -> tuple[Category, str]:
+    """The category and the sentence that says why.
+
+    infection_percent: 0–100, of both lungs. regions_score: CT-SS with a total.
+    """
+    if regions_score.total is None:
+        raise ValueError("a category needs a CT-SS")
+    extent = f"infection of {infection_percent:.1f} % of the lungs"
+    if infection_percent < FLOOR_PERCENT:
+        return "none", f"{extent} is below the floor of 1 %"
+    if infection_percent > SEVERE_ABOVE:
+        return "severe", f"{extent} is above 50 % (MosMed CT-3 or CT-4)"
+    if regions_score.total > CT_SS_CUTOFF:
+        reason = f"CT-SS {regions_score.total} is above the cut-off of 19.5 (Yang 2020)"
+        if infection_percent <= MODERATE_ABOVE:
+            # CT-SS counts a region with 2 % like one with 49 %: many faint regions add up.
+            reason += f", with many lightly affected regions: {extent}"
+        return "severe", reason
+    if infection_percent > MODERATE_ABOVE:
+        return "moderate", f"{extent} is above 25 % (MosMed CT-2), CT-SS not above 19.5"
+    return "mild", f"{extent} is at most 25 % (MosMed CT-1), CT-SS not above 19.5"
+
+
+def withheld_codes(
+    *, lungs_ml: float | None, depth: int, sides_known: bool, notice_codes: Collection[str]
+) -> tuple[str, ...]:
+    """Codes of WITHHOLDING that hold, in its order; without ``not-computable``.
+
+    notice_codes: codes already noted about the scan; those that are no reason are passed over
+    (a noted ``lung-volume`` may be a mere warning: the volume itself decides).
+    """
+    codes = set(notice_codes) & {"truncated-scan", "single-slice", "unknown-orientation"}
+    low, high = LUNG_LITRES
+    if lungs_ml is not None and not low <= lungs_ml / 1000 <= high and depth > 1:
+        codes.add("lung-volume")
+    if depth == 1:
+        codes.add("single-slice")
+    if not sides_known:
+        codes.add("unknown-orientation")
+    return tuple(code for code in WITHHOLDING if code in codes)

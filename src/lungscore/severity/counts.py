@@ -1,0 +1,139 @@
+"""Counting voxels of lungs, lobes, regions and lesions in one pass over the label arrays."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lungscore.labels import CONSOLIDATION, GGO, LEFT_LUNG, LOBES, PLEURAL_EFFUSION, REGIONS
+
+# Sizes of the joint histogram's axes: label values including background.
+LUNG, LOBE, REGION, LESION, DENSE = 3, len(LOBES) + 1, len(REGIONS) + 1, 3, 2
+
+
+class Counts(NamedTuple):
+    """Voxels of one part of the lungs, lesions included in ``voxels``."""
+
+    voxels: int
+    ggo: int
+    consolidation: int
+    dense: int
+
+    @property
+    def infection(self) -> int:
+        """GGO and consolidation together."""
+        return self.ggo + self.consolidation
+
+    def percent(self, count: int) -> float | None:
+        """``count`` in percent of this part; None where the part has no voxels.
+
+        The division of integers is exact on the score edges: 100·50/100 is 50.0, never 49.999….
+        """
+        return 100 * count / self.voxels if self.voxels else None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The joint histogram of every label inside the lungs.
+
+    histogram: (D, lung, lobe, region, lesion, dense) int64 voxel counts; lung 0 is empty.
+    outside: infected voxels outside the lungs; they count nowhere else.
+    """
+
+    histogram: np.ndarray
+    outside: int
+
+    def part(self, **where: int | slice) -> Counts:
+        """Counts of the part selected by ``slices``, ``lung``, ``lobe``, ``region``."""
+        axes = ("slices", "lung", "lobe", "region")
+        if unknown := set(where) - set(axes):
+            raise ValueError(f"no such axis: {sorted(unknown)}")
+        selected = self.histogram[tuple(_as_slice(where.get(axis)) for axis in axes)]
+        return _counts(selected.sum(axis=(0, 1, 2, 3)))
+
+    def per_slice(self) -> list[Counts]:
+        """Counts of each slice's lung, superior to inferior."""
+        return [_counts(table) for table in self.histogram.sum(axis=(1, 2, 3))]
+
+    def slices_of_lung(self, lung: int) -> np.ndarray:
+        """(D,) voxels of one lung in each slice."""
+        return self.histogram[:, lung].sum(axis=(1, 2, 3, 4))
+
+
+def tally(
+    lungs: np.ndarray,
+    lesions: np.ndarray,
+    *,
+    lobes: np.ndarray | None = None,
+    regions: np.ndarray | None = None,
+    dense: np.ndarray | None = None,
+) -> Tally:
+    """Count all labels of (D, H, W) arrays in one pass over the lungs' box, slice by slice.
+
+    Raises ValueError when shapes differ or a label lies outside its table (labels.py).
+    """
+    lungs = _checked("lungs", lungs, LEFT_LUNG, lungs.shape)
+    lesions = _checked("lesions", lesions, PLEURAL_EFFUSION, lungs.shape)
+    if lesions.max(initial=0) == PLEURAL_EFFUSION:
+        lesions = np.where(lesions == PLEURAL_EFFUSION, np.uint8(0), lesions)
+    # Mixed-radix code of one voxel: lesion and density vary fastest (see the reshape below).
+    layers = [(lungs, LOBE * REGION * LESION * DENSE), (lesions, DENSE)]
+    if lobes is not None:
+        lobes = _checked("lobes", lobes, LOBE - 1, lungs.shape)
+        layers.append((lobes, REGION * LESION * DENSE))
+    if regions is not None:
+        regions = _checked("regions", regions, REGION - 1, lungs.shape)
+        layers.append((regions, LESION * DENSE))
+    if dense is not None:
+        layers.append((_checked("dense", dense, 1, lungs.shape), 1))
+    axes = (LUNG, LOBE, REGION, LESION, DENSE)
+    bins = int(np.prod(axes))
+    box = _box(lungs)
+    histogram = np.zeros((lungs.shape[0], bins), dtype=np.int64)
+    for z in range(lungs.shape[0]):
+        code = np.zeros(lungs[z][box].shape, dtype=np.uint16)
+        for labels, weight in layers:
+            code += labels[z][box].astype(np.uint16) * np.uint16(weight)
+        histogram[z] = np.bincount(code.ravel(), minlength=bins)
+    histogram = histogram.reshape(-1, *axes)
+    histogram[:, 0] = 0
+    inside = int(histogram[..., GGO:, :].sum())
+    return Tally(histogram, outside=int(np.count_nonzero(lesions)) - inside)
+
+
+def _counts(table: np.ndarray) -> Counts:
+    """Counts from a (lesion, dense) table."""
+    return Counts(
+        voxels=int(table.sum()),
+        ggo=int(table[GGO].sum()),
+        consolidation=int(table[CONSOLIDATION].sum()),
+        dense=int(table[GGO:, 1].sum()),
+    )
+
+
+def _box(lungs: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that hold lung anywhere."""
+    plane = lungs.any(axis=0)
+    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    if rows.size == 0:
+        return slice(0, 0), slice(0, 0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _as_slice(index: int | slice | None) -> slice:
+    if index is None:
+        return slice(None)
+    return index if isinstance(index, slice) else slice(index, index + 1)
+
+
+def _checked(name: str, labels: np.ndarray, highest: int, shape: tuple[int, ...]) -> np.ndarray:
+    if labels.ndim != 3 or labels.shape != shape:
+        raise ValueError(f"{name} have shape {labels.shape}; expected (D, H, W) {shape}")
+    if labels.dtype == bool:
+        return labels.view(np.uint8)
+    if labels.dtype.kind not in "ui":
+        raise ValueError(f"{name} are labels (integers or bool), not {labels.dtype}")
+    low, high = labels.min(initial=0), labels.max(initial=0)
+    if low < 0 or high > highest:
+        raise ValueError(f"{name} hold labels {low}–{high}; expected 0–{highest}")
+    return labels.astype(np.uint8, copy=False)
