@@ -1,0 +1,80 @@
+"""run.json: how a result came about. Everything that may differ between two equal results."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from lungscore.result import Analysis
+from lungscore.version import RESEARCH_USE, __version__
+
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "nibabel",
+    "pydicom",
+    "python-gdcm",
+    "pynrrd",
+    "pillow",
+    "openvino",
+    "onnxruntime",
+    "torch",
+    "matplotlib",
+)
+
+
+def run_record(analysis: Analysis) -> dict[str, Any]:
+    """Times, threads, host and library versions; no user, host name, path or clock time."""
+    return {
+        "schema": "lungscore.run/1",
+        "case": analysis.scan.name,
+        "lungscore": __version__,
+        "notice": RESEARCH_USE,
+        "seconds": {stage: round(seconds, 3) for stage, seconds in analysis.times.items()},
+        "seconds_total": round(sum(analysis.times.values()), 3),
+        "peak_memory_mib": _peak_memory_mib(),
+        "cpus_available": _cpus_available(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "host": {
+            "cpu": _cpu_model(),
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "python": platform.python_version(),
+        },
+        "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpus_available() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_model() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _peak_memory_mib() -> int | None:
+    """Most memory this process has held at once; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak / (2**20 if platform.system() == "Darwin" else 2**10))
