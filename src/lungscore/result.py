@@ -16,8 +16,9 @@ from lungscore.scan.scan import Scan
 from lungscore.severity import Burden, Score, Severity
 
 if TYPE_CHECKING:
-    from lungscore.anatomy.lungs import Lungs
     from lungscore.inference.lesions import Lesions
+
+    from lungscore.anatomy.lungs import Lungs
 
 SCHEMA = "lungscore.result/1"
 
@@ -233,7 +234,7 @@ def to_result(analysis: Analysis) -> Result:
     whole = severity.lungs
     content: dict[str, Any] = {
         "schema": SCHEMA,
-        "case": analysis.scan.name,
+        "case": case_name(analysis),
         "input": _input(analysis),
         "lungs": {
             "volume_ml": _ml(whole.volume_ml),
@@ -266,6 +267,11 @@ def to_result(analysis: Analysis) -> Result:
     if (engine := analysis.lesions.engine) is not None:
         content["engine"] = {"name": engine.name, "precision": engine.precision}
     return Result.model_validate(content)
+
+
+def case_name(analysis: Analysis) -> str:
+    """The case's name as text: bytes of a file name that are no UTF-8 become question marks."""
+    return analysis.scan.name.encode("utf-8", "replace").decode()
 
 
 def json_schema() -> str:

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lungscore.result import Analysis
+from lungscore.result import Analysis, case_name
 from lungscore.version import RESEARCH_USE, __version__
 
 _LIBRARIES = (
@@ -24,15 +24,21 @@ _LIBRARIES = (
 )
 
 
-def run_record(analysis: Analysis) -> dict[str, Any]:
-    """Times, threads, host and library versions; no user, host name, path or clock time."""
+def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dict[str, Any]:
+    """Times, threads, host and library versions; no user, host name, path or clock time.
+
+    write_seconds: what writing the outputs took, joined to the analysis's own times.
+    """
+    times = dict(analysis.times)
+    if write_seconds is not None:
+        times["write"] = write_seconds
     return {
         "schema": "lungscore.run/1",
-        "case": analysis.scan.name,
+        "case": case_name(analysis),
         "lungscore": __version__,
         "notice": RESEARCH_USE,
-        "seconds": {stage: round(seconds, 3) for stage, seconds in analysis.times.items()},
-        "seconds_total": round(sum(analysis.times.values()), 3),
+        "seconds": {stage: round(seconds, 3) for stage, seconds in times.items()},
+        "seconds_total": round(sum(times.values()), 3),
         "peak_memory_mib": _peak_memory_mib(),
         "cpus_available": _cpus_available(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),

@@ -1,0 +1,173 @@
+"""OUT/<case>/: written whole or not at all."""
+
+import errno
+import io
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from lungscore.errors import UsageError
+from lungscore.files import atomic_write, write_error
+from lungscore.report.curve import infection_curve
+from lungscore.report.masks import nifti_bytes
+from lungscore.report.page import render_page
+from lungscore.report.pictures import montage, overview_pictures, slice_pictures
+from lungscore.report.run_record import run_record
+from lungscore.result import Analysis, to_result
+
+#: All that a case folder may hold. A folder with anything else is never replaced.
+OUTPUTS = frozenset(
+    {
+        "result.json",
+        "run.json",
+        "report.html",
+        "figures",
+        "lungs.nii.gz",
+        "lobes.nii.gz",
+        "regions.nii.gz",
+        "lesions.nii.gz",
+    }
+)
+#: Left by file managers, without worth.
+_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+_LONGEST_NAME_BYTES = 200
+
+
+def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False) -> Path:
+    """Write one case into ``out_dir``/<case>/ and return that folder.
+
+    The folder appears when all of it is written; on any failure ``out_dir`` is as it was. Raises
+    UsageError ``output-exists``, ResourceError ``disk-full`` or ``output-not-writable``.
+    """
+    started = time.perf_counter()
+    folder = refuse_existing(out_dir, analysis.scan.name, overwrite=overwrite)
+    with _appearing(folder) as staging:
+        _write_masks(analysis, staging)
+        _write_report(analysis, staging)
+        atomic_write(staging / "result.json", to_result(analysis).to_json())
+        record = run_record(analysis, write_seconds=time.perf_counter() - started)
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        atomic_write(staging / "run.json", text)
+    return folder
+
+
+def refuse_existing(out_dir: Path, case: str, *, overwrite: bool = False) -> Path:
+    """The folder that ``case`` will be written to, if it may be.
+
+    Raises UsageError ``output-exists`` where it is there already and ``overwrite`` is False, or
+    where it holds anything that lungscore does not write: that is never deleted.
+    """
+    folder = Path(out_dir) / folder_name(case)
+    if not os.path.lexists(folder):
+        return folder
+    if not overwrite:
+        raise UsageError(
+            "output-exists",
+            f"{folder.name} is in the output folder already",
+            hint="give --overwrite to replace it, or another folder with -o",
+        )
+    if folder.is_symlink() or not folder.is_dir():
+        raise UsageError(
+            "output-exists",
+            f"{folder.name} in the output folder is not a folder of results",
+            hint="choose another folder with -o",
+        )
+    foreign = sorted({entry.name for entry in folder.iterdir()} - OUTPUTS - _LITTER)
+    if foreign:
+        raise UsageError(
+            "output-exists",
+            f"{folder.name} holds {foreign[0]}, which lungscore did not write",
+            hint="it is not replaced; choose another folder with -o",
+        )
+    return folder
+
+
+def folder_name(case: str) -> str:
+    """``case`` as the name of a folder on every file system, unchanged where it is one."""
+    kept = "".join("_" if c in '<>:"/\\|?*' or ord(c) < 32 or ord(c) == 127 else c for c in case)
+    kept = kept.encode("utf-8", "replace")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
+    kept = kept.strip().rstrip(".")
+    if kept.startswith((".", "-")):
+        kept = "_" + kept.lstrip(".-")
+    reserved = kept.split(".")[0].upper()
+    if reserved in {"CON", "PRN", "AUX", "NUL"} or (
+        reserved[:3] in {"COM", "LPT"} and reserved[3:].isdigit()
+    ):
+        kept = "_" + kept
+    return kept or "case"
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A new folder beside ``folder`` that takes its place when the block ends well."""
+    staging = folder.parent / f".tmp-{secrets.token_hex(6)}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir()
+        yield staging
+        _replace(folder, staging)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise UsageError(
+                "output-exists",
+                f"{folder.name} appeared in the output folder meanwhile",
+                hint="give --overwrite to replace it, or another folder with -o",
+            ) from error
+        raise write_error(folder, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _replace(folder: Path, staging: Path) -> None:
+    """Put ``staging`` at ``folder``; what was there goes only when the new is in place."""
+    if not folder.exists():
+        os.rename(staging, folder)
+        return
+    aside = folder.parent / f".tmp-{secrets.token_hex(6)}-old"
+    os.rename(folder, aside)
+    try:
+        os.rename(staging, folder)
+    except OSError:
+        os.rename(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_masks(analysis: Analysis, folder: Path) -> None:
+    masks = {
+        "lungs": analysis.lungs.labels,
+        "lobes": analysis.lobes,
+        "regions": analysis.regions,
+        "lesions": analysis.lesions.labels,
+    }
+    for name, labels in masks.items():
+        if labels is not None:
+            path = folder / f"{name}.nii.gz"
+            atomic_write(path, nifti_bytes(labels, analysis.scan.geometry))
+
+
+def _write_report(analysis: Analysis, folder: Path) -> None:
+    slices, overview = slice_pictures(analysis), overview_pictures(analysis)
+    curve = infection_curve(analysis.severity)
+    figures = folder / "figures"
+    if slices:
+        atomic_write(figures / "slices.png", _png(montage(slices)))
+    for picture in overview:
+        atomic_write(figures / f"{picture.name}.png", _png(picture.merged()))
+    if curve is not None:
+        atomic_write(figures / "infection_by_slice.png", curve)
+    page = render_page(analysis, slices=slices, overview=overview, curve=curve)
+    atomic_write(folder / "report.html", page)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

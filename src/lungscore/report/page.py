@@ -1,0 +1,197 @@
+"""report.html: one file, no script, nothing loaded from elsewhere."""
+
+import base64
+import io
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from lungscore.labels import LOBE_NAMES, LOBE_ORDER, REGIONS
+from lungscore.report.pictures import COLOURS, LUNG_WINDOW, Picture
+from lungscore.report.text import ml_text, percent_text, score_text
+from lungscore.result import Analysis, Result, TotalScore, to_result
+from lungscore.severity import RULE
+from lungscore.severity.category import MODERATE_ABOVE, SEVERE_ABOVE
+from lungscore.version import RESEARCH_USE, __version__
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the table of scores. filled, marks: positions on the scale in percent."""
+
+    name: str
+    value: str
+    filled: float | None
+    marks: tuple[float, ...]
+    meaning: str
+    reason: str | None
+
+
+def render_page(
+    analysis: Analysis, *, slices: list[Picture], overview: list[Picture], curve: bytes | None
+) -> str:
+    """The report as self-contained HTML; all text is escaped by the template engine."""
+    template = files("lungscore.report").joinpath("report.html.j2").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    result = to_result(analysis)
+    return environment.from_string(template).render(
+        result=result,
+        research_use=RESEARCH_USE,
+        version=__version__,
+        colours=COLOURS,
+        percent=percent_text,
+        ml=ml_text,
+        rows=score_rows(result),
+        infection_marks=INFECTION_MARKS,
+        rule=RULE,
+        lobes=[(name, LOBE_NAMES[name], getattr(result.lobes, name)) for name in LOBE_ORDER],
+        has_lobes=analysis.lobes is not None,
+        regions=_regions(result),
+        approximate=_approximate(analysis),
+        slices=[_embedded(picture) for picture in slices],
+        overview=[_embedded(picture) for picture in overview],
+        curve=None if curve is None else _data_uri(curve, "png"),
+        shown=_shown(analysis),
+        has_ct=analysis.has_ct,
+        facts=_facts(result),
+    )
+
+
+def score_rows(result: Result) -> list[ScoreRow]:
+    """Every score with its scale, its cut-off and one line of meaning."""
+    scores = result.scores
+
+    def total(name: str, score: TotalScore, meaning: str, *marks: float) -> ScoreRow:
+        filled = None if score.total is None else 100 * score.total / score.max
+        places = tuple(100 * mark / score.max for mark in marks)
+        value = score_text(score.total, score.max)
+        return ScoreRow(name, value, filled, places, meaning, score.reason)
+
+    no_volume = scores.ct_ss.reason if scores.po is None else None
+    no_density = scores.lhos.reason if scores.pho is None else None
+    grade = None if scores.mosmed is None else 25.0 * int(scores.mosmed[-1])
+    return [
+        total(
+            "CT-SS",
+            scores.ct_ss,
+            f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % infected). Above the mark at "
+            f"{scores.ct_ss.cutoff}: severe in Yang 2020.",
+            scores.ct_ss.cutoff,
+        ),
+        total(
+            "CTSI",
+            scores.ctsi,
+            "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, more (Pan 2020).",
+        ),
+        total(
+            "TSS",
+            scores.tss,
+            "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, more (Chung 2020). "
+            "LSS (Chaganti 2020) has the same edges.",
+        ),
+        total("LHOS", scores.lhos, "As LSS, of infection at −200 HU and denser (Chaganti 2020)."),
+        ScoreRow(
+            "PO",
+            percent_text(scores.po),
+            scores.po,
+            (),
+            "Percent of the lungs that is infected (Chaganti 2020).",
+            no_volume,
+        ),
+        ScoreRow(
+            "PHO",
+            percent_text(scores.pho),
+            scores.pho,
+            (),
+            "Percent of the lungs that is infected and at −200 HU or denser (Chaganti 2020).",
+            no_density,
+        ),
+        ScoreRow(
+            "MosMed",
+            scores.mosmed or "not computed",
+            grade,
+            (),
+            "CT-0 < 1 %, CT-1 ≤ 25 %, CT-2 ≤ 50 %, CT-3 ≤ 75 %, CT-4 more of both lungs.",
+            no_volume,
+        ),
+        total(
+            "Six zones",
+            scores.zones,
+            "Thirds of each lung's height, each 0–4 by quarters as TSS.",
+        ),
+    ]
+
+
+#: Marks on the scale of infection percent: the category's own edges.
+INFECTION_MARKS = (MODERATE_ABOVE, SEVERE_ABOVE)
+
+
+def _regions(result: Result) -> list[list[tuple[str, str, str]]]:
+    """Right and left column: name, percent, score of each region; empty where there is none."""
+    if not result.scores.ct_ss.regions or result.scores.ct_ss.reason in _NO_MASK:
+        return []
+    columns: list[list[tuple[str, str, str]]] = [[], []]
+    for name, lobe in REGIONS:
+        part = result.scores.ct_ss.regions[name]
+        score = "–" if part.score is None else str(part.score)
+        columns[lobe.startswith("L")].append((name, percent_text(part.percent), score))
+    return columns
+
+
+_NO_MASK = frozenset({"there is no region mask", "right and left are not known"})
+
+
+def _approximate(analysis: Analysis) -> dict[str, bool]:
+    codes = {notice.code for notice in analysis.notices}
+    return {"lobes": "approximate-lobes" in codes, "regions": "approximate-regions" in codes}
+
+
+def _shown(analysis: Analysis) -> str:
+    """What the grey values of the pictures are."""
+    if not analysis.has_ct:
+        return "No CT was given: the lungs are drawn in grey."
+    if analysis.scan.units == "grey":
+        return "Grey levels as they were given."
+    level, width = LUNG_WINDOW
+    return f"Lung window: level {level} HU, width {width} HU."
+
+
+def _facts(result: Result) -> list[tuple[str, str]]:
+    """The small print: what was read and what it was read with."""
+    given = result.input
+    unknown = "not known"
+    spacing = (
+        " × ".join(f"{v:g}" for v in given.spacing_mm) + " mm" if given.spacing_mm else unknown
+    )
+    _, rows, columns = given.shape
+    facts = [
+        ("input", f"{given.kind}, {given.slices} slices of {rows} × {columns}"),
+        ("voxel (z, y, x)", spacing),
+    ]
+    if given.series_uid:
+        facts.append(("series", given.series_uid))
+    if result.engine:
+        facts.append(("engine", f"{result.engine.name}, {result.engine.precision}"))
+    return facts
+
+
+def _embedded(picture: Picture) -> dict[str, str | int]:
+    """A picture as data: the slice as JPEG, its contours as a small PNG to lay over it."""
+    grey, contours = io.BytesIO(), io.BytesIO()
+    picture.image.save(grey, "JPEG", quality=82)
+    picture.contours.save(
+        contours, "PNG", transparency=picture.contours.info["transparency"], bits=4
+    )
+    size: tuple[int, int] = picture.image.size
+    return {
+        "image": _data_uri(grey.getvalue(), "jpeg"),
+        "contours": _data_uri(contours.getvalue(), "png"),
+        "caption": picture.caption,
+        "width": size[0],
+        "height": size[1],
+    }
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

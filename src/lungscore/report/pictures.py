@@ -1,0 +1,252 @@
+"""Pictures of slices: grey values as a radiologist windows them, contours on a layer of their own.
+
+Pure functions from arrays to PIL images; nothing is written here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.result import Analysis
+
+#: The usual lung window: level and width in Hounsfield units.
+LUNG_WINDOW = (-600, 1500)
+SLICES_SHOWN = 12
+TILE_WIDTH = 440
+OVERVIEW_WIDTH = 560
+
+#: Colours of the contours (Okabe and Ito's palette, told apart by colour-blind readers too).
+COLOURS = {"lungs": "#ffffff", "lobes": "#f0e442", "ggo": "#56b4e9", "consolidation": "#e69f00"}
+_ALPHA = {"lungs": 120, "lobes": 150, "ggo": 255, "consolidation": 255}
+_MARGIN_MM = 8.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One plane.
+
+    image: grey ("L"). contours: palette image of the same size, transparent where nothing is.
+    caption: one line. name: for file names.
+    """
+
+    image: Image.Image
+    contours: Image.Image
+    caption: str
+    name: str
+
+    def merged(self) -> Image.Image:
+        """Image and contours as one RGB image."""
+        picture = self.image.convert("RGBA")
+        picture.alpha_composite(self.contours.convert("RGBA"))
+        return picture.convert("RGB")
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What is drawn of one plane, all (rows, columns); pixel_mm of rows and columns."""
+
+    grey: np.ndarray
+    lungs: np.ndarray
+    lesions: np.ndarray
+    lobes: np.ndarray | None
+    pixel_mm: tuple[float, float]
+
+
+def slice_pictures(analysis: Analysis) -> list[Picture]:
+    """Up to 12 axial slices over the lungs' height, the one with most infection among them."""
+    lungs = analysis.lungs.labels
+    pixel_mm = analysis.scan.spacing_mm[1:] if analysis.scan.spacing_mm else (1.0, 1.0)
+    rows, columns = _box(lungs.any(axis=0), pixel_mm)
+    letters = ("R", "L") if _sides_known(analysis) else ("", "")
+    pictures = []
+    for z in chosen_slices(analysis):
+        plane = _plane(analysis, (z, rows, columns), pixel_mm=pixel_mm, with_lobes=False)
+        percent = analysis.severity.slices[z].infection_percent
+        share = "no lung" if percent is None else f"{percent:.1f} % infected"
+        caption = f"slice {z + 1} of {lungs.shape[0]} · {share}"
+        pictures.append(_draw(plane, TILE_WIDTH, letters, caption=caption, name=f"slice_{z + 1}"))
+    return pictures
+
+
+def chosen_slices(analysis: Analysis) -> list[int]:
+    """Evenly spaced slices of the lungs; the nearest makes way for the most infected one."""
+    occupied = np.flatnonzero(analysis.lungs.labels.any(axis=(1, 2)))
+    if occupied.size == 0:
+        return []
+    # Half a step in from both ends: the very tips of the lungs show nothing.
+    steps = (np.arange(SLICES_SHOWN) + 0.5) / SLICES_SHOWN
+    chosen = np.unique(occupied[(steps * occupied.size).astype(int)])
+    infected = np.count_nonzero(analysis.lesions.labels, axis=(1, 2))
+    if infected.any():
+        chosen[np.abs(chosen - infected.argmax()).argmin()] = infected.argmax()
+    return [int(z) for z in np.unique(chosen)]
+
+
+def overview_pictures(analysis: Analysis) -> list[Picture]:
+    """The coronal and the sagittal plane with most infection (else most lung), with lobe borders.
+
+    Empty for one slice. Without a voxel size the height is drawn as the width and said so.
+    """
+    lungs = analysis.lungs.labels
+    if lungs.shape[0] < 2 or not lungs.any():
+        return []
+    spacing = analysis.scan.spacing_mm
+    z_extent, rows, columns = _bounds(lungs)
+    unscaled = "" if spacing else ", height not to scale"
+    if spacing is None:
+        depth = z_extent.stop - z_extent.start
+        spacing = ((columns.stop - columns.start) / depth, 1.0, 1.0)
+    everything = slice(0, lungs.shape[0])
+    lesions = analysis.lesions.labels[:, rows, columns]
+    inside = lesions if lesions.any() else lungs[:, rows, columns]
+    what = "most infection" if lesions.any() else "most lung"
+    y = rows.start + int(np.count_nonzero(inside, axis=(0, 2)).argmax())
+    x = columns.start + int(np.count_nonzero(inside, axis=(0, 1)).argmax())
+    margin = _box(lungs.any(axis=0), spacing[1:])
+    side = ""
+    if _sides_known(analysis):
+        side = "right lung, " if x < lungs.shape[2] / 2 else "left lung, "
+        values = lungs[:, :, x]
+        side = "right lung, " if (values == 1).sum() >= (values == 2).sum() else "left lung, "
+    letters = ("R", "L") if _sides_known(analysis) else ("", "")
+    coronal = _plane(
+        analysis, (everything, y, margin[1]), pixel_mm=(spacing[0], spacing[2]), with_lobes=True
+    )
+    sagittal = _plane(
+        analysis, (everything, margin[0], x), pixel_mm=(spacing[0], spacing[1]), with_lobes=True
+    )
+    return [
+        _draw(
+            coronal,
+            OVERVIEW_WIDTH,
+            letters,
+            caption=f"coronal, plane of {what}{unscaled}",
+            name="coronal",
+        ),
+        _draw(
+            sagittal,
+            OVERVIEW_WIDTH,
+            ("A", "P"),
+            caption=f"sagittal, {side}plane of {what}{unscaled}",
+            name="sagittal",
+        ),
+    ]
+
+
+def montage(pictures: list[Picture], *, columns: int = 4) -> Image.Image:
+    """All pictures, equal in size, with contours and captions in one RGB image."""
+    width, height = pictures[0].image.size
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (min(columns, len(pictures)) * width, rows * height))
+    for index, picture in enumerate(pictures):
+        tile = picture.merged()
+        _text(tile, (8, height - 24), picture.caption)
+        sheet.paste(tile, (index % columns * width, index // columns * height))
+    return sheet
+
+
+def _plane(
+    analysis: Analysis,
+    where: tuple[int | slice, int | slice, int | slice],
+    *,
+    pixel_mm: tuple[float, float],
+    with_lobes: bool,
+) -> Plane:
+    lungs = analysis.lungs.labels[where]
+    if analysis.has_ct:
+        grey = _windowed(analysis.scan.values[where], analysis.scan.units)
+    else:
+        grey = np.where(lungs > 0, np.uint8(70), np.uint8(0))
+    lobes = analysis.lobes[where] if with_lobes and analysis.lobes is not None else None
+    return Plane(grey, lungs, analysis.lesions.labels[where], lobes, pixel_mm)
+
+
+def _windowed(values: np.ndarray, units: str) -> np.ndarray:
+    """8-bit grey values: Hounsfield units in the lung window, grey levels as they are."""
+    if units == "grey":
+        return values
+    level, width = LUNG_WINDOW
+    scaled = (values.astype(np.float32) - (level - width / 2)) * (255 / width)
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def _draw(
+    plane: Plane, width: int, letters: tuple[str, str], *, caption: str, name: str
+) -> Picture:
+    rows, columns = plane.grey.shape
+    height = max(1, round(width * rows * plane.pixel_mm[0] / (columns * plane.pixel_mm[1])))
+    size = (width, height)
+    image = Image.fromarray(plane.grey).resize(size, Image.Resampling.BICUBIC)
+    _text(image, (8, height // 2 - 10), letters[0])
+    _text(image, (width - 20, height // 2 - 10), letters[1])
+    layer = np.zeros((height, width), dtype=np.uint8)
+    layer[_edge(_enlarged(plane.lungs > 0, size), 1)] = 1
+    if plane.lobes is not None:
+        layer[_borders(plane.lobes, size)] = 2
+    for value, label in ((3, GGO), (4, CONSOLIDATION)):
+        layer[_edge(_enlarged(plane.lesions == label, size), 2)] = value
+    contours = Image.fromarray(layer).convert("P")
+    contours.putpalette([0, 0, 0, *(v for c in COLOURS.values() for v in bytes.fromhex(c[1:]))])
+    contours.info["transparency"] = bytes([0, *_ALPHA.values()])
+    return Picture(image, contours, caption, name)
+
+
+def _enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask at ``size`` (width, height) with smooth borders; what was there stays visible."""
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR)) >= 128
+
+
+def _edge(mask: np.ndarray, thickness: int) -> np.ndarray:
+    """The inner border of a mask, ``thickness`` pixels wide."""
+    inner = mask
+    for _ in range(thickness):
+        padded = np.pad(inner, 1)
+        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~inner
+
+
+def _borders(lobes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Where two different lobes meet."""
+    labels = np.asarray(Image.fromarray(lobes).resize(size, Image.Resampling.NEAREST))
+    border = np.zeros(labels.shape, dtype=bool)
+    down, across = (labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])
+    border[:-1] |= (down[0] != down[1]) & (down[0] > 0) & (down[1] > 0)
+    border[:, :-1] |= (across[0] != across[1]) & (across[0] > 0) & (across[1] > 0)
+    return border
+
+
+def _text(image: Image.Image, position: tuple[int, int], text: str) -> None:
+    """White text on a black rim, readable on any grey."""
+    if not text:
+        return
+    white, black = (255, 0) if image.mode == "L" else ("#ffffff", "#000000")
+    font = ImageFont.load_default(size=18)
+    ImageDraw.Draw(image).text(
+        position, text, fill=white, font=font, stroke_width=2, stroke_fill=black
+    )
+
+
+def _sides_known(analysis: Analysis) -> bool:
+    return analysis.scan.sides_known and analysis.lungs.sides_known
+
+
+def _box(plane: np.ndarray, pixel_mm: tuple[float, ...]) -> tuple[slice, slice]:
+    """Rows and columns around a (H, W) mask with a margin; everything where it is empty."""
+    slices = []
+    for axis, length in enumerate(plane.shape):
+        occupied = np.flatnonzero(plane.any(axis=1 - axis))
+        margin = round(_MARGIN_MM / pixel_mm[axis])
+        first, last = (occupied[0], occupied[-1]) if occupied.size else (0, length - 1)
+        slices.append(slice(max(0, first - margin), min(length, last + margin + 1)))
+    return slices[0], slices[1]
+
+
+def _bounds(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box around a (D, H, W) mask that is not empty."""
+    plane = mask.any(axis=0)
+    along = (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))
+    z, y, x = (np.flatnonzero(line) for line in along)
+    return slice(z[0], z[-1] + 1), slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)

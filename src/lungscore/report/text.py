@@ -1,0 +1,80 @@
+"""Numbers as a person reads them, and the severity table as plain text."""
+
+from lungscore.labels import LOBE_ORDER
+from lungscore.result import Analysis, Result, to_result
+from lungscore.version import RESEARCH_USE
+
+NOT_COMPUTED = "not computed"
+
+
+def percent_text(value: float | None) -> str:
+    """ "12.3 %"; a trace is "< 0.1 %", never a false zero."""
+    if value is None:
+        return NOT_COMPUTED
+    return "< 0.1 %" if 0 < value < 0.05 else f"{value:.1f} %"
+
+
+def ml_text(value: float | None) -> str:
+    """ "4 812 ml"; below 10 ml with one decimal."""
+    if value is None:
+        return NOT_COMPUTED
+    return f"{value:.1f} ml" if value < 10 else f"{value:,.0f} ml".replace(",", " ")
+
+
+def score_text(total: int | None, maximum: int) -> str:
+    """ "7 of 40"."""
+    return NOT_COMPUTED if total is None else f"{total} of {maximum}"
+
+
+def text_table(analysis: Analysis) -> str:
+    """The severity table in plain text, for a terminal: headline, scores, lobes, warnings."""
+    result = to_result(analysis)
+    lines = [f"{result.case}: {RESEARCH_USE}", ""]
+    lines += [f"  {name:<24}{value}" for name, value in _headline(result)]
+    lines += ["", *_lobe_lines(result)]
+    if result.warnings:
+        lines += ["", *(f"  ! {w.code}: {w.message}" for w in result.warnings)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _headline(result: Result) -> list[tuple[str, str]]:
+    burden, scores = result.burden, result.scores
+    ct_ss = score_text(scores.ct_ss.total, scores.ct_ss.max)
+    if scores.ct_ss.above_cutoff is not None:
+        side = "above" if scores.ct_ss.above_cutoff else "below"
+        ct_ss += f" ({side} the cut-off of {scores.ct_ss.cutoff})"
+    infection = percent_text(burden.infection_percent)
+    if burden.infection_ml is not None:
+        infection += f" of the lungs ({ml_text(burden.infection_ml)})"
+    return [
+        ("severity", result.severity.category or result.severity.basis),
+        ("infection", infection),
+        ("  ground-glass opacity", percent_text(burden.ggo_percent)),
+        ("  consolidation", percent_text(burden.consolidation_percent)),
+        ("  right lung", percent_text(burden.right_percent)),
+        ("  left lung", percent_text(burden.left_percent)),
+        ("lung volume", ml_text(result.lungs.volume_ml)),
+        ("CT-SS", ct_ss),
+        ("CTSI", score_text(scores.ctsi.total, scores.ctsi.max)),
+        ("TSS", score_text(scores.tss.total, scores.tss.max)),
+        ("LSS, LHOS", _pair(result)),
+        ("PO, PHO", f"{percent_text(scores.po)}, {percent_text(scores.pho)}"),
+        ("MosMed class", scores.mosmed or NOT_COMPUTED),
+    ]
+
+
+def _pair(result: Result) -> str:
+    lss, lhos = result.scores.lss, result.scores.lhos
+    return f"{score_text(lss.total, lss.max)}, {score_text(lhos.total, lhos.max)}"
+
+
+def _lobe_lines(result: Result) -> list[str]:
+    lobes = {name: getattr(result.lobes, name) for name in LOBE_ORDER}
+    if all(lobe.infection_percent is None for lobe in lobes.values()):
+        return ["  lobes: not computed"]
+    lines = [f"  {'lobe':<6}{'volume':>14}{'infected':>14}{'TSS':>6}{'CTSI':>6}"]
+    for name, lobe in lobes.items():
+        volume, infected = ml_text(lobe.volume_ml), percent_text(lobe.infection_percent)
+        tss, ctsi = ("–" if v is None else v for v in (lobe.scores.tss, lobe.scores.ctsi))
+        lines.append(f"  {name:<6}{volume:>14}{infected:>14}{tss:>6}{ctsi:>6}")
+    return lines
