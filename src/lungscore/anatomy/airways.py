@@ -1,0 +1,122 @@
+"""The trachea and the main bronchi, followed downwards from slice to slice."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import ndimage
+
+#: The trachea's and main bronchi's lumen in an axial slice, mm²; a leak into the lung is larger.
+LUMEN_MM2 = (40.0, 900.0)
+SPECK_MM2 = 8.0
+#: How far from the midline the trachea and the bronchi may lie, mm.
+TRACHEA_OFF_MIDLINE_MM, BRONCHI_OFF_MIDLINE_MM = 35.0, 60.0
+#: A tube that is shorter than this is not the trachea, mm.
+TRACHEA_LENGTH_MM = 20.0
+#: At least this part of what surrounds the trachea or a main bronchus is tissue.
+WALLED = 0.6
+
+Place = tuple[slice, slice]
+_DISC = ndimage.generate_binary_structure(2, 1)
+
+
+def find_airways(
+    lumen: np.ndarray,
+    tissue: np.ndarray,
+    spacing_mm: tuple[float, float, float],
+    *,
+    midline: float,
+) -> np.ndarray:
+    """The lumen of the trachea and main bronchi, bool (D, H, W); empty where none is found.
+
+    lumen: bool (D, H, W), voxels inside the body that are as dark as air. tissue: voxels denser
+    than lung. midline: the column of the patient's middle. Each slice keeps the patches that
+    continue the slice above, are no larger than a main bronchus and have tissue around them, so
+    the walk ends where a bronchus enters the lung.
+    """
+    airways = np.zeros_like(lumen)
+    start = _trachea(lumen, tissue, spacing_mm, midline=midline)
+    if start is None:
+        return airways
+    top, current = start
+    airways[top] = current
+    pixel_mm2 = spacing_mm[1] * spacing_mm[2]
+    # Thick slices: an oblique bronchus moves by about half the slice distance.
+    reach = max(1, round(min(0.6 * spacing_mm[0], 3.0) / spacing_mm[1]))
+    limit_mm2 = min(LUMEN_MM2[1], max(2.5 * float(current.sum()) * pixel_mm2, 300.0))
+    for z in range(top + 1, len(lumen)):
+        near = ndimage.binary_dilation(current, _DISC, iterations=reach)
+        current = np.zeros_like(current)
+        for place, patch in _patches(lumen[z], SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
+            if (
+                (patch & near[place]).any()
+                and _off_midline_mm(place, patch, spacing_mm[2], midline) < BRONCHI_OFF_MIDLINE_MM
+                and _is_walled(tissue[z], place, patch)
+            ):
+                current[place] |= patch
+        if not current.any():
+            break
+        airways[z] = current
+    return airways
+
+
+def _trachea(
+    lumen: np.ndarray,
+    tissue: np.ndarray,
+    spacing_mm: tuple[float, float, float],
+    *,
+    midline: float,
+) -> tuple[int, np.ndarray] | None:
+    """The uppermost slice of the trachea and its patch there: the tallest tube at the midline."""
+    pixel_mm2 = spacing_mm[1] * spacing_mm[2]
+    tube = np.zeros_like(lumen)
+    for z, plane in enumerate(lumen):
+        for place, patch in _patches(plane, LUMEN_MM2[0] / pixel_mm2, LUMEN_MM2[1] / pixel_mm2):
+            if (
+                _is_round(patch, spacing_mm)
+                and _off_midline_mm(place, patch, spacing_mm[2], midline) <= TRACHEA_OFF_MIDLINE_MM
+                and _is_walled(tissue[z], place, patch)
+            ):
+                tube[z][place] |= patch
+    pieces, _ = ndimage.label(tube)
+    tallest: tuple[float, int, int] | None = None
+    for label, place in enumerate(ndimage.find_objects(pieces), start=1):
+        length = (place[0].stop - place[0].start) * spacing_mm[0]
+        # Bowel gas lies lower than the trachea: of tubes of like length the upper one wins.
+        rank = length - 0.2 * place[0].start * spacing_mm[0]
+        if length >= TRACHEA_LENGTH_MM and (tallest is None or rank > tallest[0]):
+            tallest = (rank, label, place[0].start)
+    if tallest is None:
+        return None
+    _, label, top = tallest
+    return top, pieces[top] == label
+
+
+def _patches(
+    plane: np.ndarray, smallest: float, largest: float
+) -> Iterator[tuple[Place, np.ndarray]]:
+    """The connected patches of one slice in a range of sizes, each as its box and mask in it."""
+    patches, count = ndimage.label(plane)
+    areas = np.bincount(patches.ravel(), minlength=count + 1)
+    for label, place in enumerate(ndimage.find_objects(patches), start=1):
+        if smallest <= areas[label] <= largest:
+            yield place, patches[place] == label
+
+
+def _is_walled(tissue: np.ndarray, place: Place, patch: np.ndarray) -> bool:
+    """Whether most of the ring two pixels around a patch is tissue: a tube in the mediastinum."""
+    ring = ndimage.binary_dilation(np.pad(patch, 3), _DISC, iterations=3)
+    ring &= ~ndimage.binary_dilation(np.pad(patch, 3), _DISC)
+    rows = np.arange(place[0].start - 3, place[0].stop + 3).clip(0, tissue.shape[0] - 1)
+    columns = np.arange(place[1].start - 3, place[1].stop + 3).clip(0, tissue.shape[1] - 1)
+    return bool(tissue[np.ix_(rows, columns)][ring].mean() >= WALLED)
+
+
+def _is_round(patch: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether a patch fills its box like a disc and is not longer than 2.2 times its width."""
+    height, width = patch.shape[0] * spacing_mm[1], patch.shape[1] * spacing_mm[2]
+    return bool(patch.mean() > 0.55 and max(height, width) < 2.2 * min(height, width))
+
+
+def _off_midline_mm(place: Place, patch: np.ndarray, pixel_mm: float, midline: float) -> float:
+    middle = place[1].start + np.nonzero(patch)[1].mean() + 0.5
+    return abs(float(middle) - midline) * pixel_mm

@@ -1,0 +1,54 @@
+"""The body, and the air inside it."""
+
+import numpy as np
+from scipy import ndimage
+
+from lungscore.anatomy.closing import IN_PLANE
+
+#: A dark patch that touches the image edge over at least this many times the square root of its
+#: area lies outside the body. The air around a patient touches 3 to 6 times as much, a lung cut
+#: by a tight crop less.
+EDGE_CONTACT = 1.1
+
+_IN_PLANE_FULL = np.zeros((3, 3, 3), bool)
+_IN_PLANE_FULL[1] = True
+
+
+def inside_body(tissue: np.ndarray) -> np.ndarray:
+    """The body with everything it encloses in each slice, bool (D, H, W).
+
+    tissue: bool (D, H, W), voxels denser than lung, on a grid of a few millimetres. The body is
+    the largest connected piece of tissue that is more than two voxels thick; table shells and
+    clothes fall away. Where a crop is so tight that the edge cuts the lungs, they count as inside.
+    """
+    pieces, count = ndimage.label(ndimage.binary_opening(tissue, _IN_PLANE_FULL))
+    if count == 0:
+        return np.zeros(tissue.shape, bool)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    # A crop may cut the body into several pieces; a table is far smaller than the body.
+    core = (sizes > 0.2 * sizes.max())[pieces]
+    body = ndimage.binary_dilation(core, IN_PLANE, iterations=2, mask=tissue)
+    return ~_outside(~body)
+
+
+def _outside(dark: np.ndarray) -> np.ndarray:
+    """The patches of ``dark`` that lie along the image edge, slice by slice."""
+    patches, count = ndimage.label(dark, IN_PLANE)
+    areas = np.bincount(patches.ravel(), minlength=count + 1)
+    edge = np.zeros(count + 1, int)
+    for line in (patches[:, 0], patches[:, -1], patches[:, :, 0], patches[:, :, -1]):
+        edge += np.bincount(line.ravel(), minlength=count + 1)
+    outside = edge >= EDGE_CONTACT * np.sqrt(areas)
+    outside[0] = False
+    return outside[patches]
+
+
+def median_midline(inside: np.ndarray) -> float:
+    """The column that halves the body, as the median over the slices that show it."""
+    columns = inside.sum(axis=1)  # (D, W)
+    columns = columns[columns.sum(axis=1) > 0]
+    if not len(columns):
+        return inside.shape[2] / 2
+    share = np.cumsum(columns, axis=1) / columns.sum(axis=1, keepdims=True)
+    return float(np.median((share < 0.5).sum(axis=1)))

@@ -1,0 +1,111 @@
+"""A coarse grid over a scan: block means down, smooth masks back up."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lungscore.anatomy.boxes import Box
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Blocks of ``factors`` voxels over an array of ``shape``; ragged at the far ends.
+
+    spacing_mm: (z, y, x) of one block.
+    """
+
+    shape: tuple[int, int, int]
+    factors: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+
+    @classmethod
+    def over(
+        cls, shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], *, block_mm: float
+    ) -> "Grid":
+        """The grid whose blocks are nearest to ``block_mm`` cubes (never finer than the voxels)."""
+        factors = tuple(max(1, round(block_mm / size)) for size in spacing_mm)
+        blocks = tuple(size * factor for size, factor in zip(spacing_mm, factors, strict=True))
+        return cls(shape, factors, blocks)  # type: ignore[arg-type]
+
+    def reduce(self, values: np.ndarray, *, floor: int) -> np.ndarray:
+        """Block means of ``values`` (shape), int16, after raising all below ``floor`` to it.
+
+        The floor keeps the padding outside a scanner's field of view from counting as lower
+        than air.
+        """
+        depth, height, width = self.shape
+        fz, fy, fx = self.factors
+        rows, columns = np.arange(0, height, fy), np.arange(0, width, fx)
+        counts = np.outer(np.diff(np.append(rows, height)), np.diff(np.append(columns, width)))
+        starts = range(0, depth, fz)
+        coarse = np.empty((len(starts), len(rows), len(columns)), np.int16)
+        for index, start in enumerate(starts):
+            slab = np.maximum(values[start : start + fz], floor)
+            total = slab.sum(axis=0, dtype=np.int32)
+            total = np.add.reduceat(np.add.reduceat(total, rows, axis=0), columns, axis=1)
+            coarse[index] = np.rint(total / (counts * len(slab)))
+        return coarse
+
+    def box_of(self, coarse: Box) -> Box:
+        """The voxels that the coarse box covers."""
+        return tuple(  # type: ignore[return-value]
+            slice(part.start * factor, min(part.stop * factor, size))
+            for part, factor, size in zip(coarse, self.factors, self.shape, strict=True)
+        )
+
+    def sample(self, mask: np.ndarray, grid: "Grid") -> np.ndarray:
+        """What ``mask`` on another ``grid`` over the same voxels holds at this grid's blocks."""
+        places = []
+        for size, mine, theirs, blocks in zip(
+            self.shape, self.factors, grid.factors, mask.shape, strict=True
+        ):
+            centres = np.arange(0, size, mine) + mine // 2
+            places.append(np.minimum(centres // theirs, blocks - 1))
+        return mask[np.ix_(*places)]
+
+    def enlarge(
+        self, coarse: np.ndarray, box: Box, *, first: tuple[int, int, int] = (0, 0, 0)
+    ) -> np.ndarray:
+        """The bool mask ``coarse`` of the grid at the voxels of ``box``, with smooth outlines.
+
+        first: the block at which ``coarse`` begins, where it is cut out of the grid. Linear
+        between block centres within a slice and cut at one half; along z the block's own value.
+        """
+        z, y, x = (
+            np.arange(part.start, part.stop) - start * factor
+            for part, start, factor in zip(box, first, self.factors, strict=True)
+        )
+        rows = _Between.blocks(y, self.factors[1], coarse.shape[1])
+        columns = _Between.blocks(x, self.factors[2], coarse.shape[2])
+        mask = np.zeros((len(z), len(y), len(x)), bool)
+        previous: tuple[int, np.ndarray | None] = (-1, None)
+        for row, source in enumerate(z // self.factors[0]):
+            if source != previous[0]:
+                plane = coarse[source]
+                smooth = None
+                if plane.any():
+                    smooth = columns(rows(plane.astype(np.float32), axis=0), axis=1) > 0.5
+                previous = (source, smooth)
+            if previous[1] is not None:
+                mask[row] = previous[1]
+        return mask
+
+
+@dataclass(frozen=True)
+class _Between:
+    """Linear interpolation between two neighbouring blocks for each of n positions."""
+
+    low: np.ndarray
+    high: np.ndarray
+    part: np.ndarray
+
+    @classmethod
+    def blocks(cls, positions: np.ndarray, factor: int, size: int) -> "_Between":
+        place = np.clip((positions + 0.5) / factor - 0.5, 0, size - 1)
+        low = place.astype(int)
+        return cls(low, np.minimum(low + 1, size - 1), (place - low).astype(np.float32))
+
+    def __call__(self, plane: np.ndarray, *, axis: int) -> np.ndarray:
+        part = self.part[:, None] if axis == 0 else self.part
+        low = np.take(plane, self.low, axis=axis)
+        return low + part * (np.take(plane, self.high, axis=axis) - low)
