@@ -16,9 +16,8 @@ from lungscore.scan.scan import Scan
 from lungscore.severity import Burden, Score, Severity
 
 if TYPE_CHECKING:
-    from lungscore.inference.lesions import Lesions
-
     from lungscore.anatomy.lungs import Lungs
+    from lungscore.inference.lesions import Lesions
 
 SCHEMA = "lungscore.result/1"
 

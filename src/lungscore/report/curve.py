@@ -45,7 +45,14 @@ def infection_curve(severity: Severity) -> bytes | None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], frameon=False, loc="upper right", ncols=2)
+    axes.legend(
+        handles[::-1],
+        labels[::-1],
+        frameon=False,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=2,
+    )
     buffer = io.BytesIO()
     # No software or date field: equal results give equal files.
     figure.savefig(buffer, format="png", metadata={"Software": None})

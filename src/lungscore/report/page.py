@@ -47,7 +47,7 @@ def render_page(
         rule=RULE,
         lobes=[(name, LOBE_NAMES[name], getattr(result.lobes, name)) for name in LOBE_ORDER],
         has_lobes=analysis.lobes is not None,
-        regions=_regions(result),
+        regions=_regions(result) if analysis.regions is not None else [],
         approximate=_approximate(analysis),
         slices=[_embedded(picture) for picture in slices],
         overview=[_embedded(picture) for picture in overview],
@@ -85,10 +85,10 @@ def score_rows(result: Result) -> list[ScoreRow]:
             "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, more (Pan 2020).",
         ),
         total(
-            "TSS",
+            "TSS, LSS",
             scores.tss,
-            "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, more (Chung 2020). "
-            "LSS (Chaganti 2020) has the same edges.",
+            "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, more (Chung 2020; "
+            "LSS, Chaganti 2020, has the same edges).",
         ),
         total("LHOS", scores.lhos, "As LSS, of infection at −200 HU and denser (Chaganti 2020)."),
         ScoreRow(
@@ -128,18 +128,13 @@ INFECTION_MARKS = (MODERATE_ABOVE, SEVERE_ABOVE)
 
 
 def _regions(result: Result) -> list[list[tuple[str, str, str]]]:
-    """Right and left column: name, percent, score of each region; empty where there is none."""
-    if not result.scores.ct_ss.regions or result.scores.ct_ss.reason in _NO_MASK:
-        return []
+    """Right and left column: name, percent, score of each region."""
     columns: list[list[tuple[str, str, str]]] = [[], []]
     for name, lobe in REGIONS:
         part = result.scores.ct_ss.regions[name]
         score = "–" if part.score is None else str(part.score)
         columns[lobe.startswith("L")].append((name, percent_text(part.percent), score))
     return columns
-
-
-_NO_MASK = frozenset({"there is no region mask", "right and left are not known"})
 
 
 def _approximate(analysis: Analysis) -> dict[str, bool]:

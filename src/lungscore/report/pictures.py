@@ -15,11 +15,11 @@ from lungscore.result import Analysis
 LUNG_WINDOW = (-600, 1500)
 SLICES_SHOWN = 12
 TILE_WIDTH = 440
-OVERVIEW_WIDTH = 560
+OVERVIEW_HEIGHT = 520
 
 #: Colours of the contours (Okabe and Ito's palette, told apart by colour-blind readers too).
-COLOURS = {"lungs": "#ffffff", "lobes": "#f0e442", "ggo": "#56b4e9", "consolidation": "#e69f00"}
-_ALPHA = {"lungs": 120, "lobes": 150, "ggo": 255, "consolidation": 255}
+COLOURS = {"lungs": "#d583b5", "lobes": "#f0e442", "ggo": "#56b4e9", "consolidation": "#e69f00"}
+_ALPHA = {"lungs": 255, "lobes": 200, "ggo": 255, "consolidation": 255}
 _MARGIN_MM = 8.0
 
 
@@ -58,7 +58,11 @@ def slice_pictures(analysis: Analysis) -> list[Picture]:
     """Up to 12 axial slices over the lungs' height, the one with most infection among them."""
     lungs = analysis.lungs.labels
     pixel_mm = analysis.scan.spacing_mm[1:] if analysis.scan.spacing_mm else (1.0, 1.0)
-    rows, columns = _box(lungs.any(axis=0), pixel_mm)
+    if not lungs.any():
+        return []
+    _, height, width = lungs.shape
+    _, rows, columns = _bounds(lungs)
+    rows, columns = _widened(rows, height, pixel_mm[0]), _widened(columns, width, pixel_mm[1])
     letters = ("R", "L") if _sides_known(analysis) else ("", "")
     pictures = []
     for z in chosen_slices(analysis):
@@ -73,8 +77,6 @@ def slice_pictures(analysis: Analysis) -> list[Picture]:
 def chosen_slices(analysis: Analysis) -> list[int]:
     """Evenly spaced slices of the lungs; the nearest makes way for the most infected one."""
     occupied = np.flatnonzero(analysis.lungs.labels.any(axis=(1, 2)))
-    if occupied.size == 0:
-        return []
     # Half a step in from both ends: the very tips of the lungs show nothing.
     steps = (np.arange(SLICES_SHOWN) + 0.5) / SLICES_SHOWN
     chosen = np.unique(occupied[(steps * occupied.size).astype(int)])
@@ -94,42 +96,32 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
         return []
     spacing = analysis.scan.spacing_mm
     z_extent, rows, columns = _bounds(lungs)
-    unscaled = "" if spacing else ", height not to scale"
+    scaled = spacing is not None
     if spacing is None:
-        depth = z_extent.stop - z_extent.start
-        spacing = ((columns.stop - columns.start) / depth, 1.0, 1.0)
-    everything = slice(0, lungs.shape[0])
+        spacing = ((columns.stop - columns.start) / (z_extent.stop - z_extent.start), 1.0, 1.0)
     lesions = analysis.lesions.labels[:, rows, columns]
-    inside = lesions if lesions.any() else lungs[:, rows, columns]
-    what = "most infection" if lesions.any() else "most lung"
+    inside, what = (lesions, "infection") if lesions.any() else (lungs[:, rows, columns], "lung")
     y = rows.start + int(np.count_nonzero(inside, axis=(0, 2)).argmax())
     x = columns.start + int(np.count_nonzero(inside, axis=(0, 1)).argmax())
-    margin = _box(lungs.any(axis=0), spacing[1:])
-    side = ""
+    what = f"plane of most {what}" + ("" if scaled else ", height not to scale")
+    letters, side = ("", ""), ""
     if _sides_known(analysis):
-        side = "right lung, " if x < lungs.shape[2] / 2 else "left lung, "
-        values = lungs[:, :, x]
-        side = "right lung, " if (values == 1).sum() >= (values == 2).sum() else "left lung, "
-    letters = ("R", "L") if _sides_known(analysis) else ("", "")
-    coronal = _plane(
-        analysis, (everything, y, margin[1]), pixel_mm=(spacing[0], spacing[2]), with_lobes=True
+        right, left = np.bincount(lungs[:, :, x].ravel(), minlength=3)[1:]
+        letters, side = ("R", "L"), "right lung, " if right >= left else "left lung, "
+    # The margins make both planes equally high, so that they are seen at one scale.
+    z, rows, columns = (
+        _widened(extent, length, mm)
+        for extent, length, mm in zip((z_extent, rows, columns), lungs.shape, spacing, strict=True)
     )
-    sagittal = _plane(
-        analysis, (everything, margin[0], x), pixel_mm=(spacing[0], spacing[1]), with_lobes=True
-    )
+    coronal = _plane(analysis, (z, y, columns), pixel_mm=(spacing[0], spacing[2]), with_lobes=True)
+    sagittal = _plane(analysis, (z, rows, x), pixel_mm=(spacing[0], spacing[1]), with_lobes=True)
     return [
-        _draw(
-            coronal,
-            OVERVIEW_WIDTH,
-            letters,
-            caption=f"coronal, plane of {what}{unscaled}",
-            name="coronal",
-        ),
+        _draw(coronal, _width(coronal), letters, caption=f"coronal, {what}", name="coronal"),
         _draw(
             sagittal,
-            OVERVIEW_WIDTH,
+            _width(sagittal),
             ("A", "P"),
-            caption=f"sagittal, {side}plane of {what}{unscaled}",
+            caption=f"sagittal, {side}{what}",
             name="sagittal",
         ),
     ]
@@ -233,20 +225,21 @@ def _sides_known(analysis: Analysis) -> bool:
     return analysis.scan.sides_known and analysis.lungs.sides_known
 
 
-def _box(plane: np.ndarray, pixel_mm: tuple[float, ...]) -> tuple[slice, slice]:
-    """Rows and columns around a (H, W) mask with a margin; everything where it is empty."""
-    slices = []
-    for axis, length in enumerate(plane.shape):
-        occupied = np.flatnonzero(plane.any(axis=1 - axis))
-        margin = round(_MARGIN_MM / pixel_mm[axis])
-        first, last = (occupied[0], occupied[-1]) if occupied.size else (0, length - 1)
-        slices.append(slice(max(0, first - margin), min(length, last + margin + 1)))
-    return slices[0], slices[1]
+def _width(plane: Plane) -> int:
+    """The width that makes a plane OVERVIEW_HEIGHT high."""
+    (rows, columns), (row_mm, column_mm) = plane.grey.shape, plane.pixel_mm
+    return max(1, round(OVERVIEW_HEIGHT * columns * column_mm / (rows * row_mm)))
+
+
+def _widened(extent: slice, length: int, voxel_mm: float) -> slice:
+    """``extent`` with a margin on both sides, within an axis of ``length`` voxels."""
+    margin = round(_MARGIN_MM / voxel_mm)
+    return slice(max(0, extent.start - margin), min(length, extent.stop + margin))
 
 
 def _bounds(mask: np.ndarray) -> tuple[slice, slice, slice]:
     """The smallest box around a (D, H, W) mask that is not empty."""
-    plane = mask.any(axis=0)
+    plane = np.asarray(mask.any(axis=0))
     along = (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))
     z, y, x = (np.flatnonzero(line) for line in along)
     return slice(z[0], z[-1] + 1), slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)

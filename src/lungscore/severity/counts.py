@@ -113,7 +113,7 @@ def _counts(table: np.ndarray) -> Counts:
 
 def _box(lungs: np.ndarray) -> tuple[slice, slice]:
     """The rows and columns that hold lung anywhere."""
-    plane = lungs.any(axis=0)
+    plane = np.asarray(lungs.any(axis=0))
     rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
     if rows.size == 0:
         return slice(0, 0), slice(0, 0)

@@ -1,7 +1,7 @@
 """From label arrays to every number of the result."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,6 @@ from lungscore.errors import Notice
 from lungscore.labels import LEFT_LUNG, LOBE_NAMES, LOBE_ORDER, LOBES, REGIONS, RIGHT_LUNG
 from lungscore.severity import scores
 from lungscore.severity.category import (
-    RULE,
     SMALL_LUNG_LITRES,
     UNSUITABLE,
     WITHHOLDING,
@@ -192,7 +191,7 @@ def _given(score: Score, obstacle: str | None) -> Score:
     """``score``, or without its total where something stands against it."""
     if obstacle is None:
         return score
-    return Score(None, score.maximum, cutoff=score.cutoff, parts=score.parts, reason=obstacle)
+    return replace(score, total=None, reason=obstacle)
 
 
 def _category(
@@ -206,7 +205,7 @@ def _category(
     if infection_percent is None:
         raise ValueError("unreachable: a missing percent withholds the category")
     category, reason = categorise(infection_percent, ct_ss)
-    return category, f"{reason} ({RULE})", withheld
+    return category, reason, withheld
 
 
 def _notices(

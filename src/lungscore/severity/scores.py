@@ -119,7 +119,9 @@ def mosmed_class(lungs_percent: float | None) -> str | None:
     return None if lungs_percent is None else f"CT-{score_part(lungs_percent, 'mosmed')}"
 
 
-def _sum(score: str, percents: Percents, names: tuple[str, ...], **more: float) -> Score:
+def _sum(
+    score: str, percents: Percents, names: tuple[str, ...], *, cutoff: float | None = None
+) -> Score:
     parts = {}
     for name in names:
         percent = percents.get(name)
@@ -129,6 +131,6 @@ def _sum(score: str, percents: Percents, names: tuple[str, ...], **more: float) 
     maximum = len(names) * highest_score(score)
     if missing:
         reason = f"no voxels were found of {', '.join(missing)}"
-        return Score(None, maximum, parts=parts, reason=reason, **more)
+        return Score(None, maximum, cutoff, parts, reason)
     total = sum(part.score for part in parts.values() if part.score is not None)
-    return Score(total, maximum, parts=parts, **more)
+    return Score(total, maximum, cutoff, parts)
