@@ -149,7 +149,7 @@ def _shown(analysis: Analysis) -> str:
     if analysis.scan.units == "grey":
         return "Grey levels as they were given."
     level, width = LUNG_WINDOW
-    return f"Lung window: level {level} HU, width {width} HU."
+    return f"Lung window: level {level} HU, width {width} HU.".replace("-", "−")
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:

@@ -1,0 +1,145 @@
+"""The severity category, and when it is withheld."""
+
+import numpy as np
+import pytest
+
+from lungscore.errors import NOTICES
+from lungscore.labels import LOBES, REGIONS
+from lungscore.severity import WITHHOLDING, measure
+
+DEPTH = 20
+
+
+def chest(per_mille: dict[int, int] | int):
+    """20 regions of 1000 voxels, z = region; infected voxels per region."""
+    shape = (DEPTH, 1, 1000)
+    regions = np.broadcast_to(np.arange(1, 21, dtype=np.uint8)[:, None, None], shape)
+    lobe_of = np.array([LOBES[lobe] for _, lobe in REGIONS], dtype=np.uint8)
+    lobes = np.broadcast_to(lobe_of[:, None, None], shape)
+    lungs = np.where(lobes >= LOBES["RUL"], 1, 2).astype(np.uint8)
+    lesions = np.zeros(shape, dtype=np.uint8)
+    if isinstance(per_mille, int):
+        per_mille = dict.fromkeys(range(DEPTH), per_mille)
+    for z, infected in per_mille.items():
+        lesions[z, :, :infected] = 1
+    return {"lungs": lungs, "lesions": lesions, "lobes": lobes, "regions": regions}
+
+
+def measured(maps, **more):
+    maps = dict(maps)
+    return measure(maps.pop("lungs"), maps.pop("lesions"), **maps, **more)
+
+
+@pytest.mark.parametrize(
+    ("per_mille", "category"),
+    [
+        (0, "none"),
+        (9, "none"),
+        ({0: 199}, "none"),
+        ({0: 200}, "mild"),
+        (dict.fromkeys(range(9), 555), "mild"),
+        (dict.fromkeys(range(9), 556), "moderate"),
+        (dict.fromkeys(range(9), 1000), "moderate"),
+        (dict.fromkeys(range(10), 1000), "severe"),
+        (dict.fromkeys(range(19), 11), "mild"),
+        (10, "severe"),
+        (1000, "severe"),
+    ],
+)
+def test_category_follows_its_rule(per_mille, category):
+    severity = measured(chest(per_mille))
+    assert severity.category == category
+    assert severity.withheld == ()
+    assert severity.infected == (category != "none")
+
+
+def test_many_faint_regions_that_are_severe_by_ct_ss_are_named_as_such():
+    assert "many lightly affected regions" in measured(chest(10)).basis
+
+
+@pytest.mark.parametrize("per_mille", [0, 9])
+def test_below_the_floor_nothing_is_called_infected(per_mille):
+    severity = measured(chest(per_mille))
+    assert severity.infected is False
+    assert severity.ct_ss.total == 0
+
+
+@pytest.mark.parametrize("litres", [0.299, 10.01])
+def test_an_impossible_lung_volume_withholds_the_category(litres):
+    severity = measured(chest(100), voxel_ml=litres * 1000 / (DEPTH * 1000))
+    assert severity.category is None
+    assert severity.withheld == ("lung-volume",)
+    assert severity.infected is None
+    assert {"lung-volume", "severity-withheld"} <= {notice.code for notice in severity.notices}
+
+
+@pytest.mark.parametrize("litres", [0.3, 0.99])
+def test_small_lungs_are_scored_with_a_warning(litres):
+    severity = measured(chest(10), voxel_ml=litres / DEPTH)
+    assert severity.category == "severe"
+    assert [notice.code for notice in severity.notices if notice.code == "lung-volume"]
+
+
+def test_a_noted_lung_volume_alone_does_not_withhold():
+    severity = measured(chest(10), voxel_ml=0.8 / DEPTH, notice_codes=["lung-volume", "contrast"])
+    assert severity.category == "severe"
+
+
+def test_a_truncated_scan_withholds_the_category_and_the_detection():
+    severity = measured(chest(100), notice_codes=["truncated-scan"])
+    assert (severity.category, severity.infected) == (None, None)
+    assert severity.withheld == ("truncated-scan",)
+    assert severity.ct_ss.total == 20
+
+
+def test_one_slice_has_percents_but_no_score_of_a_volume():
+    lungs = np.ones((1, 4, 4), dtype=np.uint8)
+    lesions = np.zeros_like(lungs)
+    lesions[0, 0] = 1
+    severity = measure(lungs, lesions, sides_known=False, voxel_ml=0.001)
+    assert severity.lungs.infection_percent == 25
+    assert severity.withheld == ("single-slice", "unknown-orientation")
+    totals = [severity.ct_ss, severity.tss, severity.ctsi, severity.lss, severity.zones]
+    assert all(score.total is None and score.reason for score in totals)
+    assert (severity.po, severity.mosmed, severity.infected) == (None, None, None)
+
+
+def test_unknown_sides_leave_percents_of_both_lungs_only():
+    lungs = np.ones((3, 4, 4), dtype=np.uint8)
+    severity = measure(lungs, np.zeros_like(lungs), sides_known=False)
+    assert severity.withheld == ("unknown-orientation",)
+    assert (severity.right, severity.left, severity.tss.total) == (None, None, None)
+    assert (severity.po, severity.mosmed, severity.infected) == (0, "CT-0", False)
+    with pytest.raises(ValueError, match="sides"):
+        measure(lungs, np.zeros_like(lungs), lobes=lungs, sides_known=False)
+
+
+def test_a_missing_lobe_is_not_scored_as_clean():
+    maps = chest(10)
+    maps["lungs"] = np.where(maps["lobes"] == LOBES["RML"], 0, maps["lungs"]).astype(np.uint8)
+    severity = measured(maps)
+    assert severity.lobes["RML"].infection_percent is None
+    assert severity.tss.total is None
+    assert "RML" in severity.tss.reason
+    assert severity.tss.parts["RUL"].score == 1
+    assert severity.withheld == ("not-computable",)
+    assert any("right middle lobe" in notice.message for notice in severity.notices)
+
+
+def test_without_hounsfield_units_high_opacity_is_not_computed():
+    severity = measured(chest(10), dense=None)
+    assert (severity.pho, severity.lhos.total) == (None, None)
+    assert "Hounsfield" in severity.lhos.reason
+    assert severity.category == "severe"
+
+
+def test_no_lungs_at_all_gives_no_number():
+    empty = np.zeros((3, 4, 4), dtype=np.uint8)
+    severity = measure(empty, empty)
+    assert severity.lungs.infection_percent is None
+    assert (severity.category, severity.mosmed, severity.infected) == (None, None, None)
+    assert all(part.infection_percent is None for part in severity.slices)
+
+
+def test_every_reason_to_withhold_is_a_known_notice():
+    assert set(WITHHOLDING) <= set(NOTICES)
