@@ -12,6 +12,8 @@ REJECTIONS: dict[str, str] = {
     "input-unreadable": "The file or folder cannot be opened.",
     "format-not-recognised": "The content is none of the supported formats.",
     "input-empty": "The file is empty, or the folder holds no image.",
+    "several-inputs": "The folder holds several volumes.",
+    "too-many-files": "The folder holds more files than one examination has.",
     "archive-unsafe": "The archive is a bomb, is nested, or its members escape their folder.",
     "archive-damaged": "The archive cannot be unpacked.",
     "dicom-unreadable": "A DICOM header cannot be parsed.",

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-import nibabel as nib
 import numpy as np
-from nibabel import orientations
 
 from lungscore.errors import Notice
 
@@ -27,10 +25,14 @@ class Geometry:
 
     def to_canonical(self, array: np.ndarray) -> np.ndarray:
         """Source-ordered ``array`` as (D, H, W) in CANONICAL_AXES order (a view where possible)."""
+        from nibabel import orientations
+
         return orientations.apply_orientation(array, self._to_canonical_orientation())
 
     def to_source(self, array: np.ndarray) -> np.ndarray:
         """Canonical (D, H, W) ``array`` in the source's own axis order and directions."""
+        from nibabel import orientations
+
         source = orientations.io_orientation(self.affine)
         target = orientations.axcodes2ornt(CANONICAL_AXES)
         back = orientations.ornt_transform(target, source)
@@ -42,16 +44,20 @@ class Geometry:
     @property
     def canonical_affine(self) -> np.ndarray:
         """(4, 4) canonical voxel index (z, y, x) to patient position in mm, RAS+."""
+        from nibabel import orientations
+
         transform = self._to_canonical_orientation()
         return self.affine @ orientations.inv_ornt_aff(transform, self.shape)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along the canonical axes (z, y, x)."""
-        z, y, x = nib.affines.voxel_sizes(self.canonical_affine)
+        z, y, x = np.linalg.norm(self.canonical_affine[:3, :3], axis=0)
         return float(z), float(y), float(x)
 
     def _to_canonical_orientation(self) -> np.ndarray:
+        from nibabel import orientations
+
         source = orientations.io_orientation(self.affine)
         target = orientations.axcodes2ornt(CANONICAL_AXES)
         return orientations.ornt_transform(source, target)

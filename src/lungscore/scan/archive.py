@@ -1,0 +1,114 @@
+"""Unpacking an archive: the one place where it happens, behind checks made beforehand."""
+
+import errno
+import lzma
+import re
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from lungscore.errors import InputError
+from lungscore.files import write_error
+from lungscore.scan.limits import MAX_FILES, MAX_UNPACK_RATIO, MAX_UNPACKED_BYTES
+from lungscore.scan.recognise import HEAD_BYTES, content_of_bytes
+
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,  # a compression method that Python does not know
+    RuntimeError,  # encrypted
+    ValueError,
+)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """The content of the zip file ``path`` in a temporary folder that is gone afterwards.
+
+    Nothing is written before all members have passed: their number, their size and growth, and
+    their names. Raises InputError ``archive-unsafe`` or ``archive-damaged`` and ResourceError
+    ``disk-full``.
+    """
+    with tempfile.TemporaryDirectory(prefix="lungscore-") as folder:
+        target = Path(folder)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = _checked_members(path, archive)
+                for member in members:
+                    _write_member(path, archive, member, target)
+        except _DAMAGE as error:
+            raise InputError(
+                "archive-damaged",
+                f"{path.name} cannot be unpacked ({type(error).__name__})",
+                hint="make the archive again, without a password",
+            ) from error
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+                raise _unsafe(path, "names that no folder can hold", "plain names") from error
+            raise write_error(target, error) from error
+        yield target
+
+
+def _checked_members(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    members = archive.infolist()
+    if len(members) > MAX_FILES:
+        raise _unsafe(path, f"{len(members)} members", f"at most {MAX_FILES}")
+    total = sum(member.file_size for member in members)
+    if total > MAX_UNPACKED_BYTES:
+        raise _unsafe(path, f"{total} bytes once unpacked", f"at most {MAX_UNPACKED_BYTES}")
+    packed = path.stat().st_size
+    if total > 2**20 and total > MAX_UNPACK_RATIO * packed:
+        raise _unsafe(path, f"grows {total // packed} times", f"at most {MAX_UNPACK_RATIO}")
+    names = set()
+    for member in members:
+        _check_name(path, member)
+        name = member.filename.rstrip("/").casefold()
+        if name in names:
+            raise _unsafe(path, "two members of one name", "every name once")
+        names.add(name)
+        grown = member.file_size > MAX_UNPACK_RATIO * max(member.compress_size, 1)
+        if member.file_size > 2**20 and grown:
+            raise _unsafe(path, "a member grows without measure", f"{MAX_UNPACK_RATIO} times")
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise _unsafe(path, "a member is a link or a device", "ordinary files")
+    return [member for member in members if not member.is_dir()]
+
+
+def _check_name(path: Path, member: zipfile.ZipInfo) -> None:
+    """The name as it stands in the archive must stay below the folder it is unpacked in."""
+    name = member.orig_filename
+    parts = PurePosixPath(name).parts
+    escapes = name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) is not None
+    if not name or "\\" in name or escapes or re.search(r"[\x00-\x1f]", name):
+        raise _unsafe(path, "a member's name leads out of the archive", "plain relative names")
+
+
+def _write_member(
+    path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
+) -> None:
+    place = target.joinpath(*PurePosixPath(member.filename).parts)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as source, open(place, "xb") as file:
+        block = source.read(HEAD_BYTES)
+        if content_of_bytes(block) == "zip":
+            raise _unsafe(path, "an archive inside the archive", "one archive")
+        written = 0
+        while block:
+            written += len(block)
+            if written > member.file_size:
+                raise _unsafe(path, "a member is longer than it says", "true sizes")
+            file.write(block)
+            block = source.read(2**20)
+
+
+def _unsafe(path: Path, found: str, expected: str) -> InputError:
+    return InputError(
+        "archive-unsafe", f"{path.name}: {found}", expected=expected, hint="unpack it yourself"
+    )

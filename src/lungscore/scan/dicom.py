@@ -1,0 +1,256 @@
+"""A DICOM series as a volume."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungscore.errors import InputError, Notice
+from lungscore.scan.affine import check_affine, check_shape
+from lungscore.scan.dicom_header import Header, quiet_pydicom, read_header
+from lungscore.scan.dicom_pixels import read_hounsfield
+from lungscore.scan.series import Series, choose_series, group_series, left_out
+from lungscore.scan.stack import Stack, arrange, common_directions, gap_text, volume_affine
+from lungscore.scan.volume import Volume
+
+
+@dataclass(frozen=True)
+class DicomInput:
+    """The series among some files. not_images: DICOM files without an image."""
+
+    groups: tuple[Series, ...]
+    not_images: int
+
+
+def read_groups(files: Sequence[Path]) -> DicomInput:
+    """The headers of ``files`` by series. Raises InputError ``dicom-unreadable`` and the like."""
+    headers = [read_header(file) for file in files]
+    images = [header for header in headers if header is not None]
+    if not images:
+        raise InputError("input-empty", "no DICOM file holds an image")
+    return DicomInput(tuple(group_series(images)), len(headers) - len(images))
+
+
+def read_dicom(groups: DicomInput, *, series: str | None, allow_gaps: bool) -> Volume:
+    """The chosen series as a Volume. Raises InputError; see docs/errors.md."""
+    chosen = choose_series(groups.groups, series)
+    others = left_out(groups.groups, chosen)
+    with quiet_pydicom():
+        headers, repeated = _unique(chosen.headers)
+        _check_alike(headers)
+        volume = _read_volume(headers, allow_gaps=allow_gaps)
+    notices = list(_notices(chosen, headers, repeated=repeated, others=others))
+    return Volume(
+        values=volume.values,
+        affine=volume.affine,
+        units="hu",
+        kind="dicom",
+        spacing_known=volume.spacing_known,
+        sides_known=volume.sides_known,
+        notices=(*notices, *volume.notices),
+        series_uid=chosen.uid or None,
+        left_out=others,
+    )
+
+
+def _unique(headers: Sequence[Header]) -> tuple[list[Header], list[Header]]:
+    """Headers without repeated images, and the repeated ones.
+
+    Two images are one when they stand at one position and have one SOPInstanceUID and equal
+    pixels, or are equal files; any other pair at one position is rejected as
+    ``duplicate-position``.
+    """
+    if len(headers) > 1 and any(header.position is None for header in headers):
+        return _unique_files(headers)
+    kept: dict[tuple[float, ...] | None, Header] = {}
+    repeated: list[Header] = []
+    clashes: list[tuple[Header, Header]] = []
+    for header in headers:
+        key = None if header.position is None else tuple(np.round(header.position, 3))
+        first = kept.setdefault(key, header)
+        if first is header:
+            continue
+        if _same_image(first, header):
+            repeated.append(header)
+        else:
+            clashes.append((first, header))
+    if clashes:
+        first, second = clashes[0]
+        raise InputError(
+            "duplicate-position",
+            f"{len(clashes)} pairs of different images stand at one position, "
+            f"{first.path.name} and {second.path.name} among them",
+            expected="one image at every position",
+            hint="give one phase or one reconstruction",
+        )
+    return list(kept.values()), repeated
+
+
+def _unique_files(headers: Sequence[Header]) -> tuple[list[Header], list[Header]]:
+    kept: list[Header] = []
+    repeated: list[Header] = []
+    contents: set[bytes] = set()
+    for header in headers:
+        content = header.path.read_bytes()
+        (repeated if content in contents else kept).append(header)
+        contents.add(content)
+    return kept, repeated
+
+
+def _same_image(first: Header, second: Header) -> bool:
+    if first.path.read_bytes() == second.path.read_bytes():
+        return True
+    if not first.sop_uid or first.sop_uid != second.sop_uid:
+        return False
+    return np.array_equal(read_hounsfield(first)[0], read_hounsfield(second)[0])
+
+
+def _check_alike(headers: Sequence[Header]) -> None:
+    sizes = {(header.rows, header.columns) for header in headers}
+    if len(sizes) > 1:
+        text = " and ".join(f"{rows} × {columns}" for rows, columns in sorted(sizes)[:3])
+        raise InputError(
+            "mixed-geometry", f"slices of {text} pixels in one series", expected="one size"
+        )
+    spacings = [header.pixel_spacing for header in headers]
+    if len({spacing is None for spacing in spacings}) > 1:
+        raise InputError("mixed-geometry", "some slices state no PixelSpacing, others do")
+    if spacings[0] is not None and np.ptp(np.array(spacings), axis=0).max() > 1e-3 * spacings[0][0]:
+        raise InputError(
+            "mixed-geometry",
+            f"{len(set(spacings))} different pixel spacings in one series",
+            expected="one pixel spacing",
+        )
+
+
+@dataclass(frozen=True)
+class _Read:
+    values: np.ndarray
+    affine: np.ndarray
+    spacing_known: bool
+    sides_known: bool
+    notices: tuple[Notice, ...]
+
+
+def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
+    """Pixels and geometry of ``headers``, each at another position."""
+    source = f"series of {len(headers)} slices"
+    spacing = headers[0].pixel_spacing
+    pixel_spacing = (spacing[0], spacing[1]) if spacing else (1.0, 1.0)
+    placed = all(header.position and header.orientation for header in headers)
+    notices: list[Notice] = []
+    if len(headers) == 1:
+        stack, affine, thickness_known = _single(headers[0], pixel_spacing)
+        spacing_known = spacing is not None and thickness_known
+    else:
+        if not placed:
+            raise InputError(
+                "geometry-invalid",
+                f"{source}: ImagePositionPatient or ImageOrientationPatient is missing",
+                expected="both in every slice",
+                hint="give one slice, or a complete export",
+            )
+        stack, affine, notices = _placed(headers, pixel_spacing, source=source, gaps=allow_gaps)
+        spacing_known = spacing is not None
+    if spacing_known:
+        check_affine(affine, source)
+    check_shape((stack.depth, headers[0].rows, headers[0].columns), source)
+    values = np.empty((stack.depth, headers[0].rows, headers[0].columns), dtype=np.int16)
+    scaled = True
+    for index, slot in zip(stack.order, stack.slots, strict=True):
+        values[slot], states_scale = read_hounsfield(headers[index])
+        scaled &= states_scale
+    _interpolate(values, stack)
+    if not scaled:
+        text = "RescaleSlope and RescaleIntercept are missing: values were taken as HU"
+        notices.append(Notice("rescale-missing", text))
+    return _Read(values, affine, spacing_known, placed, tuple(notices))
+
+
+def _placed(
+    headers: list[Header], pixel_spacing: tuple[float, float], *, source: str, gaps: bool
+) -> tuple[Stack, np.ndarray, list[Notice]]:
+    """Stack and affine of two or more slices that state where they lie."""
+    positions = np.array([header.position for header in headers], dtype=np.float64)
+    orientations = np.array([header.orientation for header in headers], dtype=np.float64)
+    directions = common_directions(orientations, source)
+    stack = arrange(positions, directions, source=source, pixel_mm=min(pixel_spacing))
+    notices = []
+    if stack.missing:
+        heights = positions[stack.order] @ np.cross(*directions)
+        where = gap_text(stack, heights)
+        if not gaps:
+            raise InputError(
+                "slice-gap",
+                f"{len(stack.missing)} slices are missing: {where}",
+                expected=f"a slice every {np.linalg.norm(stack.step):.3f} mm",
+                hint="export the whole series, or pass --allow-gaps to interpolate",
+            )
+        notices.append(
+            Notice("gaps-interpolated", f"{len(stack.missing)} slices interpolated: {where}")
+        )
+    if stack.rounded:
+        notices.append(
+            Notice("geometry-repaired", "slice positions are rounded to 0.1 mm: taken as even")
+        )
+    affine = volume_affine(
+        positions[stack.order[0]], stack.step, directions, pixel_spacing=pixel_spacing
+    )
+    return stack, affine, notices
+
+
+def _single(header: Header, pixel_spacing: tuple[float, float]) -> tuple[Stack, np.ndarray, bool]:
+    """Stack and affine of one slice, and whether its thickness is known.
+
+    Without a stated orientation the rows run from right to left and the columns from front to back,
+    as slices are shown.
+    """
+    orientation = header.orientation or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    directions = common_directions(np.array([orientation]), header.path.name)
+    thickness = header.thickness or header.spacing_between
+    step = np.cross(*directions) * (thickness or 1.0)
+    zero = np.zeros(1, dtype=int)
+    stack = Stack(zero, zero, 1, step, False)
+    origin = np.array(header.position or (0.0, 0.0, 0.0))
+    affine = volume_affine(origin, step, directions, pixel_spacing=pixel_spacing)
+    return stack, affine, thickness is not None
+
+
+def _interpolate(values: np.ndarray, stack: Stack) -> None:
+    """Fill missing slices linearly between their neighbours, in place."""
+    for before, after in zip(stack.slots[:-1], stack.slots[1:], strict=True):
+        for slot in range(before + 1, after):
+            part = np.float32((slot - before) / (after - before))
+            low, high = values[before].astype(np.float32), values[after].astype(np.float32)
+            values[slot] = np.rint(low + part * (high - low)).astype(np.int16)
+
+
+def _notices(
+    chosen: Series,
+    headers: list[Header],
+    *,
+    repeated: list[Header],
+    others: tuple[dict[str, Any], ...],
+) -> list[Notice]:
+    notices = []
+    if others:
+        reasons = sorted({entry["reason"] for entry in others})
+        text = f"{len(others)} further series not used: " + ", ".join(reasons)
+        notices.append(Notice("series-left-out", text))
+    if chosen.others:
+        text = f"{len(chosen.others)} images of the series are scouts or captures and were ignored"
+        notices.append(Notice("files-ignored", text))
+    if repeated:
+        names = ", ".join(sorted(header.path.name for header in repeated)[:3])
+        text = f"{len(repeated)} images stood twice and were used once: {names}"
+        notices.append(Notice("duplicate-file", text))
+    if any(header.contrast for header in headers):
+        notices.append(Notice("contrast", "contrast was given: densities are higher than without"))
+    if any(header.lossy for header in headers):
+        notices.append(Notice("lossy-compression", "the images were compressed with loss"))
+    missing = sorted({item for header in headers for item in header.missing})
+    if missing:
+        notices.append(Notice("header-incomplete", "missing in the header: " + ", ".join(missing)))
+    return notices

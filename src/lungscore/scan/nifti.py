@@ -1,0 +1,162 @@
+"""NIfTI-1 and NIfTI-2 files, compressed or not, whatever they are called."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from lungscore.errors import InputError, Notice
+from lungscore.scan.affine import check_affine, check_shape
+from lungscore.scan.volume import Volume
+from lungscore.scan.voxels import gather
+
+#: Times that deflate can shrink at most; a header that promises more is forged.
+LARGEST_DEFLATE_RATIO = 1032
+
+#: Part of the largest entry by which sform and qform may differ and still be called equal.
+FORM_TOLERANCE = 1e-3
+
+
+def read_nifti(path: Path) -> Volume:
+    """The one volume of a NIfTI file, in its own axis order.
+
+    The header is checked before memory is taken. Raises InputError ``input-unreadable``,
+    ``volume-too-large``, ``volume-4d``, ``colour-image``, ``geometry-invalid``, ``gantry-tilt``,
+    ``spacing-out-of-range``, ``not-finite``, ``constant-image`` or ``not-hounsfield``.
+    """
+    import nibabel as nib
+
+    source = path.name
+    with _opened(path) as file:
+        try:
+            magic = file.read(8)
+            file.seek(0)
+            two = magic[4:8] == b"n+2\0"
+            image = (nib.Nifti2Image if two else nib.Nifti1Image).from_stream(file)  # type: ignore[arg-type]
+            header = image.header
+            dtype, shape = header.get_data_dtype(), tuple(int(n) for n in image.shape)
+        except InputError:
+            raise
+        except Exception as error:  # a parser fed by strangers may fail in any way
+            raise _unreadable(source, error) from error
+        shape = _three_axes(shape, source)
+        _check_type(dtype, source)
+        _check_promise(path, shape, dtype.itemsize, source)
+        affine, notices, oriented = _affine(image, source)
+        check_affine(affine, source)
+        values, units, more = gather(_slices(image, shape, source), shape, source=source)
+    return Volume(
+        values=values,
+        affine=affine,
+        units=units,
+        kind="nifti",
+        sides_known=oriented,
+        notices=(*notices, *more),
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not packed:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield unpacked  # type: ignore[misc]
+
+
+def _three_axes(shape: tuple[int, ...], source: str) -> tuple[int, int, int]:
+    check_shape(shape, source)
+    if any(length > 1 for length in shape[3:]):
+        raise InputError(
+            "volume-4d",
+            f"{source}: {' × '.join(map(str, shape))} voxels",
+            expected="one volume of three axes",
+            hint="split it and choose one",
+        )
+    columns, rows, slices = (*shape, 1, 1, 1)[:3]
+    return columns, rows, slices
+
+
+def _check_type(dtype: np.dtype, source: str) -> None:
+    if dtype.fields:
+        raise InputError("colour-image", f"{source}: the voxels are colours", expected="numbers")
+    if dtype.kind not in "iuf":
+        raise InputError("not-hounsfield", f"{source}: voxels of type {dtype}", expected="numbers")
+
+
+def _check_promise(path: Path, shape: tuple[int, ...], item: int, source: str) -> None:
+    """A file must be long enough for what its header promises."""
+    promised = int(np.prod(shape, dtype=object)) * item
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    if promised > size * (LARGEST_DEFLATE_RATIO if packed else 1):
+        raise InputError(
+            "volume-too-large",
+            f"{source}: the header promises {promised} bytes, the file has {size}",
+            expected="a whole file",
+            hint="copy it again from its source",
+        )
+
+
+def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
+    """The affine that counts, notices, and whether the file states an orientation at all.
+
+    sform goes before qform. They may differ a little; where they disagree about which way the
+    patient lies the file is rejected.
+    """
+    from nibabel import aff2axcodes
+
+    try:
+        sform, scode = image.get_sform(coded=True)
+        qform, qcode = image.get_qform(coded=True)
+    except Exception as error:  # quaternions of no rotation raise several kinds
+        raise InputError("geometry-invalid", f"{source}: qform is no rotation") from error
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not scode and not qcode:
+        text = "sform and qform are not set: the orientation is not known"
+        return affine, [Notice("header-incomplete", text)], False
+    if not scode or not qcode or not np.isfinite(sform).all() or not np.isfinite(qform).all():
+        return affine, [], True
+    if not np.abs(sform[:3, :3]).max() or abs(np.linalg.det(sform[:3, :3])) < 1e-9:
+        return affine, [], True  # singular: for check_affine to say
+    if aff2axcodes(sform) != aff2axcodes(qform):
+        raise InputError(
+            "geometry-invalid",
+            f"{source}: sform says {''.join(aff2axcodes(sform))}, "
+            f"qform says {''.join(aff2axcodes(qform))}",
+            expected="one orientation",
+            hint="repair the header, right and left depend on it",
+        )
+    if np.abs(sform - qform)[:3, :3].max() > FORM_TOLERANCE * np.abs(sform[:3, :3]).max():
+        return affine, [Notice("geometry-repaired", "sform and qform differ: sform is used")], True
+    return affine, [], True
+
+
+def _slices(image: Any, shape: tuple[int, int, int], source: str) -> Iterator[np.ndarray]:
+    """2-D planes along the last axis, scaled as the header says."""
+    data = image.dataobj.reshape(shape)
+    for index in range(shape[2]):
+        try:
+            yield np.asarray(data[..., index])
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise InputError(
+                "input-unreadable",
+                f"{source} ends or breaks at slice {index + 1} of {shape[2]}",
+                hint="copy it again from its source",
+            ) from error
+
+
+def _unreadable(source: str, error: Exception) -> InputError:
+    return InputError(
+        "input-unreadable",
+        f"{source}: the NIfTI header cannot be read ({type(error).__name__})",
+        hint="copy it again from its source",
+    )

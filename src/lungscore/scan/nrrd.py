@@ -1,0 +1,188 @@
+"""NRRD files with their data attached."""
+
+import bz2
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import nrrd
+import numpy as np
+
+from lungscore.errors import InputError, Notice
+from lungscore.scan.affine import check_affine, check_shape
+from lungscore.scan.volume import Volume
+from lungscore.scan.voxels import gather
+
+#: The format's names of number types. Source: NRRD definition, field "type".
+TYPES = {
+    "i1": "signed char, int8, int8_t",
+    "u1": "uchar, unsigned char, uint8, uint8_t",
+    "i2": "short, short int, signed short, signed short int, int16, int16_t",
+    "u2": "ushort, unsigned short, unsigned short int, uint16, uint16_t",
+    "i4": "int, signed int, int32, int32_t",
+    "u4": "uint, unsigned int, uint32, uint32_t",
+    "f4": "float",
+    "f8": "double",
+}
+DTYPES = {name: code for code, names in TYPES.items() for name in names.split(", ")}
+
+#: Patient axes of a space, as signs that turn them into RAS+.
+SPACES = {
+    "left-posterior-superior": (-1, -1, 1),
+    "lps": (-1, -1, 1),
+    "right-anterior-superior": (1, 1, 1),
+    "ras": (1, 1, 1),
+    "left-anterior-superior": (-1, 1, 1),
+    "las": (-1, 1, 1),
+}
+
+
+def read_nrrd(path: Path) -> Volume:
+    """The volume of an NRRD file, in its own axis order.
+
+    Raises InputError as ``read_nifti`` does, and ``format-not-recognised`` for a header whose data
+    lie in another file.
+    """
+    source = path.name
+    with open(path, "rb") as file:
+        header = _header(file, source)
+        shape = _shape(header, source)
+        dtype = _dtype(header, source)
+        affine, notices, oriented = _affine(header, shape, source)
+        check_affine(affine, source)
+        planes = _planes(file, header, shape=shape, dtype=dtype, source=source)
+        values, units, more = gather(planes, shape, source=source)
+    return Volume(
+        values=values,
+        affine=affine,
+        units=units,
+        kind="nrrd",
+        sides_known=oriented,
+        notices=(*notices, *more),
+    )
+
+
+def _header(file: IO[bytes], source: str) -> dict[str, Any]:
+    try:
+        header = nrrd.read_header(file)
+    except Exception as error:  # a parser fed by strangers may fail in any way
+        raise InputError(
+            "input-unreadable",
+            f"{source}: the NRRD header cannot be read ({type(error).__name__})",
+        ) from error
+    if "data file" in header or "datafile" in header:
+        raise InputError(
+            "format-not-recognised",
+            f"{source} keeps its data in another file",
+            expected="NRRD with attached data",
+        )
+    return header
+
+
+def _shape(header: dict[str, Any], source: str) -> tuple[int, int, int]:
+    sizes = tuple(int(size) for size in header.get("sizes", ()))
+    check_shape(sizes, source)
+    if len(sizes) != 3:
+        code = "volume-4d" if len(sizes) > 3 else "geometry-invalid"
+        raise InputError(code, f"{source}: {len(sizes)} axes", expected="three axes")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _dtype(header: dict[str, Any], source: str) -> np.dtype:
+    code = DTYPES.get(str(header.get("type")).lower())
+    if code is None:
+        raise InputError(
+            "not-hounsfield", f"{source}: voxels of type {header.get('type')}", expected="numbers"
+        )
+    order = ">" if str(header.get("endian", "little")).lower() == "big" else "<"
+    return np.dtype(order + code)
+
+
+def _affine(
+    header: dict[str, Any], shape: tuple[int, int, int], source: str
+) -> tuple[np.ndarray, list[Notice], bool]:
+    """The affine in RAS+, notices, and whether the file states an orientation."""
+    directions = header.get("space directions")
+    signs = SPACES.get(str(header.get("space", "")).lower())
+    affine = np.eye(4)
+    if directions is None or signs is None:
+        spacings = np.array(header.get("spacings", (np.nan,) * 3), dtype=np.float64)
+        if spacings.shape != (3,) or not np.isfinite(spacings).all():
+            raise InputError(
+                "geometry-invalid",
+                f"{source}: no space directions and no spacings",
+                expected="a space such as left-posterior-superior, with directions",
+            )
+        affine[:3, :3] = np.diag([-1, -1, 1]) * spacings
+        text = "no patient space is stated: the orientation is not known"
+        return affine, [Notice("header-incomplete", text)], False
+    axes = np.array(directions, dtype=np.float64)
+    origin = np.array(header.get("space origin", (0, 0, 0)), dtype=np.float64)
+    if axes.shape != (3, 3) or origin.shape != (3,):
+        raise InputError("geometry-invalid", f"{source}: space directions of {axes.shape}")
+    affine[:3, :3] = np.diag(signs) @ axes.T
+    affine[:3, 3] = np.array(signs) * origin
+    return affine, [], True
+
+
+def _planes(
+    file: IO[bytes],
+    header: dict[str, Any],
+    *,
+    shape: tuple[int, int, int],
+    dtype: np.dtype,
+    source: str,
+) -> Iterator[np.ndarray]:
+    """2-D planes along the last (slowest) axis; never more bytes than the header promises."""
+    if int(header.get("line skip", 0)) or int(header.get("byte skip", 0)):
+        raise InputError("format-not-recognised", f"{source}: data that begin after a skip")
+    size = shape[0] * shape[1] * dtype.itemsize
+    read = _reader(file, str(header.get("encoding")).lower(), source)
+    for index in range(shape[2]):
+        try:
+            data = read(size)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise _broken(source, index, shape[2]) from error
+        if len(data) < size:
+            raise _broken(source, index, shape[2])
+        yield np.frombuffer(data, dtype=dtype).reshape(shape[:2], order="F")
+
+
+def _reader(file: IO[bytes], encoding: str, source: str) -> Any:
+    if encoding == "raw":
+        return file.read
+    if encoding in ("gzip", "gz"):
+        return _Inflated(file, zlib.decompressobj(wbits=47)).read  # gzip or zlib by its head
+    if encoding in ("bzip2", "bz2"):
+        return bz2.BZ2File(file).read
+    raise InputError(
+        "format-not-recognised", f"{source}: encoding {encoding!r}", expected="raw, gzip or bzip2"
+    )
+
+
+class _Inflated:
+    """Reads a deflated stream piece by piece, holding no more than was asked for."""
+
+    def __init__(self, file: IO[bytes], inflater: Any) -> None:
+        self._file, self._inflater, self._left = file, inflater, b""
+
+    def read(self, size: int) -> bytes:
+        pieces = []
+        while size > 0:
+            block = self._left or self._file.read(2**16)
+            if not block or self._inflater.eof:
+                break
+            piece = self._inflater.decompress(block, size)
+            self._left = self._inflater.unconsumed_tail
+            size -= len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def _broken(source: str, index: int, count: int) -> InputError:
+    return InputError(
+        "input-unreadable",
+        f"{source} ends or breaks at slice {index + 1} of {count}",
+        hint="copy it again from its source",
+    )

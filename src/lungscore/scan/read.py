@@ -1,0 +1,112 @@
+"""A scan from anywhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+from lungscore.errors import InputError, Notice
+from lungscore.scan.archive import unpacked
+from lungscore.scan.names import case_name
+from lungscore.scan.recognise import Found, content_of, find
+from lungscore.scan.scan import Scan
+from lungscore.scan.volume import Volume, to_scan
+
+
+def read_scan(
+    path: str | PathLike[str],
+    *,
+    series: str | None = None,
+    allow_gaps: bool = False,
+    name: str | None = None,
+) -> Scan:
+    """Read the chest CT at ``path`` in one convention.
+
+    path: a DICOM folder (searched with all folders below) or file, NIfTI, NRRD, a PNG or JPEG slice
+        or a folder of them, or a zip of any of these; told by content, not by name.
+    series: SeriesInstanceUID to read instead of the one chosen by rule (``scan.series``).
+    allow_gaps: interpolate missing DICOM slices instead of rejecting the series.
+    name: of the case; by default the input's own file name.
+
+    Returns a Scan with notices. Raises InputError with a code of ``errors.REJECTIONS``
+    (docs/errors.md) and ResourceError ``disk-full`` while unpacking.
+    """
+    path = Path(path)
+    with opened(path) as found:
+        return read_found(path, found, series=series, allow_gaps=allow_gaps, name=name)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Found]:
+    """The files of the input at ``path``, unpacked for as long as the block lasts."""
+    if not _is_archive(path):
+        yield find(path)
+        return
+    with unpacked(path) as folder:
+        try:
+            found = find(folder)
+        except InputError as error:
+            if error.code == "input-empty":
+                raise InputError("input-empty", f"{path.name} holds no image") from None
+            raise InputError(
+                error.code,
+                error.found.replace(folder.name, path.name),
+                expected=error.expected,
+                hint=error.hint,
+            ) from None
+        yield replace(found, archive=True)
+
+
+def read_found(
+    path: Path,
+    found: Found,
+    *,
+    series: str | None = None,
+    allow_gaps: bool = False,
+    name: str | None = None,
+) -> Scan:
+    """The Scan of ``found``, the files of the input at ``path``."""
+    if series is not None and found.content != "dicom":
+        raise InputError("series-not-found", f"{path.name} is no DICOM input and has no series")
+    ignored = found.ignored
+    if found.content == "dicom":
+        from lungscore.scan.dicom import read_dicom, read_groups
+
+        groups = read_groups(found.files)
+        ignored += groups.not_images
+        volume = read_dicom(groups, series=series, allow_gaps=allow_gaps)
+    else:
+        volume = _read_other(found)
+    notices = tuple(_ignored_notices(found, ignored))
+    volume = replace(volume, notices=(*notices, *volume.notices))
+    return to_scan(volume, case_name(path, name), path.name)
+
+
+def _read_other(found: Found) -> Volume:
+    if found.content == "nifti":
+        from lungscore.scan.nifti import read_nifti
+
+        return read_nifti(found.files[0])
+    if found.content == "nrrd":
+        from lungscore.scan.nrrd import read_nrrd
+
+        return read_nrrd(found.files[0])
+    from lungscore.scan.slices import read_slices
+
+    return read_slices(found.files)
+
+
+def _ignored_notices(found: Found, ignored: int) -> Iterator[Notice]:
+    if ignored:
+        yield Notice("files-ignored", f"{ignored} files that are no images of it were ignored")
+    if found.unreadable:
+        text = f"{found.unreadable} files or folders could not be opened and were ignored"
+        yield Notice("files-ignored", text)
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return path.is_file() and content_of(path) == "zip"
+    except (OSError, ValueError):
+        return False  # for find to say

@@ -1,0 +1,189 @@
+"""What lies at a path, told by its content and never by its name."""
+
+import os
+import stat
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lungscore.errors import InputError
+from lungscore.scan.limits import MAX_FILES, MAX_FOLDER_DEPTH
+
+Content = Literal["dicom", "nifti", "nrrd", "image", "zip", "empty", "other"]
+
+#: Bytes that tell every format; a NIfTI header is 352 bytes long.
+HEAD_BYTES = 4096
+
+_VALUE_REPRESENTATIONS = {b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"UL", b"OB", b"PN"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of one input.
+
+    content: what they are. files: one volume, or all DICOM files or all slice images.
+    folder: whether they came from a folder. ignored: further files that are none of these.
+    unreadable: files that could not be opened. archive: whether they were unpacked from a zip.
+    """
+
+    content: Literal["dicom", "nifti", "nrrd", "image"]
+    files: tuple[Path, ...]
+    folder: bool = False
+    ignored: int = 0
+    unreadable: int = 0
+    archive: bool = False
+
+
+def content_of(path: Path) -> Content:
+    """The content of a regular file by its first bytes. Raises OSError."""
+    with open(path, "rb") as file:
+        head = file.read(HEAD_BYTES)
+    return content_of_bytes(head)
+
+
+def content_of_bytes(head: bytes) -> Content:
+    """The content of a file that begins with ``head``."""
+    if not head:
+        return "empty"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
+        return "image"
+    if head.startswith(b"NRRD000"):
+        return "nrrd"
+    if _is_nifti(head) or (head.startswith(b"\x1f\x8b") and _is_nifti(_inflate(head))):
+        return "nifti"
+    if head[128:132] == b"DICM" or _is_bare_dicom(head):
+        return "dicom"
+    return "other"
+
+
+def find(path: Path) -> Found:
+    """The input at ``path``: a file of a supported format, or a folder with one input in it.
+
+    In a folder DICOM goes first, then one volume, then slice images; what is left is counted as
+    ignored. Links to folders are not followed; pipes, devices and files that cannot be opened are
+    skipped. Raises InputError ``input-not-found``, ``input-unreadable``, ``input-empty``,
+    ``format-not-recognised``, ``several-inputs`` or ``too-many-files``.
+    """
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise InputError("input-not-found", f"there is nothing at {path.name!r}") from None
+    except OSError as error:
+        raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
+    if stat.S_ISDIR(status.st_mode):
+        return _find_in_folder(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(
+            "input-unreadable", f"{path.name} is no ordinary file", expected="a file or a folder"
+        )
+    try:
+        content = content_of(path)
+    except OSError as error:
+        raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
+    if content == "empty":
+        raise InputError("input-empty", f"{path.name} is empty")
+    if content in ("other", "zip"):
+        raise InputError(
+            "format-not-recognised",
+            f"the content of {path.name} is not known",
+            expected="DICOM, NIfTI, NRRD, PNG, JPEG, or a folder or zip of these",
+        )
+    return Found(content, (path,))
+
+
+def _find_in_folder(folder: Path) -> Found:
+    files, unreadable = _ordinary_files(folder)
+    by_content: dict[str, list[Path]] = {}
+    for file in files:
+        try:
+            by_content.setdefault(content_of(file), []).append(file)
+        except OSError:
+            unreadable += 1
+    counts = Counter({content: len(members) for content, members in by_content.items()})
+    volumes = by_content.get("nifti", []) + by_content.get("nrrd", [])
+    if counts["dicom"]:
+        content, chosen = "dicom", by_content["dicom"]
+    elif len(volumes) > 1:
+        raise InputError(
+            "several-inputs",
+            f"{folder.name} holds {len(volumes)} volumes",
+            expected="one volume",
+            hint="give the file itself",
+        )
+    elif volumes:
+        content, chosen = ("nifti" if counts["nifti"] else "nrrd"), volumes
+    elif counts["image"]:
+        content, chosen = "image", by_content["image"]
+    else:
+        raise InputError(
+            "input-empty",
+            f"{folder.name} holds no image among {len(files)} files",
+            expected="DICOM, NIfTI, NRRD, PNG or JPEG",
+            hint="give the zip file itself" if counts["zip"] else "",
+        )
+    ignored = len(files) - len(chosen)
+    return Found(content, tuple(chosen), True, ignored, unreadable)  # type: ignore[arg-type]
+
+
+def _ordinary_files(folder: Path) -> tuple[list[Path], int]:
+    """All ordinary files below ``folder`` by name, and how many entries could not be looked at."""
+    files: list[Path] = []
+    unreadable = 0
+    waiting = [(folder, 0)]
+    while waiting:
+        place, depth = waiting.pop()
+        try:
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError as error:
+            if place == folder:
+                raise InputError("input-unreadable", f"{folder.name}: {error.strerror}") from None
+            unreadable += 1
+            continue
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if depth < MAX_FOLDER_DEPTH:
+                        waiting.append((Path(entry.path), depth + 1))
+                elif entry.is_file():
+                    files.append(Path(entry.path))
+            except OSError:
+                unreadable += 1
+        if len(files) > MAX_FILES:
+            raise InputError(
+                "too-many-files",
+                f"{folder.name} holds more than {MAX_FILES} files",
+                hint="give the folder of one examination",
+            )
+    return sorted(files), unreadable
+
+
+def _is_nifti(head: bytes) -> bool:
+    """NIfTI-1 or -2 in one file (header and image together)."""
+    return head[344:348] == b"n+1\0" or head[4:12] == b"n+2\0\r\n\x1a\n"
+
+
+def _inflate(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, 512)
+    except zlib.error:
+        return b""
+
+
+def _is_bare_dicom(head: bytes) -> bool:
+    """DICOM without the 128-byte preamble: it begins with a short element of group 2 or 8."""
+    if len(head) < 16 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3] > 0x20:
+        return False
+    if head[4:6] in _VALUE_REPRESENTATIONS:
+        return True
+    return 0 < int.from_bytes(head[4:8], "little") <= 64 and head[2:4] in (
+        b"\x00\x00",
+        b"\x05\x00",
+        b"\x08\x00",
+        b"\x01\x00",
+        b"\x12\x00",
+        b"\x16\x00",
+    )

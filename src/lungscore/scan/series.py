@@ -1,0 +1,192 @@
+"""Which series of the input is the chest CT, and why the others are not."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lungscore.errors import InputError
+from lungscore.scan.dicom_header import CT_IMAGE, ENHANCED_CT, SECONDARY_CAPTURE, Header
+
+#: Positions that make a volume: fewer are a scout, a test of the bolus, or single slices.
+VOLUME_SLICES = 10
+
+#: Cosine between a slice's normal and the body's axis above which the slice is axial.
+AXIAL_COSINE = 0.8
+
+
+@dataclass(frozen=True)
+class Series:
+    """The images of one SeriesInstanceUID.
+
+    headers: its usable CT images. others: its scouts, captures and coloured images.
+    reason: why it cannot be the chest CT, or "".
+    code: the rejection that reason stands for when nothing else is there.
+    """
+
+    uid: str
+    headers: tuple[Header, ...]
+    others: tuple[Header, ...]
+    reason: str = ""
+    code: str = ""
+
+    @property
+    def modality(self) -> str:
+        """The most frequent modality of its images."""
+        every = self.headers + self.others
+        return Counter(header.modality for header in every).most_common(1)[0][0]
+
+    @property
+    def positions(self) -> int:
+        """How many places its images stand at."""
+        return len({header.position for header in self.headers if header.position})
+
+    def as_dict(self) -> dict[str, Any]:
+        """What inspect and the report list of a series; no DICOM text but UID and modality."""
+        first = (self.headers or self.others)[0]
+        return {
+            "series_uid": self.uid,
+            "modality": self.modality,
+            "slices": len(self.headers),
+            "other_images": len(self.others),
+            "rows": first.rows,
+            "columns": first.columns,
+            "pixel_spacing_mm": list(first.pixel_spacing) if first.pixel_spacing else None,
+            "slice_thickness_mm": first.thickness,
+            "reason": self.reason,
+        }
+
+
+def group_series(headers: Sequence[Header]) -> list[Series]:
+    """The series of ``headers``, each with the reason why it cannot be the chest CT, if any."""
+    groups: dict[str, list[Header]] = {}
+    for header in headers:
+        groups.setdefault(header.series_uid, []).append(header)
+    return [_series(uid, members) for uid, members in sorted(groups.items())]
+
+
+def choose_series(groups: Sequence[Series], uid: str | None = None) -> Series:
+    """The series to read: the one asked for, or the best by rule.
+
+    Rule, in this order: at least ten positions; axial; ORIGINAL and PRIMARY; most slices; thinnest;
+    smallest UID. Raises InputError ``series-not-found``, ``mixed-patients``, and where no series
+    will do ``wrong-modality``, ``no-axial-ct`` or ``multiframe-unsupported``.
+    """
+    if uid is not None:
+        chosen = _asked_for(groups, uid)
+        _check_one_patient([chosen])
+        return chosen
+    usable = [group for group in groups if not group.reason]
+    if not usable:
+        raise _nothing_usable(groups)
+    _check_one_patient(usable)
+    return min(usable, key=_rank)
+
+
+def left_out(groups: Sequence[Series], chosen: Series) -> tuple[dict[str, Any], ...]:
+    """The other series, each with its reason."""
+    rest = (group.as_dict() for group in groups if group.uid != chosen.uid)
+    return tuple(entry | {"reason": entry["reason"] or _worse(entry, chosen)} for entry in rest)
+
+
+def is_axial(header: Header) -> bool:
+    """Whether a slice lies across the body."""
+    if header.orientation is None:
+        return True  # a CT that does not say: nothing speaks against it
+    row, column = np.reshape(header.orientation, (2, 3))
+    return bool(abs(np.cross(row, column)[2]) >= AXIAL_COSINE)
+
+
+def _series(uid: str, members: Sequence[Header]) -> Series:
+    def build(reason: str = "", code: str = "") -> Series:
+        return Series(uid, tuple(usable), tuple(others), reason, code)
+
+    usable = [header for header in members if _is_ct_slice(header)]
+    others = [header for header in members if not _is_ct_slice(header)]
+    if usable:
+        group = build()
+        if not any(map(is_axial, usable)) and group.positions < VOLUME_SLICES:
+            return build("no axial slices", "no-axial-ct")
+        return group
+    if any(_is_multiframe(header) for header in others):
+        return build("enhanced multi-frame images", "multiframe-unsupported")
+    if any("LOCALIZER" in header.image_type for header in others):
+        return build("scout images only", "no-axial-ct")
+    modality = build().modality
+    if modality == "CT":
+        return build("captured or derived pictures, not slices", "no-axial-ct")
+    return build(f"modality {modality}, not CT", "wrong-modality")
+
+
+def _is_ct_slice(header: Header) -> bool:
+    if header.sop_class and header.sop_class != CT_IMAGE:
+        return False
+    plain = header.frames <= 1 and header.samples == 1 and header.rows > 0
+    return header.modality == "CT" and plain and "LOCALIZER" not in header.image_type
+
+
+def _is_multiframe(header: Header) -> bool:
+    ct = header.modality == "CT" and not header.sop_class.startswith(SECONDARY_CAPTURE)
+    return header.sop_class in ENHANCED_CT or (ct and header.frames > 1)
+
+
+def _rank(group: Series) -> tuple:
+    first = group.headers[0]
+    original = first.image_type[:2] == ("ORIGINAL", "PRIMARY")
+    return (
+        group.positions < VOLUME_SLICES,
+        not is_axial(first),
+        not original,
+        -group.positions,
+        first.thickness or np.inf,
+        group.uid,
+    )
+
+
+def _worse(entry: dict[str, Any], chosen: Series) -> str:
+    if entry["slices"] < len(chosen.headers):
+        return "fewer slices than the series used"
+    return "ranks after the series used"
+
+
+def _asked_for(groups: Sequence[Series], uid: str) -> Series:
+    for group in groups:
+        if group.uid == uid:
+            if group.reason:
+                raise InputError(group.code, f"the series asked for: {group.reason}")
+            return group
+    raise InputError(
+        "series-not-found",
+        f"no series {uid!r}",
+        expected="one of " + ", ".join(group.uid or "(without UID)" for group in groups),
+    )
+
+
+def _nothing_usable(groups: Sequence[Series]) -> InputError:
+    codes = {group.code for group in groups}
+    for code in ("multiframe-unsupported", "no-axial-ct", "wrong-modality"):
+        if code in codes:
+            reasons = sorted({group.reason for group in groups if group.code == code})
+            return InputError(
+                code,
+                f"{len(groups)} series: " + ", ".join(reasons),
+                expected="one series of axial CT slices",
+            )
+    return InputError("input-empty", "no DICOM file holds an image")
+
+
+def _check_one_patient(groups: Sequence[Series]) -> None:
+    """Over every series that may be read; the identifiers themselves are never shown."""
+    headers = [header for group in groups for header in group.headers]
+    patients = {header.patient for header in headers if header.patient}
+    studies = {header.study for header in headers if header.study}
+    if len(patients) <= 1 and len(studies) <= 1:
+        return
+    raise InputError(
+        "mixed-patients",
+        f"{max(len(patients), 1)} patients and {max(len(studies), 1)} studies",
+        expected="one examination of one patient",
+        hint="give one examination, or choose a series with --series",
+    )
