@@ -114,12 +114,6 @@ def _appearing(folder: Path) -> Iterator[Path]:
         yield staging
         _replace(folder, staging)
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise UsageError(
-                "output-exists",
-                f"{folder.name} appeared in the output folder meanwhile",
-                hint="give --overwrite to replace it, or another folder with -o",
-            ) from error
         raise write_error(folder, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -128,7 +122,16 @@ def _appearing(folder: Path) -> Iterator[Path]:
 def _replace(folder: Path, staging: Path) -> None:
     """Put ``staging`` at ``folder``; what was there goes only when the new is in place."""
     if not folder.exists():
-        os.rename(staging, folder)
+        try:
+            os.rename(staging, folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise UsageError(
+                "output-exists",
+                f"{folder.name} appeared in the output folder meanwhile",
+                hint="give --overwrite to replace it, or another folder with -o",
+            ) from error
         return
     aside = folder.parent / f".tmp-{secrets.token_hex(6)}-old"
     os.rename(folder, aside)

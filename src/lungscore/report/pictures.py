@@ -14,8 +14,8 @@ from lungscore.result import Analysis
 #: The usual lung window: level and width in Hounsfield units.
 LUNG_WINDOW = (-600, 1500)
 SLICES_SHOWN = 12
-TILE_WIDTH = 440
-OVERVIEW_HEIGHT = 520
+#: Longest side of a slice, height and width of an overview, in pixels.
+TILE_SIZE, OVERVIEW_HEIGHT, OVERVIEW_WIDTH = 440, 520, 700
 
 #: Colours of the contours (Okabe and Ito's palette, told apart by colour-blind readers too).
 COLOURS = {"lungs": "#d583b5", "lobes": "#f0e442", "ggo": "#56b4e9", "consolidation": "#e69f00"}
@@ -64,13 +64,15 @@ def slice_pictures(analysis: Analysis) -> list[Picture]:
     _, rows, columns = _bounds(lungs)
     rows, columns = _widened(rows, height, pixel_mm[0]), _widened(columns, width, pixel_mm[1])
     letters = ("R", "L") if _sides_known(analysis) else ("", "")
+    tall_mm, wide_mm = _length_mm(rows, pixel_mm[0]), _length_mm(columns, pixel_mm[1])
+    scale = TILE_SIZE / max(tall_mm, wide_mm)
     pictures = []
     for z in chosen_slices(analysis):
         plane = _plane(analysis, (z, rows, columns), pixel_mm=pixel_mm, with_lobes=False)
         percent = analysis.severity.slices[z].infection_percent
         share = "no lung" if percent is None else f"{percent:.1f} % infected"
         caption = f"slice {z + 1} of {lungs.shape[0]} · {share}"
-        pictures.append(_draw(plane, TILE_WIDTH, letters, caption=caption, name=f"slice_{z + 1}"))
+        pictures.append(_draw(plane, scale, letters, caption=caption, name=f"slice_{z + 1}"))
     return pictures
 
 
@@ -108,22 +110,25 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
     if _sides_known(analysis):
         right, left = np.bincount(lungs[:, :, x].ravel(), minlength=3)[1:]
         letters, side = ("R", "L"), "right lung, " if right >= left else "left lung, "
-    # The margins make both planes equally high, so that they are seen at one scale.
     z, rows, columns = (
         _widened(extent, length, mm)
         for extent, length, mm in zip((z_extent, rows, columns), lungs.shape, spacing, strict=True)
     )
-    coronal = _plane(analysis, (z, y, columns), pixel_mm=(spacing[0], spacing[2]), with_lobes=True)
-    sagittal = _plane(analysis, (z, rows, x), pixel_mm=(spacing[0], spacing[1]), with_lobes=True)
+    high, wide = _length_mm(z, spacing[0]), _length_mm(columns, spacing[2])
+    scale = min(OVERVIEW_HEIGHT / high, OVERVIEW_WIDTH / wide)
+    cuts = (
+        ("coronal", (z, y, columns), (spacing[0], spacing[2]), letters, ""),
+        ("sagittal", (z, rows, x), (spacing[0], spacing[1]), ("A", "P"), side),
+    )
     return [
-        _draw(coronal, _width(coronal), letters, caption=f"coronal, {what}", name="coronal"),
         _draw(
-            sagittal,
-            _width(sagittal),
-            ("A", "P"),
-            caption=f"sagittal, {side}{what}",
-            name="sagittal",
-        ),
+            _plane(analysis, where, pixel_mm=pixel_mm, with_lobes=True),
+            scale,
+            ends,
+            caption=f"{name}, {which}{what}",
+            name=name,
+        )
+        for name, where, pixel_mm, ends, which in cuts
     ]
 
 
@@ -165,10 +170,12 @@ def _windowed(values: np.ndarray, units: str) -> np.ndarray:
 
 
 def _draw(
-    plane: Plane, width: int, letters: tuple[str, str], *, caption: str, name: str
+    plane: Plane, pixels_per_mm: float, letters: tuple[str, str], *, caption: str, name: str
 ) -> Picture:
-    rows, columns = plane.grey.shape
-    height = max(1, round(width * rows * plane.pixel_mm[0] / (columns * plane.pixel_mm[1])))
+    height, width = (
+        max(1, round(pixels_per_mm * length * mm))
+        for length, mm in zip(plane.grey.shape, plane.pixel_mm, strict=True)
+    )
     size = (width, height)
     image = Image.fromarray(plane.grey).resize(size, Image.Resampling.BICUBIC)
     _text(image, (8, height // 2 - 10), letters[0])
@@ -225,10 +232,8 @@ def _sides_known(analysis: Analysis) -> bool:
     return analysis.scan.sides_known and analysis.lungs.sides_known
 
 
-def _width(plane: Plane) -> int:
-    """The width that makes a plane OVERVIEW_HEIGHT high."""
-    (rows, columns), (row_mm, column_mm) = plane.grey.shape, plane.pixel_mm
-    return max(1, round(OVERVIEW_HEIGHT * columns * column_mm / (rows * row_mm)))
+def _length_mm(extent: slice, voxel_mm: float) -> float:
+    return (extent.stop - extent.start) * voxel_mm
 
 
 def _widened(extent: slice, length: int, voxel_mm: float) -> slice:

@@ -153,7 +153,9 @@ def measure(
         withheld=withheld,
         infected=infected,
         outside_voxels=counted.outside,
-        notices=_notices(whole, by_lobe, results, withheld, no_hu),
+        notices=_notices(
+            whole, by_lobe, results, withheld=withheld, no_hu=no_hu, noted=notice_codes
+        ),
         **results,
     )
 
@@ -212,14 +214,15 @@ def _notices(
     whole: Burden,
     lobes: Mapping[str, Burden],
     results: Mapping[str, Score],
+    *,
     withheld: tuple[str, ...],
     no_hu: str | None,
+    noted: Collection[str],
 ) -> tuple[Notice, ...]:
     notices = []
     litres = None if whole.volume_ml is None else whole.volume_ml / 1000
-    if "lung-volume" in withheld or (
-        litres is not None and litres < SMALL_LUNG_LITRES and "single-slice" not in withheld
-    ):
+    small = litres is not None and litres < SMALL_LUNG_LITRES and "single-slice" not in withheld
+    if ("lung-volume" in withheld or small) and "lung-volume" not in noted:
         notices.append(Notice("lung-volume", f"The lungs measure {litres:.2f} litres."))
     empty = [LOBE_NAMES[name] for name, lobe in lobes.items() if lobe.infection_percent is None]
     if empty:

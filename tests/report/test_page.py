@@ -1,0 +1,161 @@
+"""The report as a reader and a browser see it."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungscore.report import text_table
+from lungscore.report.page import render_page
+from lungscore.report.pictures import chosen_slices, montage, overview_pictures, slice_pictures
+from lungscore.report.text import ml_text, percent_text
+from lungscore.version import RESEARCH_USE
+
+
+def page(analysis) -> str:
+    return render_page(
+        analysis,
+        slices=slice_pictures(analysis),
+        overview=overview_pictures(analysis),
+        curve=None,
+    )
+
+
+class Tags(HTMLParser):
+    """Collects tags and attributes; void elements need no end."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.attributes = [], set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.add(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in {"meta", "img", "input", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("case", [{}, {"sides": False, "depth": 1}, {"masks_only": True}])
+def test_the_page_is_well_formed_and_loads_nothing(make_analysis, case):
+    text = page(make_analysis(**case))
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert not {"script", "link", "iframe", "object"} & tags.seen
+    for _, name, value in tags.attributes:
+        assert not name.startswith("on")
+        if name in {"src", "href"}:
+            assert value.startswith("data:image/")
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in text
+
+
+def test_research_use_stands_on_top_and_at_the_foot(make_analysis):
+    text = page(make_analysis())
+    header, footer = text.index("<header>"), text.index("<footer>")
+    assert RESEARCH_USE in text[header : text.index("</header>")]
+    assert RESEARCH_USE in text[footer:]
+
+
+def test_names_and_messages_are_escaped(make_analysis):
+    text = page(make_analysis(name="<script>alert(1)</script>"))
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_warnings_stand_before_the_numbers(make_analysis):
+    text = page(make_analysis(codes=("approximate-8bit",)))
+    assert text.index("approximate-8bit") < text.index("Infected part of the lungs")
+
+
+def test_regions_are_called_approximate(make_analysis):
+    assert "not bronchopulmonary segments" in page(make_analysis())
+
+
+def test_what_is_not_computed_says_why(make_analysis):
+    text = page(make_analysis(sides=False))
+    assert "not computed" in text
+    assert "right and left are not known" in text
+    assert "nan" not in text.lower().split("base64")[0]
+
+
+def test_page_stays_small_and_fast(make_analysis):
+    assert len(page(make_analysis())) < 3_000_000
+
+
+def test_contours_lie_on_the_masks(make_analysis):
+    picture = slice_pictures(make_analysis())[-1]
+    layer = np.asarray(picture.contours)
+    assert picture.contours.size == picture.image.size
+    assert set(np.unique(layer)) == {0, 1, 3, 4}
+    rows, columns = np.nonzero(layer == 3)
+    # The infection lies in the lower left lung: right half of the picture.
+    assert columns.min() > layer.shape[1] / 2
+    assert rows.min() > layer.shape[0] * 0.4
+
+
+def test_the_most_infected_slice_is_shown(make_analysis):
+    analysis = make_analysis(depth=60)
+    analysis.lesions.labels[37, 10:34, 36:54] = 1
+    shown = chosen_slices(analysis)
+    assert 37 in shown
+    assert shown == sorted(set(shown))
+    assert len(shown) == 12
+
+
+def test_planes_have_the_patients_proportions(make_analysis):
+    coronal, sagittal = overview_pictures(make_analysis(depth=30))
+    assert coronal.image.height == sagittal.image.height
+    # 30 slices of 10 mm against 54 columns of 5 mm (50 of lung and two of margin on each side).
+    assert coronal.image.height / coronal.image.width == pytest.approx(300 / 270, rel=0.02)
+
+
+def test_few_thick_slices_do_not_make_a_huge_picture(make_analysis):
+    analysis = make_analysis(depth=2)
+    for picture in [*overview_pictures(analysis), *slice_pictures(analysis)]:
+        assert max(picture.image.size) <= 700
+
+
+def test_unknown_sides_are_not_lettered(make_analysis):
+    lettered = slice_pictures(make_analysis())[0].image
+    plain = slice_pictures(make_analysis(sides=False))[0].image
+    assert lettered.tobytes() != plain.tobytes()
+
+
+def test_pictures_carry_no_metadata(make_analysis):
+    sheet = montage(slice_pictures(make_analysis()))
+    assert isinstance(sheet, Image.Image)
+    assert sheet.info == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "not computed"), (0.0, "0.0 %"), (0.01, "< 0.1 %"), (0.05, "0.1 %"), (12.34, "12.3 %")],
+)
+def test_percent_is_written_without_a_false_zero(value, text):
+    assert percent_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "not computed"), (0.25, "0.2 ml"), (4812.4, "4 812 ml")]
+)
+def test_millilitres_are_written_for_reading(value, text):
+    assert ml_text(value) == text
+
+
+def test_the_table_for_the_terminal_holds_the_headline(make_analysis):
+    text = text_table(make_analysis(name="P1"))
+    assert text.startswith(f"P1: {RESEARCH_USE}")
+    for word in ("severity", "infection", "CT-SS", "of 40", "RUL", "LLL", "hu-split"):
+        assert word in text
+    assert not re.search(r"[ \t]+$", text, re.MULTILINE)
+
+
+def test_the_table_of_one_slice_says_what_is_not_computed(make_analysis):
+    text = text_table(make_analysis(depth=1, sides=False))
+    assert "lobes: not computed" in text
+    assert "withheld" in text

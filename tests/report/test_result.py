@@ -1,0 +1,144 @@
+"""result.json: the contract, null rules and stable bytes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lungscore.labels import LOBE_ORDER, REGIONS
+from lungscore.result import Result, json_schema, to_result
+
+KEYS = {
+    "schema",
+    "case",
+    "input",
+    "lungs",
+    "burden",
+    "scores",
+    "severity",
+    "lobes",
+    "slices",
+    "detection",
+    "warnings",
+    "models",
+    "engine",
+}
+CASES = {
+    "hu": {},
+    "grey": {"units": "grey", "spacing": False},
+    "one slice": {"units": "grey", "spacing": False, "sides": False, "depth": 1},
+    "unknown sides": {"sides": False},
+    "masks only": {"masks_only": True},
+    "healthy": {"infected": False},
+}
+
+
+def keys(content):
+    """All keys at every depth, without the values."""
+    if isinstance(content, dict):
+        return {key: keys(value) for key, value in content.items()}
+    return None
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_case_is_a_valid_result_with_all_keys(make_analysis, case):
+    analysis = make_analysis(**CASES[case])
+    content = json.loads(to_result(analysis).to_json())
+    assert set(content) == KEYS
+    assert content["schema"] == "lungscore.result/1"
+    Result.model_validate(content)
+    full = json.loads(to_result(make_analysis()).to_json())
+    for part in ("input", "lungs", "burden", "severity", "detection", "lobes"):
+        assert keys(content[part]) == keys(full[part])
+    assert set(content["scores"]) == set(full["scores"])
+    assert list(content["scores"]["ct_ss"]["regions"]) == [name for name, _ in REGIONS]
+    assert list(content["lobes"]) == list(LOBE_ORDER)
+    assert len(content["slices"]) == analysis.scan.shape[0]
+
+
+def test_equal_analyses_give_equal_bytes(make_analysis):
+    first, second = make_analysis(), make_analysis()
+    object.__setattr__(second, "times", {"read": 99.0})
+    assert to_result(first).to_json() == to_result(second).to_json()
+
+
+def test_the_stored_schema_is_the_schema_of_the_models():
+    stored = Path(__file__).parents[2] / "docs" / "result.schema.json"
+    assert stored.read_text("utf-8") == json_schema(), "write docs/result.schema.json anew"
+
+
+def test_numbers_of_a_known_case(make_analysis):
+    content = json.loads(to_result(make_analysis()).to_json())
+    voxel_ml = 10 * 5 * 5 / 1000
+    lung = 12 * 30 * 20
+    assert content["lungs"]["left_ml"] == lung * voxel_ml
+    assert content["burden"]["infection_percent"] == round(100 * 600 / (2 * lung), 4)
+    assert content["burden"]["consolidation_percent"] == round(100 * 54 / (2 * lung), 4)
+    assert content["burden"]["right_percent"] == 0
+    assert content["burden"]["infection_ml"] == 600 * voxel_ml
+    assert content["lobes"]["LLL"]["infection_percent"] == round(100 * 600 / (lung / 2), 4)
+    assert content["lobes"]["LLL"]["scores"] == {"tss": 1, "ctsi": 2, "lss": 1, "lhos": 1}
+    assert content["scores"]["tss"] == {"total": 1, "max": 20, "reason": None}
+    assert content["scores"]["pho"] == round(100 * 54 / (2 * lung), 4)
+    assert content["detection"] == {"infected": True, "probability": None}
+
+
+def test_slices_run_from_superior_to_inferior(make_analysis):
+    slices = json.loads(to_result(make_analysis()).to_json())["slices"]
+    positions = [part["position_mm"] for part in slices]
+    assert positions == sorted(positions, reverse=True)
+    assert [part["index"] for part in slices] == list(range(12))
+    assert slices[0]["infection_percent"] == 0
+    assert slices[-1]["infection_percent"] > 0
+
+
+def test_a_slice_without_lung_is_null_not_zero(make_analysis):
+    analysis = make_analysis(depth=1, sides=False)
+    analysis.lungs.labels[:] = 0
+    from lungscore.severity import measure
+
+    severity = measure(analysis.lungs.labels, analysis.lesions.labels, sides_known=False)
+    object.__setattr__(analysis, "severity", severity)
+    content = json.loads(to_result(analysis).to_json())
+    assert content["slices"][0]["infection_percent"] is None
+    assert content["burden"]["infection_percent"] is None
+
+
+def test_without_spacing_there_are_no_millilitres(make_analysis):
+    content = json.loads(to_result(make_analysis(units="grey", spacing=False)).to_json())
+    assert set(content["lungs"].values()) == {None}
+    assert content["burden"]["infection_ml"] is None
+    assert content["input"]["spacing_mm"] is None
+    assert content["lobes"]["RUL"]["volume_ml"] is None
+    assert content["slices"][0]["position_mm"] is None
+    assert content["scores"]["ct_ss"]["total"] is not None
+
+
+def test_grey_levels_have_no_number_that_needs_hounsfield_units(make_analysis):
+    scores = json.loads(to_result(make_analysis(units="grey")).to_json())["scores"]
+    assert scores["pho"] is None
+    assert scores["lhos"]["total"] is None
+    assert "Hounsfield" in scores["lhos"]["reason"]
+
+
+def test_every_null_total_has_a_reason_and_a_warning(make_analysis):
+    for case in CASES.values():
+        content = json.loads(to_result(make_analysis(**case)).to_json())
+        for score in ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones"):
+            part = content["scores"][score]
+            assert (part["total"] is None) == (part["reason"] is not None)
+            if part["total"] is None:
+                messages = " ".join(warning["message"] for warning in content["warnings"])
+                assert part["reason"] in messages
+
+
+def test_a_file_name_that_is_no_text_becomes_one(make_analysis):
+    content = json.loads(to_result(make_analysis(name="scan-\udce4")).to_json())
+    assert content["case"] == "scan-?"
+
+
+def test_float32_noise_is_rounded_away(make_analysis):
+    affine = np.diag([-0.7000000000000001, -0.7, 2.0000000001, 1.0])
+    content = json.loads(to_result(make_analysis(affine=affine)).to_json())
+    assert content["input"]["spacing_mm"] == [2.0, 0.7, 0.7]
