@@ -1,0 +1,16 @@
+"""Segmentation with a trained network; torch is not needed."""
+
+from lungscore.inference.bundle import Bundle, list_bundles, load_bundle
+from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed
+from lungscore.inference.segment import Segmenter, segment
+
+__all__ = [
+    "Bundle",
+    "EngineUsed",
+    "Lesions",
+    "ModelUsed",
+    "Segmenter",
+    "list_bundles",
+    "load_bundle",
+    "segment",
+]

@@ -1,0 +1,135 @@
+"""Lung that dense disease hides: where it may lie, and joining it to the lungs."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+from lungscore.anatomy.boxes import lung_box
+from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
+from lungscore.anatomy.grid import Grid
+from lungscore.anatomy.lungs import Lungs, assumed_spacing_mm
+from lungscore.errors import Notice
+from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+from lungscore.scan import Scan
+
+FIELD_GRID_MM = 4.0
+#: Bays of the lung up to about twice this width may be hidden lung on any side, mm.
+FIELD_CLOSING_MM = 12.0
+#: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
+BULGE_MM = 6.0
+#: Bone and contrast medium are denser than any consolidated lung, HU.
+DENSEST_LUNG_HU = 200
+#: Less hidden lung than this part of the lungs is not worth a notice.
+NOTEWORTHY = 0.002
+
+
+def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> np.ndarray:
+    """The lungs and where dense disease may hide more lung, bool (D, H, W).
+
+    Each lung is closed over bays of about 2 cm. Outwards, to the side and to the back, where the
+    lung meets the ribs, the field reaches as far as the convex hull of that lung: a chest wall is
+    convex, so lung that is missing there is lung that does not show. Towards the heart, the
+    mediastinum and the diaphragm, where lungs are hollow by nature, it reaches no farther than
+    the closing. Network output outside the field is not lung.
+    """
+    labels = lungs.labels
+    spacing_mm = spacing_mm or assumed_spacing_mm(labels.shape)
+    grid = Grid.over(labels.shape, spacing_mm, block_mm=FIELD_GRID_MM)
+    field = labels > 0
+    for side in np.unique(labels[field]):
+        coarse = grid.fraction(labels == side) >= 0.5
+        if not coarse.any():
+            continue
+        margin = tuple(int(np.ceil(FIELD_CLOSING_MM / size)) for size in grid.spacing_mm)
+        box = lung_box(coarse, margin=margin)  # type: ignore[arg-type]
+        lung = coarse[box]
+        wide = close_ball(lung, grid.spacing_mm, radius_mm=FIELD_CLOSING_MM)
+        bays = _outer_bays(lung, side if lungs.sides_known else 0)
+        # The ribs bulge beyond the chords of the hull.
+        deep = ndimage.binary_opening(bays, IN_PLANE)
+        bays = ndimage.binary_dilation(deep, iterations=2, mask=bays)
+        wide |= grow_ball(bays, grid.spacing_mm, radius_mm=BULGE_MM)
+        voxels = grid.box_of(box)
+        first = box[0].start, box[1].start, box[2].start
+        field[voxels] |= grid.enlarge(wide, voxels, first=first)
+    return field
+
+
+def include_infection(lungs: Lungs, infection: np.ndarray, scan: Scan) -> Lungs:
+    """``lungs`` with the infection that their aerated outline leaves out.
+
+    infection: bool (D, H, W), what the network found. Only infection inside ``lung_field`` that
+    touches a lung joins it; holes that this closes in a slice are filled. Adds the notice
+    ``lungs-from-lesions`` where that is noteworthy.
+    """
+    labels = lungs.labels
+    missing = infection & (labels == 0)
+    if not missing.any():
+        return lungs
+    missing &= lung_field(lungs, scan.spacing_mm)
+    if scan.units == "hu":
+        missing &= scan.values < DENSEST_LUNG_HU
+    if not missing.any():
+        return lungs
+    box = lung_box(missing, margin=(2, 2, 2))
+    near, hidden = labels[box], missing[box]
+    pieces, _ = ndimage.label(hidden)
+    touching = np.unique(pieces[ndimage.binary_dilation(near > 0) & hidden])
+    hidden = np.isin(pieces, touching[touching > 0])
+    joined = labels.copy()
+    for side in np.unique(near[near > 0]):
+        # Each piece joins the lung that it lies nearer to.
+        mine = hidden & (_nearest_label(near, scan) == side)
+        whole = fill_slices((labels[box] == side) | mine)
+        view = joined[box]
+        view[whole & (view == 0)] = side
+    added = int(np.count_nonzero(joined)) - int(np.count_nonzero(labels))
+    if added < NOTEWORTHY * np.count_nonzero(joined):
+        return replace(lungs, labels=joined)
+    part = added / np.count_nonzero(joined)
+    notice = Notice("lungs-from-lesions", f"{part:.1%} of the lungs is dense infection added to them")
+    return replace(lungs, labels=joined, notices=(*lungs.notices, notice))
+
+
+def _nearest_label(labels: np.ndarray, scan: Scan) -> np.ndarray:
+    """The label of the nearest labelled voxel, at every voxel."""
+    present = np.unique(labels[labels > 0])
+    if len(present) == 1:
+        return np.full(labels.shape, present[0])
+    nearest = ndimage.distance_transform_edt(
+        labels == 0,
+        sampling=scan.spacing_mm or assumed_spacing_mm(scan.shape),
+        return_distances=False,
+        return_indices=True,
+    )
+    return labels[tuple(nearest)]
+
+
+def _outer_bays(lung: np.ndarray, side: int) -> np.ndarray:
+    """The voxels between ``lung`` and its convex hull at the ribs: to its side and to its back."""
+    behind = ~np.logical_or.accumulate(lung[:, ::-1], axis=1)[:, ::-1]
+    behind &= lung.any(axis=1, keepdims=True)
+    # Behind the tongues of lung in front of the heart lies the heart: only columns count in
+    # which some part of the lung reaches the back.
+    rows = np.flatnonzero(lung.any(axis=(0, 2)))
+    back = rows[0] + round(0.8 * (rows[-1] - rows[0]))
+    outer = behind & lung[:, back:].any(axis=(0, 1))
+    if side in (RIGHT_LUNG, LEFT_LUNG):
+        # The canonical axes run from the patient's right to the left.
+        from_outside = lung if side == RIGHT_LUNG else lung[:, :, ::-1]
+        beside = ~np.logical_or.accumulate(from_outside, axis=2) & lung.any(axis=2, keepdims=True)
+        outer |= beside if side == RIGHT_LUNG else beside[:, :, ::-1]
+    points = np.argwhere(lung & ~ndimage.binary_erosion(lung))
+    places = np.argwhere(outer)
+    try:
+        hull = ConvexHull(points)
+    except (QhullError, ValueError):
+        return np.zeros_like(lung)
+    inside = np.ones(len(places), bool)
+    for *normal, offset in hull.equations:
+        inside[inside] = places[inside] @ np.array(normal) + offset <= 1e-9
+    bays = np.zeros_like(lung)
+    bays[tuple(places[inside].T)] = True
+    return bays

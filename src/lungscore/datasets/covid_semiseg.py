@@ -1,0 +1,52 @@
+"""COVID-SemiSeg: the slices that Inf-Net was trained and tested on.
+
+Fan et al., IEEE TMI 2020; research, non-commercial. Lung-box crops of axial slices, 8-bit,
+windowed, stored transposed (the patient's left-right axis runs down the image): they are turned
+back here. Ground truth is ground-glass opacity or consolidation; pleural effusion is background.
+Layout seen in the original download (the folders TrainingSet and TestingSet).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from lungscore.datasets.images import files_by_stem, pair, read_grey, read_indices, read_mask
+from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+
+NAME = "covid-semiseg"
+
+_PARTS = {
+    "train": (
+        "TrainingSet/LungInfection-Train/Doctor-label",
+        "TrainingSet/MultiClassInfection-Train",
+    ),
+    "test": ("TestingSet/LungInfection-Test", "TestingSet/MultiClassInfection-Test"),
+}
+
+
+def load(root: Path, part: str) -> list[Sample]:
+    """The annotated slices of ``part`` ("train" or "test"), sorted by name.
+
+    Raises InputError dataset-incomplete, label-invalid or input-unreadable, naming the file.
+    """
+    binary, classes = (root / folder for folder in _PARTS[part])
+    class_files = files_by_stem(classes / "GT")
+    samples = []
+    for name, image_file, mask_file in pair(binary / "Imgs", binary / "GT"):
+        image, infection = read_grey(image_file).T, read_mask(mask_file).T
+        if name not in class_files:
+            raise InputError("dataset-incomplete", f"{name} has no class labels")
+        lesions = read_indices(class_files[name], allowed=(0, 1, 2)).T
+        if image.shape != infection.shape or image.shape != lesions.shape:
+            raise InputError("label-invalid", f"{name}: image and labels differ in size")
+        samples.append(
+            Sample(
+                np.ascontiguousarray(image),
+                np.ascontiguousarray(infection),
+                name,
+                NAME,
+                lesions=np.ascontiguousarray(lesions),
+            )
+        )
+    return samples

@@ -1,0 +1,73 @@
+"""Reading image and label files of datasets, paired by name, never by position in a list."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from lungscore.errors import InputError
+
+
+def files_by_stem(folder: Path) -> dict[str, Path]:
+    """stem -> path of every PNG or JPG in ``folder``. Raises dataset-incomplete."""
+    if not folder.is_dir():
+        raise InputError(
+            "dataset-incomplete",
+            f"the folder {folder.name} is missing",
+            hint="unpack the dataset as it was downloaded",
+        )
+    suffixes = {".png", ".jpg", ".jpeg"}
+    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in suffixes}
+
+
+def pair(images: Path, labels: Path) -> list[tuple[str, Path, Path]]:
+    """(name, image, label) for every image, sorted by name. Raises dataset-incomplete."""
+    image_files, label_files = files_by_stem(images), files_by_stem(labels)
+    alone = sorted(image_files.keys() ^ label_files.keys())
+    if alone or not image_files:
+        raise InputError(
+            "dataset-incomplete",
+            f"{len(image_files)} images in {images.name} and {len(label_files)} labels in "
+            f"{labels.name} do not pair up" + (f" (first: {alone[0]})" if alone else ""),
+            expected="one label for each image",
+        )
+    names = sorted(image_files, key=lambda stem: (len(stem), stem))
+    return [(name, image_files[name], label_files[name]) for name in names]
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """(H, W) uint8 grey levels. Raises input-unreadable."""
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("L"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError("input-unreadable", f"{path.name} is no readable image") from error
+
+
+def read_indices(path: Path, *, allowed: tuple[int, ...]) -> np.ndarray:
+    """(H, W) uint8 class indices of a palette or grey label image. Raises label-invalid.
+
+    A palette image's index is the class; read as grey levels it would give 38 and 75.
+    """
+    try:
+        with Image.open(path) as picture:
+            values = np.asarray(picture)
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError("input-unreadable", f"{path.name} is no readable image") from error
+    found = np.unique(values)
+    if values.ndim != 2 or not set(found.tolist()) <= set(allowed):
+        raise InputError(
+            "label-invalid", f"{path.name} holds {found[:8].tolist()}", expected=f"only {allowed}"
+        )
+    return values.astype(np.uint8)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) bool of a 0/255 mask. Raises label-invalid where values lie between."""
+    values = read_grey(path)
+    found = np.unique(values)
+    if not set(found.tolist()) <= {0, 255}:
+        raise InputError(
+            "label-invalid", f"{path.name} holds {found[:8].tolist()}", expected="only 0 and 255"
+        )
+    return values > 128

@@ -1,0 +1,54 @@
+"""MedSeg: the full slices that COVID-SemiSeg's crops were cut from, in another window.
+
+"100 axial CT slices" of medicalsegmentation.com; terms at the source. Layout: images/*.png and
+labels/*.png in normal orientation (0 background, 1 ground-glass opacity, 2 consolidation,
+3 pleural effusion), and crop_of_covid_semiseg.csv, which maps a crop back to its slice.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from lungscore.datasets.images import pair, read_grey, read_indices
+from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.scan.window import crop
+
+NAME = "medseg"
+CROPS = "crop_of_covid_semiseg.csv"
+
+
+def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
+    """The 50 training slices of COVID-SemiSeg as this dataset shows them: other grey levels.
+
+    margin: how much more than the published crop is kept on each side, as a fraction of its size.
+    Slices of the test set are never returned. Raises dataset-incomplete or label-invalid.
+    """
+    files = {name: (image, label) for name, image, label in pair(root / "images", root / "labels")}
+    try:
+        with open(root / CROPS, newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    except (OSError, KeyError) as error:
+        raise InputError("dataset-incomplete", f"{CROPS} is missing or has no split") from error
+    samples = []
+    for row in rows:
+        if row["name"] not in files:
+            raise InputError("dataset-incomplete", f"slice {row['name']} is missing")
+        image_file, label_file = files[row["name"]]
+        image = read_grey(image_file)
+        lesions = read_indices(label_file, allowed=(0, 1, 2, 3))
+        box = _box(row, margin)
+        lesions = crop(lesions, box)
+        lesions = np.where(np.isin(lesions, (GGO, CONSOLIDATION)), lesions, 0).astype(np.uint8)
+        samples.append(Sample(crop(image, box), lesions > 0, row["name"], NAME, lesions=lesions))
+    return samples
+
+
+def _box(row: dict[str, str], margin: float) -> tuple[int, int, int, int]:
+    """The crop's box in the slice's normal orientation (the table speaks of the transposed)."""
+    column0, row0 = int(row["row0_in_transposed"]), int(row["col0_in_transposed"])
+    width, height = int(row["height"]), int(row["width"])
+    down, right = round(margin * height), round(margin * width)
+    return row0 - down, row0 + height + down, column0 - right, column0 + width + right

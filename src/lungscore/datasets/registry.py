@@ -1,0 +1,42 @@
+"""The slices that an experiment names, from the folder of real data."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from lungscore.datasets import covid_semiseg, healthy, medseg
+from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+
+
+def data_root() -> Path:
+    """The folder that the environment variable LUNGSCORE_DATA names. Raises input-not-found."""
+    root = os.environ.get("LUNGSCORE_DATA")
+    if not root or not Path(root).is_dir():
+        raise InputError(
+            "input-not-found",
+            "the datasets are not here",
+            hint="set LUNGSCORE_DATA to the folder that holds them (docs/training.md)",
+        )
+    return Path(root)
+
+
+def load_infected(names: tuple[str, ...], root: Path) -> list[Sample]:
+    """The annotated training slices of the named datasets; test slices are never among them."""
+    loaders = {
+        "covid-semiseg": lambda: covid_semiseg.load(root / "covid-semiseg", "train"),
+        "medseg": lambda: medseg.load_training_crops(root / "medseg-slices"),
+    }
+    return [sample for name in names for sample in loaders[name]()]
+
+
+def load_healthy(folder: str | None, part: healthy.Part, root: Path) -> list[Sample]:
+    """Slices of a healthy person's CT, or none."""
+    return [] if folder is None else healthy.load(root / folder, part=part)
+
+
+def fold_of(names: list[str], folds: int, seed: int = 20200414) -> dict[str, int]:
+    """name -> fold 0…folds-1, the same for every run: a seeded shuffle of the sorted names."""
+    order = np.random.default_rng(seed).permutation(sorted(set(names)))
+    return {str(name): index % folds for index, name in enumerate(order)}

@@ -1,0 +1,27 @@
+"""One annotated slice, as every dataset yields it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A slice in standard view (anterior up, patient right at image left) with its labels.
+
+    image: (H, W) uint8 grey levels, or int16 Hounsfield units.
+    infection: (H, W) bool, ground-glass opacity or consolidation.
+    name: unique within its source. patient: None where the dataset does not say.
+    source: the dataset's name. lesions: (H, W) uint8 classes (labels.py) where known.
+    """
+
+    image: np.ndarray
+    infection: np.ndarray
+    name: str
+    source: str
+    patient: str | None = None
+    lesions: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.image.shape != self.infection.shape or self.infection.dtype != bool:
+            raise ValueError(f"{self.name}: infection must be bool and as large as the image")

@@ -1,0 +1,125 @@
+"""Shipped models: a folder with card.json, a graph and its weights, each stored once.
+
+The graph is ONNX; its weights lie beside it in safetensors (fp16), at the offsets the graph
+names. So every engine and torch read the same bytes, and nothing is ever unpickled.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lungscore.errors import ResourceError
+from lungscore.inference.lesions import ModelUsed
+
+CARD, GRAPH, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
+
+#: The bundle that ``analyze`` and ``predict`` use.
+DEFAULT_MODEL = "infection"
+
+
+class InputSpec(BaseModel):
+    """What the graph takes: (1, 1, height, width) float32 grey levels 0…1 in standard view.
+
+    window_hu: the Hounsfield units that are black and white. grey_split: the grey level (0…1)
+    from which infection counts as consolidation where there are no Hounsfield units.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    height: int
+    width: int
+    window_hu: tuple[float, float]
+    orientation: str
+    grey_split: float
+
+
+class Card(BaseModel):
+    """What a bundle is, what it was made from, how good it is and what its files must hash to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    version: str
+    task: str
+    network: str
+    encoder: str
+    description: str
+    data: list[str]
+    data_terms: str
+    limits: list[str]
+    input: InputSpec
+    experiment: dict[str, object]
+    metrics: list[dict[str, object]]
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle on disk."""
+
+    folder: Path
+    card: Card
+
+    @property
+    def graph(self) -> Path:
+        """The ONNX graph."""
+        return self.folder / GRAPH
+
+    @property
+    def weights(self) -> Path:
+        """The safetensors file, also what fine-tuning reads."""
+        return self.folder / WEIGHTS
+
+    @property
+    def used(self) -> ModelUsed:
+        """The entry for result.json."""
+        card = self.card
+        return ModelUsed(card.name, card.version, card.sha256[WEIGHTS], card.data_terms)
+
+
+def models_folder() -> Path:
+    """Where the bundles that come with the package lie."""
+    return Path(str(resources.files("lungscore"))) / "models"
+
+
+def list_bundles() -> list[str]:
+    """The names of the bundles that come with the package."""
+    return sorted(path.parent.name for path in models_folder().glob(f"*/{CARD}"))
+
+
+def load_bundle(name_or_folder: str | Path = DEFAULT_MODEL) -> Bundle:
+    """Read and verify a bundle by name, or one of the user's own by folder.
+
+    Raises ResourceError model-missing or model-damaged, naming the file.
+    """
+    folder = Path(name_or_folder)
+    if not (folder / CARD).is_file():
+        folder = models_folder() / str(name_or_folder)
+    try:
+        card = Card.model_validate(json.loads((folder / CARD).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ResourceError(
+            "model-missing",
+            f"there is no model {Path(name_or_folder).name!r}",
+            hint="lungscore models list shows what there is",
+        ) from error
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise ResourceError("model-damaged", f"{CARD} of {folder.name} is not valid") from error
+    for file, expected in card.sha256.items():
+        if Path(file).name != file or not (folder / file).is_file():
+            raise ResourceError("model-missing", f"{file} of model {card.name} is missing")
+        if sha256(folder / file) != expected:
+            raise ResourceError(
+                "model-damaged",
+                f"{file} of model {card.name} does not have the checksum its card states",
+                hint="install lungscore again",
+            )
+    return Bundle(folder, card)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,180 @@
+"""Engines: OpenVINO, ONNX Runtime and torch behind one function type.
+
+An engine turns a stream of slices into a stream of probability maps in the same order, so that
+it may work on several at once while memory stays bounded.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lungscore.errors import ResourceError, UsageError
+from lungscore.inference.bundle import Bundle
+from lungscore.inference.lesions import EngineUsed
+
+#: Slices, each (H, W) float32 in 0…1, to probabilities of infection, each (H, W) float32.
+Engine = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+
+#: In the order in which "auto" tries them: engine -> the module it needs.
+ENGINE_MODULES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "torch": "torch"}
+
+
+def available_threads() -> int:
+    """The processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def make_engine(
+    bundle: Bundle, *, name: str = "auto", precision: str = "auto", threads: int | None = None
+) -> tuple[Engine, EngineUsed]:
+    """Load ``bundle`` into an engine.
+
+    name: "auto" or a key of ENGINE_MODULES. precision: "auto" and "f32" compute in float32, so
+    that every host gives the same masks; "bf16" is faster on processors that have it and is not
+    offered by ONNX Runtime. Raises engine-missing, precision-unsupported or usage.
+    """
+    threads = threads or available_threads()
+    if name not in (*ENGINE_MODULES, "auto"):
+        raise UsageError("usage", f"no engine {name!r}", expected=f"auto or {[*ENGINE_MODULES]}")
+    if precision not in ("auto", "f32", "bf16"):
+        raise UsageError("usage", f"no precision {precision!r}", expected="auto, f32 or bf16")
+    if name == "auto":
+        installed = [key for key, module in ENGINE_MODULES.items() if _installed(module)]
+        name = installed[0] if installed else "openvino"
+    if not _installed(ENGINE_MODULES[name]):
+        raise ResourceError(
+            "engine-missing", f"{name} is not installed", hint=f"pip install {ENGINE_MODULES[name]}"
+        )
+    precision = "f32" if precision == "auto" else precision
+    makers = {"openvino": _openvino, "onnxruntime": _onnxruntime, "torch": _torch}
+    return makers[name](bundle, precision, threads), EngineUsed(name, precision)
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
+    openvino = _import_openvino_silently()
+    core = openvino.Core()
+    model = core.read_model(bundle.graph)
+    compiled = core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": threads,
+            "PERFORMANCE_HINT": "THROUGHPUT",
+        },
+    )
+    requests = [compiled.create_infer_request() for _ in range(threads)]
+
+    def run(slices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        free, busy = deque(requests), deque[object]()
+        for image in slices:
+            if not free:
+                yield finish(free, busy)
+            request = free.popleft()
+            request.start_async({0: np.ascontiguousarray(image)[None, None]})
+            busy.append(request)
+        while busy:
+            yield finish(free, busy)
+
+    def finish(free: deque, busy: deque) -> np.ndarray:
+        request = busy.popleft()
+        request.wait()
+        probability = request.get_output_tensor(0).data[0, 0].copy()
+        free.append(request)
+        return probability
+
+    return run
+
+
+def _import_openvino_silently() -> object:
+    """Import OpenVINO without its telemetry, which would phone home: we hide that package while
+    OpenVINO is imported, and OpenVINO then uses its own silent stand-in."""
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    hidden = sys.modules.get("openvino_telemetry")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if hidden is None:
+            del sys.modules["openvino_telemetry"]
+        else:
+            sys.modules["openvino_telemetry"] = hidden
+
+
+def _onnxruntime(bundle: Bundle, precision: str, threads: int) -> Engine:
+    if precision != "f32":
+        raise UsageError(
+            "precision-unsupported", f"onnxruntime does not run at {precision}", expected="f32"
+        )
+    runtime = importlib.import_module("onnxruntime")
+    runtime.disable_telemetry_events()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = runtime.InferenceSession(
+        str(bundle.graph), options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+
+    def run(slices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for image in slices:
+            yield session.run(None, {name: np.ascontiguousarray(image)[None, None]})[0][0, 0]
+
+    return run
+
+
+def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
+    # Busy waiting between operations makes two busy threads ten times slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    torch = importlib.import_module("torch")
+    if not _installed("safetensors"):
+        raise ResourceError(
+            "engine-missing", "the torch engine needs safetensors", hint="pip install safetensors"
+        )
+    network = load_network(bundle.weights, bundle.card.encoder).to(
+        memory_format=torch.channels_last
+    )
+    torch.set_num_threads(threads)
+
+    def run(slices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for image in slices:
+            grey = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+            with (
+                torch.inference_mode(),
+                torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+            ):
+                yield network(grey)[0, 0].float().numpy()
+
+    return run
+
+
+def load_network(weights: Path, encoder: str) -> object:
+    """The bundle's torch network in float32, ready to predict or to be fine-tuned."""
+    from safetensors.torch import load_file
+
+    from lungscore.networks import InfectionProbability, InfNet
+
+    network = InfectionProbability(InfNet(encoder))
+    tensors = load_file(weights)
+    tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    left_out = network.network.load_state_dict(tensors, strict=False)
+    # A bundle leaves out only the counters of batch norm, which inference never reads.
+    missing = [key for key in left_out.missing_keys if not key.endswith("num_batches_tracked")]
+    if missing or left_out.unexpected_keys:
+        raise ResourceError(
+            "model-damaged", f"{weights.name} does not hold the weights of Inf-Net with {encoder}"
+        )
+    return network.eval()

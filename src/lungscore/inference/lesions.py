@@ -1,0 +1,35 @@
+"""What inference finds, and with which model and engine."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lungscore.errors import Notice
+
+
+@dataclass(frozen=True)
+class ModelUsed:
+    """A model as the result names it. data_terms: the terms of the data it was trained on."""
+
+    name: str
+    version: str
+    sha256: str
+    data_terms: str
+
+
+@dataclass(frozen=True)
+class EngineUsed:
+    """name: "openvino", "onnxruntime" or "torch"; precision: "f32" or "bf16"."""
+
+    name: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Lesions:
+    """labels: (D, H, W) uint8, 0 / 1 GGO / 2 consolidation; infection is labels > 0."""
+
+    labels: np.ndarray
+    models: tuple[ModelUsed, ...]
+    engine: EngineUsed | None
+    notices: tuple[Notice, ...] = ()

@@ -1,0 +1,87 @@
+"""Training state in safetensors: every tensor by name, every number in the header. No pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lungscore.errors import InputError
+from lungscore.files import atomic_path
+
+
+def save_weights(network: nn.Module, path: Path, **facts: Any) -> None:
+    """The network's parameters and buffers as stored, with ``facts`` in the header."""
+    with atomic_path(path) as temporary:
+        tensors = {k: v.detach().contiguous().clone() for k, v in network.state_dict().items()}
+        save_file(tensors, temporary, {"facts": json.dumps(facts, sort_keys=True)})
+
+
+def load_weights(network: nn.Module, path: Path) -> dict[str, Any]:
+    """Load what save_weights wrote and return its facts. Raises checkpoint-mismatch."""
+    tensors, facts = _read(path)
+    check_tensors(network.state_dict(), tensors, path.name)
+    network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
+                             for name, tensor in tensors.items()})
+    return facts
+
+
+def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], name: str) -> None:
+    """Raise checkpoint-mismatch naming the first tensor that is missing, unknown or misshapen."""
+    missing, unknown = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    wrong = [key for key in expected.keys() & found.keys() if expected[key].shape != found[key].shape]
+    if missing or unknown or wrong:
+        raise InputError(
+            "checkpoint-mismatch",
+            f"{name} does not fit the network: {len(missing)} tensors missing {missing[:2]}, "
+            f"{len(unknown)} unknown {unknown[:2]}, {len(wrong)} of another shape {wrong[:2]}",
+            expected="weights of the same network and encoder",
+        )
+    broken = [key for key, value in found.items() if not torch.isfinite(value.float()).all()]
+    if broken:
+        raise InputError("checkpoint-mismatch", f"{name}: {broken[0]} holds values that are no numbers")
+
+
+def save_checkpoint(
+    path: Path, network: nn.Module, optimizer: Optimizer, **facts: Any
+) -> None:
+    """Everything that training needs to go on. Randomness needs no state: it is drawn per epoch
+    from (seed, epoch)."""
+    tensors = {f"network/{k}": v.detach().contiguous().clone() for k, v in network.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            tensors[f"optimizer/{index}/{key}"] = torch.as_tensor(value).contiguous().clone()
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"facts": json.dumps(facts, sort_keys=True)})
+
+
+def load_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+    """Restore what save_checkpoint wrote; returns its facts. Raises checkpoint-mismatch."""
+    tensors, facts = _read(path)
+    weights = {k.removeprefix("network/"): v for k, v in tensors.items() if k.startswith("network/")}
+    check_tensors(network.state_dict(), weights, path.name)
+    network.load_state_dict(weights)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, index, name = key.split("/")
+            state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return facts
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        return load_file(path), facts
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise InputError(
+            "checkpoint-mismatch", f"{path.name} is no readable safetensors file",
+            hint="delete it to start anew, or give another file",
+        ) from error
