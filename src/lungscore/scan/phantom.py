@@ -13,12 +13,13 @@ from lungscore.scan.phantom_lesions import (
     PRESETS,
     PhantomLesion,
     PlacedLesion,
+    Ragged,
     lesion_amount,
     place,
     preset_lesions,
     reach_mm,
 )
-from lungscore.scan.phantom_lungs import LungShape, Patient, draw_patient, lung_shape
+from lungscore.scan.phantom_lungs import LungShape, draw_patient, lung_shape
 from lungscore.scan.phantom_shapes import Axes, SmoothField, box, coverage, paint, part
 from lungscore.scan.phantom_vessels import Branches, fill_points, grow_trees
 from lungscore.scan.scan import Geometry, Scan
@@ -55,7 +56,7 @@ class Phantom:
 class _Fields:
     """The random fields of a phantom, by what they shape."""
 
-    ragged: tuple[SmoothField, SmoothField]
+    ragged: Ragged
     streaks: SmoothField
     clouds: SmoothField
     texture: SmoothField
@@ -68,7 +69,7 @@ def make_phantom(
     shape: tuple[int, int, int] = (112, 256, 256),
     spacing_mm: tuple[float, float, float] | None = None,
     lesions: tuple[PhantomLesion, ...] | None = None,
-    noise_hu: float = 16.0,
+    noise_hu: float = 18.0,
 ) -> Phantom:
     """A chest CT of a person who does not exist.
 
@@ -89,7 +90,7 @@ def make_phantom(
     )
     patient = draw_patient(anatomy, left_lung=preset != "one-lung")
     fields = _Fields(
-        (SmoothField(disease, 17.0), SmoothField(disease, 7.0)),
+        (SmoothField(disease, 17.0), SmoothField(disease, 7.0), SmoothField(disease, 3.5)),
         SmoothField(surfaces, 11.0),
         SmoothField(surfaces, 24.0),
         SmoothField(surfaces, 4.2),
@@ -108,7 +109,7 @@ def make_phantom(
     walls = _FilledVoxels(_thicker(branches[1]), axes)
     values = np.empty(shape, np.int16)
     lobe_labels, lesion_labels = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    lesion_index = np.zeros(shape, np.uint8)
+    lesion_voxels = np.zeros(len(lesions), np.int64)
     width_mm = float(np.sqrt(spacing_mm[1] * spacing_mm[2]) / patient.scale)
     for first in range(0, shape[0], SLAB):
         slab = slice(first, min(first + SLAB, shape[0]))
@@ -128,7 +129,7 @@ def make_phantom(
         )
         lung = _parenchyma(inner, fields)
         view = (slab, *where[1:])
-        _paint_lesions(lung, inner, chest, placed, fields, lesion_labels[view], lesion_index[view])
+        lesion_voxels += _paint_lesions(lung, inner, chest, placed, fields, lesion_labels[view])
         lung += 150 * coverage(chest.fissure - 0.35, width_mm)
         paint(lung, vessels.amount(slab)[where], 38.0)
         paint(lung, walls.amount(slab)[where], 0.0)
@@ -150,8 +151,7 @@ def make_phantom(
         name=f"phantom-{preset}-{seed}",
     )
     truth = measure_truth(lungs, lobe_labels, lesion_labels, voxel_ml=scan.voxel_ml or 0.0)
-    counts = np.bincount(lesion_index.ravel(), minlength=len(lesions) + 1)[1:]
-    truth["lesions_ml"] = [float(count * (scan.voxel_ml or 0.0)) for count in counts]
+    truth["lesions_ml"] = [float(n * (scan.voxel_ml or 0.0)) for n in lesion_voxels]
     return Phantom(scan, lungs, lobe_labels, lesion_labels, lesions, truth)
 
 
@@ -234,14 +234,13 @@ def _thicker(bronchi: Branches) -> Branches:
         bronchi.end,
         bronchi.start_radius * 1.25 + 0.35,
         bronchi.end_radius * 1.25 + 0.35,
-        bronchi.generation,
     )
 
 
 def _parenchyma(axes: Axes, fields: _Fields) -> np.ndarray:
     """Aerated lung: denser at the back (the patient lies), uneven on two scales."""
     gravity = np.clip((axes[1] + 85) / 170, 0, 1)
-    return -893 + 42 * gravity + 11 * fields.clouds(axes) + 13 * fields.texture(axes)
+    return -908 + 42 * gravity + 11 * fields.clouds(axes) + 13 * fields.texture(axes)
 
 
 def _paint_lesions(
@@ -251,35 +250,38 @@ def _paint_lesions(
     placed: list[PlacedLesion],
     fields: _Fields,
     labels: np.ndarray,
-    index: np.ndarray,
-) -> None:
-    """Paint lesions into the lung's ``hu`` and write their labels; all three in place."""
-    if not placed:
-        return
-    for number, lesion in enumerate(placed, start=1):
+) -> np.ndarray:
+    """Paint lesions into the lung's ``hu`` and write their labels, in place.
+
+    Returns the voxels (n,) that each lesion holds, also where a later one lies over it.
+    """
+    voxels = np.zeros(len(placed), np.int64)
+    for number, lesion in enumerate(placed):
         where = box(axes, *reach_mm(lesion), margin=0.0)
         if any(s.stop <= s.start for s in where):
             continue
         near = part(axes, where)
-        lobe = chest.lobes[where] == LOBES[lesion.lesion.lobe]
-        if not lobe.any():
+        lobe = LOBES[lesion.lesion.lobe]
+        if not (chest.lobes[where] == lobe).any():
             continue
-        amount = lesion_amount(lesion, near, chest.cage[where], fields.ragged) * lobe
+        amount = lesion_amount(lesion, near, chest.cage[where], fields.ragged)
+        amount *= chest.territory[where] == lobe
         texture = fields.texture(near)
         if lesion.lesion.kind == "ggo":
-            patchy = 1 - 0.25 * np.clip(fields.ragged[1](near), 0, 1)
+            patchy = np.clip(0.95 - 0.22 * fields.ragged[1](near), 0.6, 1)
             # Thickened septa: a fine net inside the ground glass.
-            net = 60 * np.clip(1 - np.abs(texture) * 4, 0, 1)
-            target = -560 + 48 * fields.streaks(near) + 30 * texture + net
+            net = 110 * np.clip(1 - np.abs(texture) * 3, 0, 1)
+            target = -570 + 60 * fields.streaks(near) + 30 * texture + net
             amount_hu = amount * patchy
         else:
-            target = 5 + 10 * texture
+            target = 8 + 22 * texture
             amount_hu = amount
         view = hu[where]
         paint(view, amount_hu, np.maximum(view, target))
-        found = amount > 0.5
+        found = (amount > 0.5) & (chest.lobes[where] > 0)
         labels[where][found] = GGO if lesion.lesion.kind == "ggo" else CONSOLIDATION
-        index[where][found] = number
+        voxels[number] = np.count_nonzero(found)
+    return voxels
 
 
 def _acquire(hu: np.ndarray, rng: np.random.Generator, noise_hu: float) -> np.ndarray:

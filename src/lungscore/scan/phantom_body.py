@@ -28,13 +28,13 @@ AIR, FAT, MUSCLE, SKIN, LIVER, MARROW, CORTEX = -1000.0, -102.0, 52.0, 10.0, 58.
 #: Level → the body: half width, front, back (y). Arms are raised: shoulders above, no arms beside.
 BODY = np.array(
     [
-        (-40, 168, -52, 92),
-        (-10, 182, -66, 104),
-        (20, 184, -82, 110),
-        (60, 182, -95, 115),
-        (110, 178, -104, 118),
-        (170, 173, -108, 118),
-        (220, 174, -112, 117),
+        (-40, 160, -52, 92),
+        (-10, 172, -66, 104),
+        (20, 174, -80, 110),
+        (60, 172, -92, 114),
+        (110, 170, -102, 117),
+        (170, 171, -107, 117),
+        (220, 174, -111, 116),
         (300, 172, -114, 115),
     ],
     dtype=np.float32,
@@ -80,8 +80,10 @@ def paint_airways(hu: np.ndarray, axes: Axes, *, width_mm: float) -> None:
 def _body(hu: np.ndarray, axes: Axes, patient: Patient, width_mm: float) -> np.ndarray:
     z, y, x = axes
     half_width, front, back = (level(BODY, z, column) for column in (1, 2, 3))
-    front = front - 0.6 * (patient.fat_mm - 11) - 8 * np.exp(
-        -(((np.abs(x) - 75) / 42) ** 2) - ((z - 105) / 60) ** 2
+    front = (
+        front
+        - 0.6 * (patient.fat_mm - 11)
+        - 8 * np.exp(-(((np.abs(x) - 75) / 42) ** 2) - ((z - 105) / 60) ** 2)
     )
     middle, half_depth = (front + back) / 2, (back - front) / 2
     power = np.float32(2.6)
@@ -114,8 +116,12 @@ def _muscles(
     # Fat is thicker in front and over the flanks than over the back.
     skin_fat = patient.fat_mm * (1.15 - 0.3 * np.clip(y / 80, -1, 1)) + 2
     muscle = coverage(body + skin_fat + 2 * streaks(axes), 2 * width_mm)
-    planes = np.abs(patient.waves((z * 1.0, y * 2.2, x * 2.2)) + 0.35 * streaks(axes))
-    paint(hu, muscle * np.clip((planes - 0.05) * 9, 0.12, 1), MUSCLE)
+    # Planes of fat between layers of muscle, here and there.
+    waves = patient.waves((z, y, x))
+    between = np.abs(((-body + 16 * waves) / 21.0) % 1.0 - 0.5) * 21.0
+    here = patient.waves((z + 150, y * 1.6, x * 1.6)) + 0.3 * streaks(axes)
+    fatty = np.clip(1.5 - between / 1.6, 0, 1) * np.clip(0.9 * here, 0, 0.95)
+    paint(hu, muscle * (1 - fatty), MUSCLE)
 
 
 def _shoulder_bones(hu: np.ndarray, axes: Axes, width_mm: float) -> None:
@@ -127,10 +133,10 @@ def _shoulder_bones(hu: np.ndarray, axes: Axes, width_mm: float) -> None:
             x, y = side * (84 + 52 * t), 100 - 44 * t**1.5
             bones.append(Tube([(top, y, x), (bottom, y - 4, x - side * 4)], [3.2, 2.4], 330))
             bones.append(Tube([(top, y + 1, x), (bottom, y - 3, x - side * 4)], [1.2, 1], 600))
-        blade = [(8 + 7 * t, 100 - 44 * t**1.5, side * (84 + 52 * t)) for t in np.linspace(0, 1, 9)]
-        for sink in np.linspace(2, 80, 27):
+        blade = [(8 + 7 * t, 100 - 44 * t**1.5, side * (84 + 52 * t)) for t in np.linspace(0, 1, 7)]
+        for sink in np.linspace(2, 80, 16):
             points = [(z + sink, y - 0.04 * sink, x - side * 0.05 * sink) for z, y, x in blade]
-            bones.append(Tube(points, [2.4] * 9, 380))
+            bones.append(Tube(points, [2.8] * 7, 380))
         spine = [(22, 96, side * 92), (12, 92, side * 120), (-4, 74, side * 148)]
         bones.append(Tube(spine, [3.5, 5, 7], 420))
         clavicle = [(18, -54, side * 18), (2, -50, side * 62), (-16, -12, side * 110)]
@@ -159,15 +165,15 @@ def _abdomen(
     liver = np.maximum(np.maximum(under, chest.cage + 2.5), liver_edge)
     paint(hu, coverage(liver, width_mm), LIVER)
     top = patient.left_dome
-    stomach = Ellipsoid((top + 42, -12, 66), (36, 44, 36), 38)
-    spleen = Ellipsoid((top + 52, 46, 92), (44, 28, 34), 52)
+    stomach = Ellipsoid((top + 46, -14, 62), (43, 54, 44), 38)
+    spleen = Ellipsoid((top + 58, 44, 96), (52, 34, 38), 52)
     paint_shapes(hu, axes, [spleen, stomach], width_mm=width_mm)
-    lumen = Ellipsoid((top + 42, -12, 66), (32, 40, 32), 25)
+    lumen = Ellipsoid((top + 46, -14, 62), (38, 48, 39), 25)
     where = box(axes, lumen.low, lumen.high, margin=width_mm)
     if all(s.stop > s.start for s in where):
         near = part(axes, where)
         filled = coverage(lumen.distance(near), width_mm)
-        content = np.where(near[1] < -14, AIR + 20, 22 + 14 * streaks(near))  # air lies in front
+        content = np.where(near[1] < -28, AIR + 20, 22 + 14 * streaks(near))  # air lies in front
         paint(hu[where], filled, content)
     rim = coverage(np.abs(chest.diaphragm - 1.2) - 1.4, width_mm) * coverage(chest.cage, width_mm)
     paint(hu, rim * (z > patient.right_dome - 6), MUSCLE - 8)
@@ -201,7 +207,7 @@ def _spine(hu: np.ndarray, axes: Axes, width_mm: float) -> None:
 
 
 def _ribs(hu: np.ndarray, axes: Axes, chest: LungShape, width_mm: float) -> None:
-    z, y, x = axes
+    z = axes[0]
     outward = chest.cage - 5.5
     near = np.abs(outward) < 6 + width_mm
     near &= (z > 4) & (chest.angle < 0.97)

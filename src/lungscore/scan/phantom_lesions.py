@@ -9,6 +9,10 @@ from lungscore.labels import LOBE_ORDER, LOBES
 from lungscore.scan.phantom_lungs import LungShape
 from lungscore.scan.phantom_shapes import Axes, SmoothField
 
+#: Random fields that make borders ragged, from coarse to fine, and how much each does.
+Ragged = tuple[SmoothField, SmoothField, SmoothField]
+_RAGGED = (0.8, 0.4, 0.25)
+
 
 @dataclass(frozen=True)
 class PhantomLesion:
@@ -45,7 +49,7 @@ class PhantomLesion:
 
 #: preset → (GGO patches, their semi-axis in mm, how many of them have a consolidated core).
 _PATCHES: dict[str, tuple[int, tuple[float, float], int]] = {
-    "mild": (4, (14, 20), 1),
+    "mild": (5, (16, 22), 1),
     "moderate": (11, (18, 30), 4),
     "severe": (22, (30, 46), 10),
 }
@@ -81,8 +85,8 @@ def preset_lesions(preset: str, rng: np.random.Generator) -> tuple[PhantomLesion
         replace(
             patch,
             kind="consolidation",
-            axes_mm=tuple(0.55 * axis for axis in patch.axes_mm),
-            unevenness=0.55,
+            axes_mm=tuple(0.5 * axis for axis in patch.axes_mm),
+            unevenness=0.75,
         )
         for patch in patches[:cores]
     ]
@@ -116,9 +120,7 @@ class PlacedLesion:
     growth: float = 0.0
 
 
-def place(
-    lesion: PhantomLesion, plan: Axes, chest: LungShape, ragged: tuple[SmoothField, SmoothField]
-) -> PlacedLesion:
+def place(lesion: PhantomLesion, plan: Axes, chest: LungShape, ragged: Ragged) -> PlacedLesion:
     """Find the lesion's place on a coarse plan of the chest. ValueError if its lobe is absent."""
     inside = np.argwhere(chest.lobes == LOBES[lesion.lobe])
     if not len(inside):
@@ -138,11 +140,9 @@ def place(
     return replace(placed, growth=float(np.quantile(outside, lesion.lobe_fraction)))
 
 
-def lesion_amount(
-    placed: PlacedLesion, axes: Axes, cage: np.ndarray, ragged: tuple[SmoothField, SmoothField]
-) -> np.ndarray:
+def lesion_amount(placed: PlacedLesion, axes: Axes, cage: np.ndarray, ragged: Ragged) -> np.ndarray:
     """(D, H, W) 0…1: how far each position belongs to the lesion; inside is > 0.5."""
-    soft_mm = 7.0 if placed.lesion.kind == "ggo" else 3.5
+    soft_mm = 13.0 if placed.lesion.kind == "ggo" else 8.0
     size = float(np.mean(placed.lesion.axes_mm)) * (1 + max(placed.growth, 0.0))
     outside = _outside(placed, axes, cage, ragged) - np.float32(placed.growth)
     return np.clip(0.5 - outside * np.float32(size / soft_mm), 0, 1)
@@ -150,14 +150,13 @@ def lesion_amount(
 
 def reach_mm(placed: PlacedLesion) -> tuple[np.ndarray, np.ndarray]:
     """The box beyond which the lesion certainly ends: (low, high) in mm."""
-    grown = 1.3 + placed.growth + 3.5 * placed.lesion.unevenness
-    reach = np.array(placed.lesion.axes_mm) * max(grown, 0.2)
+    # Noise shrinks distances to 0.35 of themselves at most; the pleural form to 0.6 ** 0.5.
+    weakest = max(0.35, 1 - 3 * placed.lesion.unevenness) * (0.77 if placed.lesion.pleural else 1)
+    reach = np.array(placed.lesion.axes_mm) * (1 + placed.growth) / weakest + 8.0
     return np.subtract(placed.centre_mm, reach), np.add(placed.centre_mm, reach)
 
 
-def _outside(
-    placed: PlacedLesion, axes: Axes, cage: np.ndarray, ragged: tuple[SmoothField, SmoothField]
-) -> np.ndarray:
+def _outside(placed: PlacedLesion, axes: Axes, cage: np.ndarray, ragged: Ragged) -> np.ndarray:
     """Negative inside, in parts of the lesion's size."""
     lesion = placed.lesion
     squared = sum(
@@ -167,6 +166,7 @@ def _outside(
     if lesion.pleural:
         depth = np.clip(-cage, 0, None) / np.float32(0.9 * np.mean(lesion.axes_mm))
         squared = 0.6 * squared + depth**2
-    coarse, fine = ragged
-    noise = 0.75 * coarse(axes) + 0.5 * fine(axes)
-    return np.sqrt(squared) - 1 + np.float32(lesion.unevenness) * noise
+    noise = sum(weight * field(axes) for weight, field in zip(_RAGGED, ragged, strict=True))
+    # The centre always lies inside: the noise stretches and never moves the whole.
+    stretch = np.clip(1 + np.float32(lesion.unevenness) * noise, 0.35, None)
+    return np.sqrt(squared) * stretch - 1

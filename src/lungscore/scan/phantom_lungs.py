@@ -76,7 +76,7 @@ def draw_patient(rng: np.random.Generator, *, left_lung: bool = True) -> Patient
         heart=1.0 + 0.06 * rng.uniform(-1, 1),
         fat_mm=11.0 + 5.0 * rng.uniform(-1, 1),
         right_dome=dome,
-        left_dome=dome + 13 + 4 * rng.uniform(-1, 1),
+        left_dome=dome + 9 + 3 * rng.uniform(-1, 1),
         fissures=tuple(6.0 * rng.uniform(-1, 1, 3)),
         waves=SmoothField(rng, 42.0),
         left_lung=left_lung,
@@ -90,6 +90,7 @@ class LungShape:
     cage: the inside of the rib cage, measured within the slice; angle: cosine of the direction
     around it, 1 at the back and -1 in front. lung: both lungs. mediastinum: heart, great vessels
     and the fat around them. diaphragm: negative above it. fissure: distance to the next fissure.
+    territory: the lobes, continued beyond the pleura.
     """
 
     cage: np.ndarray
@@ -98,6 +99,7 @@ class LungShape:
     diaphragm: np.ndarray
     lung: np.ndarray
     fissure: np.ndarray
+    territory: np.ndarray
     lobes: np.ndarray
 
 
@@ -146,6 +148,7 @@ def mediastinal_fat() -> list[Shape]:
     """Fat that fills the nooks between the vessels: aortopulmonary window and both hila."""
     return [
         Ellipsoid((90, 14, 18), (20, 20, 16), -95),
+        Ellipsoid((94, -4, -13), (26, 18, 14), -95),
         Ellipsoid((120, 8, -32), (20, 15, 14), -60),
         Ellipsoid((122, 16, 36), (22, 17, 15), -60),
         Ellipsoid((60, -4, -16), (30, 14, 12), -95),
@@ -172,12 +175,13 @@ def lung_shape(patient: Patient, axes: Axes) -> LungShape:
     floor = diaphragm_level(patient, y, x)
     slope = np.hypot(*np.gradient(floor[0], y.ravel(), x.ravel()))[None].astype(np.float32)
     diaphragm = (z - floor + 2 * waves) / np.sqrt(1 + np.minimum(slope, 2.5) ** 2)
-    apex = 2 + 26 * ((np.abs(x) - 50) / 52) ** 2 + 26 * ((y - 22) / 46) ** 2
+    apex = 2 + 24 * ((np.abs(x) - 50) / 52) ** 2 + 15 * ((y - 16) / 46) ** 2
     lung = soft_maximum(cage, -mediastinum, 4.0)
     lung = soft_maximum(lung, diaphragm, 3.0)
     lung = soft_maximum(lung, 0.7 * (apex - z), 6.0)
-    lobes, fissure = _lobes(patient, axes, waves, lung < 0)
-    return LungShape(cage, angle, mediastinum, diaphragm, lung, fissure, lobes)
+    territory, fissure = _lobes(patient, axes, waves)
+    lobes = territory * (lung < 0)
+    return LungShape(cage, angle, mediastinum, diaphragm, lung, fissure, territory, lobes)
 
 
 def _cage(patient: Patient, axes: Axes) -> tuple[np.ndarray, np.ndarray]:
@@ -204,9 +208,7 @@ def _mediastinum(patient: Patient, axes: Axes) -> np.ndarray:
     return soft_minimum(soft_minimum(around, septum, 12.0), column, 8.0)
 
 
-def _lobes(
-    patient: Patient, axes: Axes, waves: np.ndarray, inside: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _lobes(patient: Patient, axes: Axes, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     z, y, x = axes
     right_shift, horizontal_shift, left_shift = patient.fissures
     bow = 10 * ((np.abs(x) - 80) / 60) ** 2
@@ -218,7 +220,6 @@ def _lobes(
     right_lobe = np.where(horizontal > 0, label["RML"], label["RUL"])
     right_lobe = np.where(below_right, label["RLL"], right_lobe)
     left_lobe = np.where(below_left, label["LLL"], label["LUL"]) * np.uint8(patient.left_lung)
-    lobes = np.where(right, right_lobe, left_lobe) * inside
     middle = np.where(below_right, np.float32(99), np.abs(horizontal))
     fissure = np.where(right, np.minimum(np.abs(right_oblique), middle), np.abs(left_oblique))
-    return lobes, fissure.astype(np.float32)
+    return np.where(right, right_lobe, left_lobe), fissure.astype(np.float32)

@@ -32,21 +32,23 @@ class SmoothField:
 
     def __call__(self, axes: Axes) -> np.ndarray:
         """(D, H, W) float32."""
-        across = [self._weights(axis.ravel(), i) for i, axis in enumerate(axes)]
-        depth, height, width = (weights.shape[0] for weights in across)
-        values = across[0] @ self.coefficients.reshape(self.coefficients.shape[0], -1)
-        values = values.reshape(depth, *self.coefficients.shape[1:])
-        values = np.matmul(across[1], values)  # (D, H, columns of the lattice)
-        values = values.reshape(depth * height, -1) @ across[2].T
-        return values.reshape(depth, height, width)
+        (z, rows), (y, columns), (x, stacks) = (self._weights(axes[i].ravel(), i) for i in range(3))
+        lattice = self.coefficients[rows, columns, stacks]
+        values = (z @ lattice.reshape(lattice.shape[0], -1)).reshape(len(z), *lattice.shape[1:])
+        values = np.matmul(y, values)  # (D, H, lattice columns)
+        values = values.reshape(len(z) * len(y), -1) @ x.T
+        return values.reshape(len(z), len(y), len(x))
 
-    def _weights(self, positions: np.ndarray, axis: int) -> np.ndarray:
+    def _weights(self, positions: np.ndarray, axis: int) -> tuple[np.ndarray, slice]:
+        """(positions, lattice points) float32, and which lattice points those are."""
         size = self.coefficients.shape[axis]
         places = (positions - FIELD_BOX[axis][0]) / self.length_mm + 1.0
-        distance = np.abs(np.clip(places, 1, size - 2)[:, None] - np.arange(size))
+        places = np.clip(places, 1, size - 2)
+        used = slice(max(int(places.min()) - 1, 0), min(int(places.max()) + 3, size))
+        distance = np.abs(places[:, None] - np.arange(used.start, used.stop))
         inner = 2 / 3 - distance**2 + distance**3 / 2
         outer = np.clip(2 - distance, 0, None) ** 3 / 6
-        return np.where(distance < 1, inner, outer).astype(np.float32)
+        return np.where(distance < 1, inner, outer).astype(np.float32), used
 
 
 class Shape(Protocol):
@@ -88,7 +90,9 @@ class Ellipsoid:
     def distance(self, axes: Axes) -> np.ndarray:
         offsets = [a - np.float32(c) for a, c in zip(axes, self.centre, strict=True)]
         squared = sum((o / np.float32(r)) ** 2 for o, r in zip(offsets, self.axes_mm, strict=True))
-        slope = sum((o / np.float32(r) ** 2) ** 2 for o, r in zip(offsets, self.axes_mm, strict=True))
+        slope = sum(
+            (o / np.float32(r) ** 2) ** 2 for o, r in zip(offsets, self.axes_mm, strict=True)
+        )
         norm = np.sqrt(squared)
         return (norm - 1) * norm / np.sqrt(slope + np.float32(1e-9))
 

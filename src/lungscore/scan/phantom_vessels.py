@@ -1,9 +1,9 @@
 """Branching vessels and bronchi of the phantom's lungs.
 
-Each lobe has an artery, a vein and a bronchus. A tree grows by halving a set of target points
-spread through its lobe again and again, each half getting a branch towards its middle; radii
-follow Murray's law (the cube of a branch's radius is the sum of its children's cubes, here with
-the exponent 2.7 that lungs show).
+Each lobe has an artery, a vein and a bronchus. A tree grows from the hilum by taking in points
+spread through its lobe, always the one that costs least new vessel while its way back to the
+hilum stays short (the balance of Cuntz et al., PLoS Comput Biol 2010;6:e1000877). Radii follow
+Murray's law: the power of a branch's radius is the sum of its children's.
 """
 
 from dataclasses import dataclass
@@ -21,25 +21,22 @@ ROOTS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] 
     "LUL": ((110, 6, 44), (130, -6, 34)),
     "LLL": ((126, 24, 50), (148, 18, 34)),
 }
-#: 2 ** LEVELS targets per tree.
-LEVELS = 10
-LEAF_RADIUS_MM = 0.36
-MURRAY = 2.7
+#: Points per tree, and how much a long way to the hilum counts against a short new branch.
+TARGETS, DIRECTNESS = 620, 0.55
+TIP_RADIUS_MM, MURRAY = 0.42, 2.7
+#: Bronchi are drawn beside arteries that are at least this thick.
+BRONCHUS_FROM_MM = 1.6
 
 
 @dataclass(frozen=True)
 class Branches:
-    """Curved pieces of n vessels: start, bend and end (n, 3) in mm, radius at start and end (n,).
-
-    generation: 0 at the root.
-    """
+    """Curved pieces of n vessels: start, bend, end (n, 3) in mm, radius at both ends (n,)."""
 
     start: np.ndarray
     bend: np.ndarray
     end: np.ndarray
     start_radius: np.ndarray
     end_radius: np.ndarray
-    generation: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray) -> "Branches":
         return Branches(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
@@ -59,65 +56,68 @@ def grow_trees(
         if len(inside) < 2:
             continue
         for root in (artery, vein):
-            picked = inside[rng.integers(len(inside), size=2**LEVELS)]
+            picked = inside[rng.integers(len(inside), size=TARGETS)]
             targets = np.stack([positions[i][picked[:, i]] for i in range(3)], axis=1)
             targets += rng.uniform(-2, 2, targets.shape)
-            tree = _grow(rng, np.array(root, dtype=np.float64), targets)
+            tree = _grow(np.array(root, dtype=np.float64), targets)
             vessels.append(tree)
             if root is artery:
                 bronchi.append(_bronchi_beside(tree))
     return _join(vessels), _join(bronchi)
 
 
-def _grow(rng: np.random.Generator, root: np.ndarray, targets: np.ndarray) -> Branches:
-    """Halve the targets level by level; all branches of a level at once."""
-    count = len(targets)
-    group = np.zeros(count, dtype=np.int64)
-    tips, before = root[None], root[None] - (root * (0, 0, 0.2))[None]
-    levels = []
-    for generation in range(LEVELS + 1):
-        groups = 2**generation
-        size = count // groups
-        middle = np.stack([np.bincount(group, targets[:, i]) for i in range(3)], axis=1) / size
-        parent = np.arange(groups) // 2 if generation else np.zeros(1, dtype=np.int64)
-        start = tips[parent]
-        reach = rng.uniform(0.42, 0.62, (groups, 1)) if generation < LEVELS else 1.0
-        if generation == 0:
-            reach = 0.28
-        end = start + reach * (middle - start)
-        length = np.linalg.norm(end - start, axis=1, keepdims=True)
-        end = end + rng.normal(0, 0.07, end.shape) * length
-        heading = start - before[parent]
-        heading /= np.linalg.norm(heading, axis=1, keepdims=True) + 1e-6
-        bend = (start + end) / 2 * 0.5 + (start + 0.45 * length * heading) * 0.5
-        radius = LEAF_RADIUS_MM * size ** (1 / MURRAY) * np.ones(groups)
-        thinner = radius * (0.86 if generation < LEVELS else 0.5)
-        levels.append(
-            Branches(start, bend, end, radius, thinner, np.full(groups, generation))
-        )
-        tips, before = end, bend
-        if generation < LEVELS:
-            group = _halve(targets - end[group], group, groups)
-    return _join(levels)
+def _grow(root: np.ndarray, targets: np.ndarray) -> Branches:
+    """The tree from ``root`` (3,) to all ``targets`` (n, 3)."""
+    points = np.concatenate([root[None], targets])
+    parent, order = _connect(points)
+    tips = np.ones(len(points))  # tips served by each point
+    for i in order[::-1]:
+        tips[parent[i]] += tips[i]
+    heaviest = np.zeros(len(points), dtype=np.int64)
+    by_weight = order[np.argsort(tips[order], kind="stable")]
+    heaviest[parent[by_weight]] = by_weight  # the last one written is the heaviest child
+    inner = np.nonzero(heaviest)[0]
+    inner = inner[inner > 0]
+    for _ in range(3):  # straighten the main ways
+        middle = (points[parent[inner]] + points[heaviest[inner]]) / 2
+        points[inner] = 0.45 * points[inner] + 0.55 * middle
+    radius = TIP_RADIUS_MM * tips ** (1 / MURRAY)
+    start, end = points[parent[order]], points[order]
+    heading = start - points[parent[parent[order]]]
+    heading /= np.linalg.norm(heading, axis=1, keepdims=True) + 1e-6
+    length = np.linalg.norm(end - start, axis=1, keepdims=True)
+    bend = 0.6 * (start + end) / 2 + 0.4 * (start + 0.45 * length * heading)
+    # A side branch starts at its own radius, the main branch goes on from its parent's.
+    main = heaviest[parent[order]] == order
+    start_radius = np.where(main, radius[parent[order]], radius[order] * 1.15)
+    return Branches(start, bend, end, np.minimum(start_radius, radius[order] * 1.5), radius[order])
 
 
-def _halve(offsets: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Split every group at the median of its widest direction."""
-    size = len(group) // groups
-    by_group = np.argsort(group, kind="stable").reshape(groups, size)
-    members = offsets[by_group]  # (groups, size, 3)
-    widest = np.argmax(members.std(axis=1), axis=1)
-    along = np.take_along_axis(members, widest[:, None, None], axis=2)[..., 0]
-    ranked = np.take_along_axis(by_group, np.argsort(along, axis=1), axis=1)
-    result = np.empty_like(group)
-    result[ranked[:, : size // 2].ravel()] = np.repeat(2 * np.arange(groups), size // 2)
-    result[ranked[:, size // 2 :].ravel()] = np.repeat(2 * np.arange(groups) + 1, size // 2)
-    return result
+def _connect(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parents (n + 1,) of the points of a tree rooted at point 0, and the order they joined."""
+    count = len(points)
+    parent = np.zeros(count, dtype=np.int64)
+    way = np.zeros(count)
+    distance = np.linalg.norm(points - points[0], axis=1)
+    cost = (1 + DIRECTNESS) * distance
+    cost[0] = np.inf
+    waiting = np.arange(count) > 0
+    order = np.empty(count - 1, dtype=np.int64)
+    for step in range(count - 1):
+        new = int(cost.argmin())
+        order[step], cost[new], waiting[new] = new, np.inf, False
+        way[new] = way[parent[new]] + np.linalg.norm(points[new] - points[parent[new]])
+        offsets = points - points[new]
+        through = (1 + DIRECTNESS) * np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
+        through += DIRECTNESS * way[new]
+        better = (through < cost) & waiting
+        cost[better], parent[better] = through[better], new
+    return parent, order
 
 
 def _bronchi_beside(artery: Branches) -> Branches:
-    """Airways that run beside the first generations of an artery."""
-    tree = artery[artery.generation <= 5]
+    """Airways that run beside the thicker parts of an artery."""
+    tree = artery[artery.end_radius > BRONCHUS_FROM_MM]
     aside = np.array([0.25, 0.7, -0.65]) * (tree.start_radius * 1.75 + 0.5)[:, None]
     return Branches(
         tree.start + aside,
@@ -125,7 +125,6 @@ def _bronchi_beside(artery: Branches) -> Branches:
         tree.end + aside,
         tree.start_radius * 0.72,
         tree.end_radius * 0.72,
-        tree.generation,
     )
 
 
@@ -139,8 +138,8 @@ def fill_points(branches: Branches, *, voxel_mm3: float) -> tuple[np.ndarray, np
     chord = np.linalg.norm(branches.end - branches.start, axis=1) + 0.2
     section = np.pi * ((branches.start_radius + branches.end_radius) / 2) ** 2
     volume = chord * section / voxel_mm3  # in voxels
-    # Nine points in a full voxel, and no gap of more than 1 mm along thin branches.
-    counts = np.maximum(np.maximum(1, chord), np.round(volume * 9)).astype(np.int64)
+    # Sixteen points in a full voxel, and no gap of more than 1 mm along thin branches.
+    counts = np.maximum(np.maximum(1, chord), np.round(volume * 16)).astype(np.int64)
     branch = np.repeat(np.arange(len(counts)), counts)
     order = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     t = ((order + 0.5) / counts[branch])[:, None]
@@ -155,7 +154,7 @@ def fill_points(branches: Branches, *, voxel_mm3: float) -> tuple[np.ndarray, np
     direction = direction / (np.linalg.norm(direction, axis=1, keepdims=True) + 1e-9)
     helper = np.where(np.abs(direction[:, :1]) < 0.8, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
     first = np.cross(direction, helper)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    first /= np.linalg.norm(first, axis=1, keepdims=True) + 1e-9
     second = np.cross(direction, first)
     across = np.cos(turn)[:, None] * first + np.sin(turn)[:, None] * second
     return centre + radius[:, None] * across, (volume / counts)[branch]
