@@ -160,8 +160,9 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         " × ".join(f"{v:g}" for v in given.spacing_mm) + " mm" if given.spacing_mm else unknown
     )
     _, rows, columns = given.shape
+    count = "1 slice" if given.slices == 1 else f"{given.slices} slices"
     facts = [
-        ("input", f"{given.kind}, {given.slices} slices of {rows} × {columns}"),
+        ("input", f"{given.kind}, {count} of {rows} × {columns}"),
         ("voxel (z, y, x)", spacing),
     ]
     if given.series_uid:

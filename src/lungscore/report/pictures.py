@@ -14,8 +14,8 @@ from lungscore.result import Analysis
 #: The usual lung window: level and width in Hounsfield units.
 LUNG_WINDOW = (-600, 1500)
 SLICES_SHOWN = 12
-#: Longest side of a slice, height and width of an overview, in pixels.
-TILE_SIZE, OVERVIEW_HEIGHT, OVERVIEW_WIDTH = 440, 520, 700
+#: Longest side of a slice among others and of one alone, height and width of an overview, in pixels.
+TILE_SIZE, SINGLE_SIZE, OVERVIEW_HEIGHT, OVERVIEW_WIDTH = 440, 700, 520, 700
 
 #: Colours of the contours (Okabe and Ito's palette, told apart by colour-blind readers too).
 COLOURS = {"lungs": "#d583b5", "lobes": "#f0e442", "ggo": "#56b4e9", "consolidation": "#e69f00"}
@@ -65,7 +65,8 @@ def slice_pictures(analysis: Analysis) -> list[Picture]:
     rows, columns = _widened(rows, height, pixel_mm[0]), _widened(columns, width, pixel_mm[1])
     letters = ("R", "L") if _sides_known(analysis) else ("", "")
     tall_mm, wide_mm = _length_mm(rows, pixel_mm[0]), _length_mm(columns, pixel_mm[1])
-    scale = TILE_SIZE / max(tall_mm, wide_mm)
+    size = TILE_SIZE if lungs.shape[0] > 1 else SINGLE_SIZE
+    scale = size / max(tall_mm, wide_mm)
     pictures = []
     for z in chosen_slices(analysis):
         plane = _plane(analysis, (z, rows, columns), pixel_mm=pixel_mm, with_lobes=False)

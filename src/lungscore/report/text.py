@@ -30,7 +30,10 @@ def text_table(analysis: Analysis) -> str:
     """The severity table in plain text, for a terminal: headline, scores, lobes, warnings."""
     result = to_result(analysis)
     lines = [f"{result.case}: {RESEARCH_USE}", ""]
-    lines += [f"  {name:<24}{value}" for name, value in _headline(result)]
+    headline = _headline(result)
+    lines += [f"  {name:<24}{value}" for name, value in headline if value != NOT_COMPUTED]
+    if missing := [name.strip() for name, value in headline if value == NOT_COMPUTED]:
+        lines.append(f"  {NOT_COMPUTED:<24}{', '.join(missing)}")
     lines += ["", *_lobe_lines(result)]
     if result.warnings:
         lines += ["", *(f"  ! {w.code}: {w.message}" for w in result.warnings)]
@@ -57,21 +60,18 @@ def _headline(result: Result) -> list[tuple[str, str]]:
         ("CT-SS", ct_ss),
         ("CTSI", score_text(scores.ctsi.total, scores.ctsi.max)),
         ("TSS", score_text(scores.tss.total, scores.tss.max)),
-        ("LSS, LHOS", _pair(result)),
-        ("PO, PHO", f"{percent_text(scores.po)}, {percent_text(scores.pho)}"),
+        ("LSS", score_text(scores.lss.total, scores.lss.max)),
+        ("LHOS", score_text(scores.lhos.total, scores.lhos.max)),
+        ("PO", percent_text(scores.po)),
+        ("PHO", percent_text(scores.pho)),
         ("MosMed class", scores.mosmed or NOT_COMPUTED),
     ]
-
-
-def _pair(result: Result) -> str:
-    lss, lhos = result.scores.lss, result.scores.lhos
-    return f"{score_text(lss.total, lss.max)}, {score_text(lhos.total, lhos.max)}"
 
 
 def _lobe_lines(result: Result) -> list[str]:
     lobes = {name: getattr(result.lobes, name) for name in LOBE_ORDER}
     if all(lobe.infection_percent is None for lobe in lobes.values()):
-        return ["  lobes: not computed"]
+        return ["  No percent of any lobe is known."]
     lines = [f"  {'lobe':<6}{'volume':>14}{'infected':>14}{'TSS':>6}{'CTSI':>6}"]
     for name, lobe in lobes.items():
         volume, infected = ml_text(lobe.volume_ml), percent_text(lobe.infection_percent)

@@ -154,7 +154,13 @@ def measure(
         infected=infected,
         outside_voxels=counted.outside,
         notices=_notices(
-            whole, by_lobe, results, withheld=withheld, no_hu=no_hu, noted=notice_codes
+            whole,
+            by_lobe,
+            results,
+            withheld=withheld,
+            no_volume=no_volume,
+            no_hu=no_hu,
+            noted=notice_codes,
         ),
         **results,
     )
@@ -216,6 +222,7 @@ def _notices(
     results: Mapping[str, Score],
     *,
     withheld: tuple[str, ...],
+    no_volume: str | None,
     no_hu: str | None,
     noted: Collection[str],
 ) -> tuple[Notice, ...]:
@@ -232,7 +239,9 @@ def _notices(
     for name, score in results.items():
         if score.total is None:
             reasons.setdefault(score.reason or "", []).append(_TITLES[name])
-    if no_hu:
+    if no_volume:
+        reasons.setdefault(no_volume, []).extend(("PO", "PHO", "MosMed class"))
+    elif no_hu:
         reasons.setdefault(no_hu, []).append("PHO")
     for reason, titles in reasons.items():
         notices.append(Notice("not-computable", f"Not computed: {', '.join(titles)}; {reason}."))
