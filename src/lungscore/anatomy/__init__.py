@@ -1,6 +1,18 @@
 """Lungs, lobes and the 20 scoring regions."""
 
 from lungscore.anatomy.boxes import lung_box, slice_boxes
+from lungscore.anatomy.hidden import include_infection, lung_field
+from lungscore.anatomy.lobes import find_lobes
 from lungscore.anatomy.lungs import Lungs, find_lungs
+from lungscore.anatomy.regions import divide_regions
 
-__all__ = ["Lungs", "find_lungs", "lung_box", "slice_boxes"]
+__all__ = [
+    "Lungs",
+    "divide_regions",
+    "find_lobes",
+    "find_lungs",
+    "include_infection",
+    "lung_box",
+    "lung_field",
+    "slice_boxes",
+]

@@ -6,6 +6,18 @@ import numpy as np
 
 from lungscore.anatomy.boxes import Box
 
+#: Assumed where no voxel size is stated, mm.
+FIELD_OF_VIEW_MM, SLICE_DISTANCE_MM = 360.0, 5.0
+
+
+def assumed_spacing_mm(shape: tuple[int, int, int]) -> tuple[float, float, float]:
+    """A voxel size for images that state none: a field of view of 360 mm, slices 5 mm apart.
+
+    Good enough to tell a lung from an airway; no volume is ever computed with it.
+    """
+    pixel = FIELD_OF_VIEW_MM / max(shape[1:])
+    return SLICE_DISTANCE_MM, pixel, pixel
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -45,6 +57,10 @@ class Grid:
             total = np.add.reduceat(np.add.reduceat(total, rows, axis=0), columns, axis=1)
             coarse[index] = np.rint(total / (counts * len(slab)))
         return coarse
+
+    def fraction(self, mask: np.ndarray) -> np.ndarray:
+        """The part of each block that the bool ``mask`` (shape) fills, in steps of 1/100."""
+        return self.reduce(mask.view(np.uint8) * np.uint8(100), floor=0) / np.float32(100)
 
     def box_of(self, coarse: Box) -> Box:
         """The voxels that the coarse box covers."""

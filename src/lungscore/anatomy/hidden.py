@@ -8,8 +8,8 @@ from scipy.spatial import ConvexHull, QhullError
 
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
-from lungscore.anatomy.grid import Grid
-from lungscore.anatomy.lungs import Lungs, assumed_spacing_mm
+from lungscore.anatomy.grid import Grid, assumed_spacing_mm
+from lungscore.anatomy.lungs import Lungs
 from lungscore.errors import Notice
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import Scan
@@ -89,7 +89,9 @@ def include_infection(lungs: Lungs, infection: np.ndarray, scan: Scan) -> Lungs:
     if added < NOTEWORTHY * np.count_nonzero(joined):
         return replace(lungs, labels=joined)
     part = added / np.count_nonzero(joined)
-    notice = Notice("lungs-from-lesions", f"{part:.1%} of the lungs is dense infection added to them")
+    notice = Notice(
+        "lungs-from-lesions", f"{part:.1%} of the lungs is dense infection that was added"
+    )
     return replace(lungs, labels=joined, notices=(*lungs.notices, notice))
 
 

@@ -27,7 +27,7 @@ HOUNSFIELD = Levels(floor=-1024, lumen=-850, lung=-400, gas=-950)
 
 
 def find_levels(scan: Scan) -> Levels:
-    """Thresholds for ``scan``; for grey levels from the two classes of its histogram (Otsu 1979)."""
+    """Thresholds for ``scan``; grey levels from its histogram's two classes (Otsu)."""
     if scan.units == "hu":
         return HOUNSFIELD
     counts = np.bincount(scan.values.ravel(), minlength=256).astype(float)

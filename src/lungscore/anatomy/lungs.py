@@ -9,7 +9,7 @@ from lungscore.anatomy.airways import find_airways
 from lungscore.anatomy.body import inside_body, median_midline
 from lungscore.anatomy.boxes import Box, lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices
-from lungscore.anatomy.grid import Grid
+from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.levels import Levels, find_levels
 from lungscore.anatomy.sides import name_sides
 from lungscore.errors import InputError, Notice
@@ -29,8 +29,6 @@ TRUNCATED_AREA = 0.05
 MINOR_PIECE = 0.1
 #: A second lung below this part of the first is none.
 SECOND_LUNG = 0.02
-#: Assumed where no voxel size is stated.
-FIELD_OF_VIEW_MM = 360.0
 USUAL_ML = (1000.0, 10000.0)
 
 
@@ -72,15 +70,6 @@ def find_lungs(scan: Scan) -> Lungs:
         sides = lungs.astype(np.uint8)
     labels = _refine(scan.values, sides, grid, levels=levels, airways=airways)
     return Lungs(labels, scan.sides_known, notices + _size_notices(scan, labels))
-
-
-def assumed_spacing_mm(shape: tuple[int, int, int]) -> tuple[float, float, float]:
-    """A voxel size for images that state none: a field of view of 360 mm, slices 5 mm apart.
-
-    Good enough to tell a lung from an airway; no volume is ever computed with it.
-    """
-    pixel = FIELD_OF_VIEW_MM / max(shape[1:])
-    return 5.0, pixel, pixel
 
 
 @dataclass(frozen=True)

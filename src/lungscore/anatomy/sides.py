@@ -18,7 +18,7 @@ def name_sides(
 
     values: (D, H, W) the scan on that grid; a thin junction between the lungs shows in it.
     """
-    pieces, count = ndimage.label(lungs)
+    pieces, _ = ndimage.label(lungs)
     labels = np.zeros(lungs.shape, np.uint8)
     column = np.arange(lungs.shape[2]) + 0.5
     for label, place in enumerate(ndimage.find_objects(pieces), start=1):
@@ -63,7 +63,7 @@ def _split_by_level(
     *,
     spacing_mm: tuple[float, float, float],
 ) -> np.ndarray | None:
-    """The split at the first of ``cuts`` above which two lungs lie apart; the rest to the nearer."""
+    """The split at the first of ``cuts`` above which two lungs lie apart, or None."""
     for cut in cuts:
         parts, count = ndimage.label(piece & (level >= cut))
         if count < 2:
