@@ -14,7 +14,7 @@ from lungscore.result import Analysis
 #: The usual lung window: level and width in Hounsfield units.
 LUNG_WINDOW = (-600, 1500)
 SLICES_SHOWN = 12
-#: Longest side of a slice among others and of one alone, height and width of an overview, in pixels.
+#: Pixels: longest side of a slice among others and of one alone, an overview at most.
 TILE_SIZE, SINGLE_SIZE, OVERVIEW_HEIGHT, OVERVIEW_WIDTH = 440, 700, 520, 700
 
 #: Colours of the contours (Okabe and Ito's palette, told apart by colour-blind readers too).
