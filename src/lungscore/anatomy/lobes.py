@@ -38,7 +38,7 @@ def find_lobes(
         weights = np.array(fissures[side], np.float32)
         for index in np.flatnonzero(lung.any(axis=(1, 2))):
             plane = _quadric(weights, z[index], y, x).argmax(axis=0)
-            found[index] = np.where(lung[index], values[plane], 0)
+            found[index][lung[index]] = values[plane[lung[index]]]
     return lobes
 
 

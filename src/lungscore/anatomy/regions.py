@@ -19,11 +19,12 @@ _NUMBERS = {name: number for number, (name, _) in enumerate(REGIONS, start=1)}
 def divide_regions(lobes: np.ndarray, spacing_mm: tuple[float, float, float] | None) -> np.ndarray:
     """The 20 regions of Yang et al. 2020, uint8 (D, H, W), 1 to 20 in the order of labels.REGIONS.
 
-    lobes: (D, H, W) of labels.LOBES. spacing_mm: (z, y, x), None where unknown. Every voxel of a lobe gets one of the
-    regions of that lobe. Segments have no visible borders; they are approximated by where a voxel
-    lies in its lobe: apical and superior segments at the top, anterior and posterior by the
-    front-to-back axis, lateral and medial by the distance from the mediastinal side, the lingula
-    at the lower front of the left upper lobe, its two segments one above the other.
+    lobes: (D, H, W) of labels.LOBES. spacing_mm: (z, y, x), None where unknown. Every voxel of a
+    lobe gets one of the regions of that lobe. Segments have no visible borders; they are
+    approximated by where a voxel lies in its lobe: apical and superior segments at the top,
+    anterior and posterior by the front-to-back axis, lateral and medial by the distance from the
+    mediastinal side, the lingula at the lower front of the left upper lobe, its two segments one
+    above the other.
     """
     spacing_mm = spacing_mm or assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]
     regions = np.zeros(lobes.shape, np.uint8)
