@@ -84,7 +84,8 @@ def make_phantom(
             "usage", f"there is no phantom {preset!r}", expected=f"one of {', '.join(PRESETS)}"
         )
     if spacing_mm is None:
-        spacing_mm = tuple(field / n for field, n in zip(FIELD_MM, shape, strict=True))
+        z, y, x = (field / n for field, n in zip(FIELD_MM, shape, strict=True))
+        spacing_mm = (z, y, x)
     anatomy, disease, trees, surfaces, noise = (
         np.random.default_rng(sequence) for sequence in np.random.SeedSequence(seed).spawn(5)
     )
@@ -95,6 +96,7 @@ def make_phantom(
         SmoothField(surfaces, 24.0),
         SmoothField(surfaces, 4.2),
     )
+    name = f"phantom-{seed}" if lesions is not None else f"phantom-{preset}-{seed}"
     if lesions is None:
         lesions = preset_lesions(preset, disease)
 
@@ -148,7 +150,7 @@ def make_phantom(
         spacing_mm=spacing_mm,
         sides_known=True,
         kind="phantom",
-        name=f"phantom-{preset}-{seed}",
+        name=name,
     )
     truth = measure_truth(lungs, lobe_labels, lesion_labels, voxel_ml=scan.voxel_ml or 0.0)
     truth["lesions_ml"] = [float(n * (scan.voxel_ml or 0.0)) for n in lesion_voxels]

@@ -39,6 +39,11 @@ BODY = np.array(
     ],
     dtype=np.float32,
 )
+#: Level → the sternum: half width, middle (y).
+STERNUM = np.array(
+    [(14, 27, -50), (30, 25, -60), (60, 15, -74), (90, 16, -86), (150, 15, -96), (190, 8, -98)],
+    dtype=np.float32,
+)
 #: The costal arch repeats at this pitch and sinks this far from the back to the front.
 RIB_PITCH_MM, RIB_DROP_MM = 25.0, 88.0
 
@@ -229,10 +234,8 @@ def _ribs(hu: np.ndarray, axes: Axes, chest: LungShape, width_mm: float) -> None
 
 def _sternum(hu: np.ndarray, axes: Axes, width_mm: float) -> None:
     z, y, x = axes
-    front = np.interp(z.ravel(), (14, 40, 90, 150, 190), (-50, -66, -86, -96, -98))
-    front = front.astype(np.float32).reshape(z.shape)
-    half_width = np.interp(z.ravel(), (14, 30, 60, 130, 180), (27, 25, 15, 17, 9))
-    across = np.abs(x) - half_width.astype(np.float32).reshape(z.shape)
-    plate = np.maximum(np.maximum(across, np.abs(y - front) - 5.5), np.abs(z - 98) - 84)
+    across = np.abs(x) - level(STERNUM, z, 1)
+    plate = np.maximum(across, np.abs(y - level(STERNUM, z, 2)) - 5.5)
+    plate = np.maximum(plate, np.abs(z - 98) - 84)
     paint(hu, coverage(plate, width_mm), CORTEX * 0.7)
     paint(hu, coverage(plate + 2.0, width_mm), MARROW - 30)

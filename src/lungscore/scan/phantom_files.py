@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from lungscore.errors import ResourceError
 from lungscore.files import atomic_path, write_error
@@ -59,7 +59,7 @@ def write_dicom_series(scan: Scan, folder: Path) -> str:
     return _uid(identity, "series")
 
 
-def _uid(identity: str, *parts: str) -> str:
+def _uid(identity: str, *parts: str) -> UID:
     return generate_uid(entropy_srcs=[identity, *parts])
 
 

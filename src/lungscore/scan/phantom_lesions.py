@@ -1,5 +1,6 @@
 """Lesions of the phantom: what they are, the presets, and their shape."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -85,7 +86,7 @@ def preset_lesions(preset: str, rng: np.random.Generator) -> tuple[PhantomLesion
         replace(
             patch,
             kind="consolidation",
-            axes_mm=tuple(0.5 * axis for axis in patch.axes_mm),
+            axes_mm=_scaled(patch.axes_mm, (0.5, 0.5, 0.5)),
             unevenness=0.75,
         )
         for patch in patches[:cores]
@@ -105,10 +106,17 @@ def _patch(rng: np.random.Generator, lobe: str, sizes: tuple[float, float]) -> P
             float(rng.beta(4, 2)),
             float(outer if right else 1 - outer),
         ),
-        tuple(float(size * rng.uniform(0.8, 1.3)) for _ in range(3)),
+        _scaled((size, size, size), rng.uniform(0.8, 1.3, 3)),
         pleural=bool(rng.random() < 0.85),
         unevenness=float(rng.uniform(0.25, 0.45)),
     )
+
+
+def _scaled(
+    axes_mm: tuple[float, float, float], factors: Sequence[float] | np.ndarray
+) -> tuple[float, float, float]:
+    z, y, x = (float(axis * factor) for axis, factor in zip(axes_mm, factors, strict=True))
+    return z, y, x
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ def place(lesion: PhantomLesion, plan: Axes, chest: LungShape, ragged: Ragged) -
 
 def lesion_amount(placed: PlacedLesion, axes: Axes, cage: np.ndarray, ragged: Ragged) -> np.ndarray:
     """(D, H, W) 0…1: how far each position belongs to the lesion; inside is > 0.5."""
-    soft_mm = 13.0 if placed.lesion.kind == "ggo" else 8.0
+    soft_mm = 13.0 if placed.lesion.kind == "ggo" else 6.0
     size = float(np.mean(placed.lesion.axes_mm)) * (1 + max(placed.growth, 0.0))
     outside = _outside(placed, axes, cage, ragged) - np.float32(placed.growth)
     return np.clip(0.5 - outside * np.float32(size / soft_mm), 0, 1)

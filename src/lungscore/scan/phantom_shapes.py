@@ -8,7 +8,6 @@ them as three broadcastable arrays of shapes (D, 1, 1), (1, H, 1) and (1, 1, W).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -49,23 +48,6 @@ class SmoothField:
         inner = 2 / 3 - distance**2 + distance**3 / 2
         outer = np.clip(2 - distance, 0, None) ** 3 / 6
         return np.where(distance < 1, inner, outer).astype(np.float32), used
-
-
-class Shape(Protocol):
-    """Something with an inside: negative distance inside, millimetres."""
-
-    hu: float
-
-    def pieces(self) -> "Sequence[Piece]": ...
-
-
-class Piece(Protocol):
-    """A part of a shape with its bounding box."""
-
-    low: np.ndarray
-    high: np.ndarray
-
-    def distance(self, axes: Axes) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -109,7 +91,8 @@ class Tube:
         points = np.asarray(self.points, dtype=np.float64)
         radii = np.broadcast_to(np.asarray(self.radii, dtype=np.float64), len(points))
         return [
-            _Cone(points[i], points[i + 1], radii[i], radii[i + 1]) for i in range(len(points) - 1)
+            _Cone(points[i], points[i + 1], float(radii[i]), float(radii[i + 1]))
+            for i in range(len(points) - 1)
         ]
 
 
@@ -131,13 +114,17 @@ class _Cone:
     def distance(self, axes: Axes) -> np.ndarray:
         step = self.end - self.start
         offsets = [a - np.float32(s) for a, s in zip(axes, self.start, strict=True)]
-        along = sum(o * np.float32(s) for o, s in zip(offsets, step, strict=True))
-        along = np.clip(along / np.float32((step**2).sum()), 0, 1)
-        squared = sum((o - along * np.float32(s)) ** 2 for o, s in zip(offsets, step, strict=True))
-        radius = np.float32(self.start_radius) + along * np.float32(
-            self.end_radius - self.start_radius
+        along = np.float32(step[0]) * offsets[0] + np.float32(step[1]) * offsets[1]
+        along = np.clip(
+            (along + np.float32(step[2]) * offsets[2]) / np.float32((step**2).sum()), 0, 1
         )
+        squared = sum((o - along * np.float32(s)) ** 2 for o, s in zip(offsets, step, strict=True))
+        radius = self.start_radius + along * (self.end_radius - self.start_radius)
         return np.sqrt(squared) - radius
+
+
+#: What can be painted and joined.
+Shape = Ellipsoid | Tube
 
 
 def box(axes: Axes, low: np.ndarray, high: np.ndarray, *, margin: float) -> tuple[slice, ...]:
