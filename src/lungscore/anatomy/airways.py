@@ -72,7 +72,7 @@ def _trachea(
     for z, plane in enumerate(lumen):
         for place, patch in _patches(plane, LUMEN_MM2[0] / pixel_mm2, LUMEN_MM2[1] / pixel_mm2):
             if (
-                _is_round(patch, spacing_mm)
+                is_round(patch, spacing_mm)
                 and _off_midline_mm(place, patch, spacing_mm[2], midline) <= TRACHEA_OFF_MIDLINE_MM
                 and _is_walled(tissue[z], place, patch)
             ):
@@ -111,7 +111,7 @@ def _is_walled(tissue: np.ndarray, place: Place, patch: np.ndarray) -> bool:
     return bool(tissue[np.ix_(rows, columns)][ring].mean() >= WALLED)
 
 
-def _is_round(patch: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
+def is_round(patch: np.ndarray, spacing_mm: tuple[float, ...]) -> bool:
     """Whether a patch fills its box like a disc and is not longer than 2.2 times its width."""
     height, width = patch.shape[0] * spacing_mm[1], patch.shape[1] * spacing_mm[2]
     return bool(patch.mean() > 0.55 and max(height, width) < 2.2 * min(height, width))

@@ -9,6 +9,8 @@ from lungscore.anatomy.closing import IN_PLANE
 #: area lies outside the body. The air around a patient touches 3 to 6 times as much, a lung cut
 #: by a tight crop less.
 EDGE_CONTACT = 1.1
+#: Where more than this part of the image edge is tissue, the image is a crop of the body.
+CROPPED = 0.4
 
 _IN_PLANE_FULL = np.zeros((3, 3, 3), bool)
 _IN_PLANE_FULL[1] = True
@@ -19,16 +21,18 @@ def inside_body(tissue: np.ndarray) -> np.ndarray:
 
     tissue: bool (D, H, W), voxels denser than lung, on a grid of a few millimetres. The body is
     the largest connected piece of tissue that is more than two voxels thick; table shells and
-    clothes fall away. Where a crop is so tight that the edge cuts the lungs, they count as inside.
+    clothes fall away. In a crop so tight that the image edge runs through the body, all tissue is
+    body, and lungs that the edge cuts count as inside.
     """
+    edge = [tissue[:, 0], tissue[:, -1], tissue[:, :, 0], tissue[:, :, -1]]
+    if np.concatenate([line.ravel() for line in edge]).mean() > CROPPED:
+        return ~_outside(~tissue)
     pieces, count = ndimage.label(ndimage.binary_opening(tissue, _IN_PLANE_FULL))
     if count == 0:
         return np.zeros(tissue.shape, bool)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    # A crop may cut the body into several pieces; a table is far smaller than the body.
-    core = (sizes > 0.2 * sizes.max())[pieces]
-    body = ndimage.binary_dilation(core, IN_PLANE, iterations=2, mask=tissue)
+    body = ndimage.binary_dilation(pieces == sizes.argmax(), IN_PLANE, iterations=2, mask=tissue)
     return ~_outside(~body)
 
 

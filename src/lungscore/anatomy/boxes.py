@@ -27,7 +27,7 @@ def slice_boxes(labels: np.ndarray) -> np.ndarray:
     """
     boxes = np.full((len(labels), 4), -1)
     for axis, column in ((2, 0), (1, 2)):
-        filled = labels.any(axis=axis)  # (D, H), then (D, W)
+        filled = np.asarray(np.any(labels, axis=axis))  # (D, H), then (D, W)
         some = filled.any(axis=1)
         boxes[some, column] = filled[some].argmax(axis=1)
         boxes[some, column + 1] = filled.shape[1] - filled[some, ::-1].argmax(axis=1)

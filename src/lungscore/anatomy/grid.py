@@ -94,16 +94,16 @@ class Grid:
         rows = _Between.blocks(y, self.factors[1], coarse.shape[1])
         columns = _Between.blocks(x, self.factors[2], coarse.shape[2])
         mask = np.zeros((len(z), len(y), len(x)), bool)
-        previous: tuple[int, np.ndarray | None] = (-1, None)
-        for row, source in enumerate(z // self.factors[0]):
-            if source != previous[0]:
-                plane = coarse[source]
+        source = -1
+        smooth: np.ndarray | None = None
+        for index, block in enumerate(z // self.factors[0]):
+            if block != source:
+                source, plane = block, coarse[block]
                 smooth = None
                 if plane.any():
                     smooth = columns(rows(plane.astype(np.float32), axis=0), axis=1) > 0.5
-                previous = (source, smooth)
-            if previous[1] is not None:
-                mask[row] = previous[1]
+            if smooth is not None:
+                mask[index] = smooth
         return mask
 
 

@@ -11,7 +11,7 @@ from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ba
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.lungs import Lungs
 from lungscore.errors import Notice
-from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+from lungscore.labels import RIGHT_LUNG
 from lungscore.scan import Scan
 
 FIELD_GRID_MM = 4.0
@@ -46,7 +46,7 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
         box = lung_box(coarse, margin=margin)  # type: ignore[arg-type]
         lung = coarse[box]
         wide = close_ball(lung, grid.spacing_mm, radius_mm=FIELD_CLOSING_MM)
-        bays = _outer_bays(lung, side if lungs.sides_known else 0)
+        bays = _bays(lung, side if lungs.sides_known else None)
         # The ribs bulge beyond the chords of the hull.
         deep = ndimage.binary_opening(bays, IN_PLANE)
         bays = ndimage.binary_dilation(deep, iterations=2, mask=bays)
@@ -109,8 +109,17 @@ def _nearest_label(labels: np.ndarray, scan: Scan) -> np.ndarray:
     return labels[tuple(nearest)]
 
 
-def _outer_bays(lung: np.ndarray, side: int) -> np.ndarray:
-    """The voxels between ``lung`` and its convex hull at the ribs: to its side and to its back."""
+def _bays(lung: np.ndarray, side: int | None) -> np.ndarray:
+    """The voxels between ``lung`` and its convex hull at the ribs: to its side and to its back.
+
+    Where the side is None, nothing says where the ribs are: all voxels between each large piece
+    and its hull.
+    """
+    if side is None:
+        pieces, _ = ndimage.label(lung)
+        sizes = np.bincount(pieces.ravel())[1:]
+        large = np.flatnonzero(sizes > 0.1 * sizes.max()) + 1
+        return np.logical_or.reduce([_convex_hull(pieces == label) for label in large])
     behind = ~np.logical_or.accumulate(lung[:, ::-1], axis=1)[:, ::-1]
     behind &= lung.any(axis=1, keepdims=True)
     # Behind the tongues of lung in front of the heart lies the heart: only columns count in
@@ -118,20 +127,27 @@ def _outer_bays(lung: np.ndarray, side: int) -> np.ndarray:
     rows = np.flatnonzero(lung.any(axis=(0, 2)))
     back = rows[0] + round(0.8 * (rows[-1] - rows[0]))
     outer = behind & lung[:, back:].any(axis=(0, 1))
-    if side in (RIGHT_LUNG, LEFT_LUNG):
-        # The canonical axes run from the patient's right to the left.
-        from_outside = lung if side == RIGHT_LUNG else lung[:, :, ::-1]
-        beside = ~np.logical_or.accumulate(from_outside, axis=2) & lung.any(axis=2, keepdims=True)
-        outer |= beside if side == RIGHT_LUNG else beside[:, :, ::-1]
-    points = np.argwhere(lung & ~ndimage.binary_erosion(lung))
-    places = np.argwhere(outer)
+    # The canonical axes run from the patient's right to the left.
+    outwards = slice(None) if side == RIGHT_LUNG else slice(None, None, -1)
+    beside = ~np.logical_or.accumulate(lung[:, :, outwards], axis=2)[:, :, outwards]
+    outer |= beside & lung.any(axis=2, keepdims=True)
+    return outer & _convex_hull(lung)
+
+
+def _convex_hull(mask: np.ndarray) -> np.ndarray:
+    """The voxels in the convex hull of ``mask`` (D, H, W); nothing where it is flat or empty."""
+    hull = np.zeros_like(mask)
+    box = lung_box(mask)
+    inner = mask[box]
+    axes = [axis for axis, size in enumerate(inner.shape) if size > 1]
+    points = np.argwhere(inner & ~ndimage.binary_erosion(inner, IN_PLANE))[:, axes]
     try:
-        hull = ConvexHull(points)
+        planes = ConvexHull(points).equations
     except (QhullError, ValueError):
-        return np.zeros_like(lung)
+        return hull
+    places = np.argwhere(~inner)
     inside = np.ones(len(places), bool)
-    for *normal, offset in hull.equations:
-        inside[inside] = places[inside] @ np.array(normal) + offset <= 1e-9
-    bays = np.zeros_like(lung)
-    bays[tuple(places[inside].T)] = True
-    return bays
+    for *normal, offset in planes:
+        inside[inside] = places[inside][:, axes] @ np.array(normal) + offset <= 1e-9
+    hull[box][tuple(places[inside].T)] = True
+    return hull

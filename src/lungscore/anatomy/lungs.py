@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from lungscore.anatomy.airways import find_airways
+from lungscore.anatomy.airways import LUMEN_MM2, find_airways, is_round
 from lungscore.anatomy.body import inside_body, median_midline
 from lungscore.anatomy.boxes import Box, lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices
@@ -129,9 +129,29 @@ def _lung_pieces(
         for label in np.flatnonzero(keep):
             values = coarse[core & (pieces == label)]
             keep[label] = len(values) > 0 and np.median(values) > levels.gas
-    if not one_slice and keep.any():
+    if one_slice:
+        keep &= ~_tubes(pieces, np.where(keep, sizes, 0), coarse, spacing_mm)
+    elif keep.any():
         keep &= ~_below_the_diaphragm(pieces, np.where(keep, sizes, 0))
     return keep[pieces]
+
+
+def _tubes(
+    pieces: np.ndarray, sizes: np.ndarray, coarse: np.ndarray, spacing_mm: tuple[float, ...]
+) -> np.ndarray:
+    """Which small round ``pieces`` of one slice are darker than the lung: airways cut across.
+
+    In a volume they are followed from the trachea; a lone slice has only their look.
+    """
+    tubes = np.zeros(len(sizes), bool)
+    lung = np.median(coarse[pieces == sizes.argmax()])
+    for label, place in enumerate(ndimage.find_objects(pieces), start=1):
+        if 0 < sizes[label] < min(LUMEN_MM2[1], MINOR_PIECE * sizes.sum()):
+            patch = (pieces[place] == label)[0]
+            core = ndimage.binary_erosion(patch)
+            dark = core.any() and np.median(coarse[place][0][core]) <= lung
+            tubes[label] = dark and is_round(patch, spacing_mm)
+    return tubes
 
 
 def _below_the_diaphragm(pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
