@@ -24,9 +24,9 @@ def infection_curve(severity: Severity) -> bytes | None:
     numbers = np.arange(occupied[0], occupied[-1] + 1)
     ggo = np.array([slices[i].ggo_percent or 0.0 for i in numbers])
     consolidation = np.array([slices[i].consolidation_percent or 0.0 for i in numbers])
-    figure = Figure(figsize=(9, 2.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(9, 2.6), dpi=120)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = figure.add_axes((0.065, 0.19, 0.925, 0.68))
     axes.stackplot(
         numbers + 1,
         consolidation,

@@ -230,10 +230,11 @@ def _notices(
     litres = None if whole.volume_ml is None else whole.volume_ml / 1000
     small = litres is not None and litres < SMALL_LUNG_LITRES and "single-slice" not in withheld
     if ("lung-volume" in withheld or small) and "lung-volume" not in noted:
-        notices.append(Notice("lung-volume", f"The lungs measure {litres:.2f} litres."))
+        message = f"the lungs measure {litres:.2f} litres, usual are 1 to 10"
+        notices.append(Notice("lung-volume", message))
     empty = [LOBE_NAMES[name] for name, lobe in lobes.items() if lobe.infection_percent is None]
     if empty:
-        message = f"No voxels were found of the {', '.join(empty)}: no percent, no score."
+        message = f"no voxels were found of the {', '.join(empty)}: no percent, no score"
         notices.append(Notice("not-computable", message))
     reasons: dict[str, list[str]] = {}
     for name, score in results.items():
@@ -244,10 +245,10 @@ def _notices(
     elif no_hu:
         reasons.setdefault(no_hu, []).append("PHO")
     for reason, titles in reasons.items():
-        notices.append(Notice("not-computable", f"Not computed: {', '.join(titles)}; {reason}."))
+        notices.append(Notice("not-computable", f"not computed: {', '.join(titles)}; {reason}"))
     if withheld:
         why = "; ".join(WITHHOLDING[code] for code in withheld)
-        notices.append(Notice("severity-withheld", f"No severity category is given: {why}."))
+        notices.append(Notice("severity-withheld", f"no severity category is given: {why}"))
     return tuple(notices)
 
 
