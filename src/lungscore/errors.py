@@ -117,6 +117,10 @@ class LungscoreError(Exception):
         self.code, self.found, self.expected, self.hint = code, found, expected, hint
         super().__init__(self.message)
 
+    def __reduce__(self) -> tuple:
+        """Lets the error travel from a worker process with all it says."""
+        return _rebuild, (type(self), self.code, self.found, self.expected, self.hint)
+
     @property
     def message(self) -> str:
         """One line: found; expected; hint."""
@@ -126,6 +130,12 @@ class LungscoreError(Exception):
         if self.hint:
             parts.append(self.hint)
         return "; ".join(parts)
+
+
+def _rebuild(
+    kind: type[LungscoreError], code: str, found: str, expected: str, hint: str
+) -> LungscoreError:
+    return kind(code, found, expected=expected, hint=hint)
 
 
 class InputError(LungscoreError):

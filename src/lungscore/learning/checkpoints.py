@@ -25,15 +25,24 @@ def load_weights(network: nn.Module, path: Path) -> dict[str, Any]:
     """Load what save_weights wrote and return its facts. Raises checkpoint-mismatch."""
     tensors, facts = _read(path)
     check_tensors(network.state_dict(), tensors, path.name)
-    network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
-                             for name, tensor in tensors.items()})
+    network.load_state_dict(
+        {
+            name: tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        }
+    )
     return facts
 
 
 def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], name: str) -> None:
     """Raise checkpoint-mismatch naming the first tensor that is missing, unknown or misshapen."""
-    missing, unknown = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    wrong = [key for key in expected.keys() & found.keys() if expected[key].shape != found[key].shape]
+    missing, unknown = (
+        sorted(expected.keys() - found.keys()),
+        sorted(found.keys() - expected.keys()),
+    )
+    wrong = [
+        key for key in expected.keys() & found.keys() if expected[key].shape != found[key].shape
+    ]
     if missing or unknown or wrong:
         raise InputError(
             "checkpoint-mismatch",
@@ -43,15 +52,17 @@ def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], name: s
         )
     broken = [key for key, value in found.items() if not torch.isfinite(value.float()).all()]
     if broken:
-        raise InputError("checkpoint-mismatch", f"{name}: {broken[0]} holds values that are no numbers")
+        raise InputError(
+            "checkpoint-mismatch", f"{name}: {broken[0]} holds values that are no numbers"
+        )
 
 
-def save_checkpoint(
-    path: Path, network: nn.Module, optimizer: Optimizer, **facts: Any
-) -> None:
+def save_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer, **facts: Any) -> None:
     """Everything that training needs to go on. Randomness needs no state: it is drawn per epoch
     from (seed, epoch)."""
-    tensors = {f"network/{k}": v.detach().contiguous().clone() for k, v in network.state_dict().items()}
+    tensors = {
+        f"network/{k}": v.detach().contiguous().clone() for k, v in network.state_dict().items()
+    }
     for index, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
             tensors[f"optimizer/{index}/{key}"] = torch.as_tensor(value).contiguous().clone()
@@ -62,7 +73,9 @@ def save_checkpoint(
 def load_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
     """Restore what save_checkpoint wrote; returns its facts. Raises checkpoint-mismatch."""
     tensors, facts = _read(path)
-    weights = {k.removeprefix("network/"): v for k, v in tensors.items() if k.startswith("network/")}
+    weights = {
+        k.removeprefix("network/"): v for k, v in tensors.items() if k.startswith("network/")
+    }
     check_tensors(network.state_dict(), weights, path.name)
     network.load_state_dict(weights)
     state: dict[int, dict[str, Tensor]] = {}
@@ -82,6 +95,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return load_file(path), facts
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise InputError(
-            "checkpoint-mismatch", f"{path.name} is no readable safetensors file",
+            "checkpoint-mismatch",
+            f"{path.name} is no readable safetensors file",
             hint="delete it to start anew, or give another file",
         ) from error

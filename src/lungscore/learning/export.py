@@ -96,7 +96,11 @@ def _places(weights: Path) -> dict[str, tuple[str, int, int]]:
         (size,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(size))
     return {
-        name: (entry["dtype"], 8 + size + entry["data_offsets"][0], int(np.diff(entry["data_offsets"])[0]))
+        name: (
+            entry["dtype"],
+            8 + size + entry["data_offsets"][0],
+            int(np.diff(entry["data_offsets"])[0]),
+        )
         for name, entry in header.items()
         if name != "__metadata__"
     }

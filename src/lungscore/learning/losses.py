@@ -25,7 +25,8 @@ def segmentation_loss(
 ) -> Tensor:
     """L_seg = L_IoU + L_BCE (equation 1, lambda 1), boundary-weighted, averaged over the batch.
 
-    All (N, 1, H, W), truth in 0…1, ``weight`` as boundary_weight makes it. ``weighted_cross_entropy=False`` is the paper recipe.
+    All (N, 1, H, W), truth in 0…1, ``weight`` as boundary_weight makes it.
+    ``weighted_cross_entropy=False`` is the paper recipe.
     """
     cross_entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     if weighted_cross_entropy:

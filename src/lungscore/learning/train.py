@@ -93,7 +93,6 @@ def train(
     store = SliceStore(infected + healthy, config)
     training = config.training
     network = build_network(config, store.images[: len(infected)], encoder_weights)
-    network = network.to(memory_format=torch.channels_last)
     fabric = Fabric(accelerator="auto", devices=1, precision=training.precision)
     optimizer = _optimizer(network, training)
     start, history = 0, []
@@ -114,9 +113,7 @@ def train(
         batches = epoch_indices(len(infected), len(healthy), config, rng)
         losses = []
         for step, indices in enumerate(batches):
-            rate = learning_rate(
-                training, (epoch + step / len(batches)) / training.epochs, epoch
-            )
+            rate = learning_rate(training, (epoch + step / len(batches)) / training.epochs, epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             batch = store.batch(indices, config, rng)
@@ -160,8 +157,9 @@ def _step(
     total = 0.0
     for scale in PAPER_SCALES if recipe == "paper" else (1.0,):
         scaled = batch if scale == 1.0 else _rescale(batch, scale)
-        image = normalise(scaled.image).to(memory_format=torch.channels_last)
-        loss = inf_net_loss(network(image), scaled.infection, scaled.edge, recipe=recipe)
+        loss = inf_net_loss(
+            network(normalise(scaled.image)), scaled.infection, scaled.edge, recipe=recipe
+        )
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
         if recipe == "paper":

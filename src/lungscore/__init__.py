@@ -1,0 +1,41 @@
+"""lungscore: from a chest CT to a severity of pneumonia. Research use only.
+
+The names below are the public API. They load on first use, so that ``import lungscore`` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lungscore.version import __version__
+
+if TYPE_CHECKING:
+    from lungscore.analysis import analyze
+    from lungscore.inference.predict import predict_slices
+    from lungscore.masks import score
+    from lungscore.result import Analysis
+    from lungscore.scan import Scan, read_scan
+
+_HOMES = {
+    "Analysis": "lungscore.result",
+    "Scan": "lungscore.scan",
+    "analyze": "lungscore.analysis",
+    "predict_slices": "lungscore.inference.predict",
+    "read_scan": "lungscore.scan",
+    "score": "lungscore.masks",
+}
+
+__all__ = [
+    "Analysis",
+    "Scan",
+    "__version__",
+    "analyze",
+    "predict_slices",
+    "read_scan",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lungscore' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,157 @@
+"""The walk from a path to an analysis: read, find lungs, segment, divide, score."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from lungscore.anatomy import Lungs, divide_regions, find_lobes, find_lungs, include_infection
+from lungscore.errors import InputError, Notice
+from lungscore.inference import Lesions, Segmenter, segment
+from lungscore.inference.segment import DENSE_HU
+from lungscore.result import Analysis
+from lungscore.scan import Scan, read_scan
+from lungscore.scan.masks import read_labels
+from lungscore.severity import measure
+
+
+def analyze(
+    path: str | PathLike[str],
+    *,
+    segmenter: Segmenter | None = None,
+    series: str | None = None,
+    allow_gaps: bool = False,
+    lungs: str | PathLike[str] | None = None,
+    lobes: str | PathLike[str] | None = None,
+    name: str | None = None,
+) -> Analysis:
+    """Analyse the chest CT at ``path``.
+
+    segmenter: a loaded model, to be kept for many scans; by default the shipped one is loaded.
+    series, allow_gaps, name: as scan.read_scan. lungs, lobes: the user's own masks (NIfTI or
+    NRRD in the scan's geometry), which win over what would be found.
+    Raises InputError or ResourceError with a stable code (docs/errors.md).
+    """
+    clock = Clock()
+    with clock.stage("read"):
+        scan = read_scan(path, series=series, allow_gaps=allow_gaps, name=name)
+    with clock.stage("load model"):
+        segmenter = segmenter or Segmenter()
+    with clock.stage("lungs"):
+        found = find_lungs(scan) if lungs is None else _given_lungs(Path(lungs), scan)
+    with clock.stage("lesions"):
+        lesions = segment(scan, found, segmenter)
+    with clock.stage("regions"):
+        if lungs is None:
+            found = include_infection(found, lesions.labels > 0, scan)
+        own_lobes = None if lobes is None else read_labels(Path(lobes), scan, "lobes")
+    return assess(scan, found, lesions, clock=clock, lobes=own_lobes)
+
+
+def assess(
+    scan: Scan,
+    lungs: Lungs,
+    lesions: Lesions,
+    *,
+    clock: "Clock | None" = None,
+    lobes: np.ndarray | None = None,
+    has_ct: bool = True,
+) -> Analysis:
+    """The second half of the walk: lobes, regions and scores from lungs and lesions.
+
+    lobes: (D, H, W) the user's own lobe labels, or None to approximate them.
+    has_ct: False where ``scan`` only carries the masks' geometry.
+    """
+    clock = clock or Clock()
+    lesions = replace(lesions, labels=np.where(lungs.labels > 0, lesions.labels, np.uint8(0)))
+    notices = [*scan.notices, *lungs.notices, *lesions.notices]
+    divisible = lungs.sides_known and scan.shape[0] > 1
+    regions = None
+    with clock.stage("regions"):
+        # Lobes and regions are shapes in space: without a voxel size, a cube is assumed.
+        spacing_mm = scan.spacing_mm or (1.0, 1.0, 1.0)
+        if lobes is not None:
+            notices.append(Notice("user-lobes", "The lobe mask was given by the user."))
+            lobes = np.where(lungs.labels > 0, lobes, np.uint8(0))
+        elif divisible:
+            lobes = find_lobes(lungs.labels, spacing_mm)
+            notices.append(
+                Notice("approximate-lobes", "The lobes are approximated from the lungs' geometry.")
+            )
+        if divisible and lobes is not None:
+            regions = divide_regions(lobes, spacing_mm)
+            notices.append(
+                Notice(
+                    "approximate-regions",
+                    "The 20 regions are geometric approximations, not segments.",
+                )
+            )
+    notices += _facts_about(scan, lungs)
+    with clock.stage("scores"):
+        dense = scan.values >= DENSE_HU if scan.units == "hu" and has_ct else None
+        severity = measure(
+            lungs.labels,
+            lesions.labels,
+            lobes=lobes,
+            regions=regions,
+            dense=dense,
+            voxel_ml=scan.voxel_ml,
+            sides_known=lungs.sides_known,
+            notice_codes=[notice.code for notice in notices],
+        )
+    notices += severity.notices
+    return Analysis(
+        scan=scan,
+        lungs=lungs,
+        lesions=lesions,
+        lobes=lobes,
+        regions=regions,
+        severity=severity,
+        notices=tuple(dict.fromkeys(notices)),
+        times=clock.seconds,
+    )
+
+
+def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
+    """Notices that follow from what kind of scan it is."""
+    if scan.units == "grey":
+        yield Notice(
+            "approximate-8bit",
+            "The slices are 8-bit pictures without Hounsfield units: percentages and scores are "
+            "approximate.",
+        )
+    if scan.spacing_mm is None:
+        yield Notice("no-spacing", "The voxel size is not known: volumes are not given.")
+    if scan.shape[0] == 1:
+        yield Notice("single-slice", "One slice: percentages are of this slice, not of the lungs.")
+    if not lungs.sides_known:
+        yield Notice("unknown-orientation", "Right and left are not known.")
+
+
+def _given_lungs(path: Path, scan: Scan) -> Lungs:
+    labels = read_labels(path, scan, "lungs")
+    if not labels.any():
+        raise InputError("no-lungs", f"{path.name} is empty", expected="1 right lung, 2 left lung")
+    sides_known = bool((labels == 2).any())
+    return Lungs(labels, sides_known, (Notice("user-lungs", "The lung mask was given."),))
+
+
+class Clock:
+    """Seconds by stage of one walk."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add what happens inside to stage ``name``."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            taken = time.perf_counter() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + taken

@@ -1,0 +1,63 @@
+"""What every command prints alike."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lungscore.errors import LungscoreError
+
+
+def say(text: str = "") -> None:
+    """A line for people, on standard output."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """A line about progress, on standard error."""
+    typer.echo(text, err=True)
+
+
+def say_json(value: Any) -> None:
+    """One JSON document on one line, on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def describe(error: LungscoreError) -> str:
+    """``error`` as people read it: its code, then what was found, expected and to be done."""
+    lines = [f"error [{error.code}] {error.found}"]
+    if error.expected:
+        lines.append(f"  expected: {error.expected}")
+    if error.hint:
+        lines.append(f"  what to do: {error.hint}")
+    return "\n".join(lines)
+
+
+def as_json(error: LungscoreError, case: Path | None = None) -> dict[str, Any]:
+    """``error`` for programs."""
+    named = {} if case is None else {"input": case.name}
+    return {**named, "error": {"code": error.code, "message": error.message}}
+
+
+def fail(error: LungscoreError) -> int:
+    """Print ``error`` and return the exit code."""
+    note(describe(error))
+    return error.exit_code
+
+
+def internal_error(error: Exception) -> int:
+    """Say that this is our fault and return the exit code."""
+    note(
+        f"error [internal] {type(error).__name__} in lungscore\n"
+        "  what to do: run again with --debug and report what it prints"
+    )
+    return LungscoreError.exit_code
+
+
+def exit_with(code: int) -> None:
+    """Leave the command with ``code``."""
+    if code:
+        sys.stdout.flush()
+        raise typer.Exit(code)

@@ -1,0 +1,72 @@
+"""lungscore demo: the built-in phantom, end to end, the truth beside what was found."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungscore.cli.console import say
+
+
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for phantom and results.")],
+    preset: Annotated[str, typer.Option(help="How ill the phantom is.")] = "moderate",
+    seed: Annotated[int, typer.Option(help="Which phantom.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier demo.")
+    ] = False,
+) -> None:
+    """Make a synthetic chest CT, analyse it as if it were real and print both.
+
+    The network sees only the images: no mask is handed over.
+    """
+    from lungscore.analysis import analyze
+    from lungscore.report import text_table, write_outputs
+    from lungscore.report.outputs import refuse_existing
+    from lungscore.scan.phantom import make_phantom
+    from lungscore.scan.phantom_files import write_nifti
+
+    phantom = make_phantom(preset, seed=seed)
+    refuse_existing(out, phantom.scan.name, overwrite=overwrite)
+    path = out / f"{phantom.scan.name}.nii.gz"
+    write_nifti(phantom.scan, path)
+    analysis = analyze(path)
+    folder = write_outputs(analysis, out, overwrite=overwrite)
+    say(text_table(analysis))
+    say()
+    say(_truth_beside_found(phantom.truth, analysis))
+    say()
+    say(f"Report: {folder / 'report.html'}")
+
+
+def _truth_beside_found(truth: dict, analysis: object) -> str:
+    """A table of the phantom's exact figures and what was found."""
+    from lungscore.labels import LOBE_ORDER
+    from lungscore.result import to_result
+
+    found = to_result(analysis).model_dump()
+    rows = [
+        ("lungs, ml", truth["lungs_ml"], found["lungs"]["volume_ml"]),
+        ("infection, ml", truth["infection_ml"], found["burden"]["infection_ml"]),
+        *(
+            (f"{name}, % of lungs", truth[f"{key}_percent"], found["burden"][f"{key}_percent"])
+            for name, key in (
+                ("infection", "infection"),
+                ("ground-glass opacity", "ggo"),
+                ("consolidation", "consolidation"),
+            )
+        ),
+        *(
+            (
+                f"{lobe} infected, %",
+                truth["lobes"][lobe]["infection_percent"],
+                found["lobes"][lobe]["infection_percent"],
+            )
+            for lobe in LOBE_ORDER
+        ),
+    ]
+    lines = [f"{'phantom':28}{'truth':>10}{'found':>10}"]
+    for name, true, value in rows:
+        cells = ("–" if number is None else f"{number:.1f}" for number in (true, value))
+        lines.append(f"{name:28}" + "".join(f"{cell:>10}" for cell in cells))
+    return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""lungscore evaluate: measure a model, or released maps, and write a result file."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lungscore.cli.console import say
+
+app = typer.Typer(no_args_is_help=True, help="Measure models; figures go to a result file.")
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="Result file (JSON).")]
+Model = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")]
+
+
+@app.command("slices")
+def slices(out: Out, model: Model = "infection") -> None:
+    """The public test slices of COVID-SemiSeg, for the final measurement of a model."""
+    from lungscore.datasets.registry import data_root
+    from lungscore.evaluation.protocols import on_test_slices
+
+    figures = on_test_slices(data_root() / "covid-semiseg", _segmenter(model))
+    _write(out, "slices", figures, _slice_card("test slices of COVID-SemiSeg", figures))
+
+
+@app.command("maps")
+def maps(
+    found: Annotated[Path, typer.Argument(metavar="MAPS", help="Folder of grey maps.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of masks.")],
+    out: Out,
+) -> None:
+    """Somebody's prediction maps against ground truth, by file name."""
+    from lungscore.evaluation.protocols import on_released_maps
+
+    figures = on_released_maps(found, truth)
+    _write(out, f"maps {found.name}", figures, _slice_card(found.name, figures))
+
+
+@app.command("healthy")
+def healthy(
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A healthy person's CT.")],
+    cranial: Annotated[str, typer.Option(help="Model trained on the cranial half.")],
+    caudal: Annotated[str, typer.Option(help="Model trained on the caudal half.")],
+    out: Out,
+) -> None:
+    """Infection found in healthy lungs, each half by the model trained on the other."""
+    from lungscore.evaluation.protocols import on_healthy_halves
+
+    halves = {"cranial": _segmenter(cranial), "caudal": _segmenter(caudal)}
+    figures = on_healthy_halves(scan, halves)
+    text = f"{figures['infection_percent']:.2f} % of the lungs, n = 1 person, two-fold by halves"
+    _write(out, f"healthy {scan.name}", figures, [{"name": "healthy lungs", "text": text}])
+
+
+@app.command("patient")
+def patient(
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A patient's CT.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Which slices are ill.")],
+    out: Out,
+    model: Model = "infection",
+) -> None:
+    """A patient whose slices a radiologist marked. One look per model that would ship."""
+    from lungscore.evaluation.protocols import on_patient
+    from lungscore.evaluation.results import with_interval
+
+    figures = on_patient(scan, labels, _segmenter(model))
+    card = [
+        {
+            "name": "slices of one patient told apart, AUC",
+            "text": with_interval(figures["slice_auc"], key="auc") + " slices of 1 patient",
+        },
+        {
+            "name": "infection in the lung that a radiologist marked",
+            "text": f"{figures['left_percent_of_infection']:.1f} % of the infected ml, n = 1",
+        },
+    ]
+    _write(out, f"patient {scan.name} {labels.name}", figures, card)
+
+
+def _slice_card(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
+    from lungscore.evaluation.results import with_interval
+
+    return [
+        {"name": f"{name}, {key}", "text": with_interval(figures[field])}
+        for key, field in (("Dice at 0.5", "dice"), ("toolbox mean Dice", "toolbox_dice"))
+    ]
+
+
+def _segmenter(model: str) -> Any:
+    from lungscore.inference import Segmenter, load_bundle
+
+    return Segmenter(load_bundle(model))
+
+
+def _write(out: Path, what: str, figures: dict[str, Any], card: list[dict[str, Any]]) -> None:
+    from lungscore.evaluation.results import write_result
+
+    write_result(out, command=f"lungscore evaluate {what}", figures=figures, card=card)
+    for line in card:
+        say(f"{line['name']}: {line['text']}")

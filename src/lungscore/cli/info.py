@@ -1,0 +1,41 @@
+"""lungscore info: what is installed and what this machine offers."""
+
+from typing import Annotated
+
+import typer
+
+from lungscore.cli.console import say, say_json
+from lungscore.version import RESEARCH_USE, __version__
+
+
+def info(
+    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Show versions, engines and models."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from lungscore.inference import list_bundles, load_bundle
+    from lungscore.inference.engines import ENGINE_MODULES, available_threads
+
+    engines = {}
+    for name in ENGINE_MODULES:
+        try:
+            engines[name] = version(name)
+        except PackageNotFoundError:
+            engines[name] = None
+    facts = {
+        "lungscore": __version__,
+        "use": RESEARCH_USE,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": available_threads(),
+        "engines": engines,
+        "models": {name: load_bundle(name).card.version for name in list_bundles()},
+        "result_schema": "lungscore.result/1",
+    }
+    if as_line:
+        say_json(facts)
+        return
+    for key, value in facts.items():
+        say(f"{key}: {value}")

@@ -1,0 +1,40 @@
+"""lungscore inspect: what an input holds."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungscore.cli.console import say, say_json
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="INPUT", help="Any input that analyze takes.")],
+    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Show what an input holds: series, geometry, plausibility. Writes nothing."""
+    from lungscore.scan import inspect_input
+
+    found = inspect_input(path)
+    if as_line:
+        say_json(found)
+        return
+    for key, value in found.items():
+        _print(key, value, 0)
+
+
+def _print(key: str, value: object, depth: int) -> None:
+    """Nested facts as an indented list."""
+    lead = "  " * depth
+    if isinstance(value, dict):
+        say(f"{lead}{key}:")
+        for inner, content in value.items():
+            _print(inner, content, depth + 1)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        say(f"{lead}{key}:")
+        for entry in value:
+            text = ", ".join(f"{name} {json.dumps(content)}" for name, content in entry.items())
+            say(f"{lead}  - {text}")
+    else:
+        say(f"{lead}{key}: {json.dumps(value, ensure_ascii=False)}")

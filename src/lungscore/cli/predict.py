@@ -1,0 +1,79 @@
+"""lungscore predict: infection in 2-D slices."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
+from lungscore.errors import InputError, LungscoreError, UsageError
+
+
+def predict(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE_OR_FOLDER...", help="PNG or JPG slices, or folders of them."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures.")],
+    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, f32 or bf16.")] = "auto",
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FOLDER", help="Another model than the shipped one.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there already.")
+    ] = False,
+    as_lines: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per slice.")
+    ] = False,
+) -> None:
+    """Write NAME.png (probability × 255) and NAME_classes.png (1 GGO, 2 consolidation)."""
+    from lungscore.inference import Segmenter, load_bundle
+    from lungscore.inference.predict import predict_slice
+    from lungscore.report.slices import write_slice
+    from lungscore.scan import read_scan
+
+    files = _files(inputs)
+    bundle = load_bundle(model) if model else None
+    segmenter = Segmenter(bundle, engine=engine, precision=precision)
+    worst = 0
+    for file in files:
+        try:
+            prediction = predict_slice(read_scan(file, name=file.stem), segmenter)
+            write_slice(prediction, file.stem, out, overwrite=overwrite)
+        except LungscoreError as error:
+            worst = max(worst, error.exit_code)
+            if as_lines:
+                say_json(as_json(error, file))
+            note(f"{file.name}: {describe(error)}")
+            continue
+        percent = 100 * float((prediction.classes > 0).mean())
+        if as_lines:
+            say_json({"slice": file.stem, "infected_percent_of_image": round(percent, 4)})
+        else:
+            say(f"{file.stem}: {percent:.1f} % of the image is infected")
+    exit_with(worst)
+
+
+def _files(inputs: list[Path]) -> list[Path]:
+    """Every image named, or lying in a folder named, once. Raises on nothing or on equal names."""
+    files: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            images = {".png", ".jpg", ".jpeg"}
+            files += sorted(p for p in path.iterdir() if p.suffix.lower() in images)
+        else:
+            files.append(path)
+    files = list(dict.fromkeys(files))
+    if not files:
+        raise InputError("input-empty", f"{inputs[0].name} holds no PNG or JPG slices")
+    names: dict[str, Path] = {}
+    for file in files:
+        if file.stem in names:
+            raise UsageError(
+                "usage",
+                f"{file.name} and {names[file.stem].name} would be written to the same name",
+                hint="predict them into different folders",
+            )
+        names[file.stem] = file
+    return files

@@ -1,0 +1,39 @@
+"""lungscore score: severity from masks, without a network."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungscore.cli.console import say
+
+
+def score(
+    lungs: Annotated[Path, typer.Option(help="Lung mask: 1 right, 2 left.")],
+    lesions: Annotated[Path, typer.Option(help="Lesion mask: 1 GGO, 2 consolidation.")],
+    lobes: Annotated[
+        Path | None, typer.Option(help="Lobe mask, numbered as lungmask or TotalSegmentator.")
+    ] = None,
+    ct: Annotated[Path | None, typer.Option(help="The CT, for numbers that need HU.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for result and report.")
+    ] = None,
+    case_id: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the case.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there already.")
+    ] = False,
+    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Score the severity from masks (NIfTI or NRRD) that lie in one geometry."""
+    from lungscore.masks import score as score_masks
+    from lungscore.report import text_table, write_outputs
+    from lungscore.result import to_result
+
+    analysis = score_masks(lungs, lesions, lobes=lobes, ct=ct, name=case_id)
+    folder = None if out is None else write_outputs(analysis, out, overwrite=overwrite)
+    if as_line:
+        say(to_result(analysis).model_dump_json())
+        return
+    say(text_table(analysis))
+    if folder:
+        say(f"Report: {folder / 'report.html'}")

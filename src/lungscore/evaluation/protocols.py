@@ -1,0 +1,118 @@
+"""How a shipped model is measured: on test slices, on a healthy person, on a patient."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungscore.anatomy import Lungs, find_lungs, include_infection
+from lungscore.datasets import covid_semiseg
+from lungscore.datasets.healthy import part_of
+from lungscore.datasets.images import pair, read_grey
+from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+from lungscore.evaluation.infection import score_maps
+from lungscore.evaluation.statistics import area_under_curve_with_interval
+from lungscore.inference import Lesions, Segmenter, segment
+from lungscore.inference.predict import predict_slice
+from lungscore.labels import LEFT_LUNG
+from lungscore.scan import Scan, read_scan
+
+
+def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
+    """The test slices of COVID-SemiSeg, read from their files and predicted as ``predict`` does.
+
+    root: the dataset's folder. Slice 91 is nearly a copy of a training slice: figures without it
+    stand beside.
+    """
+    truth = {sample.name: sample for sample in covid_semiseg.load(root, "test")}
+    folder = root / "TestingSet/LungInfection-Test"
+    maps = []
+    for name, image, _ in pair(folder / "Imgs", folder / "GT"):
+        prediction = predict_slice(read_scan(image, name=name), segmenter)
+        # Files are stored transposed, samples are turned back.
+        maps.append((name, prediction.infection / 255, _stored(truth[name])))
+    figures = score_maps(maps)
+    figures["without_91"] = {
+        key: value
+        for key, value in score_maps(m for m in maps if m[0] != "91").items()
+        if key != "slices"
+    }
+    return figures
+
+
+def _stored(sample: Sample) -> np.ndarray:
+    return sample.infection.T
+
+
+def on_released_maps(maps: Path, truth: Path) -> dict[str, Any]:
+    """Somebody's prediction maps (grey, 0–255) against ground truth masks of the same names."""
+    return score_maps(_released(maps, truth))
+
+
+def _released(maps: Path, truth: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    for name, found, mask in pair(maps, truth):
+        yield name, read_grey(found) / 255, read_grey(mask) > 128
+
+
+def on_healthy_halves(scan_path: Path, by_half: dict[str, Segmenter]) -> dict[str, Any]:
+    """Infection in a healthy person's lungs, each half seen by a model that never saw it.
+
+    by_half: "cranial" and "caudal" -> the model trained on that half of the slices; it is measured
+    on the other one.
+    """
+    scan = read_scan(scan_path)
+    lungs = find_lungs(scan)
+    halves: dict[str, Any] = {}
+    infected = lung = 0
+    for trained_on, segmenter in by_half.items():
+        measured = {"cranial": "caudal", "caudal": "cranial"}[trained_on]
+        joined, lesions = _found(scan, lungs, segmenter)
+        with_lung = np.flatnonzero((lungs.labels > 0).any(axis=(1, 2)))
+        index = part_of(with_lung, measured)  # type: ignore[arg-type]
+        inside = joined.labels[index] > 0
+        found = int(np.count_nonzero(lesions.labels[index][inside]))
+        total = int(np.count_nonzero(inside))
+        halves[measured] = {"infection_percent": 100 * found / total, "slices": len(index)}
+        infected, lung = infected + found, lung + total
+    return {"infection_percent": 100 * infected / lung, "halves": halves}
+
+
+def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str, Any]:
+    """A patient whose slices a radiologist marked: which slices, which lung.
+
+    labels: CSV with slice_superior_to_inferior, infected and the lobes. Figures: the AUC of a
+    slice's infection percent, the share of infected millilitres in the left lung.
+    """
+    scan = read_scan(scan_path)
+    joined, lesions = _found(scan, find_lungs(scan), segmenter)
+    with open(labels, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if len(rows) != scan.shape[0]:
+        raise InputError(
+            "dataset-incomplete", f"{labels.name} has {len(rows)} rows for {scan.shape[0]} slices"
+        )
+    marked = np.array([row["infected"] == "1" for row in rows])
+    lung = joined.labels > 0
+    infected = (lesions.labels > 0) & lung
+    lung_voxels, voxels = lung.sum(axis=(1, 2)), infected.sum(axis=(1, 2))
+    percent = np.divide(100.0 * voxels, lung_voxels, out=np.zeros(len(rows)), where=lung_voxels > 0)
+    left = np.count_nonzero(infected & (joined.labels == LEFT_LUNG))
+    return {
+        "slice_auc": area_under_curve_with_interval(percent, marked),
+        "left_percent_of_infection": 100 * left / max(int(voxels.sum()), 1),
+        "infection_percent": 100 * int(voxels.sum()) / int(lung_voxels.sum()),
+        "infection_ml": float(voxels.sum()) * (scan.voxel_ml or float("nan")),
+        "slices": [
+            {"index": index, "infection_percent": float(value), "marked": bool(mark)}
+            for index, (value, mark) in enumerate(zip(percent, marked, strict=True))
+        ],
+    }
+
+
+def _found(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> tuple[Lungs, Lesions]:
+    """Lesions, and the lungs with the infection that hid part of them, as ``analyze`` has them."""
+    lesions = segment(scan, lungs, segmenter)
+    return include_infection(lungs, lesions.labels > 0, scan), lesions

@@ -1,0 +1,43 @@
+"""Result files: every figure with its command, its n and its interval."""
+
+import json
+import math
+import platform
+from pathlib import Path
+from typing import Any
+
+from lungscore.evaluation.statistics import RESAMPLES, SEED
+from lungscore.files import atomic_write
+from lungscore.version import __version__
+
+
+def write_result(
+    path: Path, *, command: str, figures: dict[str, Any], card: list[dict[str, Any]]
+) -> None:
+    """Write a result file. card: the figures that a model card repeats, as name and text."""
+    result = {
+        "command": command,
+        "lungscore": __version__,
+        "machine": platform.machine(),
+        "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile"},
+        "card": card,
+        "figures": figures,
+    }
+    atomic_write(path, json.dumps(_plain(result), indent=1, ensure_ascii=False) + "\n")
+
+
+def with_interval(figure: dict[str, Any], *, digits: int = 3, key: str = "mean") -> str:
+    """A figure as text: 0.750 [0.700, 0.790], n = 24."""
+    low, high = figure["low"], figure["high"]
+    return f"{figure[key]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}], n = {figure['n']}"
+
+
+def _plain(value: Any) -> Any:
+    """Rounded numbers, and null for what is not a number, so that JSON stays JSON."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,69 @@
+"""Infection in single 2-D slices: the probability of every pixel, at the slice's own size."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from lungscore.anatomy import find_lungs
+from lungscore.errors import InputError
+from lungscore.inference.segment import THRESHOLD, Segmenter, split_by_density
+from lungscore.scan import Scan, read_scan
+
+
+@dataclass(frozen=True)
+class SlicePrediction:
+    """infection: (H, W) uint8, round(255 · probability), never stretched to the image's range.
+
+    classes: (H, W) uint8, 0 background, 1 GGO, 2 consolidation; above 0 exactly where the
+    probability is at least 0.5, which is ``infection`` ≥ 128.
+    """
+
+    name: str
+    infection: np.ndarray
+    classes: np.ndarray
+
+
+def predict_slices(
+    paths: Iterable[str | PathLike[str]], *, segmenter: Segmenter | None = None
+) -> Iterator[SlicePrediction]:
+    """Predict each image file in ``paths``; lung-box crops (turned or not) and full slices alike.
+
+    Raises InputError for a file that is no grey slice.
+    """
+    segmenter = segmenter or Segmenter()
+    for path in paths:
+        yield predict_slice(read_scan(path), segmenter)
+
+
+def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
+    """Predict the only slice of ``scan``. Raises InputError where it holds several."""
+    if scan.shape[0] != 1:
+        raise InputError(
+            "volume-4d",
+            f"{scan.name} holds {scan.shape[0]} slices",
+            expected="one 2-D slice",
+            hint="use lungscore analyze for a volume",
+        )
+    lungs = None
+    if scan.sides_known:
+        try:
+            lungs = find_lungs(scan)
+        except InputError as error:
+            # Without lungs the network still sees the whole slice, as it sees a crop.
+            if error.code != "no-lungs":
+                raise
+    probability = np.zeros(scan.shape[1:], np.float32)
+    for _, found in segmenter.probabilities(scan, lungs):
+        probability = found
+    # Rounding first keeps the two pictures in step: 128 of 255 is just above one half.
+    infection = np.floor(probability * 255 + 0.5).astype(np.uint8)
+    infected = infection >= round(255 * THRESHOLD + 0.5)
+    grey_split = segmenter.bundle.card.input.grey_split
+    classes = split_by_density(scan.values[0], infected, scan.units, grey_split=grey_split)
+    own = scan.geometry.to_source
+    return SlicePrediction(
+        Path(scan.name).name, np.squeeze(own(infection[None])), np.squeeze(own(classes[None]))
+    )
