@@ -26,6 +26,9 @@ _DAMAGE = (
     ValueError,
 )
 
+_NAME_ERRORS = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
@@ -43,14 +46,12 @@ def unpacked(path: Path) -> Iterator[Path]:
                 for member in members:
                     _write_member(path, archive, member, target)
         except _DAMAGE as error:
-            raise InputError(
-                "archive-damaged",
-                f"{path.name} cannot be unpacked ({type(error).__name__})",
-                hint="make the archive again, without a password",
-            ) from error
+            raise _damaged(path, error) from error
         except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+            if error.errno in _NAME_ERRORS:
                 raise _unsafe(path, "names that no folder can hold", "plain names") from error
+            if error.errno not in _WRITE_ERRORS:
+                raise _damaged(path, error) from error
             raise write_error(target, error) from error
         yield target
 
@@ -106,6 +107,14 @@ def _write_member(
                 raise _unsafe(path, "a member is longer than it says", "true sizes")
             file.write(block)
             block = source.read(2**20)
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        "archive-damaged",
+        f"{path.name} cannot be unpacked ({type(error).__name__})",
+        hint="make the archive again, without a password",
+    )
 
 
 def _unsafe(path: Path, found: str, expected: str) -> InputError:

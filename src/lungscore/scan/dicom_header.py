@@ -122,10 +122,11 @@ def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
     import pydicom
 
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") as opened:
+            file = BoundedFile(opened, path.stat().st_size)
             _check_deflated(path, file)
             return pydicom.dcmread(
-                BoundedFile(file, path.stat().st_size),  # type: ignore[arg-type]
+                file,  # type: ignore[arg-type]
                 force=True,
                 stop_before_pixels=not with_pixels,
                 specific_tags=list(tags),
@@ -151,8 +152,9 @@ def read_header(path: Path) -> Header | None:
 
 def _header(path: Path, dataset: Any) -> Header | None:
     meta = getattr(dataset, "file_meta", None) or {}
-    sop_class = _text(dataset, "SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", ""))
-    if sop_class == DICOMDIR or str(meta.get("MediaStorageSOPClassUID", "")) == DICOMDIR:
+    stored_class = _text(meta, "MediaStorageSOPClassUID")
+    sop_class = _text(dataset, "SOPClassUID") or stored_class
+    if DICOMDIR in (sop_class, stored_class):
         return None
     modality = _text(dataset, "Modality").upper()
     rows, columns = _integer(dataset, "Rows", 0), _integer(dataset, "Columns", 0)
@@ -161,7 +163,7 @@ def _header(path: Path, dataset: Any) -> Header | None:
             raise InputError("dicom-truncated", f"{path.name} ends before its image begins")
         if not sop_class and not modality:
             raise InputError("dicom-unreadable", f"{path.name} holds no readable DICOM element")
-    syntax = str(meta.get("TransferSyntaxUID", ""))
+    syntax = _text(meta, "TransferSyntaxUID")
     missing = [] if meta else ["file meta information"]
     missing += [] if syntax else ["TransferSyntaxUID"]
     is_ct = sop_class in (CT_IMAGE, *ENHANCED_CT)
@@ -193,14 +195,17 @@ def _header(path: Path, dataset: Any) -> Header | None:
     )
 
 
-def _check_deflated(path: Path, file: BinaryIO) -> None:
+def _check_deflated(path: Path, file: BoundedFile) -> None:
     """A deflated file is inflated whole by the parser: see first that it stays small."""
     head = file.read(1024)
     file.seek(0)
     if DEFLATED not in head or head[128:132] != b"DICM":
         return
-    start = 144 + int.from_bytes(head[140:144], "little")  # the meta group states its length
-    file.seek(start)
+    from pydicom.filereader import read_dataset
+
+    file.seek(132)
+    # The meta elements are never deflated: what follows them is.
+    read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)  # type: ignore[arg-type]
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     size = 0
     for block in iter(lambda: file.read(2**16), b""):
@@ -216,20 +221,21 @@ def _check_deflated(path: Path, file: BinaryIO) -> None:
         )
 
 
-def _value(dataset: Any, keyword: str) -> Any:
+def element_value(dataset: Any, keyword: str) -> Any:
+    """The value of an element, None where it is absent or cannot be converted."""
     try:
         return dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError):
-        return None  # a value that cannot be read counts as absent
+    except Exception:  # conversion happens here, and may fail in any way
+        return None
 
 
 def _text(dataset: Any, keyword: str) -> str:
-    value = _value(dataset, keyword)
+    value = element_value(dataset, keyword)
     return "" if value is None else str(value).strip(" \0")
 
 
 def _texts(dataset: Any, keyword: str) -> list[str]:
-    value = _value(dataset, keyword)
+    value = element_value(dataset, keyword)
     if value is None:
         return []
     items = [value] if isinstance(value, str) else list(value)
@@ -237,7 +243,7 @@ def _texts(dataset: Any, keyword: str) -> list[str]:
 
 
 def _numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
-    value = _value(dataset, keyword)
+    value = element_value(dataset, keyword)
     try:
         numbers = tuple(float(item) for item in value)
     except (TypeError, ValueError):
@@ -247,7 +253,7 @@ def _numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None
 
 def _length(dataset: Any, keyword: str) -> float | None:
     try:
-        number = float(_value(dataset, keyword))
+        number = float(element_value(dataset, keyword))
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) and number > 0 else None
@@ -255,6 +261,6 @@ def _length(dataset: Any, keyword: str) -> float | None:
 
 def _integer(dataset: Any, keyword: str, default: int) -> int:
     try:
-        return int(_value(dataset, keyword))
+        return int(element_value(dataset, keyword))
     except (TypeError, ValueError):
         return default

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import InputError
-from lungscore.scan.dicom_header import Header, parse
+from lungscore.scan.dicom_header import Header, element_value, parse
 from lungscore.scan.hounsfield import to_hounsfield
 from lungscore.scan.limits import HU_RANGE
 
@@ -54,15 +54,15 @@ def read_hounsfield(header: Header) -> tuple[np.ndarray, bool]:
     ``codec-missing``. Call it within ``quiet_pydicom``.
     """
     dataset = parse(header.path, TAGS, with_pixels=True)
-    if "PixelData" not in dataset or dataset.PixelData is None:
+    if not isinstance(element_value(dataset, "PixelData"), bytes):
         raise _truncated(header, "the pixels are missing")
     if header.syntax in NATIVE:
         stored = _native(header, dataset)
     else:
         stored = _decoded(header, dataset)
     values, scaled = _rescale(header, dataset, stored)
-    padding = _padding(dataset)
-    if padding is not None:
+    padding = _number(header, dataset, "PixelPaddingValue")
+    if padding is not None and np.iinfo(stored.dtype).min <= padding <= np.iinfo(stored.dtype).max:
         # Padding above every tissue is set to air; below, clipping has done it.
         shown, _ = _rescale(header, dataset, np.array([padding], dtype=stored.dtype))
         if shown[0] > HU_RANGE[1]:
@@ -79,7 +79,7 @@ def read_hounsfield(header: Header) -> tuple[np.ndarray, bool]:
 
 
 def _native(header: Header, dataset: Any) -> np.ndarray:
-    bits = int(dataset.get("BitsAllocated") or 0)
+    bits = int(_number(header, dataset, "BitsAllocated") or 0)
     if bits not in (8, 16, 32):
         raise InputError(
             "dicom-unreadable", f"{header.path.name}: {bits} bits per pixel", expected="8, 16 or 32"
@@ -95,11 +95,11 @@ def _native(header: Header, dataset: Any) -> np.ndarray:
             expected=f"{expected} for {header.rows} × {header.columns}",
         )
     order = NATIVE[header.syntax] if header.syntax else _guessed_order(dataset)
-    signed = int(dataset.get("PixelRepresentation") or 0) == 1
+    signed = _number(header, dataset, "PixelRepresentation") == 1
     kind = f"{order}{'i' if signed else 'u'}{bits // 8}"
     pixels = np.frombuffer(data, dtype=kind, count=header.rows * header.columns)
     pixels = pixels.astype(pixels.dtype.newbyteorder("=")).reshape(header.rows, header.columns)
-    return _without_garbage(pixels, dataset, bits)
+    return _without_garbage(header, dataset, pixels)
 
 
 def _guessed_order(dataset: Any) -> str:
@@ -108,23 +108,25 @@ def _guessed_order(dataset: Any) -> str:
     return ">" if little is False else "<"
 
 
-def _without_garbage(pixels: np.ndarray, dataset: Any, bits: int) -> np.ndarray:
+def _without_garbage(header: Header, dataset: Any, pixels: np.ndarray) -> np.ndarray:
     """Clear what stands in the bits above HighBit (old overlays), keeping the sign and padding."""
-    stored = int(dataset.get("BitsStored") or bits)
-    high = int(dataset.get("HighBit") if dataset.get("HighBit") is not None else stored - 1)
+    bits = 8 * pixels.dtype.itemsize
+    stored = int(_number(header, dataset, "BitsStored") or bits)
+    stated = _number(header, dataset, "HighBit")
+    high = stored - 1 if stated is None else int(stated)
     if not 0 < stored < bits or not stored - 1 <= high < bits:
         return pixels
     up, down = bits - 1 - high, bits - stored
     # Shifting up and back drops the bits above; for signed numbers it repeats the sign.
     clean = np.right_shift(np.left_shift(pixels, up), down)
-    padding = _padding(dataset)
+    padding = _number(header, dataset, "PixelPaddingValue")
     return clean if padding is None else np.where(pixels == padding, pixels, clean)
 
 
 def _decoded(header: Header, dataset: Any) -> np.ndarray:
     from pydicom.pixels import get_decoder
 
-    bits = int(dataset.get("BitsStored") or 16)
+    bits = _number(header, dataset, "BitsStored") or 16
     try:
         decoder = get_decoder(header.syntax)
         available = decoder.is_available
@@ -158,31 +160,41 @@ def _decoded(header: Header, dataset: Any) -> np.ndarray:
 
 def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarray, bool]:
     """Stored values to HU (int32 or float32), and whether the file says how."""
-    if dataset.get("ModalityLUTSequence"):
-        from pydicom.pixels import apply_modality_lut
-
-        return apply_modality_lut(stored, dataset), True
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    if "ModalityLUTSequence" in dataset:
+        raise InputError(
+            "not-hounsfield",
+            f"{header.path.name}: the values are scaled by a table (Modality LUT)",
+            expected="RescaleSlope and RescaleIntercept",
+            hint="export the original CT",
+        )
+    slope = _number(header, dataset, "RescaleSlope")
+    intercept = _number(header, dataset, "RescaleIntercept")
     if slope is None and intercept is None:
         return stored.astype(np.int32), False
-    slope = 1.0 if slope is None else float(slope)
-    intercept = 0.0 if intercept is None else float(intercept)
-    if slope == 0 or not np.isfinite([slope, intercept]).all():
+    slope = 1.0 if slope is None else slope
+    intercept = 0.0 if intercept is None else intercept
+    if slope == 0:
         raise InputError(
             "not-hounsfield",
             f"{header.path.name}: RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
             expected="a slope other than 0",
         )
-    if slope == 1 and intercept == int(intercept):
+    if slope == 1 and intercept == int(intercept) and abs(intercept) < 2**15:
         return stored.astype(np.int32) + np.int32(intercept), True
     return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept), True
 
 
-def _padding(dataset: Any) -> int | None:
-    try:
-        return int(dataset.get("PixelPaddingValue"))
-    except (TypeError, ValueError):
+def _number(header: Header, dataset: Any, keyword: str) -> float | None:
+    """The number of an element, None where it is absent or empty."""
+    if keyword not in dataset or dataset.get_item(keyword).value in (None, b"", ""):
         return None
+    try:
+        number = float(element_value(dataset, keyword))
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise InputError("dicom-unreadable", f"{header.path.name}: {keyword} is no number")
+    return number
 
 
 def _truncated(header: Header, found: str) -> InputError:

@@ -29,9 +29,10 @@ def read_nifti(path: Path) -> Volume:
     ``spacing-out-of-range``, ``not-finite``, ``constant-image`` or ``not-hounsfield``.
     """
     import nibabel as nib
+    from nibabel.imageglobals import LoggingOutputSuppressor
 
     source = path.name
-    with _opened(path) as file:
+    with LoggingOutputSuppressor(), _opened(path) as file:
         try:
             magic = file.read(8)
             file.seek(0)

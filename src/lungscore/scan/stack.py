@@ -9,7 +9,7 @@ from lungscore.scan.affine import MAX_SHEAR_DEGREES
 
 #: Part of a step by which a step may differ, and what rounding to 0.1 mm does to a position.
 STEP_TOLERANCE = 0.01
-ROUNDING_MM = 0.051
+ROUNDING_MM = 0.06
 
 #: Difference of direction cosines within one series.
 DIRECTION_TOLERANCE = 1e-3
@@ -25,7 +25,8 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 class Stack:
     """How images lie on each other.
 
-    order: (N,) int, image indices sorted along the normal. slots: (N,) int, the slice of the volume
+    order: (N,) int, image indices sorted along the normal, superior first where the slices are
+    axial (then the volume already lies as every other part expects it). slots: (N,) int, the slice of the volume
     that each sorted image is; slices without an image are missing. depth: slices of the volume.
     step: (3,) mm from slice to slice, LPS+. rounded: whether positions were rounded to 0.1 mm.
     """
@@ -74,6 +75,7 @@ def arrange(
     are no error here: see ``Stack.missing``.
     """
     normal = np.cross(directions[0], directions[1])
+    normal = -normal if normal[2] > 0 else normal
     heights = positions @ normal
     order = np.argsort(heights, kind="stable")
     slots, rounded = _slots(heights[order], source)
@@ -115,7 +117,7 @@ def _slots(heights: np.ndarray, source: str) -> tuple[np.ndarray, bool]:
         worst = int(np.argmax(off)) if not even else int(np.argmax(steps))
         raise InputError(
             "irregular-spacing",
-            f"{source}: a step of {steps[worst]:.3f} mm at {heights[worst]:.1f} mm, "
+            f"{source}: slices {worst + 1} and {worst + 2} in order are {steps[worst]:.3f} mm apart, "
             f"others {usual:.3f} mm",
             expected="evenly spaced slices (within 1 %)",
             hint="export one series of one slice thickness",
