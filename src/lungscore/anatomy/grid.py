@@ -54,7 +54,7 @@ class Grid:
         for index, start in enumerate(starts):
             slab = np.maximum(values[start : start + fz], floor)
             total = slab.sum(axis=0, dtype=np.int32)
-            total = np.add.reduceat(np.add.reduceat(total, rows, axis=0), columns, axis=1)
+            total = _block_sums(_block_sums(total, fy).T, fx).T
             coarse[index] = np.rint(total / (counts * len(slab)))
         return coarse
 
@@ -98,13 +98,22 @@ class Grid:
         smooth: np.ndarray | None = None
         for index, block in enumerate(z // self.factors[0]):
             if block != source:
-                source, plane = block, coarse[block]
+                source, plane = int(block), coarse[block]
                 smooth = None
                 if plane.any():
                     smooth = columns(rows(plane.astype(np.float32), axis=0), axis=1) > 0.5
             if smooth is not None:
                 mask[index] = smooth
         return mask
+
+
+def _block_sums(plane: np.ndarray, factor: int) -> np.ndarray:
+    """Sums over blocks of ``factor`` rows; the last block may be short."""
+    sums = plane[::factor].copy()
+    for first in range(1, factor):
+        rows = plane[first::factor]
+        sums[: len(rows)] += rows
+    return sums
 
 
 @dataclass(frozen=True)

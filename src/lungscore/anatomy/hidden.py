@@ -19,6 +19,8 @@ FIELD_GRID_MM = 4.0
 FIELD_CLOSING_MM = 12.0
 #: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
 BULGE_MM = 6.0
+#: Of the way from one unnamed lung to the other, so much still counts as the lung's outer side.
+INWARDS = 0.15
 #: Bone and contrast medium are denser than any consolidated lung, HU.
 DENSEST_LUNG_HU = 200
 #: Less hidden lung than this part of the lungs is not worth a notice.
@@ -112,14 +114,10 @@ def _nearest_label(labels: np.ndarray, scan: Scan) -> np.ndarray:
 def _bays(lung: np.ndarray, side: int | None) -> np.ndarray:
     """The voxels between ``lung`` and its convex hull at the ribs: to its side and to its back.
 
-    Where the side is None, nothing says where the ribs are: all voxels between each large piece
-    and its hull.
+    Where the side is None, the outside of a lung is what points away from the other one.
     """
     if side is None:
-        pieces, _ = ndimage.label(lung)
-        sizes = np.bincount(pieces.ravel())[1:]
-        large = np.flatnonzero(sizes > 0.1 * sizes.max()) + 1
-        return np.logical_or.reduce([_convex_hull(pieces == label) for label in large])
+        return _bays_of_unnamed_lungs(lung)
     behind = ~np.logical_or.accumulate(lung[:, ::-1], axis=1)[:, ::-1]
     behind &= lung.any(axis=1, keepdims=True)
     # Behind the tongues of lung in front of the heart lies the heart: only columns count in
@@ -132,6 +130,24 @@ def _bays(lung: np.ndarray, side: int | None) -> np.ndarray:
     beside = ~np.logical_or.accumulate(lung[:, :, outwards], axis=2)[:, :, outwards]
     outer |= beside & lung.any(axis=2, keepdims=True)
     return outer & _convex_hull(lung)
+
+
+def _bays_of_unnamed_lungs(lung: np.ndarray) -> np.ndarray:
+    """The voxels between each large piece and its hull that do not lie towards the other pieces."""
+    pieces, _ = ndimage.label(lung)
+    sizes = np.bincount(pieces.ravel())[1:]
+    large = np.flatnonzero(sizes > 0.1 * sizes.max()) + 1
+    middles = np.array(ndimage.center_of_mass(lung, pieces, large))
+    bays = np.zeros_like(lung)
+    for label, middle in zip(large, middles, strict=True):
+        places = np.argwhere(_convex_hull(pieces == label))
+        others = middles[large != label]
+        if len(others) and len(places):
+            inwards = others.mean(axis=0) - middle
+            towards = (places - middle) @ inwards / (inwards @ inwards)
+            places = places[towards < INWARDS]
+        bays[tuple(places.T)] = True
+    return bays
 
 
 def _convex_hull(mask: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ class Levels:
 
 
 #: Half-way between aerated lung (about −850 HU) and soft tissue (about 40 HU).
-HOUNSFIELD = Levels(floor=-1024, lumen=-850, lung=-400, gas=-950)
+HOUNSFIELD = Levels(floor=-1024, lumen=-850, lung=-400, gas=-960)
 
 
 def find_levels(scan: Scan) -> Levels:

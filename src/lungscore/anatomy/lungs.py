@@ -21,8 +21,8 @@ COARSE_MM, AIRWAY_MM = 2.5, 1.25
 CLOSING_MM = 8.0
 #: Aerated pieces below this are no lung (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 250.0
-#: Less aerated lung than this is none at all, ml (for one slice: cm²).
-NO_LUNGS_ML, NO_LUNGS_CM2 = 40.0, 5.0
+#: Less aerated lung than this is none at all, ml; in the largest slice of a short scan, cm².
+NO_LUNGS_ML, NO_LUNGS_CM2, SHORT_SCAN_MM = 40.0, 5.0, 20.0
 #: Lungs that fill more than this part of their largest slice at an end of the scan are cut off.
 TRUNCATED_AREA = 0.05
 #: Pieces below this part of the largest are bowel where they lie under the diaphragm.
@@ -210,11 +210,13 @@ def _refine(
 
 def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> None:
     """Raise InputError ``no-lungs`` where ``lungs`` are too small to be any."""
-    one_slice = len(lungs) == 1
-    if one_slice:
-        size, least, unit = lungs.sum() * spacing_mm[1] * spacing_mm[2] / 100, NO_LUNGS_CM2, "cm²"
+    area_cm2 = lungs.sum(axis=(1, 2)).max() * spacing_mm[1] * spacing_mm[2] / 100
+    volume_ml = lungs.sum() * np.prod(spacing_mm) / 1000
+    # A few slices hold little volume; there the area must do.
+    if len(lungs) * spacing_mm[0] < SHORT_SCAN_MM:
+        size, least, unit = area_cm2, NO_LUNGS_CM2, "cm²"
     else:
-        size, least, unit = lungs.sum() * np.prod(spacing_mm) / 1000, NO_LUNGS_ML, "ml"
+        size, least, unit = volume_ml, NO_LUNGS_ML, "ml"
     if size < least:
         found = f"{size:.0f} {unit} of aerated lung" if scan.spacing_mm else "no aerated lung"
         raise InputError(
@@ -231,11 +233,11 @@ def _size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
         return ()
     notices = []
     areas = np.count_nonzero(labels, axis=(1, 2))
-    for area, end in ((areas[0], "first"), (areas[-1], "last")):
-        part = area / areas.max()
-        if part > TRUNCATED_AREA:
-            text = f"the {end} slice still shows {part:.0%} of the largest lung area"
-            notices.append(Notice("truncated-scan", text))
+    ends = (("first", areas[0] / areas.max()), ("last", areas[-1] / areas.max()))
+    cut = [f"{part:.0%} in the {end} slice" for end, part in ends if part > TRUNCATED_AREA]
+    if cut:
+        text = f"the lungs are cut off: of their largest area there are {' and '.join(cut)}"
+        notices.append(Notice("truncated-scan", text))
     if scan.voxel_ml is not None:
         volume_ml = float(areas.sum()) * scan.voxel_ml
         if not USUAL_ML[0] <= volume_ml <= USUAL_ML[1]:
