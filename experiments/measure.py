@@ -1,0 +1,159 @@
+"""Measure the shipped bundle and write the result files and docs/measurements.md.
+
+    python experiments/measure.py slices healthy patient scans docs
+
+Needs LUNGSCORE_DATA, and for "healthy" the finished runs first-light-cranial and
+first-light-caudal under runs/ (lungscore train experiments/first-light-cranial.yaml, …).
+"patient" is one look at a scan that is never trained on: run it once for a bundle that would ship
+and log it in docs/looks.md.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from lungscore.datasets.registry import data_root
+from lungscore.files import atomic_write
+from lungscore.scan.phantom_files import write_nifti
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PEERS = ("UNet", "UNet++", "Inf-Net", "Semi-Inf-Net")
+
+#: What every scan at hand is called in the table, and where it lies.
+SCANS = {
+    "COVID-CT-MD P002 (DICOM, JPEG Lossless)": "covid-ct-md/P002",
+    "COVID-CT-MD normal002 (DICOM, JPEG Lossless)": "covid-ct-md/normal002",
+    "Lung-PET-CT-Dx (DICOM, 30 slices)": "lung-pet-ct-dx",
+    "lungmask test data (DICOM, 2 slices)": "lungmask-testdata",
+    "Chest Imaging Platform ct-64 (NRRD)": "chest-imaging-platform/ct-64.nrrd",
+    "iCTCF via COVIDNet-CT (50 JPEG slices)": "ictcf-volume-jpg",
+    "COVID-SemiSeg test crop (JPEG)": "covid-semiseg/TestingSet/LungInfection-Test/Imgs",
+}
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    """One lungscore command, as a user would type it."""
+    command = [sys.executable, "-m", "lungscore", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def checked(*arguments: object) -> None:
+    """As run, but a failure ends the script."""
+    done = run(*arguments)
+    print(done.stdout, done.stderr, flush=True)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def slices(root: Path) -> None:
+    """Test slices, ours and the peers' released maps."""
+    checked("evaluate", "slices", "-o", RESULTS / "first-light-slices.json")
+    truth = root / "covid-semiseg/TestingSet/LungInfection-Test/GT"
+    for peer in PEERS:
+        maps = root / "peer-predictions/infection" / peer
+        checked("evaluate", "maps", maps, truth, "-o", RESULTS / f"peer-{peer}.json")
+
+
+def healthy(root: Path) -> None:
+    """Two-fold by halves on the healthy person."""
+    bundles = {}
+    for half in ("cranial", "caudal"):
+        bundles[half] = Path("runs") / f"first-light-{half}" / "bundle"
+        checked("models", "export", bundles[half].parent, "-o", bundles[half])
+    checked(
+        "evaluate", "healthy", root / "covid-ct-md/normal002", "-o",
+        RESULTS / "first-light-healthy.json", "--cranial", bundles["cranial"],
+        "--caudal", bundles["caudal"],
+    )  # fmt: skip
+
+
+def patient(root: Path) -> None:
+    """The volume test: one look."""
+    folder = root / "covid-ct-md"
+    checked(
+        "evaluate", "patient", folder / "P002", folder / "P002_labels.csv", "-o",
+        RESULTS / "first-light-patient.json",
+    )  # fmt: skip
+
+
+def scans(root: Path) -> None:
+    """Every scan at hand through analyze, P002 also as NIfTI in two orientations."""
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary)
+        inputs = {name: root / place for name, place in SCANS.items()}
+        crop = "COVID-SemiSeg test crop (JPEG)"
+        inputs[crop] = sorted(inputs[crop].iterdir())[0]
+        inputs.update(as_nifti(root / "covid-ct-md/P002", out))
+        for name, path in inputs.items():
+            began = time.perf_counter()
+            done = run("analyze", path, "-o", out / "results", "--case-id", "case", "--overwrite")
+            seconds = time.perf_counter() - began
+            case = out / "results/case"
+            rows.append(row(name, done, case, seconds))
+            print(json.dumps(rows[-1], ensure_ascii=False)[:300], flush=True)
+    write(RESULTS / "real-scans.json", "python experiments/measure.py scans", {"scans": rows})
+
+
+def as_nifti(folder: Path, out: Path) -> dict[str, Path]:
+    """P002 in two orientations: as DICOM stacks it, and as most NIfTI files lie (R, A, S)."""
+    import nibabel as nib
+
+    from lungscore.scan import read_scan
+
+    first, second = out / "as-dicom.nii.gz", out / "as-ras.nii.gz"
+    write_nifti(read_scan(folder), first)
+    nib.save(nib.as_closest_canonical(nib.load(first)), second)
+    return {"P002 as NIfTI, DICOM's axes": first, "P002 as NIfTI, RAS": second}
+
+
+def row(name: str, done: subprocess.CompletedProcess, case: Path, seconds: float) -> dict:
+    """What came out: figures, or the rejection's message."""
+    if done.returncode:
+        return {"scan": name, "exit": done.returncode, "rejected": done.stderr.strip()}
+    result = json.loads((case / "result.json").read_text())
+    record = json.loads((case / "run.json").read_text())
+    return {
+        "scan": name,
+        "exit": 0,
+        "slices": result["input"]["slices"],
+        "lungs_ml": result["lungs"]["volume_ml"],
+        "burden": result["burden"],
+        "ct_ss": result["scores"]["ct_ss"]["total"],
+        "ctsi": result["scores"]["ctsi"]["total"],
+        "mosmed": result["scores"]["mosmed"],
+        "severity": result["severity"]["category"],
+        "withheld": result["severity"]["withheld"],
+        "warnings": [warning["code"] for warning in result["warnings"]],
+        "seconds": seconds,
+        "stages": record["seconds"],
+        "peak_memory_mib": record["peak_memory_mib"],
+        "cpu": record["host"]["cpu"],
+        "cpus": record["cpus_available"],
+    }
+
+
+def write(path: Path, command: str, content: dict) -> None:
+    """A result file with the command that made it."""
+    text = json.dumps({"command": command, **content}, indent=1, ensure_ascii=False)
+    atomic_write(path, text + "\n")
+
+
+def docs(root: Path) -> None:
+    """docs/measurements.md from the result files."""
+    from measurements_page import page
+
+    atomic_write(HERE.parent / "docs/measurements.md", page(RESULTS))
+
+
+if __name__ == "__main__":
+    steps = {f.__name__: f for f in (slices, healthy, patient, scans, docs)}
+    asked = sys.argv[1:]
+    if not asked or set(asked) - set(steps):
+        sys.exit(f"usage: python experiments/measure.py {' '.join(steps)}")
+    for step in asked:
+        steps[step](data_root() if step != "docs" else Path())
