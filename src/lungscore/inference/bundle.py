@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lungscore.errors import ResourceError
 from lungscore.inference.lesions import ModelUsed
@@ -92,11 +92,11 @@ def list_bundles() -> list[str]:
 def load_bundle(name_or_folder: str | Path = DEFAULT_MODEL) -> Bundle:
     """Read and verify a bundle by name, or one of the user's own by folder.
 
-    Raises ResourceError model-missing or model-damaged, naming the file.
+    A shipped name always means the shipped bundle, whatever lies in the working folder. Raises
+    ResourceError model-missing or model-damaged, naming the file.
     """
-    folder = Path(name_or_folder)
-    if not (folder / CARD).is_file():
-        folder = models_folder() / str(name_or_folder)
+    shipped = str(name_or_folder) in list_bundles()
+    folder = models_folder() / name_or_folder if shipped else Path(name_or_folder)
     try:
         card = Card.model_validate(json.loads((folder / CARD).read_text(encoding="utf-8")))
     except OSError as error:
@@ -105,8 +105,14 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_MODEL) -> Bundle:
             f"there is no model {Path(name_or_folder).name!r}",
             hint="lungscore models list shows what there is",
         ) from error
-    except (ValidationError, json.JSONDecodeError) as error:
+    except ValueError as error:  # not UTF-8, not JSON, or not a card
         raise ResourceError("model-damaged", f"{CARD} of {folder.name} is not valid") from error
+    if not {GRAPH, WEIGHTS} <= card.sha256.keys():
+        raise ResourceError(
+            "model-damaged",
+            f"{CARD} of {folder.name} states checksums of {sorted(card.sha256)}",
+            expected=f"{GRAPH} and {WEIGHTS}",
+        )
     for file, expected in card.sha256.items():
         if Path(file).name != file or not (folder / file).is_file():
             raise ResourceError("model-missing", f"{file} of model {card.name} is missing")

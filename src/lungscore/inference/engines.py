@@ -11,12 +11,16 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lungscore.errors import ResourceError, UsageError
 from lungscore.inference.bundle import Bundle
 from lungscore.inference.lesions import EngineUsed
+
+if TYPE_CHECKING:
+    from lungscore.networks import InfectionProbability
 
 #: Slices, each (H, W) float32 in 0…1, to probabilities of infection, each (H, W) float32.
 Engine = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
@@ -79,15 +83,20 @@ def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
     requests = [compiled.create_infer_request() for _ in range(threads)]
 
     def run(slices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        free, busy = deque(requests), deque[object]()
-        for image in slices:
-            if not free:
+        free, busy = deque(requests), deque[Any]()
+        try:
+            for image in slices:
+                if not free:
+                    yield finish(free, busy)
+                request = free.popleft()
+                request.start_async({0: np.ascontiguousarray(image)[None, None]})
+                busy.append(request)
+            while busy:
                 yield finish(free, busy)
-            request = free.popleft()
-            request.start_async({0: np.ascontiguousarray(image)[None, None]})
-            busy.append(request)
-        while busy:
-            yield finish(free, busy)
+        finally:
+            # Who stops listening early leaves requests running; the next run needs them all.
+            for request in busy:
+                request.wait()
 
     def finish(free: deque, busy: deque) -> np.ndarray:
         request = busy.popleft()
@@ -99,7 +108,7 @@ def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
     return run
 
 
-def _import_openvino_silently() -> object:
+def _import_openvino_silently() -> Any:
     """Import OpenVINO without its telemetry, which would phone home: we hide that package while
     OpenVINO is imported, and OpenVINO then uses its own silent stand-in."""
     if "openvino" in sys.modules:
@@ -145,7 +154,7 @@ def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
             "engine-missing", "the torch engine needs safetensors", hint="pip install safetensors"
         )
     network = load_network(bundle.weights, bundle.card.encoder).to(
-        memory_format=torch.channels_last
+        memory_format=torch.channels_last  # type: ignore[call-overload]
     )
     torch.set_num_threads(threads)
 
@@ -161,7 +170,7 @@ def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
     return run
 
 
-def load_network(weights: Path, encoder: str) -> object:
+def load_network(weights: Path, encoder: str) -> "InfectionProbability":
     """The bundle's torch network in float32, ready to predict or to be fine-tuned."""
     from safetensors.torch import load_file
 

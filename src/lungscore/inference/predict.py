@@ -47,14 +47,13 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
             expected="one 2-D slice",
             hint="use lungscore analyze for a volume",
         )
-    lungs = None
-    if scan.sides_known:
-        try:
-            lungs = find_lungs(scan)
-        except InputError as error:
-            # Without lungs the network still sees the whole slice, as it sees a crop.
-            if error.code != "no-lungs":
-                raise
+    try:
+        lungs = find_lungs(scan)
+    except InputError as error:
+        # Without lungs the network still sees the whole slice, as it sees a crop.
+        if error.code != "no-lungs":
+            raise
+        lungs = None
     probability = np.zeros(scan.shape[1:], np.float32)
     for _, found in segmenter.probabilities(scan, lungs):
         probability = found
