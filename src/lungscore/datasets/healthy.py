@@ -23,7 +23,8 @@ def load(path: Path, *, part: Part = "all", margin: float = 0.1) -> list[Sample]
     lungs = find_lungs(scan)
     boxes = network_boxes(slice_boxes(lungs.labels), margin=margin)
     samples = []
-    for index in part_of(np.flatnonzero(boxes[:, 0] >= 0), part):
+    # Only the end of a box tells: a box that reaches over the image's border starts below 0, too.
+    for index in part_of(np.flatnonzero(boxes[:, 1] > boxes[:, 0]), part):
         image = crop(scan.values[index], tuple(boxes[index]))
         samples.append(
             Sample(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from lungscore.errors import InputError
 
@@ -37,11 +37,7 @@ def pair(images: Path, labels: Path) -> list[tuple[str, Path, Path]]:
 
 def read_grey(path: Path) -> np.ndarray:
     """(H, W) uint8 grey levels. Raises input-unreadable."""
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("L"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError("input-unreadable", f"{path.name} is no readable image") from error
+    return _read(path, mode="L")
 
 
 def read_indices(path: Path, *, allowed: tuple[int, ...]) -> np.ndarray:
@@ -49,11 +45,7 @@ def read_indices(path: Path, *, allowed: tuple[int, ...]) -> np.ndarray:
 
     A palette image's index is the class; read as grey levels it would give 38 and 75.
     """
-    try:
-        with Image.open(path) as picture:
-            values = np.asarray(picture)
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError("input-unreadable", f"{path.name} is no readable image") from error
+    values = _read(path)
     found = np.unique(values)
     if values.ndim != 2 or not set(found.tolist()) <= set(allowed):
         raise InputError(
@@ -71,3 +63,11 @@ def read_mask(path: Path) -> np.ndarray:
             "label-invalid", f"{path.name} holds {found[:8].tolist()}", expected="only 0 and 255"
         )
     return values > 128
+
+
+def _read(path: Path, *, mode: str | None = None) -> np.ndarray:
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            return np.asarray(picture if mode is None else picture.convert(mode))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError("input-unreadable", f"{path.name} is no readable image") from error

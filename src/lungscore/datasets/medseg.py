@@ -30,19 +30,25 @@ def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
     try:
         with open(root / CROPS, newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-    except (OSError, KeyError) as error:
-        raise InputError("dataset-incomplete", f"{CROPS} is missing or has no split") from error
+        boxes = {row["name"]: _box(row, margin) for row in rows}
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            "dataset-incomplete",
+            f"{CROPS} is missing or damaged",
+            expected="name, split, height, width, row0_in_transposed and col0_in_transposed",
+        ) from error
     samples = []
-    for row in rows:
-        if row["name"] not in files:
-            raise InputError("dataset-incomplete", f"slice {row['name']} is missing")
-        image_file, label_file = files[row["name"]]
+    for name, box in boxes.items():
+        if name not in files:
+            raise InputError("dataset-incomplete", f"slice {name} is missing")
+        image_file, label_file = files[name]
         image = read_grey(image_file)
         lesions = read_indices(label_file, allowed=(0, 1, 2, 3))
-        box = _box(row, margin)
+        if image.shape != lesions.shape:
+            raise InputError("label-invalid", f"{name}: image and labels differ in size")
         lesions = crop(lesions, box)
         lesions = np.where(np.isin(lesions, (GGO, CONSOLIDATION)), lesions, 0).astype(np.uint8)
-        samples.append(Sample(crop(image, box), lesions > 0, row["name"], NAME, lesions=lesions))
+        samples.append(Sample(crop(image, box), lesions > 0, name, NAME, lesions=lesions))
     return samples
 
 

@@ -33,7 +33,8 @@ def toolbox_dice(probability: np.ndarray, truth: np.ndarray) -> float:
     everything = np.bincount(level.ravel(), minlength=256)[:256]
     overlap = np.cumsum(infected[::-1])
     predicted = np.cumsum(everything[::-1])
-    return float(np.mean(2 * overlap / (predicted + infected.sum())))
+    total = predicted + infected.sum()
+    return float(np.mean(np.divide(2 * overlap, total, out=np.zeros(256), where=total > 0)))
 
 
 def toolbox_mae(probability: np.ndarray, truth: np.ndarray) -> float:

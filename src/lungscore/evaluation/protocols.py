@@ -54,7 +54,14 @@ def on_released_maps(maps: Path, truth: Path) -> dict[str, Any]:
 
 def _released(maps: Path, truth: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     for name, found, mask in pair(maps, truth):
-        yield name, read_grey(found) / 255, read_grey(mask) > 128
+        grey, true = read_grey(found), read_grey(mask) > 128
+        if grey.shape != true.shape:
+            raise InputError(
+                "label-invalid",
+                f"{found.name} of {maps.name} is {grey.shape}",
+                expected=f"the size of its ground truth, {true.shape}",
+            )
+        yield name, grey / 255, true
 
 
 def on_healthy_halves(scan_path: Path, by_half: dict[str, Segmenter]) -> dict[str, Any]:

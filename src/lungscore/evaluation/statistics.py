@@ -14,7 +14,8 @@ def mean_with_interval(values: np.ndarray) -> dict[str, float | int]:
     values = np.asarray(values, np.float64)
     finite = values[np.isfinite(values)]
     if not len(finite):
-        return {"mean": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
+        nan = float("nan")
+        return {"mean": nan, "low": nan, "high": nan, "n": 0, "left_out": len(values)}
     low, high = bootstrap(len(finite), lambda index: finite[index].mean(axis=-1))
     return {
         "mean": float(finite.mean()),
@@ -37,22 +38,24 @@ def area_under_curve(score: np.ndarray, positive: np.ndarray) -> float:
 
     Computed from ranks (Mann–Whitney). NaN where one class is absent.
     """
-    score, positive = np.asarray(score, np.float64), np.asarray(positive, bool)
-    count, total = int(positive.sum()), len(positive)
-    if count in (0, total):
-        return float("nan")
-    ranks = rankdata(score)
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (total - count)))
+    return float(_areas(np.asarray(score, np.float64), np.asarray(positive, bool)))
 
 
-def area_under_curve_with_interval(score: np.ndarray, positive: np.ndarray) -> dict[str, float]:
+def _areas(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """area_under_curve along the last axis."""
+    count, total = positive.sum(axis=-1), positive.shape[-1]
+    above = (rankdata(score, axis=-1) * positive).sum(axis=-1) - count * (count + 1) / 2
+    pairs = (count * (total - count)).astype(np.float64)
+    return np.divide(above, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
+
+
+def area_under_curve_with_interval(
+    score: np.ndarray, positive: np.ndarray
+) -> dict[str, float | int]:
     """area_under_curve with its 95 % bootstrap interval over slices."""
     score, positive = np.asarray(score, np.float64), np.asarray(positive, bool)
 
-    def resampled(index: np.ndarray) -> np.ndarray:
-        return np.array([area_under_curve(score[row], positive[row]) for row in index[:2000]])
-
-    low, high = bootstrap(len(score), resampled)
+    low, high = bootstrap(len(score), lambda index: _areas(score[index], positive[index]))
     return {
         "auc": area_under_curve(score, positive),
         "low": low,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from pydantic import ValidationError
 
 from lungscore.datasets.registry import data_root, load_infected
 from lungscore.datasets.sample import Sample
@@ -23,7 +24,7 @@ from lungscore.inference.bundle import (
     sha256,
 )
 from lungscore.labels import CONSOLIDATION, GGO
-from lungscore.learning.checkpoints import load_weights
+from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.export import export_bundle
 from lungscore.networks import InfNet
@@ -37,17 +38,22 @@ def make_bundle(
     facts: YAML with description, data, data_terms and limits, and under ``results`` the result
     files whose figures the card repeats. Raises InputError where the run or a file is missing.
     """
-    log = run / WEIGHTS
-    if not log.is_file():
+    weights = run / WEIGHTS
+    if not weights.is_file():
         raise InputError(
             "checkpoint-mismatch", f"{run.name} holds no {WEIGHTS}", hint="finish the training"
         )
-    config = ExperimentConfig.model_validate(_facts_of(log)["config"])
+    said = _read_card_facts(facts) if facts else {}
+    try:
+        config = ExperimentConfig.model_validate(read_facts(weights).get("config"))
+    except ValidationError as error:
+        raise InputError(
+            "checkpoint-mismatch", f"{weights.name} does not say which experiment made it"
+        ) from error
     network = InfNet(config.network.encoder)
-    load_weights(network, log)
+    load_weights(network, weights)
     height, width = config.input.height, config.input.width
     export_bundle(network, out, height=height, width=width)
-    said = _read_facts(facts) if facts else {}
     card = Card(
         name=name,
         version=version,
@@ -97,15 +103,13 @@ def grey_split(samples: list[Sample]) -> float:
     return float(levels[int(np.argmax(means))]) / 255
 
 
-def _facts_of(weights: Path) -> dict[str, Any]:
-    from safetensors import safe_open
-
-    with safe_open(weights, framework="pt") as file:
-        return json.loads(file.metadata()["facts"])
-
-
-def _read_facts(path: Path) -> dict[str, Any]:
-    facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+def _read_card_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError("input-not-found", f"no file {path.name}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError("config-invalid", f"{path.name} is not YAML") from error
     known = {"description", "data", "data_terms", "limits", "results"}
     if not isinstance(facts, dict) or set(facts) - known:
         raise InputError("config-invalid", f"{path.name}: expected only the keys {sorted(known)}")

@@ -6,19 +6,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lungscore.errors import InputError
-from lungscore.files import atomic_path
+from lungscore.files import atomic_path, atomic_write
 
 
 def save_weights(network: nn.Module, path: Path, **facts: Any) -> None:
     """The network's parameters and buffers as stored, with ``facts`` in the header."""
-    with atomic_path(path) as temporary:
-        tensors = {k: v.detach().contiguous().clone() for k, v in network.state_dict().items()}
-        save_file(tensors, temporary, {"facts": json.dumps(facts, sort_keys=True)})
+    tensors = {k: v.detach().contiguous().clone() for k, v in network.state_dict().items()}
+    atomic_write(path, save(tensors, {"facts": json.dumps(facts, sort_keys=True)}))
 
 
 def load_weights(network: nn.Module, path: Path) -> dict[str, Any]:
@@ -86,6 +85,11 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer) -> dic
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     return facts
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts in the header of a weights file or checkpoint. Raises checkpoint-mismatch."""
+    return _read(path)[1]
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

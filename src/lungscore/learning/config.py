@@ -2,10 +2,10 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lungscore.errors import InputError
 
@@ -25,13 +25,29 @@ class NetworkConfig(_Strict):
     encoder: str = "resnet18"
     encoder_weights: str | None = None
 
+    @field_validator("encoder")
+    @classmethod
+    def _known(cls, encoder: str) -> str:
+        from lungscore.networks import ENCODERS
+
+        if encoder not in ENCODERS:
+            raise ValueError(f"no encoder {encoder!r}; known are {', '.join(ENCODERS)}")
+        return encoder
+
 
 class InputConfig(_Strict):
     """What the network sees: size in pixels and, for scans in HU, the window."""
 
-    height: int = Field(256, ge=32, le=1024)
-    width: int = Field(320, ge=32, le=1024)
+    height: int = Field(default=256, ge=32, le=1024)
+    width: int = Field(default=320, ge=32, le=1024)
     window_hu: tuple[float, float] = (-1350.0, 150.0)
+
+    @field_validator("window_hu")
+    @classmethod
+    def _rising(cls, window_hu: tuple[float, float]) -> tuple[float, float]:
+        if window_hu[0] >= window_hu[1]:
+            raise ValueError("the window's first number is black and must be the smaller one")
+        return window_hu
 
 
 class DataConfig(_Strict):
@@ -42,11 +58,21 @@ class DataConfig(_Strict):
     out for validation; null trains on all of them.
     """
 
-    infected: tuple[Literal["covid-semiseg", "medseg"], ...] = ("covid-semiseg",)
+    infected: tuple[Literal["covid-semiseg", "medseg"], ...] = Field(
+        default=("covid-semiseg",), min_length=1
+    )
     healthy: str | None = None
     healthy_part: Literal["all", "cranial", "caudal"] = "all"
-    folds: int = Field(5, ge=2, le=50)
-    fold: int | None = Field(None, ge=0)
+    folds: int = Field(default=5, ge=2, le=50)
+    fold: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _one_of_the_folds(self) -> Self:
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(
+                f"fold {self.fold} of {self.folds}: the folds are 0 to {self.folds - 1}"
+            )
+        return self
 
 
 class AugmentationConfig(_Strict):
@@ -59,7 +85,7 @@ class AugmentationConfig(_Strict):
     flip_left_right: Fraction = 0.5
     flip_up_down: Fraction = 0.0
     transpose: Fraction = 0.0
-    rotation_degrees: float = Field(15.0, ge=0, le=180)
+    rotation_degrees: float = Field(default=15.0, ge=0, le=180)
     zoom: Fraction = 0.2
     stretch: Fraction = 0.15
     shear: Fraction = 0.1
@@ -83,14 +109,14 @@ class TrainingConfig(_Strict):
     """
 
     recipe: Literal["default", "paper"] = "default"
-    epochs: int = Field(40, ge=1, le=10_000)
-    slices_per_epoch: int = Field(200, ge=1)
-    batch_size: int = Field(16, ge=1)
+    epochs: int = Field(default=40, ge=1, le=10_000)
+    slices_per_epoch: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=16, ge=1)
     healthy_fraction: Fraction = 0.0
-    learning_rate: float = Field(1e-3, gt=0, le=1)
-    weight_decay: float = Field(1e-2, ge=0, le=1)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    weight_decay: float = Field(default=1e-2, ge=0, le=1)
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class ExperimentConfig(_Strict):
@@ -103,6 +129,19 @@ class ExperimentConfig(_Strict):
     data: DataConfig = DataConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's safe loader, which would let the last of two equal keys win unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
 
 
 def load_experiment(path: Path) -> ExperimentConfig:
@@ -118,11 +157,14 @@ def load_experiment(path: Path) -> ExperimentConfig:
 
 def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise InputError("input-not-found", f"no experiment file {path.name}") from error
-    except yaml.YAMLError as error:
-        raise InputError("config-invalid", f"{path.name} is not YAML") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        twice = str(error.problem) if isinstance(error, yaml.constructor.ConstructorError) else ""
+        raise InputError(
+            "config-invalid", f"{path.name} is not YAML" + (f": {twice}" if twice else "")
+        ) from error
     if not isinstance(values, dict):
         raise InputError("config-invalid", f"{path.name} is no table of keys and values")
     base = values.pop("extends", None)

@@ -1,5 +1,6 @@
 """From a trained network to a bundle: the graph without weights, the weights stored once."""
 
+import copy
 import json
 import struct
 from pathlib import Path
@@ -8,9 +9,9 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from lungscore.files import atomic_path
+from lungscore.files import atomic_path, atomic_write
 from lungscore.inference.bundle import GRAPH, WEIGHTS
 from lungscore.networks import InfectionProbability, InfNet
 
@@ -24,14 +25,13 @@ def export_bundle(network: InfNet, folder: Path, *, height: int, width: int) -> 
     Convolution weights are stored in fp16 and cast to float32 when the graph is loaded; batch-norm
     values, which span many magnitudes, stay float32.
     """
-    network = network.eval().cpu()
+    network = copy.deepcopy(network).eval().cpu()
     tensors = {
         name: (value.half() if value.ndim > 1 else value).contiguous()
         for name, value in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary)
+    atomic_write(folder / WEIGHTS, save(tensors))
     rounded = {name: value.float() for name, value in tensors.items()}
     network.load_state_dict(rounded, strict=False)
     program = torch.onnx.export(
@@ -43,6 +43,8 @@ def export_bundle(network: InfNet, folder: Path, *, height: int, width: int) -> 
         optimize=False,
         verbose=False,
     )
+    if program is None:
+        raise RuntimeError("the exporter of torch returned no program")
     graph = program.model_proto
     _point_to_weights(graph, folder / WEIGHTS)
     _forget_where_it_was_made(graph)

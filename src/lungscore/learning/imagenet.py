@@ -1,7 +1,7 @@
 """ImageNet weights for an encoder, from a user's own files.
 
-Two forms are read: ``*.safetensors`` with torchvision's names, and a folder of ``.npy`` files, one
-a tensor, in which batch norm is folded into the convolutions (the bias is the batch norm's).
+Read is a folder of ``.npy`` files, one a tensor, with torchvision's names, in which batch norm is
+folded into the convolutions (the bias is the batch norm's).
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from lungscore.errors import InputError
 
@@ -18,27 +19,30 @@ def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
 
     A convolution whose file is missing keeps its random weights. Three input channels become one
     by summing, since a grey slice shows the same to all three. Raises dataset-incomplete where
-    nothing fits, checkpoint-mismatch where a shape is wrong.
+    nothing fits or a bias is missing, checkpoint-mismatch where a file is no tensor of the shape.
     """
     filled = []
     for name, module in encoder.named_modules():
         weight_file, bias_file = folder / f"{name}.weight.npy", folder / f"{name}.bias.npy"
         if not isinstance(module, nn.Conv2d) or not weight_file.is_file():
             continue
-        weight = torch.from_numpy(np.load(weight_file, allow_pickle=False)).float()
-        if weight.shape[1] == 3 and module.weight.shape[1] == 1:
+        weight = _read(weight_file)
+        if weight.ndim == 4 and weight.shape[1] == 3 and module.weight.shape[1] == 1:
             weight = weight.sum(1, keepdim=True)
-        if weight.shape != module.weight.shape:
-            raise InputError(
-                "checkpoint-mismatch",
-                f"{weight_file.name} is {tuple(weight.shape)}",
-                expected=str(tuple(module.weight.shape)),
-            )
         norm_name = _norm_of(name)
-        norm = encoder.get_submodule(norm_name)
+        norm = _batch_norm(encoder, norm_name)
         with torch.no_grad():
-            module.weight.copy_(weight)
-            norm.bias.copy_(torch.from_numpy(np.load(bias_file, allow_pickle=False)))
+            for file, found, parameter in (
+                (weight_file, weight, module.weight),
+                (bias_file, _read(bias_file), norm.bias),
+            ):
+                if found.shape != parameter.shape:
+                    raise InputError(
+                        "checkpoint-mismatch",
+                        f"{file.name} is {tuple(found.shape)}",
+                        expected=str(tuple(parameter.shape)),
+                    )
+                parameter.copy_(found)
         filled.append(norm_name)
     if not filled:
         raise InputError("dataset-incomplete", f"{folder.name} holds no weights of this encoder")
@@ -53,7 +57,7 @@ def calibrate_batch_norm(encoder: nn.Module, norms: list[str], images: Tensor) -
     """
     seen: dict[str, Tensor] = {}
 
-    def remember(name: str) -> object:
+    def remember(name: str) -> RemovableHandle:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             seen[name] = inputs[0].detach()
 
@@ -64,15 +68,30 @@ def calibrate_batch_norm(encoder: nn.Module, norms: list[str], images: Tensor) -
     with torch.no_grad():
         encoder(images)
         for name in norms:
-            norm, x = encoder.get_submodule(name), seen[name]
+            norm, x = _batch_norm(encoder, name), seen[name]
             mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(variance)
+            norm.running_mean, norm.running_var = mean, variance
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.add_(mean)
     for handle in handles:
-        handle.remove()  # type: ignore[attr-defined]
+        handle.remove()
     encoder.train()
+
+
+def _read(path: Path) -> Tensor:
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False)).float()
+    except FileNotFoundError as error:
+        raise InputError("dataset-incomplete", f"{path.name} is missing") from error
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise InputError("checkpoint-mismatch", f"{path.name} is no readable tensor") from error
+
+
+def _batch_norm(encoder: nn.Module, name: str) -> nn.BatchNorm2d:
+    norm = encoder.get_submodule(name)
+    if not isinstance(norm, nn.BatchNorm2d):
+        raise TypeError(f"{name} is a {type(norm).__name__}, not a batch norm")
+    return norm
 
 
 def _norm_of(convolution: str) -> str:

@@ -76,10 +76,12 @@ def epoch_indices(
 ) -> list[np.ndarray]:
     """Indices of every batch of one epoch into a store that holds infected, then healthy slices.
 
-    Each infected slice comes up equally often; healthy ones fill their fraction of each batch.
+    Each infected slice comes up equally often; healthy ones fill their fraction of each batch,
+    which keeps room for an infected one.
     """
     training = config.training
     batch_healthy = round(training.batch_size * training.healthy_fraction) if healthy else 0
+    batch_healthy = min(batch_healthy, training.batch_size - 1)
     batch_infected = training.batch_size - batch_healthy
     batches = max(1, training.slices_per_epoch // training.batch_size)
     need = batches * batch_infected

@@ -45,11 +45,13 @@ class Progress:
 def learning_rate(training: TrainingConfig, progress: float, epoch: int) -> float:
     """The rate at ``progress`` (0…1 of all steps).
 
-    Default: one cycle, up for the first fifth, then down along a cosine. Paper: what the published
-    code really does: its decay multiplies anew every epoch, so from epoch 50 it falls tenfold each.
+    epoch: from 0. Default: one cycle, up for the first fifth, then down along a cosine. Paper: what
+    the published code really does: its decay multiplies anew every epoch, so that from the 50th
+    epoch on it falls tenfold each (and a hundredfold from the 100th).
     """
     if training.recipe == "paper":
-        return training.learning_rate * 0.1 ** max(0, epoch - 49)
+        decays = sum(number // 50 for number in range(50, epoch + 2))
+        return training.learning_rate * 0.1**decays
     if progress < 0.2:
         return training.learning_rate * (0.04 + 0.96 * progress / 0.2)
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - 0.2) / 0.8))
@@ -98,7 +100,7 @@ def train(
     start, history = 0, []
     if checkpoint.exists():
         facts = load_checkpoint(checkpoint, network, optimizer)
-        if facts["config"] != config.model_dump(mode="json"):
+        if facts.get("config") != config.model_dump(mode="json"):
             raise InputError(
                 "checkpoint-mismatch",
                 f"{checkpoint.name} belongs to another experiment",

@@ -4,6 +4,8 @@ Source: Fan et al., "Inf-Net: Automatic COVID-19 Lung Infection Segmentation fro
 IEEE TMI 2020, section III and figure 2, with the layer widths of the published network.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -139,13 +141,12 @@ class ReverseAttention(nn.Module):
         self.reduce = conv_block(in_channels, channels)
         widths = [channels + edge_channels, *[channels] * hidden]
         self.refine = nn.ModuleList(
-            conv_block(before, after, kernel=kernel)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            conv_block(before, after, kernel=kernel) for before, after in pairwise(widths)
         )
         self.head = conv_block(channels, 1, kernel=head_kernel)
 
     def forward(self, features: Tensor, edge_features: Tensor, coarser: Tensor) -> Tensor:
-        """Features (N, C, h, w), edge (N, 64, *, *), coarser logits (N, 1, *, *) to (N, 1, h, w)."""
+        """Features (N, C, h, w), edge features, coarser logits (N, 1, …) to logits (N, 1, h, w)."""
         coarser = resize_like(coarser, features)
         attention = 1 - torch.sigmoid(coarser)
         x = self.reduce(attention * features)

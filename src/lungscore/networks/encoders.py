@@ -1,13 +1,20 @@
 """Encoders: an image in, four feature maps out (1/4, 1/8, 1/16 and 1/32 of its size).
 
-An encoder is any module with ``channels`` (four widths) whose forward returns the four maps;
-the residual family below shares one body. Source: He et al., "Deep Residual Learning", CVPR 2016.
+An encoder states its ``channels`` (four widths) and its forward returns the four maps; the
+residual family below shares one body. Source: He et al., "Deep Residual Learning", CVPR 2016.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+
+class Encoder(nn.Module):
+    """What Inf-Net asks of an encoder: four feature maps, of these many channels."""
+
+    channels: ClassVar[tuple[int, int, int, int]]
 
 
 class BasicBlock(nn.Module):
@@ -32,7 +39,7 @@ class BasicBlock(nn.Module):
         return functional.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
-class ResNet18(nn.Module):
+class ResNet18(Encoder):
     """ResNet-18 without its classifier; module names are torchvision's, so its weights fit."""
 
     channels = (64, 128, 256, 512)
@@ -67,4 +74,4 @@ class ResNet18(nn.Module):
 
 
 #: Encoders by the name an experiment file uses; each takes the number of input channels.
-ENCODERS: dict[str, Callable[[int], nn.Module]] = {"resnet18": ResNet18}
+ENCODERS: dict[str, Callable[[int], Encoder]] = {"resnet18": ResNet18}
