@@ -51,8 +51,8 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
         bays = _bays(lung, side if lungs.sides_known else None)
         # The ribs bulge beyond the chords of the hull.
         deep = ndimage.binary_opening(bays, IN_PLANE)
-        bays = ndimage.binary_dilation(deep, iterations=2, mask=bays)
-        wide |= grow_ball(bays, grid.spacing_mm, radius_mm=BULGE_MM)
+        deep = ndimage.binary_dilation(deep, iterations=2, mask=bays)
+        wide |= bays | grow_ball(deep, grid.spacing_mm, radius_mm=BULGE_MM)
         voxels = grid.box_of(box)
         first = box[0].start, box[1].start, box[2].start
         field[voxels] |= grid.enlarge(wide, voxels, first=first)

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from chest import dice, ellipsoid
+from skimage.filters import threshold_otsu
+
+from lungscore.anatomy.closing import close_ball
+from lungscore.anatomy.grid import Grid
+from lungscore.anatomy.levels import otsu
+
+
+@pytest.mark.parametrize("shape", [(7, 10, 13), (8, 12, 12), (1, 5, 3)])
+def test_block_means_equal_a_plain_loop(shape):
+    values = np.random.default_rng(0).integers(-1000, 400, shape).astype(np.int16)
+    grid = Grid(shape, (2, 3, 4), (2.0, 3.0, 4.0))
+    coarse = grid.reduce(values, floor=-900)
+    for z, y, x in np.ndindex(coarse.shape):
+        block = values[2 * z : 2 * z + 2, 3 * y : 3 * y + 3, 4 * x : 4 * x + 4].clip(-900)
+        assert abs(coarse[z, y, x] - block.mean()) <= 0.51
+
+
+def test_enlarged_mask_keeps_shape_and_place():
+    shape = (20, 60, 64)
+    mask = ellipsoid(shape, (10, 30, 33), (8, 22, 18))
+    grid = Grid.over(shape, (2.0, 1.0, 1.0), block_mm=4.0)
+    assert grid.factors == (2, 4, 4)
+    everything = tuple(slice(0, size) for size in shape)
+    back = grid.enlarge(grid.fraction(mask) >= 0.5, everything)
+    assert dice(back, mask) > 0.92
+
+
+def test_enlarged_cut_out_equals_the_enlarged_whole():
+    coarse = np.random.default_rng(1).random((4, 6, 5)) > 0.5
+    grid = Grid((8, 18, 15), (2, 3, 3), (1.0, 1.0, 1.0))
+    whole = grid.enlarge(coarse, (slice(0, 8), slice(0, 18), slice(0, 15)))
+    cut = (slice(1, 3), slice(0, 6), slice(0, 5))
+    part = grid.enlarge(coarse[cut], grid.box_of(cut), first=(1, 0, 0))
+    np.testing.assert_array_equal(part, whole[2:6])
+
+
+def test_closing_fills_a_narrow_gap_and_leaves_a_wide_one():
+    mask = np.ones((9, 30, 60), bool)
+    mask[:, :, 20:23] = mask[:, :, 40:52] = False
+    closed = close_ball(mask, (1.0, 1.0, 1.0), radius_mm=3.0)
+    assert closed[:, 5:-5, 20:23].all()
+    assert not closed[:, :, 44:48].any()
+
+
+def test_otsu_agrees_with_scikit_image():
+    rng = np.random.default_rng(2)
+    values = np.concatenate([rng.normal(60, 12, 3000), rng.normal(200, 15, 2000)])
+    values = values.clip(0, 255).astype(np.uint8)
+    # scikit-image returns the last value of the lower class.
+    assert otsu(np.bincount(values, minlength=256)) == threshold_otsu(values) + 1
