@@ -144,10 +144,15 @@ def write(path: Path, command: str, content: dict) -> None:
 
 
 def docs(root: Path) -> None:
-    """docs/measurements.md from the result files."""
-    from measurements_page import page
+    """docs/measurements.md and the README's figures from the result files."""
+    from measurements_page import page, readme_figures
 
     atomic_write(HERE.parent / "docs/measurements.md", page(RESULTS))
+    readme = HERE.parent / "README.md"
+    head, rest = readme.read_text(encoding="utf-8").split("<!-- measured:begin -->")
+    _, tail = rest.split("<!-- measured:end -->")
+    lines = f"<!-- measured:begin -->\n{readme_figures(RESULTS)}\n<!-- measured:end -->"
+    atomic_write(readme, head + lines + tail)
 
 
 if __name__ == "__main__":
