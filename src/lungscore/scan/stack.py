@@ -26,8 +26,9 @@ class Stack:
     """How images lie on each other.
 
     order: (N,) int, image indices sorted along the normal, superior first where the slices are
-    axial (then the volume already lies as every other part expects it). slots: (N,) int, the slice of the volume
-    that each sorted image is; slices without an image are missing. depth: slices of the volume.
+    axial (then the volume already lies as every other part expects it). slots: (N,) int, the slice
+    of the volume that each sorted image is; slices without an image are missing. depth: slices of
+    the volume.
     step: (3,) mm from slice to slice, LPS+. rounded: whether positions were rounded to 0.1 mm.
     """
 
@@ -117,8 +118,8 @@ def _slots(heights: np.ndarray, source: str) -> tuple[np.ndarray, bool]:
         worst = int(np.argmax(off)) if not even else int(np.argmax(steps))
         raise InputError(
             "irregular-spacing",
-            f"{source}: slices {worst + 1} and {worst + 2} in order are {steps[worst]:.3f} mm apart, "
-            f"others {usual:.3f} mm",
+            f"{source}: slices {worst + 1} and {worst + 2} in order are {steps[worst]:.3f} mm "
+            f"apart, others {usual:.3f} mm",
             expected="evenly spaced slices (within 1 %)",
             hint="export one series of one slice thickness",
         )
