@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 
+from lungscore.anatomy import Lungs, find_lungs
 from lungscore.scan import Geometry, Scan
 from lungscore.scan.phantom import Phantom, make_phantom
 
@@ -13,7 +14,13 @@ SPACING_MM = (5.0, 4.0, 4.0)
 @cache
 def phantom(preset: str) -> Phantom:
     """A phantom that is small enough for a quick test."""
-    return make_phantom(preset, shape=(70, 128, 128))
+    return make_phantom(preset, shape=(64, 112, 112))
+
+
+@cache
+def found(preset: str) -> Lungs:
+    """The lungs found in that phantom."""
+    return find_lungs(phantom(preset).scan)
 
 
 def as_scan(

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from chest import as_scan, dice, phantom
+from chest import as_scan, dice, found, phantom
 
 from lungscore.anatomy import find_lungs, include_infection, lung_field
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
@@ -11,7 +11,7 @@ from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 @pytest.mark.parametrize("preset", ["moderate", "dense", "severe"])
 def test_field_covers_most_of_the_lung_that_disease_hides(preset):
     case = phantom(preset)
-    lungs = find_lungs(case.scan)
+    lungs = found(preset)
     field = lung_field(lungs, case.scan.spacing_mm)
     hidden = (case.lesions > 0) & (lungs.labels == 0)
     assert field[lungs.labels > 0].all()
@@ -20,7 +20,7 @@ def test_field_covers_most_of_the_lung_that_disease_hides(preset):
 
 def test_field_of_healthy_lungs_stays_near_them():
     case = phantom("healthy")
-    lungs = find_lungs(case.scan)
+    lungs = found("healthy")
     field = lung_field(lungs, case.scan.spacing_mm)
     beyond = field & (lungs.labels == 0)
     assert beyond.sum() < 0.07 * (lungs.labels > 0).sum()
@@ -29,29 +29,29 @@ def test_field_of_healthy_lungs_stays_near_them():
 @pytest.mark.parametrize("preset", ["dense", "severe"])
 def test_dense_infection_at_the_pleura_joins_its_lung(preset):
     case = phantom(preset)
-    found = find_lungs(case.scan)
-    lungs = include_infection(found, case.lesions > 0, case.scan)
+    before = found(preset)
+    lungs = include_infection(before, case.lesions > 0, case.scan)
     for side in (RIGHT_LUNG, LEFT_LUNG):
         assert dice(lungs.labels == side, case.lungs == side) > 0.965
     assert "lungs-from-lesions" in [notice.code for notice in lungs.notices]
-    assert (lungs.labels[found.labels > 0] == found.labels[found.labels > 0]).all()
+    assert (lungs.labels[before.labels > 0] == before.labels[before.labels > 0]).all()
 
 
 def test_infection_called_everywhere_leaves_heart_and_liver_out():
     case = phantom("healthy")
-    lungs = include_infection(find_lungs(case.scan), np.ones(case.scan.shape, bool), case.scan)
+    lungs = include_infection(found("healthy"), np.ones(case.scan.shape, bool), case.scan)
     assert (lungs.labels > 0).sum() < 1.15 * (case.lungs > 0).sum()
 
 
 def test_no_infection_changes_nothing():
     case = phantom("healthy")
-    lungs = find_lungs(case.scan)
+    lungs = found("healthy")
     assert include_infection(lungs, np.zeros(case.scan.shape, bool), case.scan) is lungs
 
 
 def test_infection_away_from_the_lungs_is_ignored():
     case = phantom("healthy")
-    lungs = find_lungs(case.scan)
+    lungs = found("healthy")
     infection = np.zeros(case.scan.shape, bool)
     infection[-8:-3, 60:70, 30:50] = True
     np.testing.assert_array_equal(
@@ -61,8 +61,8 @@ def test_infection_away_from_the_lungs_is_ignored():
 
 def test_bone_is_never_hidden_lung():
     case = phantom("dense")
-    lungs = include_infection(find_lungs(case.scan), case.scan.values > -2000, case.scan)
-    before = find_lungs(case.scan).labels > 0
+    lungs = include_infection(found("dense"), case.scan.values > -2000, case.scan)
+    before = found("dense").labels > 0
     bone = (case.scan.values > 300) & ~before
     assert (lungs.labels[bone] > 0).mean() < 0.02
 
@@ -81,7 +81,7 @@ def test_unnamed_lungs_of_one_slice_have_a_field():
 
 def test_field_needs_no_spacing():
     case = phantom("healthy")
-    lungs = find_lungs(case.scan)
+    lungs = found("healthy")
     assert lung_field(lungs, None).shape == case.scan.shape
     empty = replace(lungs, labels=np.zeros_like(lungs.labels))
     assert not lung_field(empty, None).any()

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from chest import as_scan, body, dice, ellipsoid, phantom, windowed
+from chest import as_scan, body, dice, ellipsoid, found, phantom, windowed
 
 from lungscore.anatomy import find_lungs
 from lungscore.errors import InputError
@@ -23,7 +23,7 @@ def codes(lungs):
 @pytest.mark.parametrize("preset", ["healthy", "mild"])
 def test_both_lungs_of_a_phantom_are_found(preset):
     case = phantom(preset)
-    lungs = find_lungs(case.scan)
+    lungs = found(preset)
     assert lungs.labels.dtype == np.uint8
     assert lungs.sides_known
     assert lungs.notices == ()
@@ -40,16 +40,16 @@ def test_windowed_grey_levels_give_nearly_the_same_lungs():
 
 def test_mirrored_scan_has_its_sides_swapped():
     case = phantom("mild")
-    found = find_lungs(case.scan).labels
+    straight = found("mild").labels
     mirrored = as_scan(case.scan.values[:, :, ::-1].copy(), case.scan.spacing_mm)
     swapped = find_lungs(mirrored).labels[:, :, ::-1]
     for side, other in ((RIGHT_LUNG, LEFT_LUNG), (LEFT_LUNG, RIGHT_LUNG)):
-        assert dice(found == side, swapped == other) > 0.99
+        assert dice(straight == side, swapped == other) > 0.99
 
 
 def test_trachea_and_stomach_gas_are_not_lung():
     case = phantom("healthy")
-    labels = find_lungs(case.scan).labels
+    labels = found("healthy").labels
     air = (case.scan.values < -930) & (case.lungs == 0)
     air[:, :20] = air[:, -40:] = False  # outside the body
     air[:, :, :20] = air[:, :, -20:] = False
@@ -93,7 +93,7 @@ def test_one_lung_is_noticed_and_no_second_invented(lung, side):
 
 
 def test_phantom_without_a_left_lung_has_one_lung():
-    lungs = find_lungs(phantom("one-lung").scan)
+    lungs = found("one-lung")
     assert "one-lung" in codes(lungs)
     assert not (lungs.labels == LEFT_LUNG).any()
 
