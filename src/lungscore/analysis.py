@@ -1,7 +1,7 @@
 """The walk from a path to an analysis: read, find lungs, segment, divide, score."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
@@ -9,10 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, divide_regions, find_lobes, find_lungs, include_infection
+from lungscore.anatomy import (
+    Lungs,
+    divide_regions,
+    find_lobes,
+    find_lungs,
+    include_infection,
+    sides_of_lobes,
+)
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.segment import DENSE_HU
+from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import read_labels
@@ -22,7 +30,7 @@ from lungscore.severity import measure
 def analyze(
     path: str | PathLike[str],
     *,
-    segmenter: Segmenter | None = None,
+    segmenter: Segmenter | Callable[[], Segmenter] = Segmenter,
     series: str | None = None,
     allow_gaps: bool = False,
     lungs: str | PathLike[str] | None = None,
@@ -31,7 +39,8 @@ def analyze(
 ) -> Analysis:
     """Analyse the chest CT at ``path``.
 
-    segmenter: a loaded model, to be kept for many scans; by default the shipped one is loaded.
+    segmenter: a loaded model, to be kept for many scans, or a function that loads one; by default
+        the shipped one is loaded.
     series, allow_gaps, name: as scan.read_scan. lungs, lobes: the user's own masks (NIfTI or
     NRRD in the scan's geometry), which win over what would be found.
     Raises InputError or ResourceError with a stable code (docs/errors.md).
@@ -39,16 +48,18 @@ def analyze(
     clock = Clock()
     with clock.stage("read"):
         scan = read_scan(path, series=series, allow_gaps=allow_gaps, name=name)
-    with clock.stage("load model"):
-        segmenter = segmenter or Segmenter()
+        own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
+        own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
     with clock.stage("lungs"):
-        found = find_lungs(scan) if lungs is None else _given_lungs(Path(lungs), scan)
+        found = own_lungs or find_lungs(scan)
+    with clock.stage("load model"):
+        if not isinstance(segmenter, Segmenter):
+            segmenter = segmenter()
     with clock.stage("lesions"):
         lesions = segment(scan, found, segmenter)
     with clock.stage("regions"):
-        if lungs is None:
+        if own_lungs is None:
             found = include_infection(found, lesions.labels > 0, scan)
-        own_lobes = None if lobes is None else read_labels(Path(lobes), scan, "lobes")
     return assess(scan, found, lesions, clock=clock, lobes=own_lobes)
 
 
@@ -63,17 +74,23 @@ def assess(
 ) -> Analysis:
     """The second half of the walk: lobes, regions and scores from lungs and lesions.
 
-    lobes: (D, H, W) the user's own lobe labels, or None to approximate them.
+    lobes: (D, H, W) the user's own lobe labels, or None to approximate them. Where the lungs' sides
+        are not known, the lobes tell them.
     has_ct: False where ``scan`` only carries the masks' geometry.
     """
     clock = clock or Clock()
+    # Lobes and regions are shapes in space: without a voxel size, a cube is assumed.
+    spacing_mm = scan.spacing_mm or (1.0, 1.0, 1.0)
     lesions = replace(lesions, labels=np.where(lungs.labels > 0, lesions.labels, np.uint8(0)))
+    if lobes is not None and not lungs.sides_known:
+        named = sides_of_lobes(lungs.labels, lobes, spacing_mm)
+        lungs = replace(lungs, labels=named, sides_known=True)
     notices = [*scan.notices, *lungs.notices, *lesions.notices]
+    if lungs.sides_known:
+        notices = [notice for notice in notices if notice.code != "unknown-orientation"]
     divisible = lungs.sides_known and scan.shape[0] > 1
     regions = None
     with clock.stage("regions"):
-        # Lobes and regions are shapes in space: without a voxel size, a cube is assumed.
-        spacing_mm = scan.spacing_mm or (1.0, 1.0, 1.0)
         if lobes is not None:
             notices.append(Notice("user-lobes", "The lobe mask was given by the user."))
             lobes = np.where(lungs.labels > 0, lobes, np.uint8(0))
@@ -90,7 +107,8 @@ def assess(
                     "The 20 regions are geometric approximations, not segments.",
                 )
             )
-    notices += _facts_about(scan, lungs)
+    noted = {notice.code for notice in notices}
+    notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
     with clock.stage("scores"):
         dense = scan.values >= DENSE_HU if scan.units == "hu" and has_ct else None
         severity = measure(
@@ -132,12 +150,25 @@ def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
         yield Notice("unknown-orientation", "Right and left are not known.")
 
 
-def _given_lungs(path: Path, scan: Scan) -> Lungs:
-    labels = read_labels(path, scan, "lungs")
+def given_lungs(path: Path, scan: Scan) -> Lungs:
+    """The user's own lungs, on the voxels of ``scan``. Raises InputError."""
+    return as_lungs(read_labels(path, scan, "lungs"), path.name)
+
+
+def given_lobes(path: Path, scan: Scan) -> np.ndarray:
+    """The user's own lobes (labels.LOBES), on the voxels of ``scan``. Raises InputError."""
+    labels = read_labels(path, scan, "lobes")
     if not labels.any():
-        raise InputError("no-lungs", f"{path.name} is empty", expected="1 right lung, 2 left lung")
-    sides_known = bool((labels == 2).any())
-    return Lungs(labels, sides_known, (Notice("user-lungs", "The lung mask was given."),))
+        raise InputError("mask-labels", f"{path.name} is empty", expected="the labels of lobes")
+    return labels
+
+
+def as_lungs(labels: np.ndarray, source: str) -> Lungs:
+    """Given labels, 1 right and 2 left; 1 throughout says nothing about sides."""
+    if not labels.any():
+        raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
+    notice = Notice("user-lungs", "The lung mask was given by the user.")
+    return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,))
 
 
 class Clock:

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lungscore.analysis import assess
-from lungscore.anatomy import Lungs
-from lungscore.errors import InputError, Notice
+from lungscore.analysis import as_lungs, assess, given_lobes
+from lungscore.errors import Notice
 from lungscore.inference.lesions import Lesions
-from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import check_same_place, read_label_volume, read_labels
 from lungscore.scan.names import case_name
+from lungscore.scan.recognise import content_of
 
 AnyPath = str | PathLike[str]
 
@@ -28,7 +27,7 @@ def score(
 ) -> Analysis:
     """Severity from masks in one geometry (NIfTI or NRRD).
 
-    lungs: 1 right, 2 left (or 1 throughout: then sides are unknown). lesions: 1 GGO,
+    lungs: 1 right, 2 left (or 1 throughout: then only lobes can tell the sides). lesions: 1 GGO,
     2 consolidation. lobes: 1–5 as lungmask or 10–14 as TotalSegmentator. ct: the scan itself, for
     the numbers that need Hounsfield units; without it they are null.
     Lesions outside the lungs are not counted: a lung mask must include the disease.
@@ -36,9 +35,7 @@ def score(
     """
     lungs, lesions = Path(lungs), Path(lesions)
     lung_labels, geometry = read_label_volume(lungs, "lungs")
-    if not lung_labels.any():
-        raise InputError("no-lungs", f"{lungs.name} is empty", expected="1 right lung, 2 left lung")
-    sides_known = bool((lung_labels == LEFT_LUNG).any())
+    found = as_lungs(lung_labels, lungs.name)
     if ct is None:
         scan = Scan(
             # A placeholder that carries the geometry; every number that needs HU is null.
@@ -46,19 +43,19 @@ def score(
             units="hu",
             geometry=geometry,
             spacing_mm=geometry.spacing_mm,
-            sides_known=sides_known,
-            kind="nifti",
+            sides_known=found.sides_known,
+            kind="nrrd" if content_of(lungs) == "nrrd" else "nifti",
             name=case_name(lesions, name),
             notices=(Notice("no-ct", "No CT was given: numbers that need one are not given."),),
         )
     else:
         scan = read_scan(ct, name=name)
-        check_same_place(lungs.name, geometry, scan.geometry)
-    found = Lungs(lung_labels, sides_known, (Notice("user-lungs", "The lung mask was given."),))
+        known = scan.spacing_mm is not None
+        check_same_place(lungs.name, geometry, scan.geometry, spacing_known=known)
     return assess(
         scan,
         found,
         Lesions(read_labels(lesions, scan, "lesions"), (), None),
-        lobes=None if lobes is None else read_labels(Path(lobes), scan, "lobes"),
+        lobes=None if lobes is None else given_lobes(Path(lobes), scan),
         has_ct=ct is not None,
     )

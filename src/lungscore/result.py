@@ -289,7 +289,7 @@ def _input(analysis: Analysis) -> dict[str, Any]:
         "spacing_mm": tuple(_round(v, SPACING_DECIMALS) for v in spacing) if spacing else None,
         "units": scan.units if analysis.has_ct else None,
         "series_uid": scan.series_uid,
-        "sides_known": scan.sides_known and analysis.lungs.sides_known,
+        "sides_known": analysis.lungs.sides_known,
     }
 
 

@@ -5,6 +5,7 @@ from lungscore.anatomy.hidden import include_infection, lung_field
 from lungscore.anatomy.lobes import find_lobes
 from lungscore.anatomy.lungs import Lungs, find_lungs
 from lungscore.anatomy.regions import divide_regions
+from lungscore.anatomy.sides import sides_of_lobes
 
 __all__ = [
     "Lungs",
@@ -14,5 +15,6 @@ __all__ = [
     "include_infection",
     "lung_box",
     "lung_field",
+    "sides_of_lobes",
     "slice_boxes",
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+from lungscore.labels import LEFT_LUNG, LOBES, RIGHT_LUNG
 
 #: A compartment with at least this part of it beyond the midline may hold both lungs.
 BEYOND_MIDLINE = 0.15
@@ -35,6 +35,28 @@ def name_sides(
             named = np.where(piece, LEFT_LUNG if beyond > 0.5 else RIGHT_LUNG, 0)
         labels[place][piece] = named[piece]
     return labels
+
+
+def sides_of_lobes(
+    lungs: np.ndarray, lobes: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> np.ndarray:
+    """uint8 labels, 1 right and 2 left, of ``lungs`` > 0: the side of the lobe each voxel lies in.
+
+    What lies in no lobe goes with the nearest one. lobes: labels.LOBES on the same voxels, with at
+    least one voxel.
+    """
+    side = np.zeros(max(LOBES.values()) + 1, np.uint8)
+    for name, value in LOBES.items():
+        side[value] = RIGHT_LUNG if name.startswith("R") else LEFT_LUNG
+    named = side[lobes]
+    if ((lungs > 0) & (named == 0)).any():
+        inside = ndimage.find_objects((lungs > 0) | (named > 0))[0]
+        nearest = ndimage.distance_transform_edt(
+            named[inside] == 0, sampling=spacing_mm, return_distances=False, return_indices=True
+        )
+        named[inside] = named[inside][tuple(nearest)]
+    named[lungs == 0] = 0
+    return named
 
 
 def _split(

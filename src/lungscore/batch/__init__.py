@@ -1,14 +1,19 @@
 """Many scans: one after the other or in several processes, each isolated from the others."""
 
+import traceback
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lungscore.errors import LungscoreError, ResourceError
+from lungscore.errors import LungscoreError, ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from lungscore.inference import Segmenter
+
+_FEWER_WORKERS = "use fewer --workers"
+_REPORT = "run again with --debug and report what it prints"
 
 
 @dataclass(frozen=True)
@@ -31,71 +36,98 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one case ended: a folder of results, or an error."""
+    """How one case ended: a folder of results, or an error.
+
+    table: the severity as text. trace: the traceback of a bug of ours, which may hold paths.
+    """
 
     input: Path
     folder: Path | None = None
     table: str = ""
     skipped: bool = False
     error: LungscoreError | None = None
+    trace: str = ""
 
 
 def run(inputs: Sequence[Path], options: Options, *, workers: int = 1) -> Iterator[Outcome]:
-    """Analyse every input and yield its outcome in order; a failed case stops no other."""
-    if workers <= 1 or len(inputs) <= 1:
+    """Analyse every input and yield its outcome in order; a failed case stops no other.
+
+    Raises UsageError before anything is read where two inputs would be written to one folder.
+    """
+    check_names(inputs, options.name)
+    workers = min(workers, len(inputs))
+    if workers > 1:
+        from lungscore.batch.processes import run_in_processes
+        from lungscore.inference.engines import available_threads
+
+        if options.threads is None:
+            options = replace(options, threads=max(1, available_threads() // workers))
+        yield from run_in_processes(inputs, options, workers=workers)
+    else:
         for path in inputs:
             yield analyze_one(path, options)
-        return
-    # "spawn": engines keep threads, which a forked child would inherit broken.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(analyze_one, path, options) for path in inputs]
-        for path, future in zip(inputs, futures, strict=True):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                error = ResourceError(
-                    "out-of-memory",
-                    f"{path.name}: the process that analysed it, or one beside it, was killed",
-                    hint="use fewer --workers",
-                )
-                yield Outcome(path, error=error)
+
+
+def check_names(inputs: Sequence[Path], name: str | None = None) -> None:
+    """Raise UsageError where two of ``inputs`` have one case name on some file system."""
+    from lungscore.report.outputs import folder_name
+    from lungscore.scan.names import case_name
+
+    named: dict[str, Path] = {}
+    for path in inputs:
+        folder = folder_name(case_name(path, name))
+        other = named.setdefault(folder.casefold(), path)
+        if other is not path:
+            raise UsageError(
+                "usage",
+                f"two inputs would both be written to {folder}",
+                expected="inputs whose own names differ",
+                hint="analyse them one by one with --case-id, or into different folders",
+            )
 
 
 def analyze_one(path: Path, options: Options) -> Outcome:
-    """Analyse and write one case. Expected failures become the outcome's error."""
-    from lungscore.analysis import analyze
-    from lungscore.report import text_table, write_outputs
-    from lungscore.report.outputs import refuse_existing
-    from lungscore.scan.names import case_name
-
+    """Analyse and write one case. Every failure becomes the outcome's error."""
     try:
-        case = case_name(path, options.name)
-        finished = options.out / case
-        if options.resume and (finished / "result.json").is_file():
-            return Outcome(path, finished, skipped=True)
-        refuse_existing(options.out, case, overwrite=options.overwrite)
-        analysis = analyze(
-            path,
-            segmenter=_segmenter(options.model, options.engine, options.precision, options.threads),
-            series=options.series,
-            allow_gaps=options.allow_gaps,
-            lungs=options.lungs,
-            lobes=options.lobes,
-            name=options.name,
-        )
-        folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
-        return Outcome(path, folder, text_table(analysis))
+        return _analyze_one(path, options)
     except LungscoreError as error:
         return Outcome(path, error=error)
     except MemoryError:
-        error = ResourceError(
-            "out-of-memory", f"{path.name} does not fit into memory", hint="use fewer --workers"
-        )
-        return Outcome(path, error=error)
+        found = f"{path.name} does not fit into memory"
+        return Outcome(path, error=ResourceError("out-of-memory", found, hint=_FEWER_WORKERS))
+    except Exception as error:  # a bug of ours must not end the others' analysis
+        bug = LungscoreError("internal", f"{type(error).__name__} in lungscore", hint=_REPORT)
+        return Outcome(path, error=bug, trace=traceback.format_exc())
+
+
+def _analyze_one(path: Path, options: Options) -> Outcome:
+    from lungscore.analysis import analyze
+    from lungscore.report import text_table, write_outputs
+    from lungscore.report.outputs import folder_name, refuse_existing
+    from lungscore.scan.names import case_name
+
+    case = case_name(path, options.name)
+    finished = options.out / folder_name(case)
+    if options.resume and (finished / "result.json").is_file():
+        return Outcome(path, finished, skipped=True)
+    refuse_existing(options.out, case, overwrite=options.overwrite)
+    analysis = analyze(
+        path,
+        segmenter=lambda: _segmenter(
+            options.model, options.engine, options.precision, options.threads
+        ),
+        series=options.series,
+        allow_gaps=options.allow_gaps,
+        lungs=options.lungs,
+        lobes=options.lobes,
+        name=options.name,
+    )
+    folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
+    return Outcome(path, folder, text_table(analysis))
 
 
 @lru_cache(maxsize=1)
-def _segmenter(model: str | None, engine: str, precision: str, threads: int | None) -> object:
+def _segmenter(model: str | None, engine: str, precision: str, threads: int | None) -> "Segmenter":
     """The model, loaded once in each process."""
     from lungscore.inference import Segmenter, load_bundle
 

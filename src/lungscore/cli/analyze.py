@@ -8,10 +8,12 @@ import typer
 
 from lungscore.batch import Options, Outcome, run
 from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
+from lungscore.cli.options import Engine, Precision
 from lungscore.errors import UsageError
 
 
 def analyze(
+    context: typer.Context,
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -20,8 +22,8 @@ def analyze(
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
-    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, f32 or bf16.")] = "auto",
+    engine: Annotated[Engine, typer.Option(help="What runs the network.")] = Engine.AUTO,
+    precision: Annotated[Precision, typer.Option(help="What it computes in.")] = Precision.AUTO,
     series: Annotated[
         str | None, typer.Option(metavar="UID", help="The DICOM series to use.")
     ] = None,
@@ -61,8 +63,8 @@ def analyze(
         raise UsageError("usage", "--overwrite and --resume contradict each other")
     options = Options(
         out=out,
-        engine=engine,
-        precision=precision,
+        engine=engine.value,
+        precision=precision.value,
         threads=threads,
         series=series,
         allow_gaps=allow_gaps,
@@ -77,6 +79,8 @@ def analyze(
     for outcome in run(inputs, options, workers=workers):
         outcomes.append(outcome)
         _print(outcome, as_lines)
+        if outcome.trace and context.obj:
+            note(outcome.trace)
     failed = [outcome for outcome in outcomes if outcome.error]
     if len(outcomes) > 1:
         note(f"{len(outcomes) - len(failed)} of {len(outcomes)} analysed, {len(failed)} rejected")

@@ -1,11 +1,14 @@
 """lungscore demo: the built-in phantom, end to end, the truth beside what was found."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lungscore.cli.console import say
+
+if TYPE_CHECKING:
+    from lungscore.result import Analysis
 
 
 def demo(
@@ -39,7 +42,7 @@ def demo(
     say(f"Report: {folder / 'report.html'}")
 
 
-def _truth_beside_found(truth: dict, analysis: object) -> str:
+def _truth_beside_found(truth: dict, analysis: "Analysis") -> str:
     """A table of the phantom's exact figures and what was found."""
     from lungscore.labels import LOBE_ORDER
     from lungscore.result import to_result

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import say, say_json
+from lungscore.errors import LungscoreError
 from lungscore.version import RESEARCH_USE, __version__
 
 
@@ -15,10 +16,10 @@ def info(
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from lungscore.inference import list_bundles, load_bundle
+    from lungscore.inference import list_bundles
     from lungscore.inference.engines import ENGINE_MODULES, available_threads
 
-    engines = {}
+    engines: dict[str, str | None] = {}
     for name in ENGINE_MODULES:
         try:
             engines[name] = version(name)
@@ -31,7 +32,7 @@ def info(
         "system": f"{platform.system()} {platform.machine()}",
         "threads": available_threads(),
         "engines": engines,
-        "models": {name: load_bundle(name).card.version for name in list_bundles()},
+        "models": {name: _model_version(name) for name in list_bundles()},
         "result_schema": "lungscore.result/1",
     }
     if as_line:
@@ -39,3 +40,13 @@ def info(
         return
     for key, value in facts.items():
         say(f"{key}: {value}")
+
+
+def _model_version(name: str) -> str:
+    """The version of a model, or the code of what is wrong with it."""
+    from lungscore.inference import load_bundle
+
+    try:
+        return load_bundle(name).card.version
+    except LungscoreError as error:
+        return error.code

@@ -6,22 +6,28 @@ from typing import Annotated
 
 import typer
 
-from lungscore.cli.console import say, say_json
+from lungscore.cli.console import exit_with, say, say_json
+from lungscore.errors import InputError
 
 
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="INPUT", help="Any input that analyze takes.")],
     as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """Show what an input holds: series, geometry, plausibility. Writes nothing."""
+    """Show what an input holds: series, geometry, plausibility. Writes nothing.
+
+    What analyze would reject is shown too, with exit code 3.
+    """
     from lungscore.scan import inspect_input
 
     found = inspect_input(path)
     if as_line:
         say_json(found)
-        return
-    for key, value in found.items():
-        _print(key, value, 0)
+    else:
+        for key, value in found.items():
+            _print(key, value, 0)
+    if found["rejection"] is not None:
+        exit_with(InputError.exit_code)
 
 
 def _print(key: str, value: object, depth: int) -> None:

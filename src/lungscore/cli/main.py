@@ -1,6 +1,8 @@
 """The command line: argument handling only. Exit codes as documented in docs/errors.md."""
 
+import signal
 import sys
+import traceback
 
 import typer
 
@@ -15,8 +17,8 @@ from lungscore.cli import (
     score,
     train,
 )
-from lungscore.cli.console import fail, internal_error
-from lungscore.errors import LungscoreError, UsageError
+from lungscore.cli.console import fail, internal_error, note
+from lungscore.errors import LungscoreError, ResourceError, UsageError
 from lungscore.version import RESEARCH_USE, __version__
 
 EXIT_INTERRUPTED = 130
@@ -53,28 +55,37 @@ def main(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
     ),
+    debug: bool = typer.Option(
+        False, "--debug", help="Show the traceback of a failure that is lungscore's own."
+    ),
 ) -> None:
-    """Options that stand before a command."""
+    """Options that stand before a command; --debug may stand anywhere."""
 
 
 def run() -> None:
     """Entry point: every failure ends as a message and an exit code, never as a traceback."""
-    debug = "--debug" in sys.argv
-    if debug:
-        sys.argv.remove("--debug")
+    # A scheduler's request to stop clears up like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    sys.exit(call(arguments, debug="--debug" in sys.argv[1:]))
+
+
+def call(arguments: list[str], *, debug: bool = False) -> int:
+    """Run one command and return its exit code."""
     try:
-        app(standalone_mode=False)
+        # Typer returns the code that a command leaves with.
+        return app(arguments, prog_name="lungscore", standalone_mode=False, obj=debug) or 0
     except LungscoreError as error:
-        sys.exit(fail(error))
+        return fail(error)
+    except MemoryError:
+        return fail(ResourceError("out-of-memory", "there is not enough memory for this"))
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)
-    except typer.Exit as error:
-        sys.exit(error.exit_code)
+        note("interrupted")
+        return EXIT_INTERRUPTED
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of Typer's
             error.show()
-            sys.exit(UsageError.exit_code)
+            return UsageError.exit_code
         if debug:
-            raise
-        sys.exit(internal_error(error))
+            traceback.print_exc()
+        return internal_error(error)

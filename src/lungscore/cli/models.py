@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import say, say_json
+from lungscore.errors import ResourceError
 
 app = typer.Typer(no_args_is_help=True, help="List, verify or make model bundles.")
 
@@ -33,7 +34,12 @@ def verify() -> None:
     """Check every file of every model against its card."""
     from lungscore.inference import list_bundles, load_bundle
 
-    for name in list_bundles():
+    names = list_bundles()
+    if not names:
+        raise ResourceError(
+            "model-missing", "no model came with this installation", hint="install lungscore again"
+        )
+    for name in names:
         say(f"{load_bundle(name).card.name}: verified")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
+from lungscore.cli.options import Engine, Precision
 from lungscore.errors import InputError, LungscoreError, UsageError
 
 
@@ -15,8 +16,8 @@ def predict(
         typer.Argument(metavar="IMAGE_OR_FOLDER...", help="PNG or JPG slices, or folders of them."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures.")],
-    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, f32 or bf16.")] = "auto",
+    engine: Annotated[Engine, typer.Option(help="What runs the network.")] = Engine.AUTO,
+    precision: Annotated[Precision, typer.Option(help="What it computes in.")] = Precision.AUTO,
     model: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="Another model than the shipped one.")
     ] = None,
@@ -34,8 +35,9 @@ def predict(
     from lungscore.scan import read_scan
 
     files = _files(inputs)
+    _check_names(files, out)
     bundle = load_bundle(model) if model else None
-    segmenter = Segmenter(bundle, engine=engine, precision=precision)
+    segmenter = Segmenter(bundle, engine=engine.value, precision=precision.value)
     worst = 0
     for file in files:
         try:
@@ -56,24 +58,41 @@ def predict(
 
 
 def _files(inputs: list[Path]) -> list[Path]:
-    """Every image named, or lying in a folder named, once. Raises on nothing or on equal names."""
+    """Every image named, or lying in a folder named, once. Raises InputError where none is."""
+    from lungscore.scan.slices import natural_order
+
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
             images = {".png", ".jpg", ".jpeg"}
-            files += sorted(p for p in path.iterdir() if p.suffix.lower() in images)
+            found = (p for p in path.iterdir() if p.suffix.lower() in images and p.is_file())
+            files += sorted(found, key=natural_order)
         else:
             files.append(path)
     files = list(dict.fromkeys(files))
     if not files:
         raise InputError("input-empty", f"{inputs[0].name} holds no PNG or JPG slices")
-    names: dict[str, Path] = {}
-    for file in files:
-        if file.stem in names:
-            raise UsageError(
-                "usage",
-                f"{file.name} and {names[file.stem].name} would be written to the same name",
-                hint="predict them into different folders",
-            )
-        names[file.stem] = file
     return files
+
+
+def _check_names(files: list[Path], out: Path) -> None:
+    """Raise UsageError where a picture would take the place of another one, or of an input."""
+    from lungscore.report.slices import picture_paths
+
+    own = {file.resolve() for file in files}
+    written: dict[str, Path] = {}
+    for file in files:
+        for path in picture_paths(file.stem, out):
+            if path.resolve() in own:
+                raise UsageError(
+                    "usage",
+                    f"{path.name} of the input would be overwritten",
+                    hint="choose another folder with -o",
+                )
+            other = written.setdefault(path.name.casefold(), file)
+            if other is not file:
+                raise UsageError(
+                    "usage",
+                    f"{file.name} and {other.name} would both be written to {path.name}",
+                    hint="predict them into different folders",
+                )

@@ -1,11 +1,12 @@
 """lungscore score: severity from masks, without a network."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lungscore.cli.console import say
+from lungscore.cli.console import say, say_json
 
 
 def score(
@@ -32,7 +33,7 @@ def score(
     analysis = score_masks(lungs, lesions, lobes=lobes, ct=ct, name=case_id)
     folder = None if out is None else write_outputs(analysis, out, overwrite=overwrite)
     if as_line:
-        say(to_result(analysis).model_dump_json())
+        say_json(json.loads(to_result(analysis).to_json()))
         return
     say(text_table(analysis))
     if folder:

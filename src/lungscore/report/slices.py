@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 PALETTE = ((0, 0, 0), (86, 180, 233), (230, 159, 0))
 
 
+def picture_paths(name: str, folder: Path) -> tuple[Path, Path]:
+    """Where the slice ``name`` is written: its probability and its classes."""
+    return folder / f"{name}.png", folder / f"{name}_classes.png"
+
+
 def write_slice(
     prediction: "SlicePrediction", name: str, folder: Path, *, overwrite: bool = False
 ) -> None:
     """Write ``name``.png and ``name``_classes.png into ``folder``. Raises output-exists."""
-    grey, classes = folder / f"{name}.png", folder / f"{name}_classes.png"
+    grey, classes = picture_paths(name, folder)
     for path in (grey, classes):
         if path.exists() and not overwrite:
             raise UsageError(

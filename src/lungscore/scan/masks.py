@@ -1,14 +1,17 @@
 """A user's own masks: label volumes that must lie where the scan lies."""
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
-import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 
 from lungscore.errors import InputError
+from lungscore.scan.nifti import open_nifti
+from lungscore.scan.recognise import content_of
 from lungscore.scan.scan import Geometry, Scan
+from lungscore.scan.volume import Stored
 
 #: Masks may disagree with the scan's affine by this much (mm), as tools round their headers.
 TOLERANCE_MM = 0.05
@@ -34,38 +37,34 @@ def read_labels(path: Path, scan: Scan, kind: Kind) -> np.ndarray:
 
 
 def read_label_volume(path: Path, kind: Kind) -> tuple[np.ndarray, Geometry]:
-    """(canonical (D, H, W) uint8 labels, geometry) of a NIfTI or NRRD mask."""
-    if not path.is_file():
-        raise InputError("input-not-found", f"there is no mask {path.name}")
-    values, affine = _read_nrrd(path) if _is_nrrd(path) else _read_nifti(path)
-    if values.ndim != 3:
-        raise InputError("volume-4d", f"{path.name} has {values.ndim} axes", expected="three")
-    found = [int(value) for value in np.unique(values)]
-    if values.dtype.kind == "f" and not np.array_equal(np.unique(values), found):
-        raise InputError("mask-labels", f"{path.name} holds fractions", expected="whole labels")
-    if kind == "lobes" and found and max(found) > 5 and set(found) <= {0, *_FOREIGN_LOBES}:
+    """(canonical (D, H, W) uint8 labels, geometry) of a NIfTI or NRRD mask.
+
+    Raises InputError ``input-not-found``, ``format-not-recognised``, ``mask-labels``, or what
+    ``scan.nifti.open_nifti`` raises for a header.
+    """
+    with _opener(path) as stored:
+        values, found = _gather(stored.planes, stored.shape, path.name)
+    if kind == "lobes" and max(found) > _HIGHEST[kind] and found <= {0, *_FOREIGN_LOBES}:
         table = np.zeros(max(_FOREIGN_LOBES) + 1, np.uint8)
         table[list(_FOREIGN_LOBES)] = list(_FOREIGN_LOBES.values())
-        values = table[values.astype(np.uint8)]
-    elif not set(found) <= set(range(_HIGHEST[kind] + 1)):
+        values = table[values]
+    elif max(found) > _HIGHEST[kind]:
+        shown = ", ".join(str(label) for label in sorted(found)[:10])
         raise InputError(
             "mask-labels",
-            f"{path.name} holds the labels {found[:10]}",
+            f"{path.name} holds the labels {shown}",
             expected=f"0 to {_HIGHEST[kind]}" + (" or 10 to 14" if kind == "lobes" else ""),
             hint="docs/result.md lists the label values",
         )
-    shape = (values.shape[0], values.shape[1], values.shape[2])
-    geometry = Geometry(shape, affine)
-    return np.ascontiguousarray(geometry.to_canonical(values.astype(np.uint8))), geometry
+    geometry = Geometry(stored.shape, stored.affine)
+    return np.ascontiguousarray(geometry.to_canonical(values)), geometry
 
 
 def check_same_place(
     name: str, mask: Geometry, other: Geometry, *, spacing_known: bool = True
 ) -> None:
     """Raise mask-geometry unless both geometries put the same voxels at the same places."""
-    shapes = tuple(
-        tuple(np.asarray(g.to_canonical(np.empty(g.shape, np.uint8))).shape) for g in (mask, other)
-    )
+    shapes = tuple(g.to_canonical(np.empty(g.shape, np.uint8)).shape for g in (mask, other))
     if shapes[0] != shapes[1]:
         raise InputError("mask-geometry", f"{name} has {shapes[0]} voxels", expected=f"{shapes[1]}")
     if not spacing_known:
@@ -76,40 +75,47 @@ def check_same_place(
     if apart > TOLERANCE_MM:
         raise InputError(
             "mask-geometry",
-            f"{name} lies up to {apart:.2f} mm away from the scan",
-            expected="the scan's own geometry",
+            f"{name} lies up to {apart:.2f} mm away from where it should",
+            expected="the geometry of the scan, and of the other masks",
             hint="resample the mask to the scan",
         )
 
 
-def _is_nrrd(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(4) == b"NRRD"
-
-
-def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _opener(path: Path) -> AbstractContextManager[Stored]:
+    """The file at ``path``, told by its content."""
     try:
-        image = nib.load(path)
-        values = np.asarray(image.dataobj)
-    except (ImageFileError, OSError, ValueError, EOFError) as error:
-        raise InputError(
-            "format-not-recognised", f"{path.name} is no readable NIfTI or NRRD mask"
-        ) from error
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
-    return values, image.affine
+        content = content_of(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise InputError("input-not-found", f"there is no mask {path.name}") from None
+    except OSError as error:
+        raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
+    if content == "nifti":
+        return open_nifti(path)
+    if content == "nrrd":
+        from lungscore.scan.nrrd import open_nrrd
+
+        return open_nrrd(path)
+    raise InputError(
+        "format-not-recognised", f"{path.name} is no mask file", expected="NIfTI or NRRD"
+    )
 
 
-def _read_nrrd(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    import nrrd
-
-    from lungscore.scan.nrrd import _affine as nrrd_affine
-
-    try:
-        values, header = nrrd.read(str(path))
-    except (nrrd.NRRDError, OSError, ValueError, EOFError) as error:
-        raise InputError(
-            "format-not-recognised", f"{path.name} is no readable NIfTI or NRRD mask"
-        ) from error
-    affine, _, _ = nrrd_affine(header, values.shape, path.name)
-    return values, affine
+def _gather(
+    planes: Iterable[np.ndarray], shape: tuple[int, int, int], source: str
+) -> tuple[np.ndarray, set[int]]:
+    """uint8 labels in the source's own order, and which occur."""
+    values = np.empty(shape, np.uint8, order="F")
+    found: set[int] = set()
+    for index, plane in enumerate(planes):
+        with np.errstate(invalid="ignore"):
+            labels = plane.astype(np.uint8)
+        if not np.array_equal(labels, plane):
+            raise InputError(
+                "mask-labels",
+                f"{source} holds values from {plane.min():g} to {plane.max():g}",
+                expected="whole numbers from 0",
+                hint="resample masks without interpolation",
+            )
+        values[..., index] = labels
+        found.update(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+    return values, found

@@ -11,7 +11,7 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
-from lungscore.scan.volume import Volume
+from lungscore.scan.volume import Stored, Volume
 from lungscore.scan.voxels import gather
 
 #: Times that deflate can shrink at most; a header that promises more is forged.
@@ -24,9 +24,28 @@ FORM_TOLERANCE = 1e-3
 def read_nifti(path: Path) -> Volume:
     """The one volume of a NIfTI file, in its own axis order.
 
-    The header is checked before memory is taken. Raises InputError ``input-unreadable``,
-    ``volume-too-large``, ``volume-4d``, ``colour-image``, ``geometry-invalid``, ``gantry-tilt``,
-    ``spacing-out-of-range``, ``not-finite``, ``constant-image`` or ``not-hounsfield``.
+    Raises InputError as ``open_nifti`` does, and ``not-finite``, ``constant-image`` or
+    ``not-hounsfield``.
+    """
+    with open_nifti(path) as stored:
+        values, units, notices = gather(stored.planes, stored.shape, source=path.name)
+    return Volume(
+        values=values,
+        affine=stored.affine,
+        units=units,
+        kind="nifti",
+        sides_known=stored.oriented,
+        notices=(*stored.notices, *notices),
+    )
+
+
+@contextmanager
+def open_nifti(path: Path) -> Iterator[Stored]:
+    """The one volume of a NIfTI file, its header checked before memory is taken.
+
+    Raises InputError ``input-unreadable``, ``volume-too-large``, ``volume-4d``, ``colour-image``,
+    ``geometry-invalid``, ``gantry-tilt``, ``spacing-out-of-range`` or ``not-hounsfield`` (voxels
+    that are no numbers).
     """
     import nibabel as nib
     from nibabel.imageglobals import LoggingOutputSuppressor
@@ -49,15 +68,7 @@ def read_nifti(path: Path) -> Volume:
         _check_promise(path, shape, dtype.itemsize, source)
         affine, notices, oriented = _affine(image, source)
         check_affine(affine, source)
-        values, units, more = gather(_slices(image, shape, source), shape, source=source)
-    return Volume(
-        values=values,
-        affine=affine,
-        units=units,
-        kind="nifti",
-        sides_known=oriented,
-        notices=(*notices, *more),
-    )
+        yield Stored(shape, affine, _slices(image, shape, source), oriented, tuple(notices))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import bz2
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
-from lungscore.scan.volume import Volume
+from lungscore.scan.volume import Stored, Volume
 from lungscore.scan.voxels import gather
 
 #: The format's names of number types. Source: NRRD definition, field "type".
@@ -39,9 +40,24 @@ SPACES = {
 
 
 def read_nrrd(path: Path) -> Volume:
-    """The volume of an NRRD file, in its own axis order.
+    """The volume of an NRRD file, in its own axis order. Raises InputError as ``read_nifti``."""
+    with open_nrrd(path) as stored:
+        values, units, notices = gather(stored.planes, stored.shape, source=path.name)
+    return Volume(
+        values=values,
+        affine=stored.affine,
+        units=units,
+        kind="nrrd",
+        sides_known=stored.oriented,
+        notices=(*stored.notices, *notices),
+    )
 
-    Raises InputError as ``read_nifti`` does, and ``format-not-recognised`` for a header whose data
+
+@contextmanager
+def open_nrrd(path: Path) -> Iterator[Stored]:
+    """The volume of an NRRD file, its header checked before memory is taken.
+
+    Raises InputError as ``open_nifti`` does, and ``format-not-recognised`` for a header whose data
     lie in another file.
     """
     source = path.name
@@ -52,15 +68,7 @@ def read_nrrd(path: Path) -> Volume:
         affine, notices, oriented = _affine(header, shape, source)
         check_affine(affine, source)
         planes = _planes(file, header, shape=shape, dtype=dtype, source=source)
-        values, units, more = gather(planes, shape, source=source)
-    return Volume(
-        values=values,
-        affine=affine,
-        units=units,
-        kind="nrrd",
-        sides_known=oriented,
-        notices=(*notices, *more),
-    )
+        yield Stored(shape, affine, planes, oriented, tuple(notices))
 
 
 def _header(file: IO[bytes], source: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What every reader hands over: values in the source's own order and the source's geometry."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,6 +12,21 @@ from lungscore.scan.scan import Geometry, Scan
 
 #: Slices from this distance on are called thick (mm).
 THICK_MM = 5.0
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A volume file whose header was found good and whose voxels are still to be read.
+
+    planes: the 2-D planes along the last axis of ``shape``, in the type they are stored in.
+    affine: (4, 4) voxel index to patient mm, RAS+. oriented: whether the file states one.
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    planes: Iterator[np.ndarray]
+    oriented: bool
+    notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True)
