@@ -13,8 +13,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.mark.parametrize("code", [*REJECTIONS, *NOTICES])
 def test_code_is_explained_once_with_what_to_do(code: str) -> None:
-    rows = re.findall(rf"^\| `{code}` \| (.+?) \| (.+?) \|$", (DOCS / "errors.md").read_text(), re.M)
-    assert len(rows) == 1
+    text = (DOCS / "errors.md").read_text()
+    assert len(re.findall(rf"^\| `{code}` \| .+ \| .+ \|$", text, re.M)) == 1
 
 
 def test_no_code_is_explained_that_does_not_exist() -> None:

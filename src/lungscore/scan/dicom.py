@@ -9,8 +9,8 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
+from lungscore.scan.decode import read_images
 from lungscore.scan.dicom_header import Header, quiet_pydicom, read_header
-from lungscore.scan.dicom_pixels import read_hounsfield
 from lungscore.scan.series import Series, choose_series, group_series, left_out
 from lungscore.scan.stack import Stack, arrange, common_directions, gap_text, volume_affine
 from lungscore.scan.volume import Volume
@@ -104,7 +104,11 @@ def _same_image(first: Header, second: Header) -> bool:
         return True
     if not first.sop_uid or first.sop_uid != second.sop_uid:
         return False
-    return np.array_equal(read_hounsfield(first)[0], read_hounsfield(second)[0])
+    if (first.rows, first.columns) != (second.rows, second.columns):
+        return False
+    pair = np.empty((2, first.rows, first.columns), dtype=np.int16)
+    read_images([first, second], pair, [0, 1])
+    return np.array_equal(pair[0], pair[1])
 
 
 def _check_alike(headers: Sequence[Header]) -> None:
@@ -158,10 +162,8 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
         check_affine(affine, source)
     check_shape((stack.depth, headers[0].rows, headers[0].columns), source)
     values = np.empty((stack.depth, headers[0].rows, headers[0].columns), dtype=np.int16)
-    scaled = True
-    for index, slot in zip(stack.order, stack.slots, strict=True):
-        values[slot], states_scale = read_hounsfield(headers[index])
-        scaled &= states_scale
+    ordered = [headers[index] for index in stack.order]
+    scaled = read_images(ordered, values, stack.slots.tolist())
     _interpolate(values, stack)
     if not scaled:
         text = "RescaleSlope and RescaleIntercept are missing: values were taken as HU"

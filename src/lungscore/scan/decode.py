@@ -1,0 +1,149 @@
+"""The pixels of many DICOM images: plain ones here, compressed ones in processes of their own.
+
+A damaged compressed image can bring a decoder down, and with it the process it runs in. As a gain
+on the side several processes decode at once, which threads cannot.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from lungscore.errors import InputError, ResourceError
+from lungscore.scan.dicom_header import Header
+from lungscore.scan.dicom_pixels import NATIVE, read_hounsfield
+
+#: Images that are worth a further process, and the most processes of one series.
+IMAGES_PER_WORKER, MOST_WORKERS = 64, 4
+
+#: Seconds after which an image that is still not decoded counts as damaged.
+PATIENCE_S = 60.0
+
+
+def read_images(headers: Sequence[Header], into: np.ndarray, slots: Sequence[int]) -> bool:
+    """Write the HU of each image to ``into[slot]``; True if all of them state their scale.
+
+    headers: images of one size. into: (D, rows, columns) int16. slots: a slice for each image.
+    Raises what ``read_hounsfield`` raises, and ``dicom-unreadable`` for an image that brings its
+    decoder down. Call it within ``quiet_pydicom``.
+    """
+    scaled = True
+    compressed = []
+    for header, slot in zip(headers, slots, strict=True):
+        if header.syntax in NATIVE:
+            into[slot], states_scale = read_hounsfield(header)
+            scaled &= states_scale
+        else:
+            compressed.append((header, slot))
+    return _read_compressed(compressed, into) and scaled
+
+
+def _read_compressed(images: list[tuple[Header, int]], into: np.ndarray) -> bool:
+    if not images:
+        return True
+    count = min(_processors(), MOST_WORKERS, -(-len(images) // IMAGES_PER_WORKER))
+    stop = threading.Event()
+
+    def work(share: list[tuple[Header, int]]) -> bool:
+        try:
+            return _work_off(share, into, stop)
+        except BaseException:
+            stop.set()  # the others need not go on
+            raise
+
+    with ThreadPoolExecutor(count) as threads:
+        return all(list(threads.map(work, [images[start::count] for start in range(count)])))
+
+
+def _work_off(share: list[tuple[Header, int]], into: np.ndarray, stop: threading.Event) -> bool:
+    """Let one process decode a share of the images."""
+    scaled = True
+    with _Worker() as worker:
+        for header, slot in share:
+            if stop.is_set():
+                break
+            into[slot], states_scale = worker.decode(header)
+            scaled &= states_scale
+    return scaled
+
+
+class _Worker:
+    """One process of ``decode_worker``."""
+
+    def __enter__(self) -> "_Worker":
+        # The same modules as here, and none from the folder the user happens to stand in.
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(place for place in sys.path if place),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        command = [sys.executable, "-P", "-m", "lungscore.scan.decode_worker"]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+        except OSError as error:
+            raise ResourceError(
+                "out-of-memory", f"no process could be started to decode ({error.strerror})"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def decode(self, header: Header) -> tuple[np.ndarray, bool]:
+        """(rows, columns) int16 HU, and whether the image states its scale."""
+        watch = threading.Timer(PATIENCE_S, self._process.kill)
+        watch.start()
+        try:
+            answer, pixels = self._ask(header)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                "dicom-unreadable",
+                f"{header.path.name}: the compressed pixels bring the decoder down",
+                hint="copy the file again from its source",
+            ) from error
+        finally:
+            watch.cancel()
+        if "code" in answer:
+            raise InputError(
+                answer["code"], answer["found"], expected=answer["expected"], hint=answer["hint"]
+            )
+        values = np.frombuffer(pixels, dtype=np.int16)
+        return values.reshape(header.rows, header.columns), bool(answer["scaled"])
+
+    def _ask(self, header: Header) -> tuple[dict, bytes]:
+        """Raises OSError or ValueError where no whole answer comes."""
+        requests, answers = self._process.stdin, self._process.stdout
+        if requests is None or answers is None:
+            raise ValueError("the process has no pipes")
+        requests.write(json.dumps(str(header.path.resolve())).encode() + b"\n")
+        requests.flush()
+        answer = json.loads(answers.readline())
+        if "code" in answer:
+            return answer, b""
+        if (answer.get("rows"), answer.get("columns")) != (header.rows, header.columns):
+            raise ValueError("the answer is about another image")
+        size = 2 * header.rows * header.columns
+        pixels = answers.read(size)
+        if len(pixels) != size:
+            raise ValueError("the answer is cut off")
+        return answer, pixels
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1

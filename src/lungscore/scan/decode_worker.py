@@ -1,0 +1,56 @@
+"""The process in which compressed pixels are decoded: it may die of a damaged file alone.
+
+Reads one JSON string per line, the path of a DICOM image, and answers each with one line of JSON:
+either ``{"rows", "columns", "scaled"}`` followed by the image as native int16 Hounsfield units, or
+``{"code", "found", "expected", "hint"}``.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from lungscore.errors import InputError
+from lungscore.scan.dicom_header import quiet_pydicom, read_header
+from lungscore.scan.dicom_pixels import read_hounsfield
+
+#: Address space of the process: many times what a slice of the largest allowed size needs.
+MEMORY_BYTES = 4 * 2**30
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer every request until there are no more."""
+    for line in requests:
+        answer, pixels = _answer(Path(json.loads(line)))
+        answers.write(json.dumps(answer).encode() + b"\n" + pixels)
+        answers.flush()
+
+
+def _answer(path: Path) -> tuple[dict, bytes]:
+    try:
+        header = read_header(path)
+        if header is None:
+            raise InputError("dicom-unreadable", f"{path.name} changed while it was read")
+        with quiet_pydicom():
+            values, scaled = read_hounsfield(header)
+    except InputError as error:
+        fields = ("code", "found", "expected", "hint")
+        return {field: getattr(error, field) for field in fields}, b""
+    rows, columns = values.shape
+    return {"rows": rows, "columns": columns, "scaled": scaled}, values.tobytes()
+
+
+def limit_memory() -> None:
+    """Keep a decoder that asks for absurd amounts from harming the computer."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MEMORY_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+
+
+if __name__ == "__main__":
+    limit_memory()
+    serve(sys.stdin.buffer, sys.stdout.buffer)
