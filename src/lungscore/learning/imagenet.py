@@ -27,7 +27,11 @@ def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
         if not isinstance(module, nn.Conv2d) or not weight_file.is_file():
             continue
         weight = _read(weight_file)
-        if weight.ndim == 4 and weight.shape[1] == 3 and module.weight.shape[1] == 1:
+        if module.in_channels == 1 and weight.shape == (
+            module.out_channels,
+            3,
+            *module.kernel_size,
+        ):
             weight = weight.sum(1, keepdim=True)
         norm_name = _norm_of(name)
         norm = _batch_norm(encoder, norm_name)

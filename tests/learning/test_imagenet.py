@@ -1,0 +1,145 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lungscore.errors import InputError
+from lungscore.learning.config import load_experiment
+from lungscore.learning.imagenet import calibrate_batch_norm, load_folded_weights
+from lungscore.learning.train import build_network
+from lungscore.networks.encoders import ResNet18
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Folded weights as released: no layer4 convolutions of 3 x 3; three input channels."""
+    rng = np.random.default_rng(0)
+    for name, module in ResNet18(3).named_modules():
+        if isinstance(module, nn.Conv2d):
+            bias = rng.normal(0, 0.1, module.out_channels).astype(np.float32)
+            np.save(tmp_path / f"{name}.bias.npy", bias)
+            if not (name.startswith("layer4") and "conv" in name):
+                weight = module.weight.detach().numpy() * 0.7
+                np.save(tmp_path / f"{name}.weight.npy", weight.astype(np.float32))
+    return tmp_path
+
+
+def rejected(folder, code: str) -> str:
+    """The message with which ``folder`` is refused."""
+    with pytest.raises(InputError) as caught:
+        load_folded_weights(ResNet18(), folder)
+    assert caught.value.code == code
+    return caught.value.message
+
+
+def test_what_is_there_is_loaded_and_what_is_not_stays_random(folder):
+    encoder = ResNet18()
+    before = encoder.layer4[0].conv1.weight.clone()
+    filled = load_folded_weights(encoder, folder)
+    assert {"bn1", "layer1.0.bn1", "layer2.0.downsample.1", "layer4.0.downsample.1"} <= set(filled)
+    assert not any(name.startswith("layer4") and "bn" in name for name in filled)
+    assert torch.equal(encoder.layer4[0].conv1.weight, before)
+    expected = np.load(folder / "layer3.1.conv2.weight.npy")
+    np.testing.assert_array_equal(encoder.layer3[1].conv2.weight.detach().numpy(), expected)
+    bias = np.load(folder / "layer3.1.conv2.bias.npy")
+    np.testing.assert_array_equal(encoder.layer3[1].bn2.bias.detach().numpy(), bias)
+
+
+def test_a_grey_slice_gives_what_it_gave_as_three_equal_channels(folder):
+    grey, colour = ResNet18(1), ResNet18(3)
+    load_folded_weights(grey, folder)
+    load_folded_weights(colour, folder)
+    x = torch.rand(1, 1, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            grey.conv1(x), colour.conv1(x.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4
+        )
+
+
+def test_calibration_changes_statistics_but_not_what_is_computed(folder):
+    """In eval mode a folded batch norm computes x + bias, before and after."""
+    torch.manual_seed(0)
+    encoder = ResNet18()
+    filled = load_folded_weights(encoder, folder)
+    images = torch.rand(4, 1, 64, 64)
+    # A fresh batch norm divides by sqrt(1 + eps), a folded one by 1.
+    for name in filled:
+        encoder.get_submodule(name).eps = 0.0
+    with torch.no_grad():
+        before = encoder.eval()(images)
+    for name in filled:
+        encoder.get_submodule(name).eps = 1e-5
+    calibrate_batch_norm(encoder, filled, images)
+    assert encoder.training
+    with torch.no_grad():
+        after = encoder.eval()(images)
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    norm = encoder.bn1
+    x = encoder.conv1(images)
+    torch.testing.assert_close(norm.running_mean, x.mean((0, 2, 3)), atol=1e-4, rtol=1e-3)
+    assert not torch.equal(norm.running_var, torch.ones_like(norm.running_var))
+
+
+def test_after_calibration_training_mode_sees_what_eval_mode_sees(folder):
+    encoder = ResNet18()
+    filled = load_folded_weights(encoder, folder)
+    images = torch.rand(4, 1, 64, 64)
+    calibrate_batch_norm(encoder, filled, images)
+    with torch.no_grad():
+        training = encoder.bn1.train()(encoder.conv1(images))
+        evaluating = encoder.bn1.eval()(encoder.conv1(images))
+    torch.testing.assert_close(training, evaluating, atol=2e-2, rtol=1e-2)
+
+
+def test_weights_of_another_shape_are_refused(folder):
+    np.save(folder / "conv1.weight.npy", np.zeros((64, 3, 3, 3), np.float32))
+    message = rejected(folder, "checkpoint-mismatch")
+    assert "conv1.weight.npy is (64, 3, 3, 3)" in message
+    assert "(64, 1, 7, 7)" in message
+
+
+def test_a_bias_of_another_shape_is_refused(folder):
+    np.save(folder / "conv1.bias.npy", np.zeros(1, np.float32))
+    assert "conv1.bias.npy is (1,)" in rejected(folder, "checkpoint-mismatch")
+
+
+def test_a_missing_bias_is_named(folder):
+    (folder / "layer1.0.conv1.bias.npy").unlink()
+    assert "layer1.0.conv1.bias.npy" in rejected(folder, "dataset-incomplete")
+
+
+def test_a_folder_without_weights_is_refused(tmp_path):
+    assert "no weights" in rejected(tmp_path, "dataset-incomplete")
+
+
+def pickled() -> bytes:
+    """A .npy file that would run code when loaded."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x93NUMPY\x01\x00", pickled()])
+def test_a_file_that_is_no_array_is_refused(folder, content):
+    (folder / "conv1.weight.npy").write_bytes(content)
+    assert "conv1.weight.npy" in rejected(folder, "checkpoint-mismatch")
+
+
+def test_networks_of_one_seed_are_equal_and_of_two_are_not(tmp_path):
+    states = []
+    for seed in (0, 0, 1):
+        (tmp_path / "a.yaml").write_text(f"name: a\ntraining: {{seed: {seed}}}")
+        config = load_experiment(tmp_path / "a.yaml")
+        states.append(build_network(config, torch.zeros(1, 1, 8, 8), None).encoder.conv1.weight)
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+@pytest.mark.data
+def test_the_released_partial_weights_fill_three_stages(real_data):
+    filled = load_folded_weights(ResNet18(), real_data / "resnet18-imagenet-partial")
+    # 1 + 4 + 5 + 5 batch norms up to layer3, and the shortcut of layer4.
+    assert len(filled) == 16
