@@ -1,9 +1,19 @@
 """Fixtures that every test may use."""
 
+import hashlib
+import json
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from lungscore.scan.phantom import Phantom, make_phantom
+from lungscore.scan.phantom_files import write_nifti
+
+#: A chest in 16 slices: coarse, and quick to analyse.
+SMALL = (16, 96, 96)
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +23,71 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("real scans are not here: set LUNGSCORE_DATA to their folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def small_phantom() -> Callable[[str], Phantom]:
+    """The small phantom of a preset, made once."""
+    return cache(lambda preset="moderate": make_phantom(preset, shape=SMALL))
+
+
+@pytest.fixture(scope="session")
+def phantom_file(
+    tmp_path_factory: pytest.TempPathFactory, small_phantom: Callable[[str], Phantom]
+) -> Path:
+    """The small phantom with moderate disease as ``chest.nii.gz``."""
+    path = tmp_path_factory.mktemp("phantom") / "chest.nii.gz"
+    write_nifti(small_phantom("moderate").scan, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def stand_in_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that takes for infected what is denser than -700 HU: quick, and easy to foresee."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    shape, window = (1, 1, 96, 128), (-1350.0, 150.0)
+    grey = (-700.0 - window[0]) / (window[1] - window[0])
+    numbers = {"threshold": grey, "steepness": 60.0}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Sub", ["grey", "threshold"], ["above"]),
+            helper.make_node("Mul", ["above", "steepness"], ["logit"]),
+            helper.make_node("Sigmoid", ["logit"], ["infection"]),
+        ],
+        "stand-in",
+        [helper.make_tensor_value_info("grey", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("infection", TensorProto.FLOAT, shape)],
+        [helper.make_tensor(name, TensorProto.FLOAT, [], [n]) for name, n in numbers.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    folder = tmp_path_factory.mktemp("models") / "stand-in"
+    folder.mkdir()
+    files = {"model.onnx": model.SerializeToString(), "weights.safetensors": b"none"}
+    onnx.checker.check_model(model)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    card = {
+        "name": "stand-in",
+        "version": "0",
+        "task": "none",
+        "network": "none",
+        "encoder": "none",
+        "description": "a threshold",
+        "data": [],
+        "data_terms": "none",
+        "limits": [],
+        "input": {
+            "height": shape[2],
+            "width": shape[3],
+            "window_hu": window,
+            "orientation": "as shown",
+            "grey_split": 0.76,
+        },
+        "experiment": {},
+        "metrics": [],
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder
