@@ -79,6 +79,17 @@ class Grid:
             places.append(np.minimum(centres // theirs, blocks - 1))
         return mask[np.ix_(*places)]
 
+    @property
+    def blocks(self) -> tuple[int, int, int]:
+        """The shape of an array on the grid."""
+        z, y, x = (-(-size // step) for size, step in zip(self.shape, self.factors, strict=True))
+        return z, y, x
+
+    def repeat(self, coarse: np.ndarray) -> np.ndarray:
+        """Each block's value at all its voxels, (D, H, W)."""
+        places = (np.arange(n) // step for n, step in zip(self.shape, self.factors, strict=True))
+        return coarse[np.ix_(*places)]
+
     def enlarge(
         self, coarse: np.ndarray, box: Box, *, first: tuple[int, int, int] = (0, 0, 0)
     ) -> np.ndarray:

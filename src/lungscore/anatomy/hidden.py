@@ -81,12 +81,14 @@ def include_infection(lungs: Lungs, infection: np.ndarray, scan: Scan) -> Lungs:
     touching = np.unique(pieces[ndimage.binary_dilation(near > 0) & hidden])
     hidden = np.isin(pieces, touching[touching > 0])
     joined = labels.copy()
+    nearest = _nearest_label(labels, scan)[box]
     for side in np.unique(near[near > 0]):
-        # Each piece joins the lung that it lies nearer to.
-        mine = hidden & (_nearest_label(near, scan) == side)
-        whole = fill_slices((labels[box] == side) | mine)
-        view = joined[box]
-        view[whole & (view == 0)] = side
+        mine = hidden & (nearest == side)
+        touched = np.flatnonzero(mine.any(axis=(1, 2)))
+        whole = fill_slices((near[touched] == side) | mine[touched])
+        for index, plane in zip(touched, whole, strict=True):
+            view = joined[box][index]
+            view[plane & (view == 0)] = side
     added = int(np.count_nonzero(joined)) - int(np.count_nonzero(labels))
     if added < NOTEWORTHY * np.count_nonzero(joined):
         return replace(lungs, labels=joined)
@@ -98,17 +100,16 @@ def include_infection(lungs: Lungs, infection: np.ndarray, scan: Scan) -> Lungs:
 
 
 def _nearest_label(labels: np.ndarray, scan: Scan) -> np.ndarray:
-    """The label of the nearest labelled voxel, at every voxel."""
-    present = np.unique(labels[labels > 0])
-    if len(present) == 1:
-        return np.full(labels.shape, present[0])
-    nearest = ndimage.distance_transform_edt(
-        labels == 0,
-        sampling=scan.spacing_mm or assumed_spacing_mm(scan.shape),
-        return_distances=False,
-        return_indices=True,
+    """The label of the lung that each voxel is nearest to, decided on a coarse grid."""
+    spacing_mm = scan.spacing_mm or assumed_spacing_mm(scan.shape)
+    grid = Grid.over(scan.shape, spacing_mm, block_mm=FIELD_GRID_MM)
+    coarse = np.zeros(grid.blocks, np.uint8)
+    for side in np.unique(labels[labels > 0]):
+        coarse[grid.fraction(labels == side) > 0.3] = side
+    places = ndimage.distance_transform_edt(
+        coarse == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
-    return labels[tuple(nearest)]
+    return grid.repeat(coarse[tuple(places)])
 
 
 def _bays(lung: np.ndarray, side: int | None) -> np.ndarray:
@@ -119,15 +120,17 @@ def _bays(lung: np.ndarray, side: int | None) -> np.ndarray:
     if side is None:
         return _bays_of_unnamed_lungs(lung)
     behind = ~np.logical_or.accumulate(lung[:, ::-1], axis=1)[:, ::-1]
-    behind &= lung.any(axis=1, keepdims=True)
     # Behind the tongues of lung in front of the heart lies the heart: only columns count in
     # which some part of the lung reaches the back.
     rows = np.flatnonzero(lung.any(axis=(0, 2)))
     back = rows[0] + round(0.8 * (rows[-1] - rows[0]))
-    outer = behind & lung[:, back:].any(axis=(0, 1))
+    outer = behind & lung.any(axis=1, keepdims=True) & lung[:, back:].any(axis=(0, 1))
     # The canonical axes run from the patient's right to the left.
     outwards = slice(None) if side == RIGHT_LUNG else slice(None, None, -1)
     beside = ~np.logical_or.accumulate(lung[:, :, outwards], axis=2)[:, :, outwards]
+    # In the lower lung, what has lung behind it but none before it is liver or spleen.
+    before = np.logical_or.accumulate(lung, axis=1)
+    beside[len(lung) // 2 :] &= (before | behind)[len(lung) // 2 :]
     outer |= beside & lung.any(axis=2, keepdims=True)
     return outer & _convex_hull(lung)
 
