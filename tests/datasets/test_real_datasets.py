@@ -40,7 +40,7 @@ def test_infection_is_ground_glass_opacity_or_consolidation(crops, test_slices):
 
 
 def test_turned_back_most_crops_are_wider_than_tall(crops, test_slices):
-    """Two lungs lie side by side; 14 of the 74 crops are as tall as wide or taller, all the same."""
+    """Two lungs lie side by side; 14 of the 74 crops are no wider than tall."""
     wider = [s.image.shape[1] > s.image.shape[0] for s in (*crops.values(), *test_slices)]
     assert sum(wider) == 60
 
