@@ -329,6 +329,18 @@ def test_no_form_at_all_leaves_the_sides_open(tmp_path: Path) -> None:
 # Headers that lie
 
 
+def test_repaired_header_is_noted_and_not_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    path = save(tmp_path / "scan.nii", chest())
+    header = bytearray(path.read_bytes())
+    header[80:84] = np.array([-0.8], "<f4").tobytes()  # a negative voxel size
+    path.write_bytes(bytes(header))
+    assert "geometry-repaired" in codes(read_scan(path))
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
+
+
 def forged(tmp_path: Path, *dimensions: int, packed: bool = False) -> Path:
     path = save(tmp_path / "scan.nii", chest(4, 5, 6))
     header = bytearray(path.read_bytes()[:400])

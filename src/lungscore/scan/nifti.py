@@ -1,6 +1,7 @@
 """NIfTI-1 and NIfTI-2 files, compressed or not, whatever they are called."""
 
 import gzip
+import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,10 +49,9 @@ def open_nifti(path: Path) -> Iterator[Stored]:
     that are no numbers).
     """
     import nibabel as nib
-    from nibabel.imageglobals import LoggingOutputSuppressor
 
     source = path.name
-    with LoggingOutputSuppressor(), _opened(path) as file:
+    with _opened(path) as file, _heard_repairs() as repairs:
         try:
             magic = file.read(8)
             file.seek(0)
@@ -68,7 +68,32 @@ def open_nifti(path: Path) -> Iterator[Stored]:
         _check_promise(path, shape, dtype.itemsize, source)
         affine, notices, oriented = _affine(image, source)
         check_affine(affine, source)
+        if repairs:
+            text = "the NIfTI header was repaired: " + "; ".join(repairs)
+            notices = [*notices, Notice("geometry-repaired", text)]
         yield Stored(shape, affine, _slices(image, shape, source), oriented, tuple(notices))
+
+
+@contextmanager
+def _heard_repairs() -> Iterator[list[str]]:
+    """What nibabel says of a header that it repairs, instead of its printing that.
+
+    Repairs of no consequence (below the level of a warning) are not heard.
+    """
+    from nibabel.imageglobals import logger
+
+    repairs: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            repairs.append(record.getMessage())
+
+    before = logger.handlers[:], logger.propagate
+    logger.handlers[:], logger.propagate = [Listener(logging.WARNING)], False
+    try:
+        yield repairs
+    finally:
+        logger.handlers[:], logger.propagate = before
 
 
 @contextmanager
