@@ -50,7 +50,7 @@ def sides_of_lobes(
         side[value] = RIGHT_LUNG if name.startswith("R") else LEFT_LUNG
     named = side[lobes]
     if ((lungs > 0) & (named == 0)).any():
-        inside = ndimage.find_objects((lungs > 0) | (named > 0))[0]
+        inside = ndimage.find_objects((lungs > 0) | (named > 0), max_label=1)[0]
         nearest = ndimage.distance_transform_edt(
             named[inside] == 0, sampling=spacing_mm, return_distances=False, return_indices=True
         )
