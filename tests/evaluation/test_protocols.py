@@ -1,0 +1,87 @@
+"""The protocols on made-up scans, whose lesions stand in for what a network finds."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lungscore.anatomy import Lungs
+from lungscore.errors import InputError
+from lungscore.evaluation import protocols
+from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Eight slices, lung in 1 to 6; what the "network" finds is the segmenter itself."""
+    lungs = np.zeros((8, 10, 20), np.uint8)
+    lungs[1:7, 2:8, 2:8], lungs[1:7, 2:8, 12:18] = RIGHT_LUNG, LEFT_LUNG
+    scan = SimpleNamespace(shape=lungs.shape, voxel_ml=0.5)
+    labels = Lungs(lungs, sides_known=True)
+    monkeypatch.setattr(protocols, "read_scan", lambda path: scan)
+    monkeypatch.setattr(protocols, "find_lungs", lambda scan: labels)
+    monkeypatch.setattr(
+        protocols, "_found", lambda scan, lungs, lesions: (lungs, SimpleNamespace(labels=lesions))
+    )
+    return lungs
+
+
+def test_each_half_of_a_healthy_person_is_measured_by_the_model_that_never_saw_it(found, tmp_path):
+    cranial, caudal = np.zeros_like(found), np.zeros_like(found)
+    cranial[1:4, 2:8, 2:8] = 1  # false alarms where it was trained, which do not count
+    cranial[4, 2:8, 2:8] = 1
+    cranial[5, 0] = 1  # outside the lungs
+    caudal[4:7] = 1
+    figures = protocols.on_healthy_halves(tmp_path, {"cranial": cranial, "caudal": caudal})
+    assert figures["halves"]["caudal"]["infection_percent"] == pytest.approx(100 * 36 / (3 * 72))
+    assert figures["halves"]["cranial"]["infection_percent"] == 0
+    assert figures["halves"]["cranial"]["slices"] == figures["halves"]["caudal"]["slices"] == 3
+    assert figures["infection_percent"] == pytest.approx(100 * 36 / (6 * 72))
+
+
+def write_marks(tmp_path, marks: list[int]):
+    rows = [f"{index},{mark}," for index, mark in enumerate(marks)]
+    path = tmp_path / "labels.csv"
+    path.write_text("\n".join(["slice_superior_to_inferior,infected,lobes", *rows]) + "\n")
+    return path
+
+
+def test_marked_slices_and_the_marked_lung_are_compared_with_what_is_found(found, tmp_path):
+    lesions = np.zeros_like(found)
+    lesions[2:4, 2:8, 12:15] = 1  # left, in two marked slices
+    lesions[5, 2:4, 2:8] = 2  # right, in a slice that nobody marked
+    lesions[0] = 1  # outside the lungs
+    labels = write_marks(tmp_path, [0, 0, 1, 1, 0, 0, 0, 0])
+    figures = protocols.on_patient(tmp_path, labels, lesions)
+    assert figures["slice_auc"]["auc"] == 1
+    assert figures["slice_auc"]["positive"] == 2
+    assert figures["left_percent_of_infection"] == pytest.approx(100 * 36 / 48)
+    assert figures["infection_percent"] == pytest.approx(100 * 48 / (6 * 72))
+    assert figures["infection_ml"] == pytest.approx(24)
+    assert [row["marked"] for row in figures["slices"]] == [False] * 2 + [True] * 2 + [False] * 4
+    assert figures["slices"][2]["infection_percent"] == pytest.approx(25)
+    assert figures["slices"][0]["infection_percent"] == 0
+
+
+def test_marks_of_another_number_of_slices_are_refused(found, tmp_path):
+    with pytest.raises(InputError, match="7 rows for 8 slices") as caught:
+        protocols.on_patient(tmp_path, write_marks(tmp_path, [0] * 7), found)
+    assert caught.value.code == "dataset-incomplete"
+
+
+@pytest.mark.data
+def test_test_slices_are_compared_as_they_are_stored(real_data, monkeypatch):
+    """A predictor that knows the truth scores 1, so files, truth and orientation fit together."""
+    truth = {}
+    for sample in protocols.covid_semiseg.load(real_data / "covid-semiseg", "test"):
+        truth[sample.name] = sample.infection.T.astype(np.uint8) * 255
+    monkeypatch.setattr(
+        protocols, "predict_slice", lambda scan, _: SimpleNamespace(infection=truth[scan.name])
+    )
+    monkeypatch.setattr(
+        protocols, "read_scan", lambda path, name: SimpleNamespace(name=name, path=path)
+    )
+    figures = protocols.on_test_slices(real_data / "covid-semiseg", None)
+    assert (figures["dice"]["mean"], figures["dice"]["n"]) == (1, 24)
+    assert figures["area_correlation"] == pytest.approx(1)
+    assert figures["without_91"]["dice"]["n"] == 23

@@ -1,0 +1,80 @@
+"""A bundle of an untrained network: fast to make, and as real as a trained one to an engine."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lungscore.inference.bundle import CARD, GRAPH, WEIGHTS, Card, InputSpec, sha256
+
+HEIGHT, WIDTH = 64, 96
+
+
+def card_of(folder: Path, **changes) -> Card:
+    """A card that fits the files in ``folder``."""
+    values = {
+        "name": "random",
+        "version": "0",
+        "task": "none",
+        "network": "inf-net",
+        "encoder": "resnet18",
+        "description": "Random weights.",
+        "data": [],
+        "data_terms": "none",
+        "limits": ["Knows nothing"],
+        "input": InputSpec(
+            height=HEIGHT,
+            width=WIDTH,
+            window_hu=(-1350, 150),
+            orientation="any",
+            grey_split=0.7,
+        ),
+        "experiment": {},
+        "metrics": [],
+        "sha256": {file: sha256(folder / file) for file in (GRAPH, WEIGHTS)},
+    }
+    return Card.model_validate({**values, **changes})
+
+
+def write_card(folder: Path, **changes) -> None:
+    """Write card.json beside the files in ``folder``."""
+    card = card_of(folder, **changes)
+    (folder / CARD).write_text(json.dumps(card.model_dump(mode="json")))
+
+
+def make_random_bundle(folder: Path) -> None:
+    """Graph, weights and card of an Inf-Net that calls about half of what it sees infected."""
+    import torch
+
+    from lungscore.learning.export import export_bundle
+    from lungscore.networks import InfNet, normalise
+
+    torch.manual_seed(0)
+    network = InfNet("resnet18")
+    images = torch.stack([torch.from_numpy(image)[None] for image in images_of(4)])
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # statistics of exactly these images
+    with torch.no_grad():
+        network(normalise(images))
+        network.eval()
+        network.refine_shallow.head[1].weight *= 2
+        logits = network(normalise(images)).side_outputs[-1]
+        network.refine_shallow.head[1].bias -= logits.median()
+    export_bundle(network, folder, height=HEIGHT, width=WIDTH)
+    write_card(folder)
+
+
+def images_of(count: int) -> list[np.ndarray]:
+    """Grey levels 0…1 with structure at several scales, (HEIGHT, WIDTH) float32."""
+    from scipy import ndimage
+
+    images = []
+    for seed in range(count):
+        noise = np.random.default_rng(seed).random((3, HEIGHT, WIDTH), np.float32)
+        parts = [
+            ndimage.gaussian_filter(part, s) for part, s in zip(noise, (1, 4, 10), strict=True)
+        ]
+        image = sum((part - part.min()) / np.ptp(part) for part in parts) / 3
+        images.append(image.astype(np.float32))
+    return images

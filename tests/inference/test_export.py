@@ -1,0 +1,95 @@
+"""What an exported bundle holds: weights once, no pickle, nothing of the exporting machine."""
+
+import getpass
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_bundle import HEIGHT, WIDTH
+
+from lungscore.inference.bundle import WEIGHTS
+
+onnx = pytest.importorskip("onnx")
+
+
+@pytest.fixture(scope="module")
+def graph(bundle):
+    return onnx.load(bundle.graph, load_external_data=False)
+
+
+def test_the_graph_is_small_and_the_weights_are_stored_once(bundle):
+    assert bundle.graph.stat().st_size < 1e6
+    assert bundle.weights.stat().st_size < 40e6
+    assert {path.name for path in bundle.folder.iterdir()} == {
+        "card.json",
+        "model.onnx",
+        "weights.safetensors",
+    }
+
+
+def test_the_graph_takes_one_slice_and_gives_one_map(graph):
+    for value, name in ((graph.graph.input, "grey"), (graph.graph.output, "infection")):
+        assert [v.name for v in value] == [name]
+        shape = [d.dim_value for d in value[0].type.tensor_type.shape.dim]
+        assert shape == [1, 1, HEIGHT, WIDTH]
+
+
+def test_every_parameter_points_into_the_weights_file(bundle, graph):
+    from safetensors.numpy import load_file
+
+    stored = load_file(bundle.weights)
+    content = bundle.weights.read_bytes()
+    outside = [t for t in graph.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    # All but the edge branch's head, which gives nothing to the probability.
+    unused = set(stored) - {t.name.removeprefix("network.").removesuffix(".fp16") for t in outside}
+    assert all(name.startswith("edge_attention.head") for name in unused)
+    for tensor in outside:
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        assert place["location"] == WEIGHTS
+        start, length = int(place["offset"]), int(place["length"])
+        expected = stored[tensor.name.removeprefix("network.").removesuffix(".fp16")]
+        kind = np.float16 if tensor.data_type == onnx.TensorProto.FLOAT16 else np.float32
+        found = np.frombuffer(content[start : start + length], kind).reshape(tensor.dims)
+        np.testing.assert_array_equal(found, expected)
+    inside = [t for t in graph.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
+    assert all(np.prod(t.dims) < 1000 for t in inside)
+
+
+def test_nothing_tells_on_which_machine_the_bundle_was_made(bundle):
+    names = {str(Path.home()), str(Path(__file__).parents[2]), socket.gethostname()}
+    names |= {"site-packages", ".py", "/tmp", "/usr/"}  # noqa: S108
+    if len(getpass.getuser()) > 4:
+        names.add(getpass.getuser())
+    for file in (bundle.graph, bundle.weights.with_name("card.json")):
+        content = file.read_bytes()
+        assert [name for name in names if name.encode() in content] == []
+    header = bundle.weights.read_bytes()[:50_000]
+    assert [name for name in names if len(name) > 3 and name.encode() in header] == []
+
+
+def test_nothing_is_pickled(bundle):
+    for file in bundle.folder.iterdir():
+        start = file.read_bytes()[:4]
+        assert not start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04"))
+
+
+def test_exporting_leaves_the_network_as_it_was(bundle, monkeypatch, tmp_path):
+    torch = pytest.importorskip("torch")
+    from lungscore.learning import export
+    from lungscore.networks import InfNet
+
+    class Stopped(Exception):
+        pass
+
+    def stop(*_, **__):
+        raise Stopped
+
+    network = InfNet()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    monkeypatch.setattr(export.torch.onnx, "export", stop)
+    with pytest.raises(Stopped):
+        export.export_bundle(network, tmp_path, height=64, width=96)
+    assert network.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])

@@ -1,0 +1,192 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_bundle import images_of
+from small_scans import scan_of
+
+from lungscore.anatomy import Lungs, lung_field
+from lungscore.errors import NOTICES
+from lungscore.inference import Segmenter, segment
+from lungscore.inference.predict import predict_slice, predict_slices
+from lungscore.inference.segment import DENSE_HU, split_by_density
+from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.scan.phantom import make_phantom
+
+
+@given(st.integers(-1000, 1000), st.integers(0, 255), st.booleans())
+def test_density_tells_the_classes_apart_at_one_threshold(hu, grey, infected):
+    mask = np.array([[[infected]]])
+    label = split_by_density(np.array([[[hu]]], np.int16), mask, "hu", grey_split=0.6)
+    assert label.dtype == np.uint8
+    assert label.item() == (0 if not infected else CONSOLIDATION if hu >= -200 else GGO)
+    label = split_by_density(np.array([[[grey]]], np.uint8), mask, "grey", grey_split=0.6)
+    assert label.item() == (0 if not infected else CONSOLIDATION if grey >= 153 else GGO)
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return make_phantom("moderate", shape=(24, 96, 96))
+
+
+@pytest.fixture(scope="module")
+def lungs(phantom):
+    return Lungs((phantom.lungs > 0).astype(np.uint8) * phantom.lungs, sides_known=True)
+
+
+def test_lesions_lie_within_the_field_of_the_lungs(phantom, lungs, segmenter):
+    lesions = segment(phantom.scan, lungs, segmenter)
+    field = lung_field(lungs, phantom.scan.spacing_mm)
+    assert lesions.labels.shape == phantom.scan.shape
+    assert lesions.labels.dtype == np.uint8
+    assert lesions.labels.any()
+    assert not lesions.labels[~field].any()
+    dense = phantom.scan.values >= DENSE_HU
+    np.testing.assert_array_equal(lesions.labels == CONSOLIDATION, (lesions.labels > 0) & dense)
+
+
+def test_lesions_say_which_model_and_engine_found_them(phantom, lungs, segmenter):
+    lesions = segment(phantom.scan, lungs, segmenter)
+    assert [model.name for model in lesions.models] == ["random"]
+    assert (lesions.engine.name, lesions.engine.precision) == ("openvino", "f32")
+    assert [notice.code for notice in lesions.notices] == ["hu-split"]
+    assert "-200 HU" in lesions.notices[0].message
+
+
+def test_the_same_scan_gives_the_same_labels(phantom, lungs, segmenter):
+    once, again = (segment(phantom.scan, lungs, segmenter).labels for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+
+
+def test_where_there_is_no_lung_nothing_is_found(phantom, segmenter):
+    nowhere = Lungs(np.zeros(phantom.scan.shape, np.uint8), sides_known=True)
+    assert not segment(phantom.scan, nowhere, segmenter).labels.any()
+
+
+def test_probabilities_come_slice_by_slice_in_order_at_the_size_of_the_scan(
+    phantom, lungs, segmenter
+):
+    found = list(segmenter.probabilities(phantom.scan, lungs))
+    with_lung = np.flatnonzero(lungs.labels.any(axis=(1, 2)))
+    assert [index for index, _ in found] == with_lung.tolist()
+    for _, probability in found:
+        assert probability.shape == phantom.scan.shape[1:]
+        assert probability.dtype == np.float32
+
+
+def test_grey_slices_are_split_at_the_level_of_the_card(segmenter):
+    values = np.stack([(255 * image).astype(np.uint8) for image in images_of(2)])
+    lungs = Lungs(np.ones(values.shape, np.uint8), sides_known=True)
+    lesions = segment(scan_of(values), lungs, segmenter)
+    assert "178 of 255" in lesions.notices[0].message
+    assert all(notice.code in NOTICES for notice in lesions.notices)
+    assert set(np.unique(lesions.labels)) == {0, GGO, CONSOLIDATION}
+    np.testing.assert_array_equal(lesions.labels == 2, (lesions.labels > 0) & (values >= 178.5))
+
+
+class Levels:
+    """An engine whose probability is the grey level it is shown."""
+
+    def __init__(self, bundle):
+        self.bundle = bundle
+
+    def probabilities(self, scan, lungs):
+        for index, values in enumerate(scan.values):
+            yield index, values.astype(np.float32) / 255
+
+
+def test_classes_are_infected_exactly_where_the_rounded_probability_is_128_or_more(bundle):
+    every = np.arange(256, dtype=np.uint8).reshape(1, 8, 32)
+    prediction = predict_slice(scan_of(every, sides_known=False), Levels(bundle))
+    np.testing.assert_array_equal(prediction.infection, every[0])
+    np.testing.assert_array_equal(prediction.classes > 0, every[0] >= 128)
+    np.testing.assert_array_equal(prediction.classes == CONSOLIDATION, every[0] >= 179)
+
+
+@pytest.mark.parametrize(
+    ("probability", "value"),
+    [(0.0, 0), (0.49, 125), (np.nextafter(np.float32(0.5), 0), 127), (0.5, 128), (1.0, 255)],
+)
+def test_a_probability_is_rounded_half_up(bundle, monkeypatch, probability, value):
+    levels = Levels(bundle)
+    levels.probabilities = lambda scan, lungs: [
+        (0, np.full(scan.shape[1:], probability, np.float32))
+    ]
+    prediction = predict_slice(scan_of(np.ones((1, 4, 5), np.uint8), sides_known=False), levels)
+    assert (prediction.infection == value).all()
+    assert ((prediction.classes > 0) == (value >= 128)).all()
+
+
+def grey_crop(seed: int = 3) -> np.ndarray:
+    """A crop that is wider than tall, of another size than the network's input."""
+    from lungscore.scan.window import resize
+
+    return (255 * resize(images_of(seed + 1)[seed], 75, 130)).astype(np.uint8)
+
+
+def test_a_transposed_crop_gives_the_transposed_maps(segmenter):
+    crop = grey_crop()
+    shown = predict_slice(scan_of(crop[None], sides_known=False), segmenter)
+    stored = predict_slice(
+        scan_of(np.ascontiguousarray(crop.T)[None], sides_known=False), segmenter
+    )
+    assert shown.infection.shape == crop.shape
+    assert stored.infection.shape == crop.T.shape
+    np.testing.assert_array_equal(stored.infection.T, shown.infection)
+    np.testing.assert_array_equal(stored.classes.T, shown.classes)
+    assert 0.1 < (shown.classes > 0).mean() < 0.9
+
+
+def test_files_are_predicted_at_their_own_size_and_under_their_own_name(segmenter, tmp_path):
+    from PIL import Image
+
+    files = []
+    for name, values in (("one.png", grey_crop()), ("two.png", grey_crop(2).T)):
+        Image.fromarray(np.ascontiguousarray(values)).save(tmp_path / name)
+        files.append(tmp_path / name)
+    found = list(predict_slices(files, segmenter=segmenter))
+    assert [prediction.infection.shape for prediction in found] == [(75, 130), (130, 75)]
+    assert [prediction.classes.dtype for prediction in found] == [np.uint8] * 2
+    assert [prediction.name.split(".")[0] for prediction in found] == ["one", "two"]
+    for prediction in found:
+        np.testing.assert_array_equal(prediction.classes > 0, prediction.infection >= 128)
+
+
+def test_several_slices_are_no_slice(segmenter):
+    from lungscore.errors import InputError
+
+    with pytest.raises(InputError, match="3 slices") as caught:
+        predict_slice(scan_of(np.zeros((3, 20, 20), np.uint8)), segmenter)
+    assert caught.value.code == "volume-4d"
+
+
+def test_a_full_slice_without_lungs_is_seen_whole(segmenter):
+    values = grey_crop()
+    prediction = predict_slice(scan_of(values[None]), segmenter)
+    assert prediction.infection.shape == values.shape
+
+
+def test_a_slice_of_a_volume_in_another_orientation_comes_back_in_its_own(segmenter):
+    """Stored as (column, row, slice): the picture written has the axes of the file."""
+    from dataclasses import replace
+
+    from lungscore.scan import Geometry
+
+    crop = grey_crop()
+    plain = scan_of(crop[None], sides_known=False)
+    stored = np.ascontiguousarray(np.moveaxis(crop[None], 0, 2).swapaxes(0, 1))
+    affine = np.array([[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1.0]])
+    turned = replace(plain, geometry=Geometry(stored.shape, affine))
+    expected = predict_slice(plain, segmenter)
+    np.testing.assert_array_equal(predict_slice(turned, segmenter).infection.T, expected.infection)
+
+
+def test_a_segmenter_needs_a_bundle_that_is_there(monkeypatch, tmp_path):
+    from lungscore.errors import ResourceError
+    from lungscore.inference import bundle as module
+
+    monkeypatch.setattr(module, "models_folder", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ResourceError) as caught:
+        Segmenter()
+    assert caught.value.code == "model-missing"

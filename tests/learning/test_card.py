@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from tiny_training import experiment
+
+from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+from lungscore.learning import card as card_module
+from lungscore.learning.card import grey_split, make_bundle
+from lungscore.learning.checkpoints import save_weights
+from lungscore.networks import InfNet
+
+
+def sample(dense_grey: int, hazy_grey: int) -> Sample:
+    """GGO and consolidation of one grey level each."""
+    lesions = np.zeros((20, 20), np.uint8)
+    lesions[2:8], lesions[10:14] = 1, 2
+    image = np.select([lesions == 1, lesions == 2], [hazy_grey, dense_grey], 250).astype(np.uint8)
+    return Sample(image, lesions > 0, "a", "synthetic", lesions=lesions)
+
+
+def test_the_grey_split_lies_between_the_two_classes():
+    split = 255 * grey_split([sample(200, 120), sample(190, 130)])
+    assert 130 < split <= 190
+
+
+def test_slices_without_classes_do_not_count():
+    plain = Sample(np.zeros((4, 4), np.uint8), np.ones((4, 4), bool), "b", "synthetic")
+    assert grey_split([sample(200, 120), plain]) == grey_split([sample(200, 120)])
+
+
+def rejected(code: str, *args, **options) -> str:
+    """The message with which a bundle is refused."""
+    with pytest.raises(InputError) as caught:
+        make_bundle(*args, name="x", version="1", **options)
+    assert caught.value.code == code
+    return caught.value.message
+
+
+def test_an_unfinished_run_makes_no_bundle(tmp_path):
+    message = rejected("checkpoint-mismatch", tmp_path, tmp_path / "out")
+    assert "finish the training" in message
+
+
+def test_weights_must_say_which_experiment_made_them(tmp_path):
+    save_weights(InfNet(), tmp_path / "weights.safetensors")
+    message = rejected("checkpoint-mismatch", tmp_path, tmp_path / "out")
+    assert "which experiment" in message
+
+
+@pytest.mark.parametrize("text", ["- a", "surprise: 1", "a: ["])
+def test_facts_of_a_card_are_checked_before_anything_is_written(tmp_path, text):
+    config = experiment("resnet18").model_dump(mode="json")
+    save_weights(InfNet(), tmp_path / "weights.safetensors", config=config)
+    (tmp_path / "facts.yaml").write_text(text)
+    rejected("config-invalid", tmp_path, tmp_path / "out", facts=tmp_path / "facts.yaml")
+    rejected("input-not-found", tmp_path, tmp_path / "out", facts=tmp_path / "none.yaml")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.data
+def test_a_run_becomes_a_bundle_with_its_card(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LUNGSCORE_DATA", str(real_data))
+    # The graph itself is the business of the tests of inference, and takes long.
+    monkeypatch.setattr(
+        card_module,
+        "export_bundle",
+        lambda network, folder, **size: [
+            folder.mkdir(parents=True),
+            *(
+                (folder / file).write_text(str(size))
+                for file in ("model.onnx", "weights.safetensors")
+            ),
+        ],
+    )
+    config = experiment("resnet18").model_dump(mode="json")
+    save_weights(InfNet(), tmp_path / "weights.safetensors", config=config)
+    (tmp_path / "figures.json").write_text('{"card": [{"name": "Dice", "text": "1 of 1"}]}')
+    facts = tmp_path / "facts.yaml"
+    facts.write_text("data_terms: ours\ndata: [one]\nresults: [figures.json]")
+    bundle = make_bundle(tmp_path, tmp_path / "out", name="x", version="2", facts=facts)
+    card = bundle.card
+    assert (card.name, card.version, card.encoder, card.data_terms) == (
+        "x",
+        "2",
+        "resnet18",
+        "ours",
+    )
+    assert (card.input.height, card.input.width) == (64, 64)
+    assert card.metrics == [{"name": "Dice", "text": "1 of 1", "result": "figures.json"}]
+    assert card.experiment["name"] == "test"
+    # The level that suits the classes of the 50 training slices best.
+    assert card.input.grey_split == pytest.approx(140 / 255)
+    facts.write_text("results: [gone.json]")
+    assert "gone.json" in rejected("input-not-found", tmp_path, tmp_path / "new", facts=facts)
