@@ -1,6 +1,8 @@
 """Segmentation of a scan: only slices with lung, each in its lung box, one at a time."""
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -40,13 +42,18 @@ class Segmenter:
     def probabilities(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[int, np.ndarray]]:
         """(slice index, (H, W) float32 probability of infection) for every slice that is seen.
 
-        One slice is in memory at a time. Outside the view the probability is 0.
+        Several views of one slice are averaged. One slice is in memory at a time. Outside the view
+        the probability is 0.
         """
         spec = self.bundle.card.input
         seen = list(views(scan, lungs))
         maps = self._run(view.of(scan, spec) for view in seen)
-        for view, probability in zip(seen, maps, strict=True):
-            yield view.index, view.back(probability, scan.shape[1:])
+        backs = (
+            (view.index, view.back(probability, scan.shape[1:]))
+            for view, probability in zip(seen, maps, strict=True)
+        )
+        for index, group in groupby(backs, key=itemgetter(0)):
+            yield index, np.mean([probability for _, probability in group], axis=0)
 
 
 def segment(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> Lesions:

@@ -16,28 +16,31 @@ class View:
     """One slice in one box.
 
     box: row0, row1, column0, column1; may reach over the slice's border. turned: whether the
-    network sees it transposed, so that the patient's left–right axis lies across.
+    network sees it transposed, so that the patient's left–right axis lies across. mirrored:
+    whether it sees it left for right (after turning).
     """
 
     index: int
     box: tuple[int, int, int, int]
     turned: bool = False
+    mirrored: bool = False
 
     def of(self, scan: Scan, spec: InputSpec) -> np.ndarray:
         """(spec.height, spec.width) float32 grey levels 0…1."""
         lower, upper = spec.window_hu if scan.units == "hu" else (0.0, 255.0)
         part = window(crop(scan.values[self.index], self.box), lower, upper)
-        return resize(part.T if self.turned else part, spec.height, spec.width)
+        part = part.T if self.turned else part
+        return resize(part[:, ::-1] if self.mirrored else part, spec.height, spec.width)
 
     def back(self, probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """A probability map of the view, in the slice's own pixels; 0 outside the box."""
         row0, row1, column0, column1 = self.box
-        height, width = row1 - row0, column1 - column0
-        if self.turned:
-            part = resize(probability, width, height).T
-        else:
-            part = resize(probability, height, width)
-        return paste(part, self.box, shape)
+        size = (row1 - row0, column1 - column0)
+        part = resize(
+            probability[:, ::-1] if self.mirrored else probability,
+            *(size[::-1] if self.turned else size),
+        )
+        return paste(part.T if self.turned else part, self.box, shape)
 
 
 #: A lone slice whose lung box takes at least this share of it is a lung-box crop. Of the 50
@@ -48,19 +51,55 @@ CROP_SHARE = 0.6
 def views(scan: Scan, lungs: Lungs | None) -> Iterator[View]:
     """The views in which a network should see ``scan``, superior to inferior.
 
-    The lung box of every slice that has lung. A lone slice that is a lung-box crop already is seen
-    whole, turned where it is taller than wide (two lungs side by side are wider than tall) and its
-    orientation is not known; so is a lone slice whose ``lungs`` are None, not found.
+    Of a volume, the lung box of every slice that has lung. Of a lone slice, the same, or all of
+    it where it is a lung-box crop already or its ``lungs`` are None (not found); turned where its
+    orientation is not known and the lungs lie one above the other; and once more mirrored, which
+    is worth its time for one slice (docs/method.md).
     """
     depth, height, width = scan.shape
     boxes = slice_boxes(lungs.labels) if lungs is not None else np.full((depth, 4), -1)
-    if depth == 1:
-        row0, row1, column0, column1 = boxes[0]
-        share = (row1 - row0) * (column1 - column0) / (height * width)
-        if lungs is None or share >= CROP_SHARE:
-            yield View(0, (0, height, 0, width), turned=not scan.sides_known and height > width)
-            return
-    boxes = network_boxes(boxes)
-    for index in np.flatnonzero(boxes[:, 1] > boxes[:, 0]):
-        row0, row1, column0, column1 = (int(edge) for edge in boxes[index])
-        yield View(int(index), (row0, row1, column0, column1))
+    if depth > 1:
+        boxes = network_boxes(boxes)
+        for index in np.flatnonzero(boxes[:, 1] > boxes[:, 0]):
+            yield View(int(index), _as_box(boxes[index]))
+        return
+    box = (0, height, 0, width)
+    turned = not scan.sides_known and height > width
+    if lungs is not None:
+        row0, row1, column0, column1 = _as_box(boxes[0])
+        if not scan.sides_known:
+            turned = lie_one_above_the_other(lungs.labels[0, row0:row1, column0:column1] > 0)
+        if (row1 - row0) * (column1 - column0) < CROP_SHARE * height * width:
+            box = _as_box(network_boxes(boxes)[0])
+    yield View(0, box, turned)
+    yield View(0, box, turned, mirrored=True)
+
+
+def lie_one_above_the_other(lungs: np.ndarray) -> bool:
+    """Whether a (H, W) bool mask, cut to its box, shows two lungs one above the other.
+
+    Across the lungs, their area falls to a valley between them (the mediastinum); along them it
+    does not. The deeper valley decides; where both are alike, whether the box is taller than wide.
+    """
+    down, across = _valley(lungs.sum(axis=1)), _valley(lungs.sum(axis=0))
+    if abs(down - across) < ALIKE:
+        return lungs.shape[0] > lungs.shape[1]
+    return down > across
+
+
+#: Valleys whose depths differ by less decide nothing.
+ALIKE = 0.02
+
+
+def _valley(profile: np.ndarray) -> float:
+    """Depth of the valley in the middle of ``profile``: 0 none, 1 down to nothing."""
+    size = len(profile)
+    middle = slice(size * 3 // 10, max(size * 7 // 10, size * 3 // 10 + 1))
+    bottom = middle.start + int(np.argmin(profile[middle]))
+    sides = min(profile[:bottom].max(initial=0), profile[bottom + 1 :].max(initial=0))
+    return 1 - float(profile[bottom]) / sides if sides else 0.0
+
+
+def _as_box(row: np.ndarray) -> tuple[int, int, int, int]:
+    row0, row1, column0, column1 = (int(edge) for edge in row)
+    return row0, row1, column0, column1

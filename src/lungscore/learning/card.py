@@ -50,6 +50,7 @@ def make_bundle(
         raise InputError(
             "checkpoint-mismatch", f"{weights.name} does not say which experiment made it"
         ) from error
+    split = grey_split(load_infected(("covid-semiseg",), data_root()))
     network = InfNet(config.network.encoder)
     load_weights(network, weights)
     height, width = config.input.height, config.input.width
@@ -69,7 +70,7 @@ def make_bundle(
             width=width,
             window_hu=config.input.window_hu,
             orientation="anterior up, patient right at image left, box of the lungs",
-            grey_split=grey_split(load_infected(("covid-semiseg",), data_root())),
+            grey_split=split,
         ),
         experiment=config.model_dump(mode="json"),
         metrics=[
