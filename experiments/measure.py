@@ -1,6 +1,6 @@
 """Measure the shipped bundle and write the result files and docs/measurements.md.
 
-    python experiments/measure.py slices healthy patient scans docs
+    python experiments/measure.py slices healthy patient engines scans docs
 
 Needs LUNGSCORE_DATA, and for "healthy" the finished runs first-light-cranial and
 first-light-caudal under runs/ (lungscore train experiments/first-light-cranial.yaml, …).
@@ -80,6 +80,15 @@ def patient(root: Path) -> None:
     )  # fmt: skip
 
 
+def engines(root: Path) -> None:
+    """The same masks from every engine and precision, and what each costs."""
+    from lungscore.evaluation.engines import compare_engines
+
+    figures = compare_engines(root / "covid-semiseg")
+    write(RESULTS / "engines.json", "python experiments/measure.py engines", figures)
+    print(json.dumps(figures, indent=1))
+
+
 def scans(root: Path) -> None:
     """Every scan at hand through analyze, P002 also as NIfTI in two orientations."""
     rows = []
@@ -156,7 +165,7 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    steps = {f.__name__: f for f in (slices, healthy, patient, scans, docs)}
+    steps = {f.__name__: f for f in (slices, healthy, patient, engines, scans, docs)}
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/measure.py {' '.join(steps)}")

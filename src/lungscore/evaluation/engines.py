@@ -1,0 +1,68 @@
+"""Whether every engine gives the same masks, and what each costs."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungscore.anatomy import Lungs
+from lungscore.datasets.images import files_by_stem
+from lungscore.evaluation.metrics import dice
+from lungscore.inference import Segmenter
+from lungscore.inference.segment import THRESHOLD
+from lungscore.scan import Scan, read_scan
+from lungscore.scan.phantom import make_phantom
+
+#: The first is what the others are compared with.
+ENGINES = (
+    ("openvino", "f32"),
+    ("onnxruntime", "f32"),
+    ("torch", "f32"),
+    ("openvino", "bf16"),
+    ("torch", "bf16"),
+)
+
+
+def compare_engines(covid_semiseg: Path) -> dict[str, Any]:
+    """Infection masks of every engine on the phantom and on the training crops."""
+    scans = list(_scans(covid_semiseg))
+    rows, reference, reference_seconds = [], None, 0.0
+    for name, precision in ENGINES:
+        segmenter = Segmenter(engine=name, precision=precision)
+        next(segmenter.probabilities(*scans[-1]))  # warm up
+        began = time.perf_counter()
+        masks = [
+            probability >= THRESHOLD
+            for scan, lungs in scans
+            for _, probability in segmenter.probabilities(scan, lungs)
+        ]
+        seconds = time.perf_counter() - began
+        if reference is None:
+            reference, reference_seconds = masks, seconds
+        pairs = list(zip(masks, reference, strict=True))
+        rows.append(
+            {
+                "engine": name,
+                "precision": precision,
+                "dice": dice(
+                    np.concatenate([mask.ravel() for mask, _ in pairs]),
+                    np.concatenate([mask.ravel() for _, mask in pairs]),
+                ),
+                "largest_percent_difference": max(
+                    100 * abs(float(mask.mean()) - float(other.mean())) for mask, other in pairs
+                ),
+                "relative_time": seconds / reference_seconds,
+            }
+        )
+    return {"slices": len(reference or []), "engines": rows}
+
+
+def _scans(covid_semiseg: Path) -> Iterator[tuple[Scan, Lungs | None]]:
+    """The phantom with its true lungs, and every training crop."""
+    phantom = make_phantom("moderate", seed=0)
+    yield phantom.scan, Lungs(phantom.lungs, True)
+    crops = covid_semiseg / "TrainingSet/LungInfection-Train/Doctor-label/Imgs"
+    for path in files_by_stem(crops).values():
+        yield read_scan(path), None
