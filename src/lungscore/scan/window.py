@@ -41,7 +41,9 @@ def paste(part: np.ndarray, box: tuple[int, int, int, int], shape: tuple[int, in
     result = np.zeros(shape, dtype=part.dtype)
     top, left = max(row0, 0), max(column0, 0)
     bottom, right = min(row1, height), min(column1, width)
-    result[top:bottom, left:right] = part[top - row0 : bottom - row0, left - column0 : right - column0]
+    result[top:bottom, left:right] = part[
+        top - row0 : bottom - row0, left - column0 : right - column0
+    ]
     return result
 
 
