@@ -1,5 +1,7 @@
 """How slices are shown to a network and how its maps come back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -114,9 +116,14 @@ def test_without_any_lung_nothing_is_seen():
     assert list(views(scan, Lungs(np.zeros(scan.shape, np.uint8), sides_known=True))) == []
 
 
+def both_ways(view: View) -> list[View]:
+    """A lone slice is seen as it is and mirrored."""
+    return [view, replace(view, mirrored=True)]
+
+
 def test_a_lone_slice_without_lungs_is_seen_whole():
     scan = scan_of(np.zeros((1, 50, 40), np.uint8))
-    assert list(views(scan, None)) == [View(0, (0, 50, 0, 40))]
+    assert list(views(scan, None)) == both_ways(View(0, (0, 50, 0, 40)))
 
 
 @pytest.mark.parametrize("sides_known", [True, False])
@@ -124,16 +131,16 @@ def test_a_lone_slice_that_shows_more_than_lung_is_seen_in_the_box_of_its_lungs(
     labels = np.zeros((1, 60, 90), np.uint8)
     labels[0, 20:40, 20:70] = 1
     scan = scan_of(np.zeros(labels.shape, np.uint8), sides_known=sides_known)
-    (view,) = views(scan, Lungs(labels, sides_known=sides_known))
-    assert view == View(0, (19, 41, 19, 71))
+    found = list(views(scan, Lungs(labels, sides_known=sides_known)))
+    assert found == both_ways(View(0, (19, 41, 19, 71)))
 
 
 @pytest.mark.parametrize(("shape", "turned"), [((40, 60), False), ((60, 40), True)])
 def test_a_lone_crop_is_seen_whole_and_turned_where_it_is_taller_than_wide(shape, turned):
     scan = scan_of(np.zeros((1, *shape), np.uint8), sides_known=False)
     for lungs in (None, Lungs(np.ones(scan.shape, np.uint8), sides_known=False)):
-        (view,) = views(scan, lungs)
-        assert view == View(0, (0, shape[0], 0, shape[1]), turned=turned)
+        whole = View(0, (0, shape[0], 0, shape[1]), turned=turned)
+        assert list(views(scan, lungs)) == both_ways(whole)
 
 
 def test_hounsfield_units_are_seen_in_the_stated_window_and_grey_levels_as_they_are():
@@ -144,8 +151,8 @@ def test_hounsfield_units_are_seen_in_the_stated_window_and_grey_levels_as_they_
 
 
 @settings(max_examples=30)
-@given(boxes_from(-8, shortest=9), st.booleans())
-def test_what_a_view_shows_comes_back_to_where_it_lies(box, turned):
+@given(boxes_from(-8, shortest=9), st.booleans(), st.booleans())
+def test_what_a_view_shows_comes_back_to_where_it_lies(box, turned, mirrored):
     """A soft blob is found again at its place, at whatever size the network saw it."""
     height, width = 22, 26
     row0, row1, column0, column1 = box
@@ -153,7 +160,7 @@ def test_what_a_view_shows_comes_back_to_where_it_lies(box, turned):
     middle = (max(row0, 0) + min(row1, height)) / 2, (max(column0, 0) + min(column1, width)) / 2
     blob = np.exp(-(((rows - middle[0]) / 8) ** 2) - ((columns - middle[1]) / 8) ** 2)
     scan = scan_of((255 * blob).astype(np.uint8)[None])
-    view = View(0, box, turned=turned)
+    view = View(0, box, turned, mirrored)
     seen = view.of(scan, SPEC)
     assert seen.shape == (SPEC.height, SPEC.width)
     assert seen.dtype == np.float32
