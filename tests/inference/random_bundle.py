@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lungscore.files import atomic_write
 from lungscore.inference.bundle import CARD, GRAPH, WEIGHTS, Card, InputSpec, sha256
 
 HEIGHT, WIDTH = 64, 96
@@ -39,7 +40,7 @@ def card_of(folder: Path, **changes) -> Card:
 def write_card(folder: Path, **changes) -> None:
     """Write card.json beside the files in ``folder``."""
     card = card_of(folder, **changes)
-    (folder / CARD).write_text(json.dumps(card.model_dump(mode="json")))
+    atomic_write(folder / CARD, json.dumps(card.model_dump(mode="json")))
 
 
 def make_random_bundle(folder: Path) -> None:

@@ -3,10 +3,10 @@ import io
 import numpy as np
 import pytest
 import torch
+from tiny_training import experiment
 from torch import nn
 
 from lungscore.errors import InputError
-from lungscore.learning.config import load_experiment
 from lungscore.learning.imagenet import calibrate_batch_norm, load_folded_weights
 from lungscore.learning.train import build_network
 from lungscore.networks.encoders import ResNet18
@@ -128,14 +128,14 @@ def test_a_file_that_is_no_array_is_refused(folder, content):
     assert "conv1.weight.npy" in rejected(folder, "checkpoint-mismatch")
 
 
-def test_networks_of_one_seed_are_equal_and_of_two_are_not(tmp_path):
-    states = []
-    for seed in (0, 0, 1):
-        (tmp_path / "a.yaml").write_text(f"name: a\ntraining: {{seed: {seed}}}")
-        config = load_experiment(tmp_path / "a.yaml")
-        states.append(build_network(config, torch.zeros(1, 1, 8, 8), None).encoder.conv1.weight)
-    assert torch.equal(states[0], states[1])
-    assert not torch.equal(states[0], states[2])
+@pytest.mark.usefixtures("tiny")
+def test_networks_of_one_seed_are_equal_and_of_two_are_not():
+    weights = [
+        build_network(experiment(seed=seed), torch.zeros(1, 1, 8, 8), None).encoder.conv1.weight
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 @pytest.mark.data
