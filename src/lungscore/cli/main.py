@@ -73,15 +73,14 @@ def run() -> None:
 def call(arguments: list[str], *, debug: bool = False) -> int:
     """Run one command and return its exit code."""
     try:
-        # Typer returns the code that a command leaves with.
-        return app(arguments, prog_name="lungscore", standalone_mode=False, obj=debug) or 0
+        # Typer returns the code that a command leaves with, 130 after Ctrl-C among them.
+        code = app(arguments, prog_name="lungscore", standalone_mode=False, obj=debug) or 0
     except LungscoreError as error:
         return fail(error)
     except MemoryError:
         return fail(ResourceError("out-of-memory", "there is not enough memory for this"))
     except (KeyboardInterrupt, typer.Abort):
-        note("interrupted")
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of Typer's
             error.show()
@@ -89,3 +88,6 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
         if debug:
             traceback.print_exc()
         return internal_error(error)
+    if code == EXIT_INTERRUPTED:
+        note("interrupted")
+    return code

@@ -66,9 +66,11 @@ def refuse_existing(out_dir: Path, case: str, *, overwrite: bool = False) -> Pat
     """The folder that ``case`` will be written to, if it may be.
 
     Raises UsageError ``output-exists`` where it is there already and ``overwrite`` is False, or
-    where it holds anything that lungscore does not write: that is never deleted.
+    where it holds anything that lungscore does not write: that is never deleted. Raises
+    ResourceError ``output-not-writable`` where nothing can be made in ``out_dir``.
     """
     folder = Path(out_dir) / folder_name(case)
+    _check_writable(folder.parent)
     if not os.path.lexists(folder):
         return folder
     if not overwrite:
@@ -91,6 +93,16 @@ def refuse_existing(out_dir: Path, case: str, *, overwrite: bool = False) -> Pat
             hint="it is not replaced; choose another folder with -o",
         )
     return folder
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise ResourceError where ``folder`` is none, or may not be written, or could not be made."""
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise write_error(folder, NotADirectoryError(errno.ENOTDIR, "it is no folder"))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise write_error(folder, PermissionError(errno.EACCES, "it may not be written to"))
 
 
 def folder_name(case: str) -> str:
