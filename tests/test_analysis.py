@@ -18,7 +18,7 @@ from lungscore.inference import Segmenter, load_bundle
 from lungscore.labels import LOBE_ORDER
 from lungscore.report import write_outputs
 from lungscore.result import Result, to_result
-from lungscore.scan.phantom import Phantom
+from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.phantom_files import write_dicom_series, write_nifti
 
 Phantoms = Callable[[str], Phantom]
@@ -329,3 +329,26 @@ def test_one_slice_has_percentages_and_no_scores_of_a_volume(
     assert result.scores.mosmed is None
     assert result.severity.category is None
     assert "single-slice" in result.severity.withheld
+
+
+def test_a_few_slices_have_no_lobes(
+    phantom_file: Path, segmenter: Segmenter, tmp_path: Path
+) -> None:
+    image = nib.load(phantom_file)
+    middle = image.shape[2] // 2
+    few = tmp_path / "few.nii.gz"
+    nib.save(image.slicer[:, :, middle : middle + 4], few)
+    result = numbers(analyze(few, segmenter=segmenter))
+    assert result["scores"]["tss"]["total"] is None
+    assert result["lobes"]["RUL"]["infection_percent"] is None
+    assert result["burden"]["infection_percent"] is not None
+    assert result["severity"]["category"] is None
+
+
+def test_coarse_pixels_withhold_the_category(segmenter: Segmenter, tmp_path: Path) -> None:
+    path = tmp_path / "coarse.nii.gz"
+    write_nifti(make_phantom(shape=(60, 80, 80)).scan, path)
+    analysis = analyze(path, segmenter=segmenter)
+    assert "coarse-pixels" in codes(analysis)
+    assert analysis.severity.category is None
+    assert "coarse-pixels" in analysis.severity.withheld

@@ -26,6 +26,9 @@ from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import read_labels
 from lungscore.severity import measure
 
+#: A young child's lungs are this tall; less is a part of the lungs, in which lobes have no shape.
+SHORTEST_LUNGS_MM = 80.0
+
 
 def analyze(
     path: str | PathLike[str],
@@ -88,7 +91,7 @@ def assess(
     notices = [*scan.notices, *lungs.notices, *lesions.notices]
     if lungs.sides_known:
         notices = [notice for notice in notices if notice.code != "unknown-orientation"]
-    divisible = lungs.sides_known and scan.shape[0] > 1
+    divisible = lungs.sides_known and scan.shape[0] > 1 and _tall_enough(scan, lungs)
     regions = None
     with clock.stage("regions"):
         if lobes is not None:
@@ -135,19 +138,17 @@ def assess(
 
 
 def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
-    """Notices that follow from what kind of scan it is."""
-    if scan.units == "grey":
-        yield Notice(
-            "approximate-8bit",
-            "The slices are 8-bit pictures without Hounsfield units: percentages and scores are "
-            "approximate.",
-        )
-    if scan.spacing_mm is None:
-        yield Notice("no-spacing", "The voxel size is not known: volumes are not given.")
+    """What masks given alone, or lungs without sides, add to the notices of reading."""
     if scan.shape[0] == 1:
         yield Notice("single-slice", "One slice: percentages are of this slice, not of the lungs.")
     if not lungs.sides_known:
         yield Notice("unknown-orientation", "Right and left are not known.")
+
+
+def _tall_enough(scan: Scan, lungs: Lungs) -> bool:
+    """Whether the lungs seen reach far enough down the body to know lobes from their shape."""
+    height = np.count_nonzero(lungs.labels.any(axis=(1, 2)))
+    return scan.spacing_mm is None or bool(height * scan.spacing_mm[0] >= SHORTEST_LUNGS_MM)
 
 
 def given_lungs(path: Path, scan: Scan) -> Lungs:

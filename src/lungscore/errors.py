@@ -70,6 +70,7 @@ NOTICES: dict[str, str] = {
     "truncated-scan": "The lungs touch the end of the volume: the scan is not complete.",
     "lung-volume": "The lung volume is unusual.",
     "thick-slices": "The slices are 5 mm or thicker.",
+    "coarse-pixels": "The pixels are far larger than those that the network learned on.",
     "gaps-interpolated": "Missing slices were interpolated as asked (--allow-gaps).",
     "duplicate-file": "The same image stood twice and was used once.",
     "series-left-out": "The input holds further series that were not used.",

@@ -13,6 +13,9 @@ from lungscore.scan.scan import Geometry, Scan
 #: Slices from this distance on are called thick (mm).
 THICK_MM = 5.0
 
+#: Pixels above this size (mm) are no diagnostic CT's, which has 0.5 to 1 mm.
+COARSE_MM = 4.0
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -93,4 +96,9 @@ def _general_notices(scan: Scan) -> list[Notice]:
     elif scan.spacing_mm is not None and scan.spacing_mm[0] >= THICK_MM:
         text = f"slices every {scan.spacing_mm[0]:.1f} mm: small lesions may fall between them"
         notices.append(Notice("thick-slices", text))
+    if scan.spacing_mm is not None and max(scan.spacing_mm[1:]) > COARSE_MM:
+        text = (
+            f"pixels of {max(scan.spacing_mm[1:]):.1f} mm: too coarse to tell infection from lung"
+        )
+        notices.append(Notice("coarse-pixels", text))
     return notices

@@ -20,13 +20,14 @@ SMALL_LUNG_LITRES = 1.0
 WITHHOLDING: dict[str, str] = {
     "lung-volume": "the lung volume is outside 0.3–10 litres, so the lung mask is doubtful",
     "truncated-scan": "the scan does not hold the whole lungs",
+    "coarse-pixels": "the pixels are too coarse to tell infection from lung",
     "single-slice": "one slice says nothing about the whole lungs",
     "unknown-orientation": "right and left are not known, so lobes and regions are not either",
     "not-computable": "a number that it rests on could not be computed",
 }
 
 #: Those after which not even "infected or not" is said of the patient.
-UNSUITABLE = frozenset({"lung-volume", "truncated-scan", "single-slice"})
+UNSUITABLE = frozenset({"lung-volume", "truncated-scan", "coarse-pixels", "single-slice"})
 
 RULE = (
     "none: infection below 1 % of the lungs; severe: CT-SS above 19.5 (Yang 2020) or infection "
@@ -66,7 +67,12 @@ def withheld_codes(
     notice_codes: codes already noted about the scan; those that are no reason are passed over
     (a noted ``lung-volume`` may be a mere warning: the volume itself decides).
     """
-    codes = set(notice_codes) & {"truncated-scan", "single-slice", "unknown-orientation"}
+    codes = set(notice_codes) & {
+        "truncated-scan",
+        "coarse-pixels",
+        "single-slice",
+        "unknown-orientation",
+    }
     low, high = LUNG_LITRES
     if lungs_ml is not None and not low <= lungs_ml / 1000 <= high and depth > 1:
         codes.add("lung-volume")
