@@ -130,6 +130,12 @@ class ExperimentConfig(_Strict):
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
 
+    @model_validator(mode="after")
+    def _healthy_slices_to_take_from(self) -> Self:
+        if self.training.healthy_fraction > 0 and self.data.healthy is None:
+            raise ValueError("training.healthy_fraction needs a scan in data.healthy")
+        return self
+
 
 class _UniqueKeys(yaml.SafeLoader):
     """YAML's safe loader, which would let the last of two equal keys win unseen."""
