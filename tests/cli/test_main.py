@@ -1,0 +1,152 @@
+"""Exit codes and messages that hold for every command."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lungscore.cli.main import call, run
+from lungscore.errors import InputError, ResourceError, UsageError
+from lungscore.version import __version__
+
+
+def ends_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let ``lungscore inspect`` end with ``error``."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lungscore.scan.inspect_input", fail)
+
+
+def test_version_says_what_it_is_and_is_not(capsys: pytest.CaptureFixture) -> None:
+    assert call(["--version"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"lungscore {__version__}",
+        "Research use only. Not a medical device.",
+    ]
+
+
+def test_the_installed_command_and_the_module_are_the_same() -> None:
+    for command in (["-m", "lungscore"], ["-c", "from lungscore.cli.main import run; run()"]):
+        done = subprocess.run(
+            [sys.executable, *command, "--version"], capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert __version__ in done.stdout
+
+
+def test_a_rejection_reaches_the_shell(tmp_path) -> None:
+    command = [sys.executable, "-m", "lungscore", "inspect", str(tmp_path / "nothing")]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 3
+
+
+@pytest.mark.parametrize("command", ["analyze", "predict", "score", "inspect", "demo", "train"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture) -> None:
+    assert call([command, "--help"]) == 0
+    assert "Usage: lungscore " + command in capsys.readouterr().out
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
+    assert call(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in "analyze predict score inspect demo train evaluate models info".split():
+        assert f"\n  {command} " in text
+    assert "--debug" in text
+    assert "Research use only" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["diagnose"],
+        ["analyze"],
+        ["analyze", "scan"],
+        ["analyze", "scan", "-o", "out", "--engine", "abacus"],
+        ["analyze", "scan", "-o", "out", "--precision", "f64"],
+        ["analyze", "scan", "-o", "out", "--workers", "0"],
+        ["analyze", "scan", "-o", "out", "--threads", "many"],
+        ["analyze", "scan", "-o", "out", "--unknown"],
+        ["predict", "slice.png"],
+        ["score", "--lungs", "lungs.nii.gz"],
+        ["inspect"],
+        ["inspect", "one", "two"],
+        ["models", "rename"],
+    ],
+    ids=lambda arguments: " ".join(arguments) or "nothing",
+)
+def test_wrong_usage_is_code_2_with_a_hint(
+    arguments: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    assert call(arguments) == 2
+    text = capsys.readouterr().err
+    assert "Usage: lungscore" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("usage", "these do not fit together"), 2),
+        (InputError("no-lungs", "nothing that looks like lungs", expected="a chest CT"), 3),
+        (ResourceError("engine-missing", "no engine", hint="pip install openvino"), 4),
+        (MemoryError(), 4),
+        (RuntimeError("inner secret"), 5),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_every_way_to_fail_has_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error: Exception, code: int
+) -> None:
+    ends_with(monkeypatch, error)
+    assert call(["inspect", "scan"]) == code
+    output = capsys.readouterr()
+    assert "Traceback" not in output.err
+    assert "inner secret" not in output.err
+    assert output.err.strip()
+    assert output.out == ""
+
+
+def test_a_message_says_code_finding_expectation_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    ends_with(
+        monkeypatch,
+        InputError("slice-gap", "slice 7 is missing", expected="all", hint="--allow-gaps"),
+    )
+    assert call(["inspect", "scan"]) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        "error [slice-gap] slice 7 is missing",
+        "  expected: all",
+        "  what to do: --allow-gaps",
+    ]
+
+
+def test_a_bug_of_ours_says_how_to_report_it_and_debug_shows_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    ends_with(monkeypatch, ZeroDivisionError("inside"))
+    assert call(["inspect", "scan"]) == 5
+    text = capsys.readouterr().err
+    assert "error [internal] ZeroDivisionError in lungscore" in text
+    assert "--debug" in text
+    assert call(["inspect", "scan"], debug=True) == 5
+    text = capsys.readouterr().err
+    assert "Traceback" in text
+    assert "ZeroDivisionError: inside" in text
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_debug_may_stand_anywhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, place: int
+) -> None:
+    ends_with(monkeypatch, ZeroDivisionError("inside"))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    arguments = ["lungscore", "inspect", "scan"]
+    monkeypatch.setattr("sys.argv", [*arguments[:place], "--debug", *arguments[place:]])
+    with pytest.raises(SystemExit) as left:
+        run()
+    assert left.value.code == 5
+    assert "Traceback" in capsys.readouterr().err
