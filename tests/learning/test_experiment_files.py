@@ -141,3 +141,7 @@ def test_a_configuration_survives_its_own_json(write):
 
 def test_no_augmentation_switches_everything_off():
     assert not any(NO_AUGMENTATION.model_dump().values())
+
+
+def test_a_share_of_healthy_slices_needs_a_scan_to_take_them_from(write):
+    assert "data.healthy" in rejected(write("name: a\ntraining: {healthy_fraction: 0.2}")).message

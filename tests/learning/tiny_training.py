@@ -34,6 +34,7 @@ def experiment(encoder: str = "tiny", **training) -> ExperimentConfig:
             "name": "test",
             "network": {"encoder": encoder},
             "input": {"height": 64, "width": 64},
+            "data": {"healthy": "anywhere"},
             "training": {
                 "epochs": 3,
                 "slices_per_epoch": 4,
