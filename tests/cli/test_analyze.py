@@ -207,6 +207,17 @@ def test_json_gives_one_line_for_each_scan_rejected_or_not(
 
 
 @pytest.mark.usefixtures("no_network")
+def test_a_file_name_that_is_no_text_is_printed_all_the_same(
+    analyze: Analyze, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    name = os.fsdecode(b"caf\xe9.nii")
+    assert analyze(tmp_path / name, "--json") == 3
+    (line,) = lines(capsys.readouterr().out)
+    assert line["input"] == "caf?.nii"
+    assert line["error"]["code"] == "input-not-found"
+
+
+@pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("option", ["--case-id", "--series", "--lungs", "--lobes"])
 def test_what_belongs_to_one_scan_is_refused_for_several(
     analyze: Analyze, option: str, capsys: pytest.CaptureFixture

@@ -12,17 +12,17 @@ from lungscore.errors import LungscoreError
 
 def say(text: str = "") -> None:
     """A line for people, on standard output."""
-    typer.echo(text)
+    typer.echo(_as_text(text))
 
 
 def note(text: str) -> None:
     """A line about progress, on standard error."""
-    typer.echo(text, err=True)
+    typer.echo(_as_text(text), err=True)
 
 
 def say_json(value: Any) -> None:
     """One JSON document on one line, on standard output."""
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def describe(error: LungscoreError) -> str:
@@ -61,3 +61,8 @@ def exit_with(code: int) -> None:
     if code:
         sys.stdout.flush()
         raise typer.Exit(code)
+
+
+def _as_text(text: str) -> str:
+    """``text`` as UTF-8 can hold it: bytes of file names that are none become question marks."""
+    return text.encode("utf-8", "replace").decode()
