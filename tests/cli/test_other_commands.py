@@ -85,3 +85,30 @@ def test_info_tells_versions_engines_and_models(capsys: pytest.CaptureFixture) -
     assert facts["models"]["infection"]
     assert call(["info"]) == 0
     assert f"lungscore: {__version__}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "exit_code"),
+    [
+        ("train nothing.yaml", "input-not-found", 3),
+        ("evaluate slices -o figures.json", "input-not-found", 3),
+        ("evaluate maps nothing nowhere -o figures.json", "dataset-incomplete", 3),
+        ("models export nothing -o model", "checkpoint-mismatch", 3),
+        ("demo -o out --preset imaginary", "usage", 2),
+        ("demo -o file", "output-not-writable", 4),
+    ],
+)
+def test_commands_with_nothing_to_work_on_end_with_a_code(
+    command: str,
+    code: str,
+    exit_code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LUNGSCORE_DATA", raising=False)
+    (tmp_path / "file").touch()
+    assert call(command.split()) == exit_code
+    assert f"error [{code}]" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
