@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,7 @@ def test_wrong_usage_is_code_2_with_a_hint(
         (UsageError("usage", "these do not fit together"), 2),
         (InputError("no-lungs", "nothing that looks like lungs", expected="a chest CT"), 3),
         (ResourceError("engine-missing", "no engine", hint="pip install openvino"), 4),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 4),
         (MemoryError(), 4),
         (RuntimeError("inner secret"), 5),
         (KeyboardInterrupt(), 130),
@@ -122,6 +124,18 @@ def test_a_message_says_code_finding_expectation_and_what_to_do(
         "  expected: all",
         "  what to do: --allow-gaps",
     ]
+
+
+def test_a_library_that_only_training_needs_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("lungscore.learning")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    assert call(["train", str(tmp_path / "experiment.yaml")]) == 4
+    text = capsys.readouterr().err
+    assert "error [library-missing] torch is not installed" in text
+    assert "lungscore[train]" in text
 
 
 def test_a_bug_of_ours_says_how_to_report_it_and_debug_shows_it(

@@ -79,6 +79,9 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
         return fail(error)
     except MemoryError:
         return fail(ResourceError("out-of-memory", "there is not enough memory for this"))
+    except ModuleNotFoundError as error:
+        hint = 'pip install "lungscore[train]"'
+        return fail(ResourceError("library-missing", f"{error.name} is not installed", hint=hint))
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except Exception as error:
