@@ -160,7 +160,8 @@ def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
 
     def run(slices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for image in slices:
-            grey = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+            # A copy: resized pictures are read-only, which torch does not take.
+            grey = torch.from_numpy(np.array(image, np.float32))[None, None]
             with (
                 torch.inference_mode(),
                 torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),

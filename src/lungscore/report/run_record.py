@@ -79,6 +79,12 @@ def _cpu_model() -> str:
 def _peak_memory_mib() -> int | None:
     """Most memory this process has held at once; None where the system does not tell (Windows)."""
     try:
+        # Linux: getrusage would count what the parent process held when it started this one.
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.split("VmHWM:")[1].split()[0]) // 2**10
+    except (OSError, IndexError, ValueError):
+        pass
+    try:
         import resource
     except ImportError:
         return None
