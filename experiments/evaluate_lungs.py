@@ -21,8 +21,7 @@ from lungscore.anatomy import find_lungs, include_infection, lung_field
 from lungscore.files import atomic_write
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import Scan, read_scan
-from lungscore.scan.phantom import make_phantom
-from lungscore.scan.phantom_lesions import PRESETS
+from lungscore.scan.phantom import PRESETS, make_phantom
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:

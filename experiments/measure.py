@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lungscore.datasets.registry import data_root
 from lungscore.files import atomic_write
-from lungscore.scan.phantom_files import write_nifti
+from lungscore.scan.write import write_nifti
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -11,7 +11,7 @@ import pytest
 
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.scan.phantom import Phantom, make_phantom
-from lungscore.scan.phantom_files import write_nifti
+from lungscore.scan.write import write_nifti
 
 #: A chest in 16 slices: coarse, quick to analyse, and exact in every header.
 SMALL, SMALL_MM = (16, 96, 96), (17.5, 3.75, 3.75)

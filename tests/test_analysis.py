@@ -19,7 +19,7 @@ from lungscore.labels import LOBE_ORDER
 from lungscore.report import write_outputs
 from lungscore.result import Result, to_result
 from lungscore.scan.phantom import Phantom, make_phantom
-from lungscore.scan.phantom_files import write_dicom_series, write_nifti
+from lungscore.scan.write import write_dicom_series, write_nifti
 
 Phantoms = Callable[[str], Phantom]
 NUMBERS = ("lungs", "burden", "scores", "severity", "lobes", "slices", "detection")

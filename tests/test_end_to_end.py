@@ -15,7 +15,7 @@ from lungscore.cli.main import call
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.result import Result, to_result
 from lungscore.scan.phantom import Phantom, make_phantom
-from lungscore.scan.phantom_files import write_nifti
+from lungscore.scan.write import write_nifti
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from lungscore.errors import InputError
 from lungscore.labels import LOBE_ORDER
 from lungscore.result import Result, to_result
 from lungscore.scan.phantom import Phantom
-from lungscore.scan.phantom_files import write_nifti
+from lungscore.scan.write import write_nifti
 
 AnyMask = dict[str, Path]
 

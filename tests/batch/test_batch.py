@@ -15,7 +15,7 @@ from lungscore import batch
 from lungscore.batch import Options, analyze_one, run
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
 from lungscore.scan.phantom import make_phantom
-from lungscore.scan.phantom_files import write_nifti
+from lungscore.scan.write import write_nifti
 
 
 @pytest.fixture
@@ -250,6 +250,8 @@ def test_an_interrupted_batch_stops_soon_and_leaves_only_whole_cases(
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
         start_new_session=True,
+        # Tests that run in the background of a shell inherit an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not list(out.glob("scan*")) and process.poll() is None and time.monotonic() < deadline:

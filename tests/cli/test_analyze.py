@@ -17,7 +17,7 @@ from lungscore import batch
 from lungscore.cli.main import call
 from lungscore.result import Result
 from lungscore.scan.phantom import Phantom
-from lungscore.scan.phantom_files import write_dicom_series
+from lungscore.scan.write import write_dicom_series
 
 Analyze = Callable[..., int]
 Phantoms = Callable[[str], Phantom]

@@ -14,7 +14,7 @@ from lungscore.inference.lesions import Lesions
 from lungscore.report import text_table, write_outputs
 from lungscore.result import Analysis
 from lungscore.scan import Geometry, Scan, read_scan
-from lungscore.scan.phantom_files import write_dicom_series
+from lungscore.scan.write import write_dicom_series
 from lungscore.severity import measure
 
 CANARY = "CANARY"

@@ -11,7 +11,7 @@ from scan_builder import chest, compress, write_series
 
 from lungscore.errors import InputError, ResourceError
 from lungscore.scan import read_scan
-from lungscore.scan.decode_worker import serve
+from lungscore.scan.dicom.decode_worker import serve
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_worker_that_dies_or_talks_nonsense_is_an_unreadable_file(
 def test_worker_that_hangs_is_ended(
     compressed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lungscore.scan.decode.PATIENCE_S", 0.2)
+    monkeypatch.setattr("lungscore.scan.dicom.decode.PATIENCE_S", 0.2)
     with_worker(monkeypatch, tmp_path, "import time; time.sleep(60)")
     with pytest.raises(InputError) as caught:
         read_scan(compressed)
@@ -73,8 +73,8 @@ def test_no_process_left_is_a_lack_of_resources(
 def test_several_workers_give_the_same_scan(
     compressed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lungscore.scan.decode.IMAGES_PER_WORKER", 4)
-    monkeypatch.setattr("lungscore.scan.decode._processors", lambda: 3)
+    monkeypatch.setattr("lungscore.scan.dicom.decode.IMAGES_PER_WORKER", 4)
+    monkeypatch.setattr("lungscore.scan.dicom.decode._processors", lambda: 3)
     np.testing.assert_array_equal(read_scan(compressed).values, chest())
 
 

@@ -272,7 +272,7 @@ def test_every_native_syntax_gives_the_same_values(tmp_path: Path, syntax: str) 
 
 
 def test_deflated_bomb_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lungscore.scan.dicom_header.MAX_DEFLATED_BYTES", 2**16)
+    monkeypatch.setattr("lungscore.scan.dicom.header.MAX_DEFLATED_BYTES", 2**16)
 
     def edit(index: int, dataset: pydicom.Dataset) -> None:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian

@@ -13,10 +13,10 @@ from scipy import ndimage
 from lungscore.errors import ResourceError, UsageError
 from lungscore.labels import CONSOLIDATION, GGO, LEFT_LUNG, LOBE_ORDER, LOBES, RIGHT_LUNG
 from lungscore.scan.phantom import Phantom, make_phantom
-from lungscore.scan.phantom_files import write_dicom_series, write_nifti
-from lungscore.scan.phantom_lesions import PRESETS, PhantomLesion
-from lungscore.scan.phantom_lungs import airways
-from lungscore.scan.phantom_shapes import SmoothField
+from lungscore.scan.phantom.lesions import PRESETS, PhantomLesion
+from lungscore.scan.phantom.lungs import airways
+from lungscore.scan.phantom.shapes import SmoothField
+from lungscore.scan.write import write_dicom_series, write_nifti
 
 SMALL = (48, 96, 96)
 

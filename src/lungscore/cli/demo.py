@@ -27,7 +27,7 @@ def demo(
     from lungscore.report import text_table, write_outputs
     from lungscore.report.outputs import refuse_existing
     from lungscore.scan.phantom import make_phantom
-    from lungscore.scan.phantom_files import write_nifti
+    from lungscore.scan.write import write_nifti
 
     phantom = make_phantom(preset, seed=seed)
     refuse_existing(out, phantom.scan.name, overwrite=overwrite)

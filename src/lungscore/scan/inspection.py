@@ -66,7 +66,7 @@ def _files(found: Found) -> dict[str, Any]:
 
 
 def _series(found: Found) -> list[dict[str, Any]]:
-    from lungscore.scan.dicom import read_groups
+    from lungscore.scan.dicom.read import read_groups
 
     groups = read_groups(found.files).groups
     return [{**group.as_dict(), "chosen": False} for group in groups]

@@ -25,7 +25,7 @@ def read_scan(
 
     path: a DICOM folder (searched with all folders below) or file, NIfTI, NRRD, a PNG or JPEG slice
         or a folder of them, or a zip of any of these; told by content, not by name.
-    series: SeriesInstanceUID to read instead of the one chosen by rule (``scan.series``).
+    series: SeriesInstanceUID to read instead of the one chosen by rule (``scan.dicom.series``).
     allow_gaps: interpolate missing DICOM slices instead of rejecting the series.
     name: of the case; by default the input's own file name.
 
@@ -71,7 +71,7 @@ def read_found(
         raise InputError("series-not-found", f"{path.name} is no DICOM input and has no series")
     ignored = found.ignored
     if found.content == "dicom":
-        from lungscore.scan.dicom import read_dicom, read_groups
+        from lungscore.scan.dicom.read import read_dicom, read_groups
 
         groups = read_groups(found.files)
         ignored += groups.not_images

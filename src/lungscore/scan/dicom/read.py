@@ -9,10 +9,10 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
-from lungscore.scan.decode import read_images
-from lungscore.scan.dicom_header import Header, quiet_pydicom, read_header
-from lungscore.scan.series import Series, choose_series, group_series, left_out
-from lungscore.scan.stack import Stack, arrange, common_directions, gap_text, volume_affine
+from lungscore.scan.dicom.decode import read_images
+from lungscore.scan.dicom.header import Header, quiet_pydicom, read_header
+from lungscore.scan.dicom.series import Series, choose_series, group_series, left_out
+from lungscore.scan.dicom.stack import Stack, arrange, common_directions, gap_text, volume_affine
 from lungscore.scan.volume import Volume
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from lungscore.labels import LOBE_ORDER, LOBES
-from lungscore.scan.phantom_lungs import LungShape
-from lungscore.scan.phantom_shapes import Axes, SmoothField
+from lungscore.scan.phantom.lungs import LungShape
+from lungscore.scan.phantom.shapes import Axes, SmoothField
 
 #: Random fields that make borders ragged, from coarse to fine, and how much each does.
 Ragged = tuple[SmoothField, SmoothField, SmoothField]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lungscore.errors import InputError
-from lungscore.scan.dicom_header import quiet_pydicom, read_header
-from lungscore.scan.dicom_pixels import read_hounsfield
+from lungscore.scan.dicom.header import quiet_pydicom, read_header
+from lungscore.scan.dicom.pixels import read_hounsfield
 
 #: Address space of the process: many times what a slice of the largest allowed size needs.
 MEMORY_BYTES = 4 * 2**30

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import InputError
-from lungscore.scan.dicom_header import CT_IMAGE, ENHANCED_CT, SECONDARY_CAPTURE, Header
+from lungscore.scan.dicom.header import CT_IMAGE, ENHANCED_CT, SECONDARY_CAPTURE, Header
 
 #: Positions that make a volume: fewer are a scout, a test of the bolus, or single slices.
 VOLUME_SLICES = 10

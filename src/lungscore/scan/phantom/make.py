@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from lungscore.errors import UsageError
 from lungscore.labels import CONSOLIDATION, GGO, LEFT_LUNG, LOBE_ORDER, LOBES, RIGHT_LUNG
-from lungscore.scan.phantom_body import paint_airways, paint_body
-from lungscore.scan.phantom_lesions import (
+from lungscore.scan.phantom.body import paint_airways, paint_body
+from lungscore.scan.phantom.lesions import (
     PRESETS,
     PhantomLesion,
     PlacedLesion,
@@ -19,9 +19,9 @@ from lungscore.scan.phantom_lesions import (
     preset_lesions,
     reach_mm,
 )
-from lungscore.scan.phantom_lungs import LungShape, draw_patient, lung_shape
-from lungscore.scan.phantom_shapes import Axes, SmoothField, box, coverage, paint, part
-from lungscore.scan.phantom_vessels import Branches, fill_points, grow_trees
+from lungscore.scan.phantom.lungs import LungShape, draw_patient, lung_shape
+from lungscore.scan.phantom.shapes import Axes, SmoothField, box, coverage, paint, part
+from lungscore.scan.phantom.vessels import Branches, fill_points, grow_trees
 from lungscore.scan.scan import Geometry, Scan
 
 #: The field of view that holds the whole chest (z, y, x), and where it starts, in mm.

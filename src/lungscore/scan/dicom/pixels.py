@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import InputError
-from lungscore.scan.dicom_header import Header, element_value, parse
+from lungscore.scan.dicom.header import Header, element_value, parse
 from lungscore.scan.hounsfield import to_hounsfield
 from lungscore.scan.limits import HU_RANGE
 

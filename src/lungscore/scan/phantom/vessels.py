@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungscore.labels import LOBES
-from lungscore.scan.phantom_shapes import Axes
+from lungscore.scan.phantom.shapes import Axes
 
 #: Where the trees of each lobe enter: artery, vein (z, y, x in mm).
 ROOTS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lungscore.scan.phantom_lungs import (
+from lungscore.scan.phantom.lungs import (
     SPINE,
     LungShape,
     Patient,
@@ -10,7 +10,7 @@ from lungscore.scan.phantom_lungs import (
     great_vessels,
     level,
 )
-from lungscore.scan.phantom_shapes import (
+from lungscore.scan.phantom.shapes import (
     Axes,
     Ellipsoid,
     Shape,

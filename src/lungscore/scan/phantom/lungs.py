@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungscore.labels import LOBES
-from lungscore.scan.phantom_shapes import (
+from lungscore.scan.phantom.shapes import (
     Axes,
     Ellipsoid,
     Shape,

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from lungscore.errors import InputError, ResourceError
-from lungscore.scan.dicom_header import Header
-from lungscore.scan.dicom_pixels import NATIVE, read_hounsfield
+from lungscore.scan.dicom.header import Header
+from lungscore.scan.dicom.pixels import NATIVE, read_hounsfield
 
 #: Images that are worth a further process, and the most processes of one series.
 IMAGES_PER_WORKER, MOST_WORKERS = 64, 4
@@ -82,7 +82,7 @@ class _Worker:
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        command = [sys.executable, "-P", "-m", "lungscore.scan.decode_worker"]
+        command = [sys.executable, "-P", "-m", "lungscore.scan.dicom.decode_worker"]
         try:
             self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
                 command,
