@@ -8,7 +8,7 @@ from random_bundle import HEIGHT, WIDTH, images_of
 from lungscore.errors import ResourceError, UsageError
 from lungscore.evaluation.metrics import dice
 from lungscore.inference import EngineUsed, engines
-from lungscore.inference.engines import ENGINE_MODULES, available_threads, make_engine
+from lungscore.inference.engines import ENGINE_MODULES, make_engine
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -171,9 +171,3 @@ def test_a_telemetry_package_that_is_loaded_already_is_put_back(monkeypatch):
     assert engines._import_openvino_silently() == "openvino"
     assert hidden == [True]
     assert sys.modules["openvino_telemetry"] is stand_in
-
-
-def test_at_least_one_processor_is_available(monkeypatch):
-    assert available_threads() >= 1
-    monkeypatch.delattr("os.sched_getaffinity", raising=False)
-    assert available_threads() >= 1

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from tiny_training import NO_AUGMENTATION
 
 from lungscore.learning.augmentation import (
     Augmentation,
@@ -11,7 +12,7 @@ from lungscore.learning.augmentation import (
     edge_of,
     sample_augmentation,
 )
-from lungscore.learning.config import NO_AUGMENTATION, AugmentationConfig
+from lungscore.learning.config import AugmentationConfig
 
 SIZE = (48, 64)
 #: Everything that moves pixels, at once and strongly.

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from lungscore.errors import InputError
-from lungscore.learning.config import NO_AUGMENTATION, load_experiment
+from lungscore.learning.config import load_experiment
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -137,10 +137,6 @@ def test_a_configuration_survives_its_own_json(write):
     config = load_experiment(write("name: a\ndata: {fold: 2}"))
     assert type(config).model_validate(config.model_dump(mode="json")) == config
     assert yaml.safe_load(config.model_dump_json())["data"]["fold"] == 2
-
-
-def test_no_augmentation_switches_everything_off():
-    assert not any(NO_AUGMENTATION.model_dump().values())
 
 
 def test_a_share_of_healthy_slices_needs_a_scan_to_take_them_from(write):

@@ -4,13 +4,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny_training import experiment, slices
+from tiny_training import NO_AUGMENTATION, experiment, slices
 
 from lungscore.errors import InputError
 from lungscore.evaluation.metrics import dice
 from lungscore.learning import train as train_module
 from lungscore.learning.checkpoints import read_facts
-from lungscore.learning.config import NO_AUGMENTATION, TrainingConfig
+from lungscore.learning.config import TrainingConfig
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import learning_rate, train
 from lungscore.networks import normalise

@@ -4,8 +4,11 @@ import numpy as np
 from torch import nn
 
 from lungscore.datasets.sample import Sample
-from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.config import AugmentationConfig, ExperimentConfig
 from lungscore.networks.encoders import BasicBlock, Encoder
+
+#: Every augmentation switched off.
+NO_AUGMENTATION = AugmentationConfig(**dict.fromkeys(AugmentationConfig.model_fields, 0.0))
 
 
 class TinyEncoder(Encoder):

@@ -58,7 +58,7 @@ def run(inputs: Sequence[Path], options: Options, *, workers: int = 1) -> Iterat
     workers = min(workers, len(inputs))
     if workers > 1:
         from lungscore.batch.processes import run_in_processes
-        from lungscore.inference.engines import available_threads
+        from lungscore.machine import available_threads
 
         if options.threads is None:
             options = replace(options, threads=max(1, available_threads() // workers))
@@ -70,12 +70,11 @@ def run(inputs: Sequence[Path], options: Options, *, workers: int = 1) -> Iterat
 
 def check_names(inputs: Sequence[Path], name: str | None = None) -> None:
     """Raise UsageError where two of ``inputs`` have one case name on some file system."""
-    from lungscore.report.outputs import folder_name
     from lungscore.scan.names import case_name
 
     named: dict[str, Path] = {}
     for path in inputs:
-        folder = folder_name(case_name(path, name))
+        folder = case_name(path, name)
         other = named.setdefault(folder.casefold(), path)
         if other is not path:
             raise UsageError(
@@ -103,11 +102,11 @@ def analyze_one(path: Path, options: Options) -> Outcome:
 def _analyze_one(path: Path, options: Options) -> Outcome:
     from lungscore.analysis import analyze
     from lungscore.report import text_table, write_outputs
-    from lungscore.report.outputs import folder_name, refuse_existing
+    from lungscore.report.outputs import refuse_existing
     from lungscore.scan.names import case_name
 
     case = case_name(path, options.name)
-    finished = options.out / folder_name(case)
+    finished = options.out / case
     if options.resume and (finished / "result.json").is_file():
         return Outcome(path, finished, skipped=True)
     refuse_existing(options.out, case, overwrite=options.overwrite)

@@ -8,7 +8,17 @@ import typer
 
 from lungscore.batch import Options, Outcome, run
 from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
-from lungscore.cli.options import Engine, Precision
+from lungscore.cli.options import (
+    AsJson,
+    Case,
+    ComputedIn,
+    Engine,
+    Model,
+    Out,
+    Overwrite,
+    Precision,
+    RunBy,
+)
 from lungscore.errors import UsageError
 
 
@@ -21,9 +31,9 @@ def analyze(
             help="DICOM folder or file, zip, NIfTI, NRRD, a PNG/JPG slice or a folder of slices.",
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
-    engine: Annotated[Engine, typer.Option(help="What runs the network.")] = Engine.AUTO,
-    precision: Annotated[Precision, typer.Option(help="What it computes in.")] = Precision.AUTO,
+    out: Out,
+    engine: RunBy = Engine.AUTO,
+    precision: ComputedIn = Precision.AUTO,
     series: Annotated[
         str | None, typer.Option(metavar="UID", help="The DICOM series to use.")
     ] = None,
@@ -32,15 +42,9 @@ def analyze(
     ] = False,
     lobes: Annotated[Path | None, typer.Option(help="Your own lobe mask.")] = None,
     lungs: Annotated[Path | None, typer.Option(help="Your own lung mask.")] = None,
-    case_id: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the case instead of the file's.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME|FOLDER", help="Another model than the shipped one.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there already.")
-    ] = False,
+    case_id: Case = None,
+    model: Model = None,
+    overwrite: Overwrite = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip cases whose results are there already.")
     ] = False,
@@ -48,9 +52,7 @@ def analyze(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads for each scan; all by default.")
     ] = None,
-    as_lines: Annotated[
-        bool, typer.Option("--json", help="Print each result as one line of JSON.")
-    ] = False,
+    as_lines: AsJson = False,
 ) -> None:
     """Find lungs and infection in chest CTs, score the severity and write a report for each."""
     if len(inputs) > 1 and (case_id or series or lungs or lobes):

@@ -1,5 +1,6 @@
 """lungscore evaluate: measure a model, or released maps, and write a result file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +20,10 @@ def slices(out: Out, model: Model = "infection") -> None:
     from lungscore.datasets.registry import data_root
     from lungscore.evaluation.protocols import on_test_slices
 
-    figures = on_test_slices(data_root() / "covid-semiseg", _segmenter(model))
-    _write(out, "slices", figures, _slice_card("test slices of COVID-SemiSeg", figures))
+    segmenter = _segmenter(model)
+    figures = on_test_slices(data_root() / "covid-semiseg", segmenter)
+    card = _slice_card("test slices of COVID-SemiSeg", figures)
+    _write(out, "slices", figures, card, models=[segmenter])
 
 
 @app.command("maps")
@@ -49,7 +52,9 @@ def healthy(
     halves = {"cranial": _segmenter(cranial), "caudal": _segmenter(caudal)}
     figures = on_healthy_halves(scan, halves)
     text = f"{figures['infection_percent']:.2f} % of the lungs, n = 1 person, two-fold by halves"
-    _write(out, f"healthy {scan.name}", figures, [{"name": "healthy lungs", "text": text}])
+    card = [{"name": "healthy lungs", "text": text}]
+    what = f"healthy {scan.name} --cranial {Path(cranial).name} --caudal {Path(caudal).name}"
+    _write(out, what, figures, card, models=list(halves.values()))
 
 
 @app.command("patient")
@@ -63,7 +68,8 @@ def patient(
     from lungscore.evaluation.protocols import on_patient
     from lungscore.evaluation.results import with_interval
 
-    figures = on_patient(scan, labels, _segmenter(model))
+    segmenter = _segmenter(model)
+    figures = on_patient(scan, labels, segmenter)
     card = [
         {
             "name": "slices of one patient told apart, AUC",
@@ -74,7 +80,7 @@ def patient(
             "text": f"{figures['left_percent_of_infection']:.1f} % of the infected ml, n = 1",
         },
     ]
-    _write(out, f"patient {scan.name} {labels.name}", figures, card)
+    _write(out, f"patient {scan.name} {labels.name}", figures, card, models=[segmenter])
 
 
 def _slice_card(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
@@ -92,9 +98,17 @@ def _segmenter(model: str) -> Any:
     return Segmenter(load_bundle(model))
 
 
-def _write(out: Path, what: str, figures: dict[str, Any], card: list[dict[str, Any]]) -> None:
+def _write(
+    out: Path,
+    what: str,
+    figures: dict[str, Any],
+    card: list[dict[str, Any]],
+    *,
+    models: Sequence[Any] = (),
+) -> None:
     from lungscore.evaluation.results import write_result
 
-    write_result(out, command=f"lungscore evaluate {what}", figures=figures, card=card)
+    command = f"lungscore evaluate {what}"
+    write_result(out, command=command, figures=figures, card=card, models=models)
     for line in card:
         say(f"{line['name']}: {line['text']}")

@@ -17,7 +17,8 @@ def info(
     from importlib.metadata import PackageNotFoundError, version
 
     from lungscore.inference import list_bundles
-    from lungscore.inference.engines import ENGINE_MODULES, available_threads
+    from lungscore.inference.engines import ENGINE_MODULES
+    from lungscore.machine import available_threads
 
     engines: dict[str, str | None] = {}
     for name in ENGINE_MODULES:

@@ -1,6 +1,10 @@
 """Options that several commands share."""
 
 from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 
 class Engine(StrEnum):
@@ -18,3 +22,18 @@ class Precision(StrEnum):
     AUTO = "auto"
     F32 = "f32"
     BF16 = "bf16"
+
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")]
+RunBy = Annotated[Engine, typer.Option(help="What runs the network.")]
+ComputedIn = Annotated[Precision, typer.Option(help="What it computes in.")]
+Model = Annotated[
+    str | None, typer.Option(metavar="NAME|FOLDER", help="Another model than the shipped one.")
+]
+Case = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of the case instead of the file's.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results that are there already.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]

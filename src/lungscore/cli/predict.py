@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
-from lungscore.cli.options import Engine, Precision
+from lungscore.cli.options import (
+    AsJson,
+    ComputedIn,
+    Engine,
+    Model,
+    Out,
+    Overwrite,
+    Precision,
+    RunBy,
+)
 from lungscore.errors import InputError, LungscoreError, UsageError
 
 
@@ -15,18 +24,12 @@ def predict(
         list[Path],
         typer.Argument(metavar="IMAGE_OR_FOLDER...", help="PNG or JPG slices, or folders of them."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures.")],
-    engine: Annotated[Engine, typer.Option(help="What runs the network.")] = Engine.AUTO,
-    precision: Annotated[Precision, typer.Option(help="What it computes in.")] = Precision.AUTO,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME|FOLDER", help="Another model than the shipped one.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace pictures that are there already.")
-    ] = False,
-    as_lines: Annotated[
-        bool, typer.Option("--json", help="Print one line of JSON per slice.")
-    ] = False,
+    out: Out,
+    engine: RunBy = Engine.AUTO,
+    precision: ComputedIn = Precision.AUTO,
+    model: Model = None,
+    overwrite: Overwrite = False,
+    as_lines: AsJson = False,
 ) -> None:
     """Write NAME.png (probability × 255) and NAME_classes.png (1 GGO, 2 consolidation)."""
     from lungscore.inference import Segmenter, load_bundle

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import say, say_json
+from lungscore.cli.options import AsJson, Case, Overwrite
 
 
 def score(
@@ -19,11 +20,9 @@ def score(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for result and report.")
     ] = None,
-    case_id: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the case.")] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there already.")
-    ] = False,
-    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    case_id: Case = None,
+    overwrite: Overwrite = False,
+    as_line: AsJson = False,
 ) -> None:
     """Score the severity from masks (NIfTI or NRRD) that lie in one geometry."""
     from lungscore.masks import score as score_masks

@@ -6,9 +6,7 @@ import numpy as np
 
 from lungscore.evaluation.metrics import dice, toolbox_dice, toolbox_mae
 from lungscore.evaluation.statistics import mean_with_interval
-
-#: Fixed for every method and every figure.
-THRESHOLD = 0.5
+from lungscore.inference.segment import THRESHOLD
 
 
 def score_maps(maps: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> dict[str, object]:

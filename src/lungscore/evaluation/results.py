@@ -3,27 +3,49 @@
 import json
 import math
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lungscore.evaluation.statistics import RESAMPLES, SEED
 from lungscore.files import atomic_write
+from lungscore.inference import Segmenter
 from lungscore.version import __version__
 
 
 def write_result(
-    path: Path, *, command: str, figures: dict[str, Any], card: list[dict[str, Any]]
+    path: Path,
+    *,
+    command: str,
+    figures: dict[str, Any],
+    card: list[dict[str, Any]],
+    models: Sequence[Segmenter] = (),
 ) -> None:
-    """Write a result file. card: the figures that a model card repeats, as name and text."""
+    """Write a result file: which models gave which figures.
+
+    card: the figures that a model card repeats, as name and text.
+    """
     result = {
         "command": command,
         "lungscore": __version__,
         "machine": platform.machine(),
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile"},
+        "models": [_named(model) for model in models],
         "card": card,
         "figures": figures,
     }
     atomic_write(path, json.dumps(_plain(result), indent=1, ensure_ascii=False) + "\n")
+
+
+def _named(segmenter: Segmenter) -> dict[str, Any]:
+    """The experiment that made a model, the sum of its weights, and what ran it."""
+    bundle, engine = segmenter.bundle, segmenter.engine
+    return {
+        "experiment": bundle.card.experiment.get("name"),
+        "training": bundle.card.experiment.get("training"),
+        "weights_sha256": bundle.used.sha256,
+        "engine": f"{engine.name} {engine.precision}",
+    }
 
 
 def with_interval(figure: dict[str, Any], *, digits: int = 3, key: str = "mean") -> str:

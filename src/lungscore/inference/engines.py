@@ -18,6 +18,7 @@ import numpy as np
 from lungscore.errors import ResourceError, UsageError
 from lungscore.inference.bundle import Bundle
 from lungscore.inference.lesions import EngineUsed
+from lungscore.machine import available_threads
 
 if TYPE_CHECKING:
     from lungscore.networks import InfectionProbability
@@ -27,13 +28,6 @@ Engine = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 #: In the order in which "auto" tries them: engine -> the module it needs.
 ENGINE_MODULES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "torch": "torch"}
-
-
-def available_threads() -> int:
-    """The processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def make_engine(

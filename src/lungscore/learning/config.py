@@ -98,9 +98,6 @@ class AugmentationConfig(_Strict):
     cutout: Fraction = 0.0
 
 
-NO_AUGMENTATION = AugmentationConfig(**dict.fromkeys(AugmentationConfig.model_fields, 0.0))
-
-
 class TrainingConfig(_Strict):
     """How long and how fast.
 

@@ -1,7 +1,6 @@
 """Supervised training of Inf-Net: one loop, resumable after any epoch."""
 
 import csv
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -24,8 +23,6 @@ from lungscore.learning.imagenet import calibrate_batch_norm, load_folded_weight
 from lungscore.learning.losses import inf_net_loss
 from lungscore.learning.slices import Batch, SliceStore, epoch_indices
 from lungscore.networks import InfNet, normalise
-
-log = logging.getLogger(__name__)
 
 #: The published code trains every batch at three sizes, each with its own optimiser step.
 PAPER_SCALES = (0.75, 1.0, 1.25)

@@ -22,6 +22,7 @@ from lungscore.report.page import render_page
 from lungscore.report.pictures import montage, overview_pictures, slice_pictures
 from lungscore.report.run_record import run_record
 from lungscore.result import Analysis, to_result
+from lungscore.scan.names import safe_name
 
 #: All that a case folder may hold. A folder with anything else is never replaced.
 OUTPUTS = frozenset(
@@ -38,7 +39,6 @@ OUTPUTS = frozenset(
 )
 #: Left by file managers, without worth.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-_LONGEST_NAME_BYTES = 200
 
 
 def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False) -> Path:
@@ -69,7 +69,7 @@ def refuse_existing(out_dir: Path, case: str, *, overwrite: bool = False) -> Pat
     where it holds anything that lungscore does not write: that is never deleted. Raises
     ResourceError ``output-not-writable`` where nothing can be made in ``out_dir``.
     """
-    folder = Path(out_dir) / folder_name(case)
+    folder = Path(out_dir) / safe_name(case)
     _check_writable(folder.parent)
     if not os.path.lexists(folder):
         return folder
@@ -103,21 +103,6 @@ def _check_writable(folder: Path) -> None:
         raise write_error(folder, NotADirectoryError(errno.ENOTDIR, "it is no folder"))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise write_error(folder, PermissionError(errno.EACCES, "it may not be written to"))
-
-
-def folder_name(case: str) -> str:
-    """``case`` as the name of a folder on every file system, unchanged where it is one."""
-    kept = "".join("_" if c in '<>:"/\\|?*' or ord(c) < 32 or ord(c) == 127 else c for c in case)
-    kept = kept.encode("utf-8", "replace")[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
-    kept = kept.strip().rstrip(".")
-    if kept.startswith((".", "-")):
-        kept = "_" + kept.lstrip(".-")
-    reserved = kept.split(".")[0].upper()
-    if reserved in {"CON", "PRN", "AUX", "NUL"} or (
-        reserved[:3] in {"COM", "LPT"} and reserved[3:].isdigit()
-    ):
-        kept = "_" + kept
-    return kept or "case"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lungscore.machine import available_threads
 from lungscore.result import Analysis, case_name
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -40,7 +41,7 @@ def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dic
         "seconds": {stage: round(seconds, 3) for stage, seconds in times.items()},
         "seconds_total": round(sum(times.values()), 3),
         "peak_memory_mib": _peak_memory_mib(),
-        "cpus_available": _cpus_available(),
+        "cpus_available": available_threads(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "host": {
             "cpu": _cpu_model(),
@@ -57,12 +58,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _cpus_available() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
 from lungscore.scan.volume import Stored, Volume
-from lungscore.scan.voxels import gather
+from lungscore.scan.voxels import gather_volume
 
 #: Times that deflate can shrink at most; a header that promises more is forged.
 LARGEST_DEFLATE_RATIO = 1032
@@ -29,15 +29,7 @@ def read_nifti(path: Path) -> Volume:
     ``not-hounsfield``.
     """
     with open_nifti(path) as stored:
-        values, units, notices = gather(stored.planes, stored.shape, source=path.name)
-    return Volume(
-        values=values,
-        affine=stored.affine,
-        units=units,
-        kind="nifti",
-        sides_known=stored.oriented,
-        notices=(*stored.notices, *notices),
-    )
+        return gather_volume(stored, "nifti", source=path.name)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
 from lungscore.scan.volume import Stored, Volume
-from lungscore.scan.voxels import gather
+from lungscore.scan.voxels import gather_volume
 
 #: The format's names of number types. Source: NRRD definition, field "type".
 TYPES = {
@@ -42,15 +42,7 @@ SPACES = {
 def read_nrrd(path: Path) -> Volume:
     """The volume of an NRRD file, in its own axis order. Raises InputError as ``read_nifti``."""
     with open_nrrd(path) as stored:
-        values, units, notices = gather(stored.planes, stored.shape, source=path.name)
-    return Volume(
-        values=values,
-        affine=stored.affine,
-        units=units,
-        kind="nrrd",
-        sides_known=stored.oriented,
-        notices=(*stored.notices, *notices),
-    )
+        return gather_volume(stored, "nrrd", source=path.name)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from lungscore.errors import InputError, ResourceError
+from lungscore.machine import available_threads
 from lungscore.scan.dicom.header import Header
 from lungscore.scan.dicom.pixels import NATIVE, read_hounsfield
 
@@ -46,7 +47,7 @@ def read_images(headers: Sequence[Header], into: np.ndarray, slots: Sequence[int
 def _read_compressed(images: list[tuple[Header, int]], into: np.ndarray) -> bool:
     if not images:
         return True
-    count = min(_processors(), MOST_WORKERS, -(-len(images) // IMAGES_PER_WORKER))
+    count = min(available_threads(), MOST_WORKERS, -(-len(images) // IMAGES_PER_WORKER))
     stop = threading.Event()
 
     def work(share: list[tuple[Header, int]]) -> bool:
@@ -139,11 +140,3 @@ class _Worker:
         if len(pixels) != size:
             raise ValueError("the answer is cut off")
         return answer, pixels
-
-
-def _processors() -> int:
-    """Processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -1,0 +1,30 @@
+"""What the machine lets this process use."""
+
+import os
+from pathlib import Path
+
+
+def available_threads() -> int:
+    """The processors this process may use, at least one.
+
+    Its affinity and a container's quota (Linux cgroups) count, not what the machine has: more
+    threads than that only wait for each other.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    else:
+        processors = os.cpu_count() or 1
+    return max(1, min(processors, _quota() or processors))
+
+
+def _quota(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Whole processors of the control group's time (versions 2 and 1), or None without a limit."""
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            words = " ".join((folder / file).read_text(encoding="ascii") for file in files).split()
+            quota, period = int(words[0]), int(words[1])
+        except (OSError, ValueError, IndexError):  # "max" is no number: there is no limit
+            continue
+        if quota > 0 and period > 0:
+            return max(1, quota // period)
+    return None
