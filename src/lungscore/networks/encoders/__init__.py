@@ -1,0 +1,18 @@
+"""Encoders: an image in, four feature maps out."""
+
+from collections.abc import Callable
+
+from lungscore.networks.encoders.encoder import Encoder
+from lungscore.networks.encoders.res2net import Res2Net50
+from lungscore.networks.encoders.resnet import BasicBlock, ResNet18, ResNet50
+from lungscore.networks.encoders.vgg import VGG16
+
+__all__ = ["ENCODERS", "VGG16", "BasicBlock", "Encoder", "Res2Net50", "ResNet18", "ResNet50"]
+
+#: Encoders by the name an experiment file uses; each takes the number of input channels.
+ENCODERS: dict[str, Callable[[int], Encoder]] = {
+    "resnet18": ResNet18,
+    "resnet50": ResNet50,
+    "res2net50-v1b": Res2Net50,
+    "vgg16": VGG16,
+}
