@@ -1,6 +1,34 @@
 """Segmentation networks (torch only)."""
 
+from lungscore.networks.covid_segnet import COVIDSegNet
 from lungscore.networks.encoders import ENCODERS
-from lungscore.networks.inf_net import InfectionProbability, InfNet, InfNetOutput, normalise
+from lungscore.networks.inf_net import InfNet
+from lungscore.networks.lesion_inf_net import LesionInfNet
+from lungscore.networks.output import InfNetOutput, NetworkOutput, PlainOutput
+from lungscore.networks.probabilities import (
+    InfectionProbability,
+    LesionProbabilities,
+    lesion_input,
+    normalise,
+)
+from lungscore.networks.registry import LESION_NETWORKS, NETWORKS, make_network
+from lungscore.networks.u_net import MultiInfNet, UNet
 
-__all__ = ["ENCODERS", "InfNet", "InfNetOutput", "InfectionProbability", "normalise"]
+__all__ = [
+    "ENCODERS",
+    "LESION_NETWORKS",
+    "NETWORKS",
+    "COVIDSegNet",
+    "InfNet",
+    "InfNetOutput",
+    "InfectionProbability",
+    "LesionInfNet",
+    "LesionProbabilities",
+    "MultiInfNet",
+    "NetworkOutput",
+    "PlainOutput",
+    "UNet",
+    "lesion_input",
+    "make_network",
+    "normalise",
+]

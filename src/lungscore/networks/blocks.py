@@ -71,10 +71,21 @@ class ReceptiveFieldBlock(nn.Module):
         return functional.relu(merged + self.shortcut(x))
 
 
+def not_infected(logits: Tensor) -> Tensor:
+    """Probability (N, 1, h, w) that a pixel is not infected.
+
+    From the logit of infection (N, 1, h, w), or from those of (N, classes, h, w) whose first is
+    background.
+    """
+    if logits.shape[1] == 1:
+        return 1 - torch.sigmoid(logits)
+    return functional.softmax(logits, dim=1)[:, :1]
+
+
 class PartialDecoder(nn.Module):
     """Fuses the three deep feature maps into one coarse map of the infection (S_g)."""
 
-    def __init__(self, channels: int = 32) -> None:
+    def __init__(self, channels: int = 32, *, classes: int = 1) -> None:
         super().__init__()
         self.deep_to_middle = conv_block(channels, channels, kernel=3)
         self.deep_to_shallow = conv_block(channels, channels, kernel=3)
@@ -84,10 +95,10 @@ class PartialDecoder(nn.Module):
         self.merge_middle = conv_block(2 * channels, 2 * channels, kernel=3)
         self.merge_shallow = conv_block(3 * channels, 3 * channels, kernel=3)
         self.last = conv_block(3 * channels, 3 * channels, kernel=3)
-        self.head = nn.Conv2d(3 * channels, 1, 1)
+        self.head = nn.Conv2d(3 * channels, classes, 1)
 
     def forward(self, deep: Tensor, middle: Tensor, shallow: Tensor) -> Tensor:
-        """(N, C, H/32, W/32), (N, C, H/16, W/16), (N, C, H/8, W/8) to logits (N, 1, H/8, W/8)."""
+        """Reduced features, each (N, C, …), to logits (N, classes, h, w) of the shallow size."""
         deep_up = resize_like(deep, middle, align_corners=True)
         deep_up_twice = resize_like(deep_up, shallow, align_corners=True)
         middle_up = resize_like(middle, shallow, align_corners=True)
@@ -115,7 +126,7 @@ class EdgeAttention(nn.Module):
         self.head = conv_block(channels, 1, kernel=3)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, in_channels, H/4, W/4) to features (N, 64, H/4, W/4), logits (N, 1, H/4, W/4)."""
+        """(N, in_channels, h, w) to features (N, channels, h, w) and logits (N, 1, h, w)."""
         features = self.features(x)
         return features, self.head(features)
 
@@ -136,6 +147,7 @@ class ReverseAttention(nn.Module):
         kernel: int = 3,
         hidden: int = 2,
         head_kernel: int = 3,
+        classes: int = 1,
     ) -> None:
         super().__init__()
         self.reduce = conv_block(in_channels, channels)
@@ -143,13 +155,12 @@ class ReverseAttention(nn.Module):
         self.refine = nn.ModuleList(
             conv_block(before, after, kernel=kernel) for before, after in pairwise(widths)
         )
-        self.head = conv_block(channels, 1, kernel=head_kernel)
+        self.head = conv_block(channels, classes, kernel=head_kernel)
 
     def forward(self, features: Tensor, edge_features: Tensor, coarser: Tensor) -> Tensor:
-        """Features (N, C, h, w), edge features, coarser logits (N, 1, …) to logits (N, 1, h, w)."""
+        """Features (N, C, h, w), edge features, coarser logits to logits (N, classes, h, w)."""
         coarser = resize_like(coarser, features)
-        attention = 1 - torch.sigmoid(coarser)
-        x = self.reduce(attention * features)
+        x = self.reduce(not_infected(coarser) * features)
         x = torch.cat([x, resize_like(edge_features, features)], dim=1)
         for block in self.refine:
             x = functional.relu(block(x))

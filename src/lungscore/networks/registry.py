@@ -1,0 +1,30 @@
+"""Every network for slices by its name."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from lungscore.networks.covid_segnet import COVIDSegNet
+from lungscore.networks.inf_net import InfNet
+from lungscore.networks.lesion_inf_net import LesionInfNet
+from lungscore.networks.u_net import MultiInfNet, UNet
+
+#: Networks by the name an experiment file uses, made from the name of an encoder and a base width,
+#: of which each uses the one it has. Single-class ones take normalised grey levels (N, 1, H, W) and
+#: give logits (N, 1, H, W); the two in LESION_NETWORKS take ``lesion_input`` (N, 2, H, W) and give
+#: logits (N, 3, H, W). All return an object with ``side_outputs`` and ``edge`` (None: no edge).
+NETWORKS: dict[str, Callable[[str, int], nn.Module]] = {
+    "inf-net": lambda encoder, base_width: InfNet(encoder),
+    "u-net": lambda encoder, base_width: UNet(base_width=base_width),
+    "covid-segnet": lambda encoder, base_width: COVIDSegNet(base_width=base_width),
+    "lesion-inf-net": lambda encoder, base_width: LesionInfNet(encoder),
+    "multi-inf-net": lambda encoder, base_width: MultiInfNet(base_width=base_width),
+}
+
+#: Which of them tell GGO from consolidation.
+LESION_NETWORKS = ("lesion-inf-net", "multi-inf-net")
+
+
+def make_network(name: str, *, encoder: str = "resnet18", base_width: int = 64) -> nn.Module:
+    """A network with random weights; 64 is the published base width. Raises KeyError."""
+    return NETWORKS[name](encoder, base_width)
