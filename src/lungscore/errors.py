@@ -54,6 +54,7 @@ REJECTIONS: dict[str, str] = {
     "dataset-incomplete": "A dataset's folder lacks images or labels.",
     "label-invalid": "A label image holds values outside its table.",
     "checkpoint-mismatch": "A checkpoint or weights file belongs to another network.",
+    "run-missing": "An experiment builds on a run that is not finished.",
     "loss-not-finite": "The training loss became NaN or infinite.",
     "usage": "The arguments do not fit together.",
     "internal": "A bug in lungscore.",

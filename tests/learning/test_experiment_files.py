@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from lungscore.errors import InputError
-from lungscore.learning.config import load_experiment
+from lungscore.learning.experiment_file import load_experiment
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 

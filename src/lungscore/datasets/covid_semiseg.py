@@ -50,3 +50,45 @@ def load(root: Path, part: str) -> list[Sample]:
             )
         )
     return samples
+
+
+#: 1600 slices of 20 volumes (COVID-19-CT-Seg), with the soft maps that Semi-Inf-Net gave them.
+_UNLABELLED = "TrainingSet/LungInfection-Train/Pseudo-label"
+
+
+def load_unlabelled(root: Path) -> list[Sample]:
+    """The slices without radiologists' labels, their infection empty; names give the volume."""
+    files = files_by_stem(root / _UNLABELLED / "Imgs")
+    samples = []
+    for name, path in files.items():
+        image = np.ascontiguousarray(read_grey(path).T)
+        nothing, source = np.zeros(image.shape, bool), f"{NAME}-unlabelled"
+        samples.append(Sample(image, nothing, name, source, patient=_volume(name)))
+    return samples
+
+
+def load_pseudo(root: Path) -> list[Sample]:
+    """The same slices with Semi-Inf-Net's released maps, infected from one half on.
+
+    Those maps were made by a network that was trained on all 50 annotated slices.
+    """
+    samples = []
+    for name, image_file, map_file in pair(root / _UNLABELLED / "Imgs", root / _UNLABELLED / "GT"):
+        image, infection = read_grey(image_file).T, read_grey(map_file).T >= 128
+        if image.shape != infection.shape:
+            raise InputError("label-invalid", f"{name}: image and labels differ in size")
+        samples.append(
+            Sample(
+                np.ascontiguousarray(image),
+                np.ascontiguousarray(infection),
+                name,
+                f"{NAME}-pseudo",
+                patient=_volume(name),
+            )
+        )
+    return samples
+
+
+def _volume(name: str) -> str:
+    """The volume that an unlabelled slice comes from: its name without the slice's number."""
+    return name.rpartition("_")[0]

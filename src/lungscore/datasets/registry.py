@@ -1,6 +1,7 @@
 """The slices that an experiment names, from the folder of real data."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,23 @@ def load_infected(names: tuple[str, ...], root: Path) -> list[Sample]:
     """The annotated training slices of the named datasets; test slices are never among them."""
     loaders = {
         "covid-semiseg": lambda: covid_semiseg.load(root / "covid-semiseg", "train"),
+        "covid-semiseg-pseudo": lambda: covid_semiseg.load_pseudo(root / "covid-semiseg"),
         "medseg": lambda: medseg.load_training_crops(root / "medseg-slices"),
     }
     return [sample for name in names for sample in loaders[name]()]
+
+
+def load_unlabelled(names: tuple[str, ...], root: Path) -> list[Sample]:
+    """Training images whose labels are not looked at: the infection of every sample is empty."""
+    loaders = {
+        "covid-semiseg": lambda: covid_semiseg.load(root / "covid-semiseg", "train"),
+        "covid-semiseg-unlabelled": lambda: covid_semiseg.load_unlabelled(root / "covid-semiseg"),
+    }
+    samples = [sample for name in names for sample in loaders[name]()]
+    return [
+        replace(sample, infection=np.zeros(sample.image.shape, bool), lesions=None)
+        for sample in samples
+    ]
 
 
 def load_healthy(folder: str | None, part: healthy.Part, root: Path) -> list[Sample]:

@@ -56,35 +56,49 @@ def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], name: s
         )
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer, **facts: Any) -> None:
+def save_checkpoint(
+    path: Path, networks: dict[str, nn.Module], optimizers: dict[str, Optimizer], **facts: Any
+) -> None:
     """Everything that training needs to go on. Randomness needs no state: it is drawn per epoch
-    from (seed, epoch)."""
-    tensors = {
-        f"network/{k}": v.detach().contiguous().clone() for k, v in network.state_dict().items()
-    }
-    for index, state in optimizer.state_dict()["state"].items():
-        for key, value in state.items():
-            tensors[f"optimizer/{index}/{key}"] = torch.as_tensor(value).contiguous().clone()
+    from (seed, epoch). An optimiser may share a network's name."""
+    tensors = {}
+    for name, network in networks.items():
+        for key, value in network.state_dict().items():
+            tensors[f"{name}/network/{key}"] = value.detach().cpu().contiguous().clone()
+    for name, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            for key, value in state.items():
+                tensor = torch.as_tensor(value).cpu().contiguous().clone()
+                tensors[f"{name}/optimizer/{index}/{key}"] = tensor
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, {"facts": json.dumps(facts, sort_keys=True)})
 
 
-def load_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+def load_checkpoint(
+    path: Path, networks: dict[str, nn.Module], optimizers: dict[str, Optimizer]
+) -> dict[str, Any]:
     """Restore what save_checkpoint wrote; returns its facts. Raises checkpoint-mismatch."""
     tensors, facts = _read(path)
-    weights = {
-        k.removeprefix("network/"): v for k, v in tensors.items() if k.startswith("network/")
+    expected = {
+        f"{name}/network/{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
     }
-    check_tensors(network.state_dict(), weights, path.name)
-    network.load_state_dict(weights)
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer/"):
-            _, index, name = key.split("/")
-            state.setdefault(int(index), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    check_tensors(expected, {k: v for k, v in tensors.items() if "/network/" in k}, path.name)
+    for name, network in networks.items():
+        network.load_state_dict(_below(f"{name}/network/", tensors))
+    for name, optimizer in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below(f"{name}/optimizer/", tensors).items():
+            index, part = key.split("/")
+            state.setdefault(int(index), {})[part] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
     return facts
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def read_facts(path: Path) -> dict[str, Any]:

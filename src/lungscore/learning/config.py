@@ -1,13 +1,8 @@
-"""Experiments as data: a YAML file into checked, immutable models."""
+"""Experiments as data: checked, immutable models."""
 
-import difflib
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from lungscore.errors import InputError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -16,14 +11,29 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class RunReference(_Strict):
+    """A finished run of another experiment, an experiment file in the same folder.
+
+    seed: null for the seed of the run that refers to it. folds: whether the other experiment was
+    run anew for every fold; a run for the same fold is meant then.
+    """
+
+    experiment: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    seed: int | None = Field(default=None, ge=0)
+    folds: bool = True
+
+
 class NetworkConfig(_Strict):
     """Which network, from which weights.
 
-    encoder_weights: a folder under LUNGSCORE_DATA with ImageNet weights, or null for random.
+    name: a name in NETWORKS. encoder_weights: a folder or file under LUNGSCORE_DATA with ImageNet
+    weights, or null for random. start: a run whose weights are the start, or null.
     """
 
+    name: str = "inf-net"
     encoder: str = "resnet18"
     encoder_weights: str | None = None
+    start: RunReference | None = None
 
     @field_validator("encoder")
     @classmethod
@@ -50,17 +60,25 @@ class InputConfig(_Strict):
         return window_hu
 
 
+#: Datasets of annotated slices. "covid-semiseg-pseudo" are Semi-Inf-Net's released pseudo-labels.
+Infected = Literal["covid-semiseg", "medseg", "covid-semiseg-pseudo", "medseg-volumes"]
+
+
 class DataConfig(_Strict):
     """Which slices train. Folders are below LUNGSCORE_DATA.
 
     infected: datasets of annotated slices. healthy: a healthy person's CT, or null; healthy_part
     keeps the other half for measuring. folds, fold: leave fold 0…folds-1 of the annotated slices
-    out for validation; null trains on all of them.
+    out for validation; null trains on all of them. slices: only so many of the annotated slices
+    (the first of a fixed shuffle), null for all. pseudo_labels: a run of pseudo-labelling whose
+    labels train too. priors: a run whose out-of-fold maps are the infection prior of the lesion
+    stage; null takes the annotated infection itself, as the published code does.
     """
 
-    infected: tuple[Literal["covid-semiseg", "medseg"], ...] = Field(
-        default=("covid-semiseg",), min_length=1
-    )
+    infected: tuple[Infected, ...] = Field(default=("covid-semiseg",), min_length=1)
+    slices: int | None = Field(default=None, ge=1)
+    pseudo_labels: RunReference | None = None
+    priors: RunReference | None = None
     healthy: str | None = None
     healthy_part: Literal["all", "cranial", "caudal"] = "all"
     folds: int = Field(default=5, ge=2, le=50)
@@ -98,6 +116,42 @@ class AugmentationConfig(_Strict):
     cutout: Fraction = 0.0
 
 
+class PretrainingConfig(_Strict):
+    """Pre-training by inpainting (Algorithm 2): what is erased, and by whom.
+
+    masks: "coach" chooses the blocks to erase, "random" is its control. unlabelled: datasets whose
+    images are used, never their labels. erase: share of the blocks that is erased at the first and
+    at the last epoch. block: side of a block in pixels. random_epochs: epochs before the coach's
+    masks are used. coach_batches: share of the batches on which the coach is trained. coach_width:
+    channels of its first stage (64 as published). The recipe is that of ``training``: "paper"
+    erases a fixed quarter (k = 0.75), and its coach is trained for as many steps as the network.
+    """
+
+    masks: Literal["coach", "random"] = "coach"
+    unlabelled: tuple[Literal["covid-semiseg", "covid-semiseg-unlabelled"], ...] = Field(
+        default=("covid-semiseg",), min_length=1
+    )
+    erase: tuple[Fraction, Fraction] = (0.25, 0.5)
+    block: int = Field(default=16, ge=8, le=64)
+    random_epochs: int = Field(default=1, ge=0)
+    coach_batches: Fraction = 0.25
+    coach_width: int = Field(default=16, ge=8, le=128)
+    coach_learning_rate: float = Field(default=3e-4, gt=0, le=1)
+
+
+class PseudoLabellingConfig(_Strict):
+    """Progressive pseudo-labelling (Semi-Inf-Net, step 3): groups of unlabelled slices.
+
+    Each group is predicted by the network as it stands, joins the training set, and the network is
+    trained on for ``training.slices_per_epoch`` slices. groups: how many; the published schedule
+    has 320 of 5 slices. The labels stay soft, as published.
+    """
+
+    unlabelled: Literal["covid-semiseg-unlabelled"] = "covid-semiseg-unlabelled"
+    groups: int = Field(default=8, ge=1)
+    group_slices: int = Field(default=200, ge=1)
+
+
 class TrainingConfig(_Strict):
     """How long and how fast.
 
@@ -121,11 +175,23 @@ class ExperimentConfig(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     description: str = ""
+    target: Literal["infection", "lesions"] = "infection"
     network: NetworkConfig = NetworkConfig()
     input: InputConfig = InputConfig()
     data: DataConfig = DataConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
+    pretraining: PretrainingConfig | None = None
+    pseudo_labelling: PseudoLabellingConfig | None = None
+
+    def at(self, *, fold: int | None = None, seed: int | None = None) -> Self:
+        """The same experiment with another fold or seed. Raises ValidationError."""
+        values = self.model_dump()
+        if fold is not None:
+            values["data"]["fold"] = fold
+        if seed is not None:
+            values["training"]["seed"] = seed
+        return type(self).model_validate(values)
 
     @model_validator(mode="after")
     def _healthy_slices_to_take_from(self) -> Self:
@@ -133,72 +199,8 @@ class ExperimentConfig(_Strict):
             raise ValueError("training.healthy_fraction needs a scan in data.healthy")
         return self
 
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's safe loader, which would let the last of two equal keys win unseen."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep=deep)
-
-
-def load_experiment(path: Path) -> ExperimentConfig:
-    """Read an experiment file. ``extends: other.yaml`` takes another file's values as a start.
-
-    Raises InputError config-invalid, naming the key and the nearest known one.
-    """
-    try:
-        return ExperimentConfig.model_validate(_read_extended(path))
-    except ValidationError as error:
-        raise _explain(path, error) from error
-
-
-def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
-    try:
-        values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
-    except OSError as error:
-        raise InputError("input-not-found", f"no experiment file {path.name}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        twice = str(error.problem) if isinstance(error, yaml.constructor.ConstructorError) else ""
-        raise InputError(
-            "config-invalid", f"{path.name} is not YAML" + (f": {twice}" if twice else "")
-        ) from error
-    if not isinstance(values, dict):
-        raise InputError("config-invalid", f"{path.name} is no table of keys and values")
-    base = values.pop("extends", None)
-    if base is None:
-        return values
-    if depth > 5 or not isinstance(base, str) or Path(base).name != base:
-        raise InputError(
-            "config-invalid",
-            f"{path.name} extends {base!r}",
-            expected="the name of an experiment file in the same folder",
-        )
-    return _merge(_read_extended(path.parent / base, depth + 1), values)
-
-
-def _merge(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in values.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merge(base[key], value) if both else value
-    return merged
-
-
-def _explain(path: Path, error: ValidationError) -> InputError:
-    """The first thing wrong, with the nearest known key where a key is unknown."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return InputError("config-invalid", f"{path.name}: {where}: {first['msg']}")
-    model: Any = ExperimentConfig
-    for part in first["loc"][:-1]:
-        model = model.model_fields[str(part)].annotation
-    near = difflib.get_close_matches(str(first["loc"][-1]), model.model_fields, n=1, cutoff=0.3)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(model.model_fields)}"
-    return InputError("config-invalid", f"{path.name}: unknown key {where!r}", hint=hint)
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.pretraining is not None and self.pseudo_labelling is not None:
+            raise ValueError("an experiment pre-trains or makes pseudo-labels, not both")
+        return self

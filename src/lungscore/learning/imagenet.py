@@ -1,17 +1,61 @@
 """ImageNet weights for an encoder, from a user's own files.
 
-Read is a folder of ``.npy`` files, one a tensor, with torchvision's names, in which batch norm is
-folded into the convolutions (the bias is the batch norm's).
+Read are a ``.safetensors`` file with the names that the encoder's public weights have, and a folder
+of ``.npy`` files, one a tensor, with torchvision's names, in which batch norm is folded into the
+convolutions (the bias is the batch norm's).
 """
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lungscore.errors import InputError
+from lungscore.learning.checkpoints import check_tensors
+
+#: What public weights hold besides the encoder.
+_CLASSIFIERS = ("fc.", "classifier.")
+#: A counter of batch norm that old files lack and evaluation never reads.
+_COUNTER = "num_batches_tracked"
+
+
+def load_imagenet_weights(encoder: nn.Module, path: Path) -> list[str]:
+    """Put ImageNet weights into ``encoder``: a .safetensors file, or a folder of folded weights.
+
+    Returns the names of the batch norms that ``calibrate_batch_norm`` has to fill, none for a file.
+    Three input channels become one by summing. Raises input-not-found; checkpoint-mismatch where a
+    tensor is missing, unknown, misshapen or not finite; what load_folded_weights raises.
+    """
+    if path.is_dir():
+        return load_folded_weights(encoder, path)
+    if not path.exists():
+        raise InputError("input-not-found", f"there are no ImageNet weights at {path.name}")
+    if path.suffix != ".safetensors":
+        raise InputError(
+            "checkpoint-mismatch",
+            f"{path.name} holds weights in a format that can run code",
+            expected="a .safetensors file or a folder of .npy files",
+            hint="convert it with safetensors.torch.save_file",
+        )
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            "checkpoint-mismatch", f"{path.name} is no readable safetensors file"
+        ) from error
+    expected = {k: v for k, v in encoder.state_dict().items() if not k.endswith(_COUNTER)}
+    found = {
+        name: _fewer_channels(value.float(), expected.get(name))
+        for name, value in stored.items()
+        if not name.startswith(_CLASSIFIERS) and not name.endswith(_COUNTER)
+    }
+    check_tensors(expected, found, path.name)
+    encoder.load_state_dict(found, strict=False)
+    return []
 
 
 def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
@@ -19,20 +63,15 @@ def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
 
     A convolution whose file is missing keeps its random weights. Three input channels become one
     by summing, since a grey slice shows the same to all three. Raises dataset-incomplete where
-    nothing fits or a bias is missing, checkpoint-mismatch where a file is no tensor of the shape.
+    nothing fits or a bias is missing, checkpoint-mismatch where a file is no tensor of the shape or
+    the encoder is no ResNet.
     """
     filled = []
     for name, module in encoder.named_modules():
         weight_file, bias_file = folder / f"{name}.weight.npy", folder / f"{name}.bias.npy"
         if not isinstance(module, nn.Conv2d) or not weight_file.is_file():
             continue
-        weight = _read(weight_file)
-        if module.in_channels == 1 and weight.shape == (
-            module.out_channels,
-            3,
-            *module.kernel_size,
-        ):
-            weight = weight.sum(1, keepdim=True)
+        weight = _fewer_channels(_read(weight_file), module.weight)
         norm_name = _norm_of(name)
         norm = _batch_norm(encoder, norm_name)
         with torch.no_grad():
@@ -82,6 +121,15 @@ def calibrate_batch_norm(encoder: nn.Module, norms: list[str], images: Tensor) -
     encoder.train()
 
 
+def _fewer_channels(weight: Tensor, expected: Tensor | None) -> Tensor:
+    """A convolution's weight of three input channels, summed where one of one is expected."""
+    if expected is None or expected.ndim != 4 or expected.shape[1] != 1:
+        return weight
+    if weight.shape != (expected.shape[0], 3, *expected.shape[2:]):
+        return weight
+    return weight.sum(1, keepdim=True)
+
+
 def _read(path: Path) -> Tensor:
     try:
         return torch.from_numpy(np.load(path, allow_pickle=False)).float()
@@ -92,9 +140,17 @@ def _read(path: Path) -> Tensor:
 
 
 def _batch_norm(encoder: nn.Module, name: str) -> nn.BatchNorm2d:
-    norm = encoder.get_submodule(name)
+    norm: nn.Module | None
+    try:
+        norm = encoder.get_submodule(name)
+    except AttributeError:
+        norm = None
     if not isinstance(norm, nn.BatchNorm2d):
-        raise TypeError(f"{name} is a {type(norm).__name__}, not a batch norm")
+        raise InputError(
+            "checkpoint-mismatch",
+            "folded weights are read into ResNet encoders only",
+            hint="give a .safetensors file",
+        )
     return norm
 
 

@@ -1,6 +1,6 @@
 """The training slices in memory: resized once, in one grey scale, ready to be augmented."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,8 +15,7 @@ from lungscore.scan.window import resize, window
 OVERSIZE = 1.25
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """image (N, 1, H, W) grey 0…1; infection and edge (N, 1, H, W) in 0…1."""
 
     image: Tensor

@@ -1,0 +1,83 @@
+"""Experiment files: YAML into the models of config, with messages that name the key."""
+
+import difflib
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lungscore.errors import InputError
+from lungscore.learning.config import ExperimentConfig
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's safe loader, which would let the last of two equal keys win unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
+
+
+def load_experiment(path: Path) -> ExperimentConfig:
+    """Read an experiment file. ``extends: other.yaml`` takes another file's values as a start.
+
+    Raises InputError config-invalid, naming the key and the nearest known one.
+    """
+    try:
+        return ExperimentConfig.model_validate(_read_extended(path))
+    except ValidationError as error:
+        raise _explain(path, error) from error
+
+
+def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
+    try:
+        values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
+    except OSError as error:
+        raise InputError("input-not-found", f"no experiment file {path.name}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        twice = str(error.problem) if isinstance(error, yaml.constructor.ConstructorError) else ""
+        raise InputError(
+            "config-invalid", f"{path.name} is not YAML" + (f": {twice}" if twice else "")
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError("config-invalid", f"{path.name} is no table of keys and values")
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if depth > 5 or not isinstance(base, str) or Path(base).name != base:
+        raise InputError(
+            "config-invalid",
+            f"{path.name} extends {base!r}",
+            expected="the name of an experiment file in the same folder",
+        )
+    return _merge(_read_extended(path.parent / base, depth + 1), values)
+
+
+def _merge(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in values.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both else value
+    return merged
+
+
+def _explain(path: Path, error: ValidationError) -> InputError:
+    """The first thing wrong, with the nearest known key where a key is unknown."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return InputError("config-invalid", f"{path.name}: {where}: {first['msg']}")
+    model: Any = ExperimentConfig
+    for part in first["loc"][:-1]:
+        kinds = (model.model_fields[str(part)].annotation,)
+        kinds = get_args(kinds[0]) or kinds  # a section that may be null
+        model = next(kind for kind in kinds if issubclass(kind, BaseModel))
+    near = difflib.get_close_matches(str(first["loc"][-1]), model.model_fields, n=1, cutoff=0.3)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(model.model_fields)}"
+    return InputError("config-invalid", f"{path.name}: unknown key {where!r}", hint=hint)
