@@ -3,13 +3,18 @@ import io
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_training import experiment
 from torch import nn
 
 from lungscore.errors import InputError
-from lungscore.learning.imagenet import calibrate_batch_norm, load_folded_weights
+from lungscore.learning.imagenet import (
+    calibrate_batch_norm,
+    load_folded_weights,
+    load_imagenet_weights,
+)
 from lungscore.learning.train import build_network
-from lungscore.networks.encoders import ResNet18
+from lungscore.networks.encoders import ENCODERS, VGG16, Res2Net50, ResNet18
 
 
 @pytest.fixture
@@ -128,10 +133,95 @@ def test_a_file_that_is_no_array_is_refused(folder, content):
     assert "conv1.weight.npy" in rejected(folder, "checkpoint-mismatch")
 
 
+@pytest.mark.parametrize("make", [VGG16, Res2Net50])
+def test_folded_weights_of_other_encoders_are_refused(make, tmp_path):
+    name = next(n for n, module in make().named_modules() if isinstance(module, nn.Conv2d))
+    np.save(tmp_path / f"{name}.weight.npy", np.zeros((64, 1, 3, 3), np.float32))
+    with pytest.raises(InputError, match="ResNet encoders only") as caught:
+        load_imagenet_weights(make(), tmp_path)
+    assert caught.value.code == "checkpoint-mismatch"
+
+
+# A file with the public names
+
+
+def public_weights(make, *, classifier: str = "fc") -> dict[str, torch.Tensor]:
+    """What a file of public weights holds: three channels, a classifier, counters or none."""
+    tensors = {name: torch.rand_like(v) for name, v in make(3).state_dict().items() if v.ndim}
+    return {
+        **tensors,
+        f"{classifier}.weight": torch.rand(10, 4),
+        f"{classifier}.bias": torch.ones(10),
+    }
+
+
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+def test_a_file_fills_every_tensor_of_every_encoder(encoder, tmp_path):
+    make = ENCODERS[encoder]
+    stored = public_weights(make, classifier="classifier.6" if encoder == "vgg16" else "fc")
+    save_file(stored, tmp_path / "weights.safetensors")
+    filled = make(1)
+    assert load_imagenet_weights(filled, tmp_path / "weights.safetensors") == []
+    for name, value in filled.state_dict().items():
+        if value.ndim and value.shape == stored[name].shape:
+            assert torch.equal(value, stored[name]), name
+    first = next(iter(filled.state_dict()))
+    torch.testing.assert_close(filled.state_dict()[first], stored[first].sum(1, keepdim=True))
+
+
+def test_a_folder_is_read_as_folded_weights(folder):
+    assert load_imagenet_weights(ResNet18(), folder) == load_folded_weights(ResNet18(), folder)
+
+
+def refused(path, make=ResNet18) -> InputError:
+    with pytest.raises(InputError) as caught:
+        load_imagenet_weights(make(1), path)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"layer1.0.conv1.weight": None}, "layer1.0.conv1.weight"),
+        ({"layer9.weight": torch.ones(1)}, "layer9.weight"),
+        ({"layer2.0.bn1.bias": torch.ones(3)}, "layer2.0.bn1.bias"),
+        ({"conv1.weight": torch.ones(64, 3, 3, 3)}, "conv1.weight"),
+        ({"bn1.bias": torch.full((64,), float("nan"))}, "bn1.bias"),
+    ],
+    ids=["missing", "unknown", "misshapen", "another kernel", "not finite"],
+)
+def test_a_tensor_that_does_not_fit_is_named(tmp_path, change, named):
+    stored = {k: v for k, v in (public_weights(ResNet18) | change).items() if v is not None}
+    save_file(stored, tmp_path / "weights.safetensors")
+    encoder = ResNet18(1)
+    before = encoder.conv1.weight.clone()
+    with pytest.raises(InputError) as caught:
+        load_imagenet_weights(encoder, tmp_path / "weights.safetensors")
+    assert caught.value.code == "checkpoint-mismatch"
+    assert named in caught.value.message
+    assert torch.equal(encoder.conv1.weight, before)
+
+
+def test_weights_that_are_not_there_are_named(tmp_path):
+    error = refused(tmp_path / "resnet18.safetensors")
+    assert error.code == "input-not-found"
+    assert "resnet18.safetensors" in error.message
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
+def test_other_files_are_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"garbage")
+    error = refused(tmp_path / name)
+    assert error.code == "checkpoint-mismatch"
+    assert name in error.message
+
+
 @pytest.mark.usefixtures("tiny")
 def test_networks_of_one_seed_are_equal_and_of_two_are_not():
     weights = [
-        build_network(experiment(seed=seed), torch.zeros(1, 1, 8, 8), None).encoder.conv1.weight
+        build_network(
+            experiment(seed=seed), torch.zeros(1, 1, 8, 8), imagenet=None
+        ).encoder.conv1.weight
         for seed in (0, 0, 1)
     ]
     assert torch.equal(weights[0], weights[1])

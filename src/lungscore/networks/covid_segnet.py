@@ -125,7 +125,7 @@ class COVIDSegNet(nn.Module):
         _, transposed, _, pool = _LAYERS[dimensions]
         widths = [base_width * factor for factor in (1, 2, 4, 8)]
         self.stem = ResidualBlock(dimensions, in_channels, base_width)
-        self.halve = pool(2, ceil_mode=True)
+        self.shrink = pool(2, ceil_mode=True)
         self.down = nn.ModuleList(
             nn.Sequential(
                 FeatureVariation(dimensions, before), ResidualBlock(dimensions, before, after)
@@ -133,7 +133,7 @@ class COVIDSegNet(nn.Module):
             for before, after in pairwise(widths)
         )
         self.pyramid = ProgressivePyramid(dimensions, widths[-1])
-        self.double = nn.ModuleList(
+        self.enlarge = nn.ModuleList(
             transposed(width, width // 2, kernel_size=2, stride=2) for width in widths[:0:-1]
         )
         self.up = nn.ModuleList(
@@ -145,10 +145,10 @@ class COVIDSegNet(nn.Module):
         """Image (N, in_channels, [D,] H, W) to one side output (N, classes, [D,] H, W)."""
         levels = [self.stem(image)]
         for block in self.down:
-            levels.append(block(self.halve(levels[-1])))  # half the size, rounded up
+            levels.append(block(self.shrink(levels[-1])))  # half the size, rounded up
         x = self.pyramid(levels.pop())
-        for double, block in zip(self.double, self.up, strict=True):
+        for enlarge, block in zip(self.enlarge, self.up, strict=True):
             skip = levels.pop()
-            x = double(x)[(..., *(slice(size) for size in skip.shape[2:]))]
+            x = enlarge(x)[(..., *(slice(size) for size in skip.shape[2:]))]
             x = block(torch.cat([skip, x], dim=1))
         return PlainOutput([self.head(x)])

@@ -4,7 +4,6 @@ Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, wi
 3x3 convolution of a bottleneck, as torchvision's weights expect it.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -67,7 +66,7 @@ class ResidualEncoder(Encoder):
     ``block`` makes one from (in_channels, channels, stride); ``blocks`` says how many a stage has.
     """
 
-    block: ClassVar[Callable[[int, int, int], nn.Module]]
+    block: ClassVar[type[nn.Module]]
     blocks: ClassVar[tuple[int, int, int, int]]
 
     def __init__(self, in_channels: int = 1) -> None:
@@ -87,7 +86,7 @@ class ResidualEncoder(Encoder):
         return nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
 
     def _stage(self, in_channels: int, channels: int, count: int, *, stride: int) -> nn.Sequential:
-        make = type(self).block
+        make = self.block
         first = make(in_channels, channels, stride)
         return nn.Sequential(first, *(make(channels, channels, 1) for _ in range(count - 1)))
 
