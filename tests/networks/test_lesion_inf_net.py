@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from lungscore.networks import InfNet, LesionInfNet
+from lungscore.networks.lesion_inf_net import CONSOLIDATION, GGO
+
+
+@pytest.fixture(scope="module", params=["resnet18", "vgg16"])
+def pair(request):
+    """A network for infection as if trained, and one for lesions that starts from it."""
+    torch.manual_seed(0)
+    single, lesions = InfNet(request.param), LesionInfNet(request.param)
+    with torch.no_grad():
+        for module in single.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_()
+        single.train()(torch.rand(2, 1, 64, 64))
+    lesions.start_from_infection(single.state_dict())
+    return single, lesions
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_at_the_start_infection_is_that_of_the_single_network_whatever_the_prior(pair, training):
+    single, lesions = (network.train(training) for network in pair)
+    image = torch.randn(2, 1, 65, 97)
+    with torch.no_grad():
+        expected = single(image)
+        found = lesions(torch.cat([image, torch.rand(2, 1, 65, 97)], dim=1))
+    for one, three in zip(expected.side_outputs, found.side_outputs, strict=True):
+        probs = three.softmax(dim=1)
+        torch.testing.assert_close(
+            probs[:, 1:].sum(1, keepdim=True), one.sigmoid(), rtol=1e-3, atol=1e-4
+        )
+        torch.testing.assert_close(probs[:, GGO], probs[:, CONSOLIDATION], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found.edge, expected.edge)
+
+
+def test_at_the_start_the_prior_can_still_be_learned(pair):
+    _, lesions = pair
+    lesions.eval()(torch.rand(1, 2, 64, 64)).side_outputs[-1][:, GGO].mean().backward()
+    weight = next(p for p in lesions.encoder.parameters() if p.ndim == 4)
+    assert not weight[:, 1].any()
+    assert weight.grad[:, 1].any()
+
+
+def test_starting_leaves_the_single_network_as_it_was(pair):
+    single, lesions = pair
+    with torch.no_grad():
+        before = single.refine_deep.head[0].weight.clone()
+        lesions.refine_deep.head[0].weight.add_(1)
+    assert torch.equal(single.refine_deep.head[0].weight, before)
+
+
+def test_weights_of_another_network_are_refused():
+    with pytest.raises(RuntimeError, match="state_dict"):
+        LesionInfNet("resnet18").start_from_infection(InfNet("vgg16").state_dict())
