@@ -32,11 +32,11 @@ def maps(
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of masks.")],
     out: Out,
 ) -> None:
-    """Somebody's prediction maps against ground truth, by file name."""
+    """Somebody's prediction maps, of infection or of one class, against ground truth, by name."""
     from lungscore.evaluation.protocols import on_released_maps
 
     figures = on_released_maps(found, truth)
-    _write(out, f"maps {found.name}", figures, _slice_card(found.name, figures))
+    _write(out, f"maps {found.name}", figures, _map_card(found.name, figures))
 
 
 @app.command("healthy")
@@ -90,6 +90,37 @@ def _slice_card(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
         {"name": f"{name}, {key}", "text": with_interval(figures[field])}
         for key, field in (("Dice at 0.5", "dice"), ("toolbox mean Dice", "toolbox_dice"))
     ]
+
+
+#: What is told of somebody's maps besides the figures of every slice card.
+MAP_FIGURES = {
+    "IoU": "iou",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "precision": "precision",
+    "toolbox S-measure": "toolbox_s_measure",
+    "toolbox E-measure": "toolbox_e_measure",
+    "toolbox mean absolute error": "toolbox_mae",
+    "surface Dice": "surface_dice",
+    "95 % Hausdorff distance": "hd95",
+}
+
+
+def _map_card(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
+    from lungscore.evaluation.results import with_interval
+
+    card = _slice_card(name, figures)
+    for key, field in MAP_FIGURES.items():
+        card.append({"name": f"{name}, {key}", "text": with_interval(figures[field])})
+    card[-1]["text"] += f", in {figures['distances']['unit']}"
+    correlation = figures["area_agreement"]["correlation"]
+    if correlation["r"] is not None:
+        text = with_interval(correlation, key="r")
+        card.append({"name": f"{name}, correlation of areas", "text": text})
+    if 0 < figures["where_present"]["n"] < figures["n"]:
+        text = with_interval(figures["where_present"]["dice"])
+        card.append({"name": f"{name}, Dice at 0.5 where the truth is not empty", "text": text})
+    return card
 
 
 def _segmenter(model: str) -> Any:
