@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lungscore.learning.losses import boundary_weight, inf_net_loss, segmentation_loss
+from lungscore.learning.losses import boundary_weight, infection_loss, segmentation_loss
 from lungscore.networks import InfNetOutput
 
 
@@ -122,7 +122,7 @@ def test_total_loss_sums_four_side_outputs_and_the_edge(batch, recipe):
     logits, truth = logits.float(), truth.float()
     edge_logits, edge = logits.flip(2), truth.flip(3)
     sides = [logits, logits * 2, logits - 1, -logits]
-    found = inf_net_loss(InfNetOutput(sides, edge_logits), truth, edge, recipe=recipe)
+    found = infection_loss(InfNetOutput(sides, edge_logits), truth, edge, recipe=recipe)
     weight = boundary_weight(truth)
     weighted = recipe == "default"
     expected = sum(

@@ -94,7 +94,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path, 
     kept = (tmp_path / "checkpoint.safetensors").read_bytes()
     monkeypatch.setattr(
         train_module,
-        "inf_net_loss",
+        "infection_loss",
         lambda output, *_, **__: output.side_outputs[0].sum() * math.nan,
     )
     with pytest.raises(InputError, match="epoch 2 is nan") as caught:

@@ -52,6 +52,11 @@ def load(root: Path, part: str) -> list[Sample]:
     return samples
 
 
+def names(root: Path) -> list[str]:
+    """The names of the 50 annotated training slices."""
+    return list(files_by_stem(root / _PARTS["train"][0] / "Imgs"))
+
+
 #: 1600 slices of 20 volumes (COVID-19-CT-Seg), with the soft maps that Semi-Inf-Net gave them.
 _UNLABELLED = "TrainingSet/LungInfection-Train/Pseudo-label"
 

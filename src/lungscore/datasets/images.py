@@ -40,6 +40,11 @@ def read_grey(path: Path) -> np.ndarray:
     return _read(path, mode="L")
 
 
+def read_colour(path: Path) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8, as stored. Raises input-unreadable."""
+    return _read(path)
+
+
 def read_indices(path: Path, *, allowed: tuple[int, ...]) -> np.ndarray:
     """(H, W) uint8 class indices of a palette or grey label image. Raises label-invalid.
 

@@ -26,14 +26,25 @@ class RunReference(_Strict):
 class NetworkConfig(_Strict):
     """Which network, from which weights.
 
-    name: a name in NETWORKS. encoder_weights: a folder or file under LUNGSCORE_DATA with ImageNet
+    name: a name in NETWORKS. base_width: channels at full size, of those that have no encoder (64
+    as published). encoder_weights: a folder or file under LUNGSCORE_DATA with ImageNet
     weights, or null for random. start: a run whose weights are the start, or null.
     """
 
     name: str = "inf-net"
     encoder: str = "resnet18"
+    base_width: int = Field(default=64, ge=4, le=128)
     encoder_weights: str | None = None
     start: RunReference | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _known_network(cls, name: str) -> str:
+        from lungscore.networks import NETWORKS
+
+        if name not in NETWORKS:
+            raise ValueError(f"no network {name!r}; known are {', '.join(NETWORKS)}")
+        return name
 
     @field_validator("encoder")
     @classmethod
@@ -72,7 +83,7 @@ class DataConfig(_Strict):
     out for validation; null trains on all of them. slices: only so many of the annotated slices
     (the first of a fixed shuffle), null for all. pseudo_labels: a run of pseudo-labelling whose
     labels train too. priors: a run whose out-of-fold maps are the infection prior of the lesion
-    stage; null takes the annotated infection itself, as the published code does.
+    stage (the "paper" recipe uses them only to predict, and trains with the annotated infection).
     """
 
     infected: tuple[Infected, ...] = Field(default=("covid-semiseg",), min_length=1)
@@ -197,6 +208,19 @@ class ExperimentConfig(_Strict):
     def _healthy_slices_to_take_from(self) -> Self:
         if self.training.healthy_fraction > 0 and self.data.healthy is None:
             raise ValueError("training.healthy_fraction needs a scan in data.healthy")
+        return self
+
+    @model_validator(mode="after")
+    def _network_of_the_target(self) -> Self:
+        from lungscore.networks import LESION_NETWORKS
+
+        if (self.network.name in LESION_NETWORKS) != (self.target == "lesions"):
+            raise ValueError(
+                f"the network {self.network.name} does not have the target {self.target}; "
+                f"lesions are for {' and '.join(LESION_NETWORKS)}"
+            )
+        if self.target == "lesions" and self.data.priors is None:
+            raise ValueError("the target lesions needs the infection priors of data.priors")
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lungscore.networks import InfNetOutput
+from lungscore.networks import NetworkOutput
 
 
 def boundary_weight(truth: Tensor) -> Tensor:
@@ -38,16 +38,49 @@ def segmentation_loss(
     return cross_entropy.mean() + iou.mean()
 
 
-def inf_net_loss(output: InfNetOutput, truth: Tensor, edge: Tensor, *, recipe: str) -> Tensor:
-    """L_total (equation 2): every side output against the infection, plus the edge.
+def infection_loss(output: NetworkOutput, truth: Tensor, edge: Tensor, *, recipe: str) -> Tensor:
+    """L_total (equation 2): every side output against the infection, plus the edge if there is one.
 
     truth, edge: (N, 1, H, W) in 0…1. recipe: "default" or "paper".
     """
     weighted = recipe != "paper"
     weight = boundary_weight(truth)
-    side_losses = [
+    losses = [
         segmentation_loss(logits.float(), truth, weight, weighted_cross_entropy=weighted)
         for logits in output.side_outputs
     ]
-    edge_loss = functional.binary_cross_entropy_with_logits(output.edge.float(), edge)
-    return torch.stack(side_losses).sum() + edge_loss
+    return torch.stack(losses).sum() + _edge_loss(output, edge)
+
+
+def lesion_loss(output: NetworkOutput, classes: Tensor, edge: Tensor, *, recipe: str) -> Tensor:
+    """Loss of the multi-class stage: every side output against background, GGO, consolidation.
+
+    classes: (N, 1, H, W) of 0, 1, 2. Default: boundary-weighted cross-entropy, plus one minus the
+    soft Dice of GGO and of consolidation over the batch (a slice may lack a class). Paper: the mean
+    binary cross-entropy of three independent sigmoids.
+    """
+    truth = functional.one_hot(classes.squeeze(1).long(), 3).movedim(-1, 1).float()  # (N, 3, H, W)
+    if recipe == "paper":
+        losses = [
+            functional.binary_cross_entropy_with_logits(logits.float(), truth)
+            for logits in output.side_outputs
+        ]
+        return torch.stack(losses).sum()
+    weight = boundary_weight((classes > 0).float()) + boundary_weight((classes > 1).float()) - 1
+    weight = weight / weight.mean()
+    losses = []
+    for logits in output.side_outputs:
+        log_probs = logits.float().log_softmax(1)
+        cross_entropy = -(weight * truth * log_probs).sum(1).mean()
+        probs = log_probs.exp()
+        overlap = (probs * truth).sum((0, 2, 3))
+        total = (probs + truth).sum((0, 2, 3))
+        soft_dice = (2 * overlap + 1) / (total + 1)
+        losses.append(cross_entropy + (1 - soft_dice[1:]).mean())
+    return torch.stack(losses).sum() + _edge_loss(output, edge)
+
+
+def _edge_loss(output: NetworkOutput, edge: Tensor) -> Tensor | float:
+    if output.edge is None:
+        return 0.0
+    return functional.binary_cross_entropy_with_logits(output.edge.float(), edge)

@@ -130,7 +130,11 @@ class Inpainting(Task):
 
     def _errors(self, network: nn.Module, image: Tensor, mask: Tensor) -> list[Tensor]:
         """Squared errors (N, 1, H, W) of every output, the edge branch's last."""
-        output = network(image * mask)
+        seen = image * mask
+        if self.config.target == "lesions":
+            # The prior comes from labels in the published code; here it says nothing.
+            seen = torch.cat([seen, torch.zeros_like(seen)], dim=1)
+        output = network(seen)
         outputs = [*output.side_outputs, *([] if output.edge is None else [output.edge])]
         target = image if self.paper else _smooth(image)
         limit = PAPER_LIMIT if self.paper else None

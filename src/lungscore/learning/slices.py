@@ -1,5 +1,6 @@
 """The training slices in memory: resized once, in one grey scale, ready to be augmented."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,8 @@ import torch
 from torch import Tensor
 
 from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+from lungscore.labels import CONSOLIDATION
 from lungscore.learning.augmentation import apply_augmentation, edge_of, sample_augmentation
 from lungscore.learning.config import ExperimentConfig
 from lungscore.scan.window import resize, window
@@ -16,24 +19,45 @@ OVERSIZE = 1.25
 
 
 class Batch(NamedTuple):
-    """image (N, 1, H, W) grey 0…1; infection and edge (N, 1, H, W) in 0…1."""
+    """image (N, 1, H, W) grey 0…1; target (N, 1, H, W) infection in 0…1, or class index 0, 1, 2;
+    edge (N, 1, H, W) of the infection; prior (N, 1, H, W) in 0…1, all 0 where there is none."""
 
     image: Tensor
-    infection: Tensor
+    target: Tensor
     edge: Tensor
+    prior: Tensor
 
 
 class SliceStore:
     """Samples as one array of grey levels and one of masks.
 
-    Slices in HU are kept a little wider than the window, so that augmentation may move it.
+    Slices in HU are kept a little wider than the window, so that augmentation may move it. With the
+    target "lesions", every sample needs ``lesions``; its prior is ``priors[name]`` (H, W) in 0…1,
+    or its own infection where ``priors`` is None, as the published code does.
     """
 
-    def __init__(self, samples: list[Sample], config: ExperimentConfig) -> None:
+    def __init__(
+        self,
+        samples: list[Sample],
+        config: ExperimentConfig,
+        *,
+        priors: dict[str, np.ndarray] | None = None,
+    ) -> None:
         size = round(config.input.height * OVERSIZE), round(config.input.width * OVERSIZE)
-        pairs = [_grey_and_mask(sample, config.input.window_hu, size) for sample in samples]
-        self.images = torch.from_numpy(np.stack([grey for grey, _ in pairs]))[:, None]
-        self.masks = torch.from_numpy(np.stack([mask for _, mask in pairs]))[:, None]
+        self.config = config
+        self.lesions = config.target == "lesions"
+        self.images = _stack(
+            resize(_grey(sample, config.input.window_hu), *size) for sample in samples
+        )
+        masks = [_stack(resize(sample.infection.astype(np.float32), *size) for sample in samples)]
+        if self.lesions:
+            dense = (_classes(sample) == CONSOLIDATION for sample in samples)
+            masks.append(_stack(resize(each.astype(np.float32), *size) for each in dense))
+            seen = (
+                sample.infection if priors is None else _prior(sample, priors) for sample in samples
+            )
+            masks.append(_stack(resize(each.astype(np.float32), *size) for each in seen))
+        self.masks = torch.cat(masks, dim=1)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -44,30 +68,52 @@ class SliceStore:
         """The slices at ``indices``, augmented anew."""
         chosen = torch.from_numpy(indices)
         augmentation = sample_augmentation(config.augmentation, len(indices), rng)
-        image, mask = apply_augmentation(
+        image, masks = apply_augmentation(
             self.images[chosen].float(),
             self.masks[chosen].float(),
             augmentation,
             (config.input.height, config.input.width),
         )
-        hard = (mask > 0.5).float()
+        soft = masks[:, :1]
+        hard = (soft > 0.5).float()
+        if self.lesions:
+            # Labels are moved class by class: no grey value between two classes can arise.
+            dense = hard * (masks[:, 1:2] > 0.5)
+            return Batch(image, hard + dense, edge_of(hard), masks[:, 2:])
         # The published code leaves the resized labels soft at their borders.
-        infection = mask if config.training.recipe == "paper" else hard
-        return Batch(image, infection, edge_of(hard))
+        target = soft if config.training.recipe == "paper" else hard
+        return Batch(image, target, edge_of(hard), torch.zeros_like(hard))
 
 
-def _grey_and_mask(
-    sample: Sample, window_hu: tuple[float, float], size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """float16 grey levels and masks of ``size``; an image taller than wide is turned."""
+def _stack(arrays: Iterable[np.ndarray]) -> Tensor:
+    """float16 (N, 1, h, w)."""
+    return torch.from_numpy(np.stack([array.astype(np.float16) for array in arrays]))[:, None]
+
+
+def _grey(sample: Sample, window_hu: tuple[float, float]) -> np.ndarray:
     if sample.image.dtype == np.uint8:
-        grey = window(sample.image, 0, 255)
-    else:
-        lower, upper = window_hu
-        grey = (sample.image.astype(np.float32) - lower) / (upper - lower)
-        grey = np.clip(grey, -0.5, 1.5)
-    mask = sample.infection.astype(np.float32)
-    return resize(grey, *size).astype(np.float16), resize(mask, *size).astype(np.float16)
+        return window(sample.image, 0, 255)
+    lower, upper = window_hu
+    grey: np.ndarray = (sample.image.astype(np.float32) - lower) / (upper - lower)
+    return np.clip(grey, -0.5, 1.5)
+
+
+def _classes(sample: Sample) -> np.ndarray:
+    if sample.lesions is not None:
+        return sample.lesions
+    if sample.infection.any():
+        raise InputError(
+            "dataset-incomplete", f"{sample.name} of {sample.source} has no class labels"
+        )
+    return np.zeros(sample.infection.shape, np.uint8)
+
+
+def _prior(sample: Sample, priors: dict[str, np.ndarray]) -> np.ndarray:
+    if sample.name in priors:
+        return priors[sample.name]
+    if sample.infection.any():
+        raise InputError("run-missing", f"there is no prior for the slice {sample.name}")
+    return np.zeros(sample.infection.shape, np.float32)
 
 
 def epoch_indices(

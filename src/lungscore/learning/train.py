@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lungscore.datasets.sample import Sample
-from lungscore.learning.checkpoints import load_weights
+from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig, TrainingConfig
-from lungscore.learning.imagenet import calibrate_batch_norm, load_folded_weights
+from lungscore.learning.imagenet import calibrate_batch_norm, load_imagenet_weights
 from lungscore.learning.loop import Progress, Task, fit, make_fabric, optimise, part, set_rate
-from lungscore.learning.losses import inf_net_loss
+from lungscore.learning.losses import infection_loss, lesion_loss
 from lungscore.learning.slices import Batch, SliceStore, epoch_indices
-from lungscore.networks import InfNet, normalise
+from lungscore.networks import LesionInfNet, lesion_input, make_network, normalise
 
 #: The published code trains every batch at three sizes, each with its own optimiser step.
 PAPER_SCALES = (0.75, 1.0, 1.25)
@@ -46,16 +46,34 @@ def build_network(
     images: (N, 1, h, w) grey levels 0…1 of training slices, to calibrate batch norm on.
     """
     torch.manual_seed(config.training.seed)
-    network = InfNet(config.network.encoder)
+    network = make_network(
+        config.network.name, encoder=config.network.encoder, base_width=config.network.base_width
+    )
     if imagenet is not None:
-        norms = load_folded_weights(network.encoder, imagenet)
+        encoder = network.get_submodule("encoder")
+        norms = load_imagenet_weights(encoder, imagenet)
         size = config.input.height, config.input.width
         some = functional.interpolate(images[:16].float(), size, mode="bilinear")
-        calibrate_batch_norm(network.encoder, norms, normalise(some.clamp(0, 1)))
+        if norms:
+            calibrate_batch_norm(encoder, norms, normalise(some.clamp(0, 1)))
     if start is not None:
-        load_weights(network, start)
+        start_from(network, start)
     # Faster on CPUs and GPUs alike.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def start_from(network: nn.Module, weights: Path) -> None:
+    """Take over the weights of a run: all of them, or the infection network's for the lesions'.
+
+    Raises checkpoint-mismatch.
+    """
+    before = ExperimentConfig.model_validate(read_facts(weights)["config"]).network
+    if isinstance(network, LesionInfNet) and before.name == "inf-net":
+        single = make_network(before.name, encoder=before.encoder)
+        load_weights(single, weights)
+        network.start_from_infection(single.state_dict())
+    else:
+        load_weights(network, weights)
 
 
 class Supervised(Task):
@@ -73,7 +91,7 @@ class Supervised(Task):
         self.config, self.store = config, store
         self.infected, self.healthy = infected, healthy
         self.networks = {"segmentation": network}
-        self.optimizers = {"segmentation": _optimizer(network, config.training)}
+        self.optimizers = {"segmentation": _optimizer(network, config)}
 
     def epoch(self, fabric: Fabric, number: int) -> dict[str, float]:
         """One pass through ``training.slices_per_epoch`` slices."""
@@ -88,9 +106,15 @@ class Supervised(Task):
             set_rate(optimizer, rate := learning_rate(training, progress, number))
             batch = self.store.batch(indices, self.config, rng)
             own = Batch(*(part(fabric, each) for each in batch))
-            for scaled in _sizes(own, training.recipe):
-                output = network(normalise(scaled.image))
-                loss = inf_net_loss(output, scaled.infection, scaled.edge, recipe=training.recipe)
+            for scaled in _sizes(own, self.config):
+                if self.config.target == "lesions":
+                    output = network(lesion_input(scaled.image, scaled.prior))
+                    loss = lesion_loss(output, scaled.target, scaled.edge, recipe=training.recipe)
+                else:
+                    output = network(normalise(scaled.image))
+                    loss = infection_loss(
+                        output, scaled.target, scaled.edge, recipe=training.recipe
+                    )
                 clip = {"value": 0.5} if training.recipe == "paper" else {"norm": 5.0}
                 losses.append(optimise(fabric, network, optimizer, loss, **clip))
         return {"loss": float(np.mean(losses)), "learning_rate": rate}
@@ -108,22 +132,27 @@ def train(
     out: Path,
     imagenet: Path | None = None,
     start: Path | None = None,
+    priors: dict[str, np.ndarray] | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> nn.Module:
     """Train on ``infected`` and ``healthy`` slices as ``config`` says; see loop.fit.
 
-    imagenet: ImageNet weights of the encoder. start: weights.safetensors of another run.
+    imagenet: ImageNet weights of the encoder. start: weights.safetensors of another run. priors:
+    infection maps (H, W) in 0…1 by slice name, for the target "lesions".
     """
     fabric = make_fabric(config)
-    store = SliceStore(infected + healthy, config)
+    store = SliceStore(infected + healthy, config, priors=priors)
     network = build_network(config, store.images[: len(infected)], imagenet=imagenet, start=start)
     task = Supervised(config, network, store, infected=len(infected), healthy=len(healthy))
     return fit(task, config, fabric, out, resume=resume, report=report)
 
 
-def _optimizer(network: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, config: ExperimentConfig) -> torch.optim.Optimizer:
+    training = config.training
     if training.recipe == "paper":
+        if config.target == "lesions":
+            return torch.optim.SGD(network.parameters(), lr=training.learning_rate, momentum=0.7)
         return torch.optim.Adam(network.parameters(), lr=training.learning_rate)
     return torch.optim.AdamW(
         network.parameters(),
@@ -133,9 +162,12 @@ def _optimizer(network: nn.Module, training: TrainingConfig) -> torch.optim.Opti
     )
 
 
-def _sizes(batch: Batch, recipe: str) -> list[Batch]:
-    """The batch, or the paper's three sizes of it, rounded to 32 pixels as published."""
-    if recipe != "paper":
+def _sizes(batch: Batch, config: ExperimentConfig) -> list[Batch]:
+    """The batch, or the paper's three sizes of it, rounded to 32 pixels as published.
+
+    The published multi-class stage trains at one size.
+    """
+    if config.training.recipe != "paper" or config.target == "lesions":
         return [batch]
     height, width = batch.image.shape[-2:]
     sizes = [[round(side * scale / 32) * 32 for side in (height, width)] for scale in PAPER_SCALES]

@@ -55,7 +55,7 @@ class Coach(nn.Module):
         """
         x = self.stages(self.stem(image))  # (N, 8 width, H/16, W/16)
         mean = self.mean(x)
-        grid = [-(-side // self.block) for side in image.shape[-2:]]
+        grid = (-(-image.shape[-2] // self.block), -(-image.shape[-1] // self.block))
         if not self.variational:
             return functional.adaptive_avg_pool2d(mean, grid), mean.new_zeros(())
         log_variance = self.log_variance(x)

@@ -1,0 +1,77 @@
+"""What the network of a finished run finds in slices, kept as pictures beside its weights.
+
+Slices are whole lung-box crops in standard view, resized to the network's input and back.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from lungscore.datasets.images import read_colour
+from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+from lungscore.files import atomic_path
+from lungscore.learning.checkpoints import load_weights
+from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.loop import WEIGHTS
+from lungscore.networks import InfectionProbability, LesionProbabilities, make_network
+from lungscore.scan.window import resize, window
+
+
+def load_network(run: Path, config: ExperimentConfig) -> nn.Module:
+    """The network of a finished run, giving probabilities. Raises run-missing."""
+    if not (run / WEIGHTS).is_file():
+        raise InputError(
+            "run-missing",
+            f"{run.parent.name}/{run.name} has no weights",
+            hint="run that experiment first, or lungscore benchmark run",
+        )
+    network = make_network(
+        config.network.name, encoder=config.network.encoder, base_width=config.network.base_width
+    )
+    load_weights(network, run / WEIGHTS)
+    kind = LesionProbabilities if config.target == "lesions" else InfectionProbability
+    return kind(network).eval()
+
+
+def predict(
+    network: nn.Module,
+    samples: Iterable[Sample],
+    config: ExperimentConfig,
+    *,
+    priors: dict[str, np.ndarray] | None = None,
+) -> Iterator[np.ndarray]:
+    """Probabilities (1 or 3, H, W) float32 of every sample, at its own size.
+
+    priors: by slice name, for the target "lesions".
+    """
+    size = config.input.height, config.input.width
+    lower, upper = config.input.window_hu
+    for sample in samples:
+        grey = sample.image.dtype == np.uint8
+        image = window(sample.image, *((0.0, 255.0) if grey else (lower, upper)))
+        inputs = [image] if priors is None else [image, priors[sample.name]]
+        tensors = [torch.from_numpy(resize(each, *size).copy())[None, None] for each in inputs]
+        with torch.inference_mode():
+            probs = network(*tensors)[0].numpy()
+        yield np.stack([resize(channel, *sample.image.shape) for channel in probs])
+
+
+def write_maps(folder: Path, maps: Iterable[tuple[str, np.ndarray]]) -> None:
+    """NAME.png of probabilities (C, H, W): 8-bit grey, or red, green and blue for three classes."""
+    for name, probs in maps:
+        levels = np.floor(probs * 255 + 0.5).astype(np.uint8)
+        picture = levels[0] if len(levels) == 1 else np.moveaxis(levels, 0, -1)
+        with atomic_path(folder / f"{name}.png") as temporary:
+            Image.fromarray(picture).save(temporary, format="PNG")
+
+
+def read_map(file: Path) -> np.ndarray:
+    """(C, H, W) float32 in 0…1 of a map that write_maps wrote. Raises input-unreadable."""
+    levels = read_colour(file)
+    channels = levels[None] if levels.ndim == 2 else np.moveaxis(levels, -1, 0)
+    return channels.astype(np.float32) / 255
