@@ -1,4 +1,4 @@
-"""What a finished run finds in slices it did not train on: its held-out fold, or the test slices."""
+"""What a finished run finds in slices that it did not train on: held out, or of the test set."""
 
 from pathlib import Path
 from typing import Literal
