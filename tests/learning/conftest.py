@@ -1,6 +1,7 @@
 """Fixtures of the tests of learning."""
 
 import pytest
+import torch
 from tiny_training import TinyEncoder
 
 from lungscore.networks import ENCODERS
@@ -10,3 +11,12 @@ from lungscore.networks import ENCODERS
 def tiny(monkeypatch):
     """Makes the encoder "tiny" known."""
     monkeypatch.setitem(ENCODERS, "tiny", TinyEncoder)
+
+
+@pytest.fixture
+def one_thread():
+    """Sums in one order, so that runs can be compared bit by bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

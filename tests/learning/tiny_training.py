@@ -1,4 +1,8 @@
-"""What the tests of learning share: a small encoder and synthetic slices."""
+"""What the tests of learning share: a small encoder, small experiments and synthetic slices."""
+
+import csv
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -9,6 +13,9 @@ from lungscore.networks.encoders import BasicBlock, Encoder
 
 #: Every augmentation switched off.
 NO_AUGMENTATION = AugmentationConfig(**dict.fromkeys(AugmentationConfig.model_fields, 0.0))
+
+#: The quickest network, which needs no encoder.
+U_NET = {"name": "u-net", "encoder": "resnet18", "base_width": 4}
 
 
 class TinyEncoder(Encoder):
@@ -30,34 +37,61 @@ class TinyEncoder(Encoder):
         return features
 
 
-def experiment(encoder: str = "tiny", **training) -> ExperimentConfig:
-    """An experiment at 64 x 64, in float32 so that it repeats exactly."""
-    return ExperimentConfig.model_validate(
-        {
-            "name": "test",
-            "network": {"encoder": encoder},
-            "input": {"height": 64, "width": 64},
-            "data": {"healthy": "anywhere"},
-            "training": {
-                "epochs": 3,
-                "slices_per_epoch": 4,
-                "batch_size": 2,
-                "precision": "32-true",
-                **training,
-            },
-        }
+def experiment(encoder: str = "tiny", **changes: Any) -> ExperimentConfig:
+    """An experiment at 64 x 64, in float32 so that it repeats exactly.
+
+    changes: sections or keys at the top by their name, and keys of the section training.
+    """
+    values: dict[str, Any] = {
+        "name": "test",
+        "network": {"encoder": encoder},
+        "input": {"height": 64, "width": 64},
+        "data": {"healthy": "anywhere"},
+        "training": {
+            "epochs": 3,
+            "slices_per_epoch": 4,
+            "batch_size": 2,
+            "precision": "32-true",
+        },
+    }
+    for key, value in changes.items():
+        if key not in ExperimentConfig.model_fields:
+            values["training"][key] = value
+        elif isinstance(value, dict):
+            values[key] = {**values.get(key, {}), **value}
+        else:
+            values[key] = value
+    return ExperimentConfig.model_validate(values)
+
+
+def lesion_experiment(**changes: Any) -> ExperimentConfig:
+    """The same for GGO and consolidation, with priors of the experiment "single"."""
+    changes["network"] = {"name": "lesion-inf-net", **changes.get("network", {})}
+    return experiment(
+        **{"target": "lesions", "data": {"priors": {"experiment": "single"}}} | changes
     )
 
 
 def slices(count: int = 2, *, infected: bool = True, size: tuple[int, int] = (70, 90)) -> list:
-    """Dark slices with noise, and a bright square of infection that moves from one to the next."""
+    """Dark slices with noise, and a bright square of infection that moves from one to the next.
+
+    The right half of the square is consolidation.
+    """
     samples = []
     for index in range(count):
         rng = np.random.default_rng(index)
         image = rng.integers(0, 60, size).astype(np.uint8)
-        mask = np.zeros(size, bool)
+        lesions = np.zeros(size, np.uint8)
         if infected:
-            mask[20 : 45 + index, 15 + 20 * index : 45 + 20 * index] = True
-        image[mask] += 150
-        samples.append(Sample(image, mask, f"slice-{index}", "synthetic"))
+            lesions[20 : 45 + index, 15 + 20 * index : 45 + 20 * index] = 1
+            lesions[20 : 45 + index, 30 + 20 * index : 45 + 20 * index] = 2
+        image[lesions > 0] += 150
+        name = f"slice-{index}"
+        samples.append(Sample(image, lesions > 0, name, "synthetic", lesions=lesions))
     return samples
+
+
+def logged(run: Path) -> list[dict[str, str]]:
+    """The rows of a run's log."""
+    with (run / "log.csv").open() as file:
+        return list(csv.DictReader(file))

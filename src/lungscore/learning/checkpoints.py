@@ -70,8 +70,9 @@ def save_checkpoint(
             for key, value in state.items():
                 tensor = torch.as_tensor(value).cpu().contiguous().clone()
                 tensors[f"{name}/optimizer/{index}/{key}"] = tensor
+    # Keys as given: the history's are the columns of the log.
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"facts": json.dumps(facts, sort_keys=True)})
+        save_file(tensors, temporary, {"facts": json.dumps(facts)})
 
 
 def load_checkpoint(
@@ -88,13 +89,22 @@ def load_checkpoint(
     for name, network in networks.items():
         network.load_state_dict(_below(f"{name}/network/", tensors))
     for name, optimizer in optimizers.items():
+        parameters = [each for group in optimizer.param_groups for each in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(f"{name}/optimizer/", tensors).items():
             index, part = key.split("/")
-            state.setdefault(int(index), {})[part] = value
+            state.setdefault(int(index), {})[part] = _laid_out_as(parameters[int(index)], value)
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     return facts
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """``value`` with the strides of ``parameter``: fused optimisers pair the two in memory order,
+    and a network in channels_last would be given the moments of other weights."""
+    if value.shape != parameter.shape:  # the number of steps
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

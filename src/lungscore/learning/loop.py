@@ -1,8 +1,8 @@
 """The training loop that every kind of training shares: resumable after any epoch, logged.
 
 One process or several (``torchrun``): Lightning Fabric moves batches, averages gradients and casts
-to bf16. Every process draws the same batch and keeps its own part, so that the gradients are those
-of one process.
+to bf16. Every process draws the same batch and keeps its own part, so that the gradients of a loss
+that is a mean over slices are those of one process, up to the statistics of batch norm.
 """
 
 import math
@@ -61,8 +61,14 @@ class Task(ABC):
 
 
 def make_fabric(config: ExperimentConfig) -> Fabric:
-    """One device, or as many processes as torchrun started."""
+    """One device, or as many processes as torchrun started. Raises config-invalid."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if config.training.batch_size % processes:
+        raise InputError(
+            "config-invalid",
+            f"training.batch_size {config.training.batch_size} for {processes} processes",
+            expected="a multiple of the number of processes",
+        )
     here = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
     fabric = Fabric(
         accelerator="auto",
@@ -71,12 +77,6 @@ def make_fabric(config: ExperimentConfig) -> Fabric:
         strategy="ddp" if processes > 1 else "auto",
         precision=config.training.precision,
     )
-    if config.training.batch_size % processes:
-        raise InputError(
-            "config-invalid",
-            f"training.batch_size {config.training.batch_size} for {processes} processes",
-            expected="a multiple of the number of processes",
-        )
     fabric.launch()
     return fabric
 
@@ -109,37 +109,33 @@ def fit(
             "output-exists", f"{out.name} holds a run", hint="pass --resume to go on with it"
         )
     if finished(config, out):
+        checkpoint.unlink(missing_ok=True)
         load_weights(task.result(), out / WEIGHTS)
         return task.result().eval()
+    networks, optimizers = dict(task.networks), dict(task.optimizers)
+    for name, network in networks.items():
+        wrapped, optimizer = fabric.setup(network, optimizers[name])
+        task.networks[name], task.optimizers[name] = wrapped, optimizer
     start, history = 0, []
     if checkpoint.exists():
-        facts = load_checkpoint(checkpoint, task.networks, task.optimizers)
+        # Not before Fabric has moved the weights: an optimiser's state goes where they are.
+        facts = load_checkpoint(checkpoint, networks, optimizers)
         _check_same(config, facts, checkpoint)
         start, history = facts["epoch"], facts["history"]
+        if fabric.is_global_zero:  # it may have been stopped between the checkpoint and the log
+            _write_logs(out, history)
     said = config.model_dump(mode="json")
-    for name, network in task.networks.items():
-        wrapped, optimizer = fabric.setup(network, task.optimizers[name])
-        task.networks[name], task.optimizers[name] = wrapped, optimizer
     for number in range(start, config.training.epochs):
         began = time.perf_counter()
         figures = _mean_over_processes(fabric, task.epoch(fabric, number))
-        bad = [name for name, value in figures.items() if not math.isfinite(value)]
-        if bad:
-            raise InputError(
-                "loss-not-finite",
-                f"the {bad[0]} of epoch {number + 1} is {figures[bad[0]]}",
-                hint="the last good checkpoint is kept; lower the learning rate and resume",
-            )
+        _check_finite(figures, networks, number + 1)
         seconds = time.perf_counter() - began
         history.append({"epoch": number + 1, **figures, "seconds": round(seconds, 2)})
         if fabric.is_global_zero:
-            networks = {name: _bare(network) for name, network in task.networks.items()}
-            optimizers: dict[str, Any] = task.optimizers
             save_checkpoint(
                 checkpoint, networks, optimizers, epoch=number + 1, history=history, config=said
             )
-            write_csv(out / LOG, history)
-            write_tensorboard(out / "tensorboard", history)
+            _write_logs(out, history)
         left = (config.training.epochs - number - 1) * seconds
         report(Progress(number + 1, config.training.epochs, figures, seconds, left))
     network = _bare(task.result()).eval()
@@ -179,6 +175,28 @@ def set_rate(optimizer: Optimizer, rate: float) -> None:
     """The learning rate of every parameter group."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def _write_logs(out: Path, history: list[dict[str, float]]) -> None:
+    write_csv(out / LOG, history)
+    write_tensorboard(out / "tensorboard", history)
+
+
+def _check_finite(figures: dict[str, float], networks: dict[str, nn.Module], epoch: int) -> None:
+    """Raise loss-not-finite for a figure that is no number, or weights that a gradient spoiled."""
+    bad = [f"{name} of epoch {epoch} is {x}" for name, x in figures.items() if not math.isfinite(x)]
+    bad += [
+        f"weight {key} of the {name} network is no number after epoch {epoch}"
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+        if not torch.isfinite(value).all()
+    ]
+    if bad:
+        raise InputError(
+            "loss-not-finite",
+            f"the {bad[0]}",
+            hint="the last good checkpoint is kept; lower the learning rate and resume",
+        )
 
 
 def _mean_over_processes(fabric: Fabric, figures: dict[str, float]) -> dict[str, float]:

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
 from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig, TrainingConfig
 from lungscore.learning.imagenet import calibrate_batch_norm, load_imagenet_weights
@@ -43,14 +45,22 @@ def build_network(
 ) -> nn.Module:
     """A seeded network; its encoder from ImageNet's weights, or all of it from a run's.
 
-    images: (N, 1, h, w) grey levels 0…1 of training slices, to calibrate batch norm on.
+    images: (N, 1, h, w) grey levels 0…1 of training slices, to calibrate batch norm on. Raises
+    config-invalid where ImageNet's weights have no place, checkpoint-mismatch.
     """
     torch.manual_seed(config.training.seed)
     network = make_network(
         config.network.name, encoder=config.network.encoder, base_width=config.network.base_width
     )
     if imagenet is not None:
-        encoder = network.get_submodule("encoder")
+        encoder = getattr(network, "encoder", None)
+        if encoder is None or config.target == "lesions":
+            raise InputError(
+                "config-invalid",
+                f"{config.name}: network.encoder_weights for the network {config.network.name}",
+                expected="a network with an encoder that sees grey levels alone",
+                hint="leave the key out; a lesion network takes its encoder over by network.start",
+            )
         norms = load_imagenet_weights(encoder, imagenet)
         size = config.input.height, config.input.width
         some = functional.interpolate(images[:16].float(), size, mode="bilinear")
@@ -67,11 +77,23 @@ def start_from(network: nn.Module, weights: Path) -> None:
 
     Raises checkpoint-mismatch.
     """
-    before = ExperimentConfig.model_validate(read_facts(weights)["config"]).network
+    try:
+        before = ExperimentConfig.model_validate(read_facts(weights).get("config")).network
+    except ValidationError as error:
+        raise InputError(
+            "checkpoint-mismatch", f"{weights.name} does not say which experiment made it"
+        ) from error
     if isinstance(network, LesionInfNet) and before.name == "inf-net":
         single = make_network(before.name, encoder=before.encoder)
         load_weights(single, weights)
-        network.start_from_infection(single.state_dict())
+        try:
+            network.start_from_infection(single.state_dict())
+        except RuntimeError as error:
+            raise InputError(
+                "checkpoint-mismatch",
+                f"{weights.name} of {weights.parent.name} has the encoder {before.encoder}",
+                expected="the encoder of the network that starts from it",
+            ) from error
     else:
         load_weights(network, weights)
 
@@ -99,11 +121,11 @@ class Supervised(Task):
         network, optimizer = self.networks["segmentation"], self.optimizers["segmentation"]
         network.train()
         rng = np.random.default_rng([training.seed, number])
-        batches = epoch_indices(self.infected, self.healthy, self.config, rng)
+        batches = self.batches(rng)
         losses = []
         for step, indices in enumerate(batches):
             progress = (number + step / len(batches)) / training.epochs
-            set_rate(optimizer, rate := learning_rate(training, progress, number))
+            set_rate(optimizer, rate := self.rate(progress, number))
             batch = self.store.batch(indices, self.config, rng)
             own = Batch(*(part(fabric, each) for each in batch))
             for scaled in _sizes(own, self.config):
@@ -118,6 +140,14 @@ class Supervised(Task):
                 clip = {"value": 0.5} if training.recipe == "paper" else {"norm": 5.0}
                 losses.append(optimise(fabric, network, optimizer, loss, **clip))
         return {"loss": float(np.mean(losses)), "learning_rate": rate}
+
+    def batches(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Which slices of the store make up each batch of an epoch."""
+        return epoch_indices(self.infected, self.healthy, self.config, rng)
+
+    def rate(self, progress: float, number: int) -> float:
+        """The learning rate at ``progress`` (0…1 of all steps), in epoch ``number``."""
+        return learning_rate(self.config.training, progress, number)
 
     def result(self) -> nn.Module:
         """The network."""
