@@ -55,6 +55,7 @@ REJECTIONS: dict[str, str] = {
     "label-invalid": "A label image holds values outside its table.",
     "checkpoint-mismatch": "A checkpoint or weights file belongs to another network.",
     "run-missing": "An experiment builds on a run that is not finished.",
+    "benchmark-incomplete": "A run or a row of the comparison failed; the others went on.",
     "loss-not-finite": "The training loss became NaN or infinite.",
     "usage": "The arguments do not fit together.",
     "internal": "A bug in lungscore.",

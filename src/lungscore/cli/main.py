@@ -8,6 +8,7 @@ import typer
 
 from lungscore.cli import (
     analyze,
+    benchmark,
     demo,
     evaluate,
     info,
@@ -41,6 +42,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("pretrain")(train.pretrain)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(models.app, name="models")
 app.command("info")(info.info)
 

@@ -1,0 +1,147 @@
+"""Paired differences between rows, out of fold, and what they say."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lungscore.benchmark.results import Result, per_slice
+from lungscore.benchmark.rows import Benchmark, Question
+from lungscore.evaluation.statistics import holm, non_inferior, paired_difference, superior
+
+Results = Mapping[str, Result]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Dice at 0.5 of two rows on the same slices, each a mean over the seeds that both have.
+
+    part: "infection", "ggo" or "consolidation". difference: that of ``paired_difference``.
+    p: its p, corrected where it is one of several.
+    """
+
+    row: str
+    against: str
+    part: str
+    seeds: tuple[int, ...]
+    means: tuple[float, float]
+    difference: dict[str, float | int]
+    p: float
+
+
+def compare(results: Results, row: str, against: str, part: str) -> Comparison | None:
+    """None where either has no out-of-fold result, or no seed in common."""
+    first, second = results.get(row), results.get(against)
+    if first is None or second is None or not (first["held_out"] and second["held_out"]):
+        return None
+    seeds = tuple(sorted(set(first["seeds"]) & set(second["seeds"])))
+    if not seeds:
+        return None
+    networks = [f"seed{seed}" for seed in seeds]
+    one, other = (per_slice(r["held_out"][part], "dice", networks) for r in (first, second))
+    names = sorted(set(one) & set(other))
+    a, b = (np.array([values[name] for name in names]) for values in (one, other))
+    difference = paired_difference(a, b)
+    means = float(np.nanmean(a)), float(np.nanmean(b))
+    return Comparison(row, against, part, seeds, means, difference, float(difference["p"]))
+
+
+def primary(benchmark: Benchmark, results: Results) -> Comparison | None:
+    """The primary comparison, whose p stands alone."""
+    return compare(results, benchmark.primary.row, benchmark.primary.against, "infection")
+
+
+def secondary(benchmark: Benchmark, results: Results) -> dict[tuple[str, str, str], Comparison]:
+    """(row, against, part) -> every other comparison, their p corrected together (Holm)."""
+    found = [compare(results, *each) for each in dict.fromkeys(_questions(benchmark))]
+    there = [each for each in found if each is not None]
+    corrected = holm([each.p for each in there])
+    return {
+        (each.row, each.against, each.part): replace(each, p=p)
+        for each, p in zip(there, corrected, strict=True)
+    }
+
+
+def _questions(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
+    first = benchmark.primary.row, benchmark.primary.against
+    fewer = {name for pair in benchmark.label_efficiency.values() for name in pair}
+    fewer -= {*first}
+    pairs: list[Question] = [benchmark.second, *benchmark.pairs]
+    asked = [(each.row, each.against) for each in pairs]
+    asked += [(with_it, without) for without, with_it in benchmark.label_efficiency.values()]
+    for target in ("infection", "lesions"):
+        against = getattr(benchmark.reference, target)
+        others = [row.name for row in benchmark.of(target) if row.name not in fewer]
+        asked += [(name, against) for name in others if name != against]
+    for row, against in asked:
+        if (row, against) == first:
+            continue
+        lesions = benchmark.row(row).target == "lesions"
+        parts = ["ggo", "consolidation"] if lesions else ["infection"]
+        yield from ((row, against, part) for part in parts)
+
+
+def primary_verdict(benchmark: Benchmark, comparison: Comparison | None) -> str:
+    """Whether pre-training helps, in sentences."""
+    question = benchmark.primary
+    title = f"Does pre-training help? {question.row} against {question.against}"
+    if comparison is None:
+        return f"**{title}: not answered yet.** A result is missing."
+    reversed_ = {"low": -comparison.difference["high"]}
+    if superior(comparison.difference):
+        answer = "pre-training helps"
+    elif superior(reversed_):
+        answer = "pre-training hurts"
+    else:
+        answer = "no difference was shown"
+    return (
+        f"**{title}: {answer}.** {_figures(comparison)} Wilcoxon signed-rank "
+        f"p = {p_text(comparison.p)}. {_seeds(benchmark, comparison)}"
+    )
+
+
+def second_verdict(benchmark: Benchmark, comparison: Comparison | None) -> str:
+    """Whether it comes close to semi-supervision, in sentences."""
+    question = benchmark.second
+    title = f"Is {question.row} close to or better than {question.against}?"
+    if comparison is None:
+        return f"**{title} Not answered yet.** A result is missing."
+    close = non_inferior(comparison.difference, question.margin)
+    answer = "Close or better" if close else "Not shown"
+    place = "lies above" if close else "does not lie above"
+    return (
+        f"**{title} {answer}.** {_figures(comparison)} Its lower bound {place} −{question.margin}, "
+        f"the margin. {_seeds(benchmark, comparison)}"
+    )
+
+
+def p_text(p: float) -> str:
+    """p to three digits."""
+    return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def difference_text(difference: Mapping[str, float | int]) -> str:
+    """+0.012 [−0.004, +0.029]"""
+    mean, low, high = (f"{difference[key]:+.3f}" for key in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]".replace("-", "−")
+
+
+def _figures(comparison: Comparison) -> str:
+    difference, (one, other) = comparison.difference, comparison.means
+    return (
+        f"Out of fold on n = {difference['n']} slices, Dice at 0.5 is {one:.3f} for "
+        f"{comparison.row} and {other:.3f} for {comparison.against}: a mean paired difference of "
+        f"{difference_text(difference)} (95 % bootstrap interval over slices), higher on "
+        f"{difference['wins']} of {difference['n']} slices."
+    )
+
+
+def _seeds(benchmark: Benchmark, comparison: Comparison) -> str:
+    seeds, names = comparison.seeds, ", ".join(map(str, comparison.seeds))
+    planned = set(benchmark.row(comparison.row).seeds) & set(
+        benchmark.row(comparison.against).seeds
+    )
+    count = f"Mean of {len(seeds)} seeds ({names})" if len(seeds) > 1 else f"One seed ({names})"
+    if len(seeds) < len(planned):
+        count += f"; {len(planned)} were planned"
+    return count + "."

@@ -1,0 +1,52 @@
+"""How long runs will take, from those that are finished."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean
+
+from lungscore.benchmark.plan import Run
+from lungscore.learning.loop import LOG
+
+
+def seconds_of(run: Path) -> float | None:
+    """Seconds of training that the log of a run adds up to; None without a log."""
+    try:
+        with (run / LOG).open(encoding="utf-8", newline="") as file:
+            return sum(float(row["seconds"]) for row in csv.DictReader(file))
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+class Estimates:
+    """Seconds of runs of the same experiment, else by slices and pixels of any finished run."""
+
+    def __init__(self, finished: Iterable[Run]) -> None:
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._per_pixel: list[float] = []
+        for run in finished:
+            self.learn(run)
+
+    def learn(self, run: Run) -> None:
+        """Take the log of a finished run into account."""
+        if seconds := seconds_of(run.folder):
+            self._seconds[run.config.name].append(seconds)
+            self._per_pixel.append(seconds / _pixels(run))
+
+    def seconds(self, run: Run) -> float | None:
+        """What ``run`` will take; None while nothing is known."""
+        if run.config.name in self._seconds:
+            return mean(self._seconds[run.config.name])
+        return mean(self._per_pixel) * _pixels(run) if self._per_pixel else None
+
+    def hours(self, runs: Iterable[Run]) -> float | None:
+        """What ``runs`` will take together, one after another; None while nothing is known."""
+        each = [self.seconds(run) for run in runs]
+        known = [seconds for seconds in each if seconds is not None]
+        return sum(known) / 3600 if len(known) == len(each) else None
+
+
+def _pixels(run: Run) -> int:
+    training, size = run.config.training, run.config.input
+    return training.epochs * training.slices_per_epoch * size.height * size.width

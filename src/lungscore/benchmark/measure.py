@@ -1,0 +1,133 @@
+"""The figures of a row: out of fold on the annotated slices, then once on the test slices."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lungscore.benchmark.estimates import seconds_of
+from lungscore.benchmark.parts import COPY, part_of
+from lungscore.benchmark.plan import Run, before
+from lungscore.benchmark.results import Result
+from lungscore.benchmark.rows import Row
+from lungscore.datasets.registry import data_root
+from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+from lungscore.evaluation.infection import score_maps
+from lungscore.evaluation.lesions import CLASSES, score_lesions
+from lungscore.learning.loop import WEIGHTS
+from lungscore.learning.outcome import Part, ensure_maps, slices_of
+
+#: name of a network -> its maps and their slices.
+_Maps = dict[str, list[tuple[Sample, np.ndarray]]]
+
+
+def measure(row: Row, runs: Sequence[Run], *, test: bool, command: str) -> Result:
+    """The result of a row from its finished ``runs``: of every listed seed, all folds.
+
+    test: whether the test slices are measured too. Predicts what was not predicted before.
+    """
+    steps = {run.folder: run for each in runs for run in before(each)}.values()
+    config = runs[0].config.model_dump(mode="json")
+    del config["data"]["fold"], config["training"]["seed"]
+    seeds = sorted({run.config.training.seed for run in runs})
+    return {
+        "row": row.name,
+        "target": row.target,
+        "command": command,
+        "config": config,
+        "seeds": seeds,
+        "planned_seeds": list(row.seeds),
+        "runs": [
+            {**_told(run), "seconds_before": _sum(_seconds(each) for each in before(run))}
+            for run in runs
+        ],
+        "steps": [{"experiment": run.config.name, **_told(run)} for run in steps],
+        "held_out": None if row.folds == "all" else _parts(row, _held_out(runs)),
+        "test": _parts(row, _on_test(runs), without=COPY) if test else None,
+    }
+
+
+def weights_of(runs: Iterable[Run]) -> list[str]:
+    """The checksums of the runs' weights."""
+    return [hashlib.sha256((run.folder / WEIGHTS).read_bytes()).hexdigest() for run in runs]
+
+
+def _told(run: Run) -> dict[str, Any]:
+    return {
+        "fold": run.config.data.fold,
+        "seed": run.config.training.seed,
+        "weights_sha256": weights_of([run])[0],
+        "seconds": _seconds(run),
+    }
+
+
+def _seconds(run: Run) -> float | None:
+    seconds = seconds_of(run.folder)
+    return None if seconds is None else round(seconds, 1)
+
+
+def _sum(seconds: Iterable[float | None]) -> float | None:
+    """None where one is not known."""
+    each = list(seconds)
+    known = [value for value in each if value is not None]
+    return round(sum(known), 1) if len(known) == len(each) else None
+
+
+def _held_out(runs: Iterable[Run]) -> _Maps:
+    """The maps of a seed's networks together: each slice by the network that had it not."""
+    maps: _Maps = {}
+    for run in runs:
+        maps.setdefault(f"seed{run.config.training.seed}", []).extend(_maps(run, "held-out"))
+    return {seed: sorted(each, key=lambda pair: pair[0].name) for seed, each in maps.items()}
+
+
+def _on_test(runs: Iterable[Run]) -> _Maps:
+    return {run.folder.name: _maps(run, "test") for run in runs}
+
+
+def _maps(run: Run, part: Part) -> list[tuple[Sample, np.ndarray]]:
+    found = ensure_maps(run.config, run.file, part)
+    samples = slices_of(part, run.config, data_root())
+    return [(sample, found[sample.name]) for sample in samples]
+
+
+def _parts(row: Row, maps: _Maps, without: str | None = None) -> dict[str, Any]:
+    if row.target == "infection":
+        return {"infection": part_of(_infection(maps), without)}
+    scored = _lesions(maps)
+    parts = {}
+    for key in CLASSES:
+        rows = {network: each[key]["slices"] for network, each in scored.items()}
+        parts[key] = part_of(rows, without)
+        parts[key]["absent"] = {
+            network: {name: each[key]["absent"][name] for name in ("n", "false_alarms")}
+            for network, each in scored.items()
+        }
+    losses = {
+        network: [{"name": name, "test_loss": v} for name, v in each["test_losses"].items()]
+        for network, each in scored.items()
+    }
+    return {**parts, "classes": part_of(losses, without)}
+
+
+def _infection(maps: _Maps) -> dict[str, list[dict[str, Any]]]:
+    """network -> its rows, slice by slice."""
+    return {
+        network: score_maps((s.name, probs[0], s.infection) for s, probs in each)["slices"]
+        for network, each in maps.items()
+    }
+
+
+def _lesions(maps: _Maps) -> dict[str, dict[str, Any]]:
+    return {
+        network: score_lesions((s.name, probs, _classes(s)) for s, probs in each)
+        for network, each in maps.items()
+    }
+
+
+def _classes(sample: Sample) -> np.ndarray:
+    if sample.lesions is None:
+        raise InputError("dataset-incomplete", f"{sample.name} has no class labels")
+    return sample.lesions

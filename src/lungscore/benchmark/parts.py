@@ -1,0 +1,72 @@
+"""Figures of many slices by several networks: a part of a result."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lungscore.evaluation.statistics import (
+    area_agreement,
+    mean_over_seeds,
+    mean_with_interval,
+    sd_between_seeds,
+)
+
+#: What is kept of every slice, but for its areas. Distances are in pixels of the slice.
+FIGURES = (
+    "dice",
+    "toolbox_dice",
+    "iou",
+    "sensitivity",
+    "specificity",
+    "precision",
+    "toolbox_mae",
+    "mae",
+    "toolbox_s_measure",
+    "toolbox_e_measure",
+    "hd95",
+    "surface_dice",
+    "test_loss",
+)
+
+#: A test slice that is nearly a copy of a training slice.
+COPY = "91"
+
+
+def part_of(rows: Mapping[str, list[dict[str, Any]]], without: str | None = None) -> dict[str, Any]:
+    """Figures of every slice by network, and their means over slices.
+
+    rows: network -> a row of figures for every slice, as the functions that score maps give them,
+    of the same slices in the same order. A slice's value is the mean over the networks that have
+    one. without: a slice without which the means are given besides.
+    """
+    first = next(iter(rows.values()))
+    names = [row["name"] for row in first]
+    kept = [name for name in (*FIGURES, "infected_fraction") if name in first[0]]
+    per_slice = {
+        name: {network: [row[name] for row in each] for network, each in rows.items()}
+        for name in kept
+    }
+    part: dict[str, Any] = {"slices": names, "per_slice": per_slice}
+    if "true_fraction" in first[0]:
+        part["true_fraction"] = [row["true_fraction"] for row in first]
+    part |= _means(part, list(range(len(names))))
+    if without is not None:
+        part["without_91"] = _means(part, [i for i, name in enumerate(names) if name != without])
+    return part
+
+
+def _means(part: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
+    """Every figure over the chosen slices with its interval, and the agreement of areas."""
+    means: dict[str, Any] = {"figures": {}}
+    for name, networks in part["per_slice"].items():
+        values = np.array(list(networks.values()), np.float64)[:, chosen]
+        means["figures"][name] = {
+            **mean_with_interval(mean_over_seeds(values)),
+            "sd_between_networks": sd_between_seeds(values),
+        }
+    if "true_fraction" in part:
+        found = np.array(list(part["per_slice"]["infected_fraction"].values()))[:, chosen]
+        true = np.array(part["true_fraction"])[chosen]
+        means["area"] = area_agreement(mean_over_seeds(found), true)
+    return means

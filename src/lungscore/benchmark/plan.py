@@ -1,0 +1,91 @@
+"""The runs that rows need, each after those that it builds on."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungscore.benchmark.rows import Row
+from lungscore.errors import InputError
+from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.experiment_file import load_experiment
+from lungscore.learning.references import at, referred, referred_file, run_folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: an experiment file with a fold (None: all slices) and a seed."""
+
+    file: Path
+    config: ExperimentConfig
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies: runs/NAME/fold2-seed0."""
+        return run_folder(self.config)
+
+    @property
+    def name(self) -> str:
+        """NAME/fold2-seed0."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+
+def runs_of(row: Row, folder: Path) -> list[Run]:
+    """The runs whose networks are the row, seed by seed.
+
+    Raises InputError where its experiment file is missing or wrong.
+    """
+    file = folder / f"{row.name}.yaml"
+    config = load_experiment(file)
+    if config.target != row.target:
+        raise InputError(
+            "config-invalid", f"the row {row.name} has the target {row.target}, its experiment not"
+        )
+    folds = [None] if row.folds == "all" else list(range(config.data.folds))
+    return [Run(file, at(config, fold=fold, seed=seed)) for seed in row.seeds for fold in folds]
+
+
+def built_on(run: Run) -> list[Run]:
+    """The runs that ``run`` refers to: what it starts from, its pseudo-labels and its priors."""
+    config, file = run.config, run.file
+    if config.pretraining is not None:  # its images have neither labels nor priors
+        return []
+    found = [
+        Run(referred_file(reference, file), referred(reference, config, file))
+        for reference in (config.network.start, config.data.pseudo_labels)
+        if reference is not None
+    ]
+    if (priors := config.data.priors) is not None:
+        # A slice's prior is from the fold that held it out, so training needs every fold; what is
+        # predicted later has it from the run's own. The published recipe trains without.
+        training = [] if config.training.recipe == "paper" else range(config.data.folds)
+        for fold in dict.fromkeys([*training, config.data.fold]):
+            other = referred(priors, config, file, fold=fold)
+            found.append(Run(referred_file(priors, file), other))
+    return found
+
+
+def before(run: Run) -> list[Run]:
+    """All runs that must be finished before ``run``, each once, in an order that works.
+
+    Raises InputError config-invalid where an experiment builds on itself.
+    """
+    *earlier, _ = _each_once(_walk(run, ()))
+    return earlier
+
+
+def in_order(runs: Iterable[Run]) -> list[Run]:
+    """``runs`` and all that they build on, each once, in an order that works."""
+    return _each_once(found for run in runs for found in _walk(run, ()))
+
+
+def _walk(run: Run, above: tuple[Path, ...]) -> Iterator[Run]:
+    if run.folder in above:
+        raise InputError("config-invalid", f"{run.name} builds on itself")
+    for other in built_on(run):
+        yield from _walk(other, (*above, run.folder))
+    yield run
+
+
+def _each_once(runs: Iterable[Run]) -> list[Run]:
+    """Each where it first stood."""
+    return list({run.folder: run for run in runs}.values())

@@ -1,0 +1,116 @@
+"""Result files of the comparison: one JSON a row, small enough to be committed.
+
+    row, target, command, lungscore, machine, bootstrap
+    config       the experiment; its fold and seed are those of ``runs``
+    seeds        whose folds are all finished; planned_seeds: those of rows.yaml
+    runs         fold, seed, weights_sha256, seconds of training, and seconds_before of the runs
+                 that it builds on
+    steps        those runs: pre-training, stages, priors
+    held_out     part -> figures out of fold, the networks of one seed together as "seed0"; null
+                 without folds
+    test         part -> figures of the test slices by network, "fold0-seed0"; null before the row
+                 is finished
+
+A part is "infection", or "ggo", "consolidation" (slices that hold the class) and "classes" (its
+test loss alone). Its per_slice values are lists in the order of ``slices``.
+"""
+
+import json
+import math
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungscore.errors import InputError
+from lungscore.evaluation.statistics import RESAMPLES, SEED, mean_over_seeds
+from lungscore.files import atomic_write
+from lungscore.machine import available_threads
+from lungscore.version import __version__
+
+Result = dict[str, Any]
+
+
+def results_folder(folder: Path) -> Path:
+    """experiments/results/benchmark for experiments/benchmark."""
+    return folder.parent / "results" / folder.name
+
+
+def result_file(results: Path, row: str) -> Path:
+    """The result file of a row."""
+    return results / f"{row}.json"
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write a row's result file, figures rounded to 4 digits, with what made it."""
+    said = {
+        "lungscore": __version__,
+        "machine": {"cpu": _cpu(), "threads": available_threads()},
+        "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile"},
+    }
+    atomic_write(path, _lines(_plain(said | result)) + "\n")
+
+
+def read_result(results: Path, row: str) -> Result | None:
+    """A row's result, or None where it has none. Raises input-unreadable."""
+    path = result_file(results, row)
+    try:
+        result: Result = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "input-unreadable", f"{path.name} is no result file", hint="delete it and run again"
+        ) from error
+    return result
+
+
+def read_results(results: Path, rows: Iterable[str]) -> dict[str, Result]:
+    """The results of those rows that have one."""
+    found = {row: read_result(results, row) for row in rows}
+    return {row: result for row, result in found.items() if result is not None}
+
+
+def per_slice(
+    part: dict[str, Any], figure: str, networks: Iterable[str] | None = None
+) -> dict[str, float]:
+    """slice name -> mean of a figure over networks (all by default), NaN where none has it."""
+    columns = part["per_slice"][figure]
+    chosen = [columns[key] for key in (columns if networks is None else networks)]
+    values = mean_over_seeds(np.array(chosen, np.float64))
+    return dict(zip(part["slices"], values.tolist(), strict=True))
+
+
+def _cpu() -> str:
+    """The processor's model, or what the platform says."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    return models[0] if models else platform.machine()
+
+
+def _plain(value: Any) -> Any:
+    """Rounded numbers, and null for what is not a number."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return round(float(value), 4) if math.isfinite(value) else None
+    return value
+
+
+def _lines(value: Any, depth: int = 0) -> str:
+    """JSON with every list of numbers or names on one line, so that differences can be read."""
+    inside, outside = "\n" + " " * (depth + 1), "\n" + " " * depth
+    if isinstance(value, dict) and value:
+        items = (f"{json.dumps(key)}: {_lines(inner, depth + 1)}" for key, inner in value.items())
+        return "{" + inside + f",{inside}".join(items) + outside + "}"
+    if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        items = (json.dumps(inner, ensure_ascii=False) for inner in value)
+        return "[" + inside + f",{inside}".join(items) + outside + "]"
+    return json.dumps(value, ensure_ascii=False)

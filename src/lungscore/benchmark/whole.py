@@ -1,0 +1,93 @@
+"""The comparison as a whole: train what is missing, measure what is finished."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lungscore.benchmark.estimates import Estimates
+from lungscore.benchmark.measure import measure, weights_of
+from lungscore.benchmark.plan import Run, in_order, runs_of
+from lungscore.benchmark.results import read_result, result_file, write_result
+from lungscore.benchmark.rows import Benchmark, Row
+from lungscore.benchmark.run import describe, state_of, train_in_process, train_missing
+from lungscore.errors import InputError
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows that are asked for, with their runs; wrong: rows whose experiment cannot be read."""
+
+    rows: list[tuple[Row, list[Run]]]
+    wrong: dict[str, str]
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs of all rows, each after those that it builds on."""
+        return in_order(run for _, runs in self.rows for run in runs)
+
+
+def plan(benchmark: Benchmark, folder: Path, only: Sequence[str] = ()) -> Plan:
+    """The rows named in ``only``, or all but those that say why not. Raises UsageError."""
+    planned = [row for row in benchmark.rows if row.not_run is None]
+    found = Plan([], {})
+    for row in [benchmark.row(name) for name in only] or planned:
+        try:
+            runs = runs_of(row, folder)
+            in_order(runs)
+            found.rows.append((row, runs))
+        except InputError as error:
+            found.wrong[row.name] = error.message
+    return found
+
+
+def dry_run(planned: Plan, report: Report) -> None:
+    """Say what would be trained and how long that takes."""
+    state = state_of(planned.runs)
+    for name, reason in (planned.wrong | state.wrong).items():
+        report(f"{name}: {reason}")
+    for line in describe(state.missing, Estimates(state.finished)):
+        report(line)
+
+
+def train(planned: Plan, *, threads: int | None, report: Report) -> dict[str, str]:
+    """Train what is missing; returns what failed, by name, with the reason."""
+    execute = partial(train_in_process, threads=threads)
+    return train_missing(state_of(planned.runs), execute, report=report)
+
+
+def measure_finished(
+    planned: Plan, results: Path, *, test: bool, command: str, report: Report
+) -> dict[str, str]:
+    """Write the result of every row that has a seed with all its folds finished.
+
+    The test slices are measured once all its listed seeds are. A result whose weights are still
+    the same stays as it is. Returns what failed, by name, with the reason.
+    """
+    failed = {}
+    for row, runs in planned.rows:
+        try:
+            text = _measure_row(row, runs, results, test=test, command=command)
+        except InputError as error:
+            failed[row.name] = text = error.message
+        report(f"{row.name}: {text}")
+    return failed
+
+
+def _measure_row(row: Row, runs: list[Run], results: Path, *, test: bool, command: str) -> str:
+    missing = {run.config.training.seed for run in state_of(runs).missing}
+    done = [run for run in runs if run.config.training.seed not in missing]
+    if not done:
+        return "not finished"
+    test = test and not missing
+    before = read_result(results, row.name)
+    if before is not None:
+        same = [run["weights_sha256"] for run in before["runs"]] == weights_of(done)
+        if same and (before["test"] is not None or not test):
+            return "measured before"
+    result = measure(row, done, test=test, command=f"{command} --only {row.name}")
+    write_result(result_file(results, row.name), result)
+    seeds = f"{len(result['seeds'])} of {len(row.seeds)} seeds"
+    return f"measured, {seeds}, {'with' if test else 'without'} the test slices"

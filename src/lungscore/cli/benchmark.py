@@ -1,0 +1,106 @@
+"""lungscore benchmark: run the comparison, and write its page from the result files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungscore.cli.console import note, say
+from lungscore.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, help="Run the comparison of methods; write its page.")
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Folder with rows.yaml and the experiment files.")
+]
+Results = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the result files instead of ../results/FOLDER."),
+]
+
+
+@app.command("run")
+def run(
+    folder: Folder,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ROW", help="This row; may be given often.")
+    ] = None,
+    results: Results = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; all by default.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained, and how long.")
+    ] = False,
+    no_train: Annotated[
+        bool, typer.Option("--no-train", help="Only measure what is finished.")
+    ] = False,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Leave the public test slices alone.")
+    ] = False,
+) -> None:
+    """Train what is missing, measure every finished row, and write the page anew.
+
+    Finished runs are kept, stopped ones go on. A failing run does not stop the others. Needs the
+    train extra and LUNGSCORE_DATA. With --results the page is not written.
+    """
+    import os
+
+    # Busy waiting makes two busy threads ten times slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from lungscore.benchmark import whole
+    from lungscore.benchmark.results import results_folder
+    from lungscore.benchmark.rows import load_rows
+    from lungscore.learning.loop import use_threads
+
+    use_threads(threads)
+    benchmark = load_rows(folder)
+    planned = whole.plan(benchmark, folder, only or [])
+    if dry_run:
+        whole.dry_run(planned, say)
+        return
+    failed = dict(planned.wrong)
+    for name, reason in failed.items():
+        note(f"{name}: {reason}")
+    if not no_train:
+        failed |= whole.train(planned, threads=threads, report=note)
+    command = f"lungscore benchmark run {folder.parent.name}/{folder.name}"
+    failed |= whole.measure_finished(
+        planned,
+        results or results_folder(folder),
+        test=not no_test,
+        command=command,
+        report=say,
+    )
+    if results is None:
+        _write(folder, results_folder(folder), None, None)
+    if failed:
+        raise InputError(
+            "benchmark-incomplete",
+            f"{len(failed)} failed: {', '.join(failed)}",
+            hint="their messages stand above; the same command goes on with what is missing",
+        )
+
+
+@app.command("table")
+def table(
+    folder: Folder,
+    results: Results = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The page; docs/benchmarks.md by default.")
+    ] = None,
+    readme: Annotated[
+        Path | None, typer.Option(help="The file whose verdicts are renewed; README.md by default.")
+    ] = None,
+) -> None:
+    """Write docs/benchmarks.md and the README's verdicts from the result files. Needs no data."""
+    from lungscore.benchmark.results import results_folder
+
+    _write(folder, results or results_folder(folder), out, readme)
+
+
+def _write(folder: Path, results: Path, out: Path | None, readme: Path | None) -> None:
+    from lungscore.benchmark.page import write_pages
+
+    root = folder.absolute().parents[1]
+    page = out or root / "docs" / "benchmarks.md"
+    write_pages(folder.absolute(), results, page, readme or root / "README.md")
+    say(f"wrote {page.name}")
