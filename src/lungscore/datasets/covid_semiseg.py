@@ -6,6 +6,7 @@ back here. Ground truth is ground-glass opacity or consolidation; pleural effusi
 Layout seen in the original download (the folders TrainingSet and TestingSet).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,36 +62,39 @@ def names(root: Path) -> list[str]:
 _UNLABELLED = "TrainingSet/LungInfection-Train/Pseudo-label"
 
 
-def load_unlabelled(root: Path) -> list[Sample]:
-    """The slices without radiologists' labels, their infection empty; names give the volume."""
+def unlabelled_names(root: Path) -> list[str]:
+    """The names of the slices without radiologists' labels, sorted."""
+    return list(files_by_stem(root / _UNLABELLED / "Imgs"))
+
+
+def load_unlabelled(root: Path, names: Sequence[str] | None = None) -> list[Sample]:
+    """The slices without radiologists' labels, their infection empty; names give the volume.
+
+    names: only these, in this order. Raises dataset-incomplete.
+    """
     files = files_by_stem(root / _UNLABELLED / "Imgs")
     samples = []
-    for name, path in files.items():
-        image = np.ascontiguousarray(read_grey(path).T)
+    for name in files if names is None else names:
+        if name not in files:
+            raise InputError("dataset-incomplete", f"the unlabelled slice {name} is missing")
+        image = np.ascontiguousarray(read_grey(files[name]).T)
         nothing, source = np.zeros(image.shape, bool), f"{NAME}-unlabelled"
         samples.append(Sample(image, nothing, name, source, patient=_volume(name)))
     return samples
 
 
 def load_pseudo(root: Path) -> list[Sample]:
-    """The same slices with Semi-Inf-Net's released maps, infected from one half on.
+    """The same slices with Semi-Inf-Net's released maps, soft as they are.
 
     Those maps were made by a network that was trained on all 50 annotated slices.
     """
     samples = []
     for name, image_file, map_file in pair(root / _UNLABELLED / "Imgs", root / _UNLABELLED / "GT"):
-        image, infection = read_grey(image_file).T, read_grey(map_file).T >= 128
-        if image.shape != infection.shape:
+        image, soft = (np.ascontiguousarray(read_grey(file).T) for file in (image_file, map_file))
+        if image.shape != soft.shape:
             raise InputError("label-invalid", f"{name}: image and labels differ in size")
-        samples.append(
-            Sample(
-                np.ascontiguousarray(image),
-                np.ascontiguousarray(infection),
-                name,
-                f"{NAME}-pseudo",
-                patient=_volume(name),
-            )
-        )
+        source = f"{NAME}-pseudo"
+        samples.append(Sample(image, soft >= 128, name, source, patient=_volume(name), soft=soft))
     return samples
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungscore.datasets import covid_semiseg, healthy, medseg
+from lungscore.datasets import covid_semiseg, healthy, medseg, medseg_volumes
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
 
@@ -29,6 +29,7 @@ def load_infected(names: tuple[str, ...], root: Path) -> list[Sample]:
         "covid-semiseg": lambda: covid_semiseg.load(root / "covid-semiseg", "train"),
         "covid-semiseg-pseudo": lambda: covid_semiseg.load_pseudo(root / "covid-semiseg"),
         "medseg": lambda: medseg.load_training_crops(root / "medseg-slices"),
+        "medseg-volumes": lambda: medseg_volumes.load(root / "medseg-volumes"),
     }
     return [sample for name in names for sample in loaders[name]()]
 

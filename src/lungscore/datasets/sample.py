@@ -1,6 +1,6 @@
 """One annotated slice, as every dataset yields it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,8 @@ class Sample:
     infection: (H, W) bool, ground-glass opacity or consolidation.
     name: unique within its source. patient: None where the dataset does not say.
     source: the dataset's name. lesions: (H, W) uint8 classes (labels.py) where known.
+    soft: (H, W) uint8, probability of infection times 255, where the label is a network's; the
+    infection is then what lies from one half on.
     """
 
     image: np.ndarray
@@ -21,7 +23,17 @@ class Sample:
     source: str
     patient: str | None = None
     lesions: np.ndarray | None = None
+    soft: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.image.shape != self.infection.shape or self.infection.dtype != bool:
             raise ValueError(f"{self.name}: infection must be bool and as large as the image")
+        if self.soft is not None and (
+            self.soft.shape != self.image.shape or self.soft.dtype != np.uint8
+        ):
+            raise ValueError(f"{self.name}: soft labels must be uint8 and as large as the image")
+
+
+def with_soft_labels(sample: Sample, soft: np.ndarray) -> Sample:
+    """``sample`` with a network's map (H, W) uint8 as its label; no classes."""
+    return replace(sample, infection=soft >= 128, soft=soft, lesions=None)

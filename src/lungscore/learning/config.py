@@ -78,15 +78,16 @@ Infected = Literal["covid-semiseg", "medseg", "covid-semiseg-pseudo", "medseg-vo
 class DataConfig(_Strict):
     """Which slices train. Folders are below LUNGSCORE_DATA.
 
-    infected: datasets of annotated slices. healthy: a healthy person's CT, or null; healthy_part
-    keeps the other half for measuring. folds, fold: leave fold 0…folds-1 of the annotated slices
-    out for validation; null trains on all of them. slices: only so many of the annotated slices
-    (the first of a fixed shuffle), null for all. pseudo_labels: a run of pseudo-labelling whose
-    labels train too. priors: a run whose out-of-fold maps are the infection prior of the lesion
-    stage (the "paper" recipe uses them only to predict, and trains with the annotated infection).
+    infected: datasets of annotated slices; none where pseudo_labels alone train. healthy: a healthy
+    person's CT, or null; healthy_part keeps the other half for measuring. folds, fold: leave fold
+    0…folds-1 of the annotated slices out for validation; null trains on all of them. slices: only
+    so many of the annotated slices (the first of a fixed shuffle), null for all. pseudo_labels: a
+    run of pseudo-labelling whose labels train too. priors: a run whose out-of-fold maps are the
+    infection prior of the lesion stage (the "paper" recipe uses them only to predict, and trains
+    with the annotated infection).
     """
 
-    infected: tuple[Infected, ...] = Field(default=("covid-semiseg",), min_length=1)
+    infected: tuple[Infected, ...] = ("covid-semiseg",)
     slices: int | None = Field(default=None, ge=1)
     pseudo_labels: RunReference | None = None
     priors: RunReference | None = None
@@ -94,6 +95,12 @@ class DataConfig(_Strict):
     healthy_part: Literal["all", "cranial", "caudal"] = "all"
     folds: int = Field(default=5, ge=2, le=50)
     fold: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> Self:
+        if not self.infected and self.pseudo_labels is None:
+            raise ValueError("data.infected is empty and there are no data.pseudo_labels")
+        return self
 
     @model_validator(mode="after")
     def _one_of_the_folds(self) -> Self:
@@ -154,13 +161,16 @@ class PseudoLabellingConfig(_Strict):
     """Progressive pseudo-labelling (Semi-Inf-Net, step 3): groups of unlabelled slices.
 
     Each group is predicted by the network as it stands, joins the training set, and the network is
-    trained on for ``training.slices_per_epoch`` slices. groups: how many; the published schedule
-    has 320 of 5 slices. The labels stay soft, as published.
+    trained on for ``training.slices_per_epoch`` slices; such a round is an epoch. groups: how many;
+    the published schedule has 320 of 5 slices. passes: train each round for so many passes over
+    the set as it has grown instead, null for the fixed number (published: 9). The labels stay
+    soft, as published; the recipe "paper" also stretches each map to 0…1, as published.
     """
 
     unlabelled: Literal["covid-semiseg-unlabelled"] = "covid-semiseg-unlabelled"
     groups: int = Field(default=8, ge=1)
     group_slices: int = Field(default=200, ge=1)
+    passes: int | None = Field(default=None, ge=1)
 
 
 class TrainingConfig(_Strict):
@@ -227,4 +237,17 @@ class ExperimentConfig(_Strict):
     def _one_kind(self) -> Self:
         if self.pretraining is not None and self.pseudo_labelling is not None:
             raise ValueError("an experiment pre-trains or makes pseudo-labels, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _pseudo_labelling_that_can_run(self) -> Self:
+        if self.pseudo_labelling is None:
+            return self
+        if self.training.epochs != (groups := self.pseudo_labelling.groups):
+            raise ValueError(f"training.epochs must be pseudo_labelling.groups, {groups}")
+        if self.network.start is None or self.target != "infection" or self.data.healthy:
+            raise ValueError(
+                "pseudo_labelling starts from a run (network.start) of the target infection "
+                "and takes no slices of data.healthy"
+            )
         return self

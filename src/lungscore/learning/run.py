@@ -10,6 +10,7 @@ from lungscore.learning.experiment_file import load_experiment
 from lungscore.learning.loop import WEIGHTS, Progress, finished, use_threads
 from lungscore.learning.outcome import priors_of_training
 from lungscore.learning.pretrain import pretrain
+from lungscore.learning.pseudo_labels import make_pseudo_labels, pseudo_labelled
 from lungscore.learning.references import at, referred, run_folder
 from lungscore.learning.selection import training_slices, unlabelled_slices
 from lungscore.learning.train import train
@@ -46,18 +47,25 @@ def run_experiment(
         report(f"{config.name}: {len(images)} slices without labels")
         pretrain(config, images, folder, imagenet=imagenet, resume=resume, report=tell)
         return folder
+    infected = training_slices(config, root)
+    start = _start(config, file)
+    if config.pseudo_labelling is not None:
+        make_pseudo_labels(
+            config, infected, root, folder, start=start, resume=resume, report=tell, say=report
+        )
+        return folder
     # The published multi-class stage trains with the annotated infection itself as the prior.
     with_priors = config.target == "lesions" and config.training.recipe != "paper"
-    infected = training_slices(config, root)
+    infected += pseudo_labelled(config, file, root)
     healthy = load_healthy(config.data.healthy, config.data.healthy_part, root)
-    report(f"{config.name}: {len(infected)} annotated and {len(healthy)} healthy slices")
+    report(f"{config.name}: {len(infected)} labelled and {len(healthy)} healthy slices")
     train(
         config,
         infected=infected,
         healthy=healthy,
         out=folder,
         imagenet=imagenet,
-        start=_start(config, file),
+        start=start,
         priors=priors_of_training(config, file) if with_priors else None,
         resume=resume,
         report=tell,

@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
 
 class SliceStore:
-    """Samples as one array of grey levels and one of masks.
+    """Samples as one array of grey levels and one of masks. A network's labels stay soft.
 
     Slices in HU are kept a little wider than the window, so that augmentation may move it. With the
     target "lesions", every sample needs ``lesions``; its prior is ``priors[name]`` (H, W) in 0…1,
@@ -49,7 +49,8 @@ class SliceStore:
         self.images = _stack(
             resize(_grey(sample, config.input.window_hu), *size) for sample in samples
         )
-        masks = [_stack(resize(sample.infection.astype(np.float32), *size) for sample in samples)]
+        masks = [_stack(resize(_infection(sample), *size) for sample in samples)]
+        self.soft = torch.tensor([sample.soft is not None for sample in samples])
         if self.lesions:
             dense = (_classes(sample) == CONSOLIDATION for sample in samples)
             masks.append(_stack(resize(each.astype(np.float32), *size) for each in dense))
@@ -61,6 +62,12 @@ class SliceStore:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def add(self, other: "SliceStore") -> None:
+        """Append the slices of another store of the same experiment."""
+        self.images = torch.cat([self.images, other.images])
+        self.masks = torch.cat([self.masks, other.masks])
+        self.soft = torch.cat([self.soft, other.soft])
 
     def batch(
         self, indices: np.ndarray, config: ExperimentConfig, rng: np.random.Generator
@@ -81,13 +88,21 @@ class SliceStore:
             dense = hard * (masks[:, 1:2] > 0.5)
             return Batch(image, hard + dense, edge_of(hard), masks[:, 2:])
         # The published code leaves the resized labels soft at their borders.
-        target = soft if config.training.recipe == "paper" else hard
+        keep = self.soft[chosen].view(-1, 1, 1, 1) | (config.training.recipe == "paper")
+        target = torch.where(keep, soft, hard)
         return Batch(image, target, edge_of(hard), torch.zeros_like(hard))
 
 
 def _stack(arrays: Iterable[np.ndarray]) -> Tensor:
     """float16 (N, 1, h, w)."""
     return torch.from_numpy(np.stack([array.astype(np.float16) for array in arrays]))[:, None]
+
+
+def _infection(sample: Sample) -> np.ndarray:
+    """float32 (H, W) in 0…1."""
+    if sample.soft is None:
+        return sample.infection.astype(np.float32)
+    return window(sample.soft, 0, 255)
 
 
 def _grey(sample: Sample, window_hu: tuple[float, float]) -> np.ndarray:

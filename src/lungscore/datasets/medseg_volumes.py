@@ -1,0 +1,93 @@
+"""MedSeg's nine volumes: axial CT from Radiopaedia with ground-glass opacity and consolidation.
+
+"Segmentation dataset nr. 2" of medicalsegmentation.com; terms at the source. NIfTI in Hounsfield
+units, rp_im/NAME.nii.gz with its labels rp_msk/NAME.nii.gz (0 background, 1 ground-glass opacity,
+2 consolidation, 3 pleural effusion). Slices of the same volumes are among COVID-SemiSeg's
+unlabelled ones.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from lungscore.anatomy import find_lungs, slice_boxes
+from lungscore.datasets.sample import Sample
+from lungscore.errors import InputError
+from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.scan import Geometry, Scan, read_scan
+from lungscore.scan.masks import check_same_place
+from lungscore.scan.nifti import open_nifti
+from lungscore.scan.window import crop, network_boxes
+
+NAME = "medseg-volumes"
+
+_PARTS = ("rp_im", "rp_msk")
+
+
+def load(root: Path, *, margin: float = 0.1) -> list[Sample]:
+    """The slices that hold a label, cut to the box of their lungs; images in Hounsfield units.
+
+    Slices without any label are left out: the dataset does not say which of them were looked at.
+    margin: how much the lungs' box grows, as a fraction of its size. Raises dataset-incomplete,
+    label-invalid, mask-geometry, or what ``scan.read_scan`` and ``anatomy.find_lungs`` raise.
+    """
+    return [
+        sample
+        for image, labels in _pairs(root)
+        for sample in _slices(read_scan(image), labels, margin)
+    ]
+
+
+def _slices(scan: Scan, file: Path, margin: float) -> list[Sample]:
+    labels = _read_labels(file, scan)
+    boxes = network_boxes(slice_boxes(find_lungs(scan).labels), margin=margin)
+    samples = []
+    # Only the end of a box tells: a box that reaches over the image's border starts below 0, too.
+    for index in np.flatnonzero(labels.any(axis=(1, 2)) & (boxes[:, 1] > boxes[:, 0])):
+        box = tuple(boxes[index])
+        image, lesions = crop(scan.values[index], box), crop(labels[index], box)
+        lesions = np.where(np.isin(lesions, (GGO, CONSOLIDATION)), lesions, 0).astype(np.uint8)
+        samples.append(
+            Sample(
+                np.ascontiguousarray(image),
+                lesions > 0,
+                f"{scan.name}-{index:03d}",
+                NAME,
+                patient=scan.name,
+                lesions=lesions,
+            )
+        )
+    return samples
+
+
+def _read_labels(file: Path, scan: Scan) -> np.ndarray:
+    """(D, H, W) uint8 on the scan's canonical axes."""
+    with open_nifti(file) as stored:
+        values = np.stack(list(stored.planes), axis=-1)
+    found = np.unique(values)
+    if not set(found.tolist()) <= {0, 1, 2, 3}:
+        raise InputError(
+            "label-invalid", f"{file.name} holds {found[:8].tolist()}", expected="only 0, 1, 2, 3"
+        )
+    geometry = Geometry(stored.shape, stored.affine)
+    check_same_place(file.name, geometry, scan.geometry)
+    return np.ascontiguousarray(geometry.to_canonical(values.astype(np.uint8)))
+
+
+def _pairs(root: Path) -> list[tuple[Path, Path]]:
+    """(image, labels) of every volume, sorted by name."""
+    images, labels = ({path.name: path for path in _files(root / part)} for part in _PARTS)
+    alone = sorted(images.keys() ^ labels.keys())
+    if alone or not images:
+        raise InputError(
+            "dataset-incomplete",
+            f"{len(images)} volumes in rp_im and {len(labels)} in rp_msk of {root.name} do not "
+            "pair up" + (f" (first: {alone[0]})" if alone else ""),
+            expected="NAME.nii.gz in both, nine times",
+            hint=f"put MedSeg's rp_im and rp_msk into LUNGSCORE_DATA/{root.name}",
+        )
+    return [(images[name], labels[name]) for name in sorted(images)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [*folder.glob("*.nii"), *folder.glob("*.nii.gz")]
