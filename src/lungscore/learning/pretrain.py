@@ -20,9 +20,10 @@ from torch.nn import functional
 from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig, PretrainingConfig
 from lungscore.learning.loop import Progress, Task, fit, make_fabric, optimise, part, set_rate
+from lungscore.learning.pictures import Pictures
 from lungscore.learning.slices import SliceStore, epoch_indices
 from lungscore.learning.train import build_network, learning_rate
-from lungscore.networks import normalise
+from lungscore.networks import NetworkOutput, normalise
 from lungscore.networks.coach import HARD, Coach, keep_mask
 from lungscore.networks.inpainting import (
     masked_mean,
@@ -50,8 +51,9 @@ class Inpainting(Task):
         self.paper = config.training.recipe == "paper"
         self.networks = {"segmentation": network}
         self.optimizers = {"segmentation": _optimizer(network, config)}
+        self.coach: Coach | None = None
         if self.settings.masks == "coach":
-            coach = Coach(
+            self.coach = coach = Coach(
                 width=self.settings.coach_width,
                 block=self.settings.block,
                 variational=self.paper,
@@ -67,10 +69,13 @@ class Inpainting(Task):
         rng = np.random.default_rng([training.seed, number])
         batches = epoch_indices(len(self.store), 0, self.config, rng)
         guided = "coach" in self.networks and number >= self.settings.random_epochs
-        figures = {"coach_loss": 0.0}
-        if "coach" in self.networks and (guided or not self.paper):
-            some = batches if self.paper else batches[: self._coach_batches(len(batches))]
-            figures["coach_loss"] = float(np.mean([self._coach_step(fabric, i, rng) for i in some]))
+        figures = {}
+        if "coach" in self.networks:
+            # The paper's coach is not trained while masks are random: its loss is only measured.
+            learns = guided or not self.paper
+            some = batches[: self._coach_batches(len(batches), learns=learns)]
+            coach_losses = [self._coach_step(fabric, i, rng, learns=learns) for i in some]
+            figures["coach_loss"] = float(np.mean(coach_losses))
         losses, random_losses = [], []
         network, optimizer = self.networks["segmentation"], self.optimizers["segmentation"]
         network.train()
@@ -85,7 +90,7 @@ class Inpainting(Task):
         figures |= {
             "loss": float(np.mean(losses)),
             "erased_error": float(np.mean(random_losses)),
-            "erased_share": erased_share(self.settings, number, training.epochs, paper=self.paper),
+            "erased_share": self.erased_share(number),
             "learning_rate": rate,
         }
         if "coach" in self.networks:
@@ -97,15 +102,26 @@ class Inpainting(Task):
         restore_heads(self.bare, self.heads)
         return self.bare
 
+    def erased_share(self, number: int) -> float:
+        """The share of blocks that is erased in epoch ``number`` (from 0)."""
+        return erased_share(self.settings, number, self.config.training.epochs, paper=self.paper)
+
+    def reconstruct(self, image: Tensor, mask: Tensor) -> Tensor:
+        """The finest reconstruction (N, 1, H, W) of a normalised ``image``, erased by ``mask``."""
+        finest: Tensor = self._outputs(self.bare, image * mask).side_outputs[-1]
+        return finest.float()
+
     def _images(self, fabric: Fabric, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         return normalise(part(fabric, self.store.batch(indices, self.config, rng).image))
 
-    def _coach_batches(self, batches: int) -> int:
+    def _coach_batches(self, batches: int, *, learns: bool) -> int:
+        if self.paper:
+            return batches if learns else 1
         return max(1, round(batches * self.settings.coach_batches))
 
     def _mask(self, image: Tensor, number: int, *, guided: bool) -> Tensor:
         """Hard masks (N, 1, H, W), 1 kept: the coach's, or of random blocks."""
-        share = erased_share(self.settings, number, self.config.training.epochs, paper=self.paper)
+        share = self.erased_share(number)
         size = (image.shape[-2], image.shape[-1])
         scores = random_scores(image, self.settings.block)
         if guided:
@@ -130,18 +146,23 @@ class Inpainting(Task):
 
     def _errors(self, network: nn.Module, image: Tensor, mask: Tensor) -> list[Tensor]:
         """Squared errors (N, 1, H, W) of every output, the edge branch's last."""
-        seen = image * mask
-        if self.config.target == "lesions":
-            # The prior comes from labels in the published code; here it says nothing.
-            seen = torch.cat([seen, torch.zeros_like(seen)], dim=1)
-        output = network(seen)
+        output = self._outputs(network, image * mask)
         outputs = [*output.side_outputs, *([] if output.edge is None else [output.edge])]
         target = image if self.paper else _smooth(image)
         limit = PAPER_LIMIT if self.paper else None
         return [reconstruction_error(found.float(), target, limit=limit) for found in outputs]
 
-    def _coach_step(self, fabric: Fabric, indices: np.ndarray, rng: np.random.Generator) -> float:
-        """One step on L_coach = 1 − L_rec(x ⊙ M) (equation 3)."""
+    def _outputs(self, network: nn.Module, seen: Tensor) -> NetworkOutput:
+        if self.config.target == "lesions":
+            # The prior comes from labels in the published code; here it says nothing.
+            seen = torch.cat([seen, torch.zeros_like(seen)], dim=1)
+        output: NetworkOutput = network(seen)
+        return output
+
+    def _coach_step(
+        self, fabric: Fabric, indices: np.ndarray, rng: np.random.Generator, *, learns: bool
+    ) -> float:
+        """One step on L_coach = 1 − L_rec(x ⊙ M) (equation 3); returns that loss."""
         coach, network = self.networks["coach"].train(), self.networks["segmentation"].eval()
         image = self._images(fabric, indices, rng)
         size = (image.shape[-2], image.shape[-1])
@@ -157,7 +178,7 @@ class Inpainting(Task):
                 error = torch.stack(self._errors(network, image, 1 - erased)).mean(0)
                 error = error / masked_mean(error, erased)
             loss = 1 - masked_mean(error, (1 - soft) * erased)
-        return optimise(fabric, coach, self.optimizers["coach"], loss)
+        return optimise(fabric, coach, self.optimizers["coach"], loss) if learns else loss.item()
 
     def _hardness(self, fabric: Fabric, number: int, rng: np.random.Generator) -> dict[str, float]:
         """The network's error under the coach's masks and under random ones, on the same slices.
@@ -191,12 +212,22 @@ def pretrain(
     resume: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> nn.Module:
-    """Pre-train on the images of ``samples``; their labels are not looked at. See loop.fit."""
+    """Pre-train on the images of ``samples``; their labels are not looked at. See loop.fit.
+
+    Besides, ``out``/pictures gets a picture after every epoch.
+    """
     fabric = make_fabric(config)
     store = SliceStore(samples, config)
     network = build_network(config, store.images, imagenet=imagenet)
     task = Inpainting(config, network, store)
-    return fit(task, config, fabric, out, resume=resume, report=report)
+    pictures = Pictures(out / "pictures")
+
+    def tell(progress: Progress) -> None:
+        if fabric.is_global_zero:
+            pictures.draw(task, progress.epoch)
+        report(progress)
+
+    return fit(task, config, fabric, out, resume=resume, report=tell)
 
 
 def erased_share(settings: PretrainingConfig, epoch: int, epochs: int, *, paper: bool) -> float:
