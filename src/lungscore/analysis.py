@@ -19,7 +19,7 @@ from lungscore.anatomy import (
 )
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter, segment
-from lungscore.inference.segment import DENSE_HU
+from lungscore.inference.density import DENSE_HU
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan

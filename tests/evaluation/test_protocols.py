@@ -74,10 +74,9 @@ def test_test_slices_are_compared_as_they_are_stored(real_data, monkeypatch):
     """A predictor that knows the truth scores 1, so files, truth and orientation fit together."""
     truth = {}
     for sample in protocols.covid_semiseg.load(real_data / "covid-semiseg", "test"):
-        truth[sample.name] = sample.infection.T.astype(np.uint8) * 255
-    monkeypatch.setattr(
-        protocols, "predict_slice", lambda scan, _: SimpleNamespace(infection=truth[scan.name])
-    )
+        infection = sample.infection.T.astype(np.uint8) * 255
+        truth[sample.name] = SimpleNamespace(infection=infection, classes=sample.lesions.T)
+    monkeypatch.setattr(protocols, "predict_slice", lambda scan, _: truth[scan.name])
     monkeypatch.setattr(
         protocols, "read_scan", lambda path, name: SimpleNamespace(name=name, path=path)
     )
@@ -85,3 +84,11 @@ def test_test_slices_are_compared_as_they_are_stored(real_data, monkeypatch):
     assert (figures["dice"]["mean"], figures["dice"]["n"]) == (1, 24)
     assert figures["area_correlation"] == pytest.approx(1)
     assert figures["without_91"]["dice"]["n"] == 23
+    for key in ("ggo", "consolidation"):
+        found, without = figures["lesions"][key], figures["without_91"]["lesions"][key]
+        assert found["dice"]["mean"] == 1
+        assert 0 < found["n"] == found["dice"]["n"] <= 24
+        assert found["n"] + found["absent"]["n"] == 24
+        assert found["n"] - without["n"] in (0, 1)
+        assert "slices" in found
+        assert "slices" not in without

@@ -1,4 +1,4 @@
-"""A bundle of an untrained network: fast to make, and as real as a trained one to an engine."""
+"""Bundles of untrained networks: fast to make, and as real as trained ones to an engine."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,9 @@ from lungscore.files import atomic_write
 from lungscore.inference.bundle import CARD, GRAPH, WEIGHTS, Card, InputSpec, sha256
 
 HEIGHT, WIDTH = 64, 96
+
+#: What the bundle for lesions sees: another size and another window than that for infection.
+LESIONS_HEIGHT, LESIONS_WIDTH, LESIONS_WINDOW_HU = 48, 64, (-1000.0, 200.0)
 
 
 def card_of(folder: Path, **changes) -> Card:
@@ -66,13 +69,50 @@ def make_random_bundle(folder: Path) -> None:
     write_card(folder)
 
 
-def images_of(count: int) -> list[np.ndarray]:
-    """Grey levels 0…1 with structure at several scales, (HEIGHT, WIDTH) float32."""
+def make_random_lesions_bundle(folder: Path) -> None:
+    """The same of a small network for lesions, as undecided between GGO and consolidation."""
+    import torch
+
+    from lungscore.learning.export import export_bundle
+    from lungscore.networks import lesion_input, make_network
+
+    torch.manual_seed(0)
+    network = make_network("multi-inf-net", base_width=4)
+    size = LESIONS_HEIGHT, LESIONS_WIDTH
+    greys = torch.stack([torch.from_numpy(image)[None] for image in images_of(4, *size)])
+    inputs = lesion_input(greys, greys.flip(0))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    with torch.no_grad():
+        network(inputs)
+        network.eval()
+        network.head.weight *= 8
+        logits = network(inputs).side_outputs[-1]
+        network.head.bias -= logits.flatten(2).transpose(0, 1).flatten(1).median(dim=1).values
+    export_bundle(network, folder, height=size[0], width=size[1], target="lesions")
+    spec = InputSpec(height=size[0], width=size[1], window_hu=LESIONS_WINDOW_HU, orientation="any")
+    write_card(folder, **LESIONS_CARD, input=spec)
+
+
+#: What the card of the bundle for lesions says otherwise.
+LESIONS_CARD = {
+    "name": "random-lesions",
+    "network": "multi-inf-net",
+    "encoder": "none",
+    "base_width": 4,
+    "inputs": ("grey", "prior"),
+    "outputs": ("background", "ggo", "consolidation"),
+}
+
+
+def images_of(count: int, height: int = HEIGHT, width: int = WIDTH) -> list[np.ndarray]:
+    """Grey levels 0…1 with structure at several scales, (height, width) float32."""
     from scipy import ndimage
 
     images = []
     for seed in range(count):
-        noise = np.random.default_rng(seed).random((3, HEIGHT, WIDTH), np.float32)
+        noise = np.random.default_rng(seed).random((3, height, width), np.float32)
         parts = [
             ndimage.gaussian_filter(part, s) for part, s in zip(noise, (1, 4, 10), strict=True)
         ]

@@ -2,11 +2,11 @@ import json
 import shutil
 
 import pytest
-from random_bundle import write_card
+from random_bundle import LESIONS_CARD, write_card
 
 from lungscore.errors import ResourceError
+from lungscore.inference import Bundle, list_bundles, load_bundle
 from lungscore.inference import bundle as module
-from lungscore.inference import list_bundles, load_bundle
 from lungscore.inference.bundle import CARD, GRAPH, WEIGHTS, sha256
 from lungscore.inference.engines import load_network
 
@@ -116,7 +116,49 @@ def test_weights_of_another_network_are_refused(bundle, tmp_path):
 
     tensors = load_file(bundle.weights)
     tensors.pop("encoder.conv1.weight")
-    save_file({**tensors, "more": torch.zeros(1)}, tmp_path / "w.safetensors")
-    with pytest.raises(ResourceError, match="resnet18") as caught:
-        load_network(tmp_path / "w.safetensors", "resnet18")
+    save_file({**tensors, "more": torch.zeros(1)}, tmp_path / WEIGHTS)
+    with pytest.raises(ResourceError, match="inf-net with resnet18") as caught:
+        load_network(Bundle(tmp_path, bundle.card))
     assert caught.value.code == "model-damaged"
+
+
+@pytest.mark.parametrize("change", [{"network": "no-net"}, {"base_width": 8}], ids=str)
+def test_a_card_that_names_another_network_than_its_weights_is_refused(lesions_bundle, change):
+    card = lesions_bundle.card.model_copy(update=change)
+    with pytest.raises(ResourceError, match="does not hold the weights") as caught:
+        load_network(Bundle(lesions_bundle.folder, card))
+    assert caught.value.code == "model-damaged"
+
+
+def test_a_card_of_before_says_nothing_of_inputs_and_is_of_infection(light):
+    card = json.loads((light / CARD).read_text())
+    for key in ("inputs", "outputs", "base_width"):
+        card.pop(key)
+    (light / CARD).write_text(json.dumps(card))
+    found = load_bundle(light).card
+    assert (found.inputs, found.outputs, found.target) == (("grey",), ("infection",), "infection")
+    assert found.base_width == 64
+
+
+def test_a_card_of_a_network_for_lesions_needs_no_grey_split(light):
+    write_card(light, **LESIONS_CARD, input={**SPEC, "grey_split": None})
+    card = load_bundle(light).card
+    assert (card.target, card.inputs) == ("lesions", ("grey", "prior"))
+
+
+SPEC = {"height": 64, "width": 96, "window_hu": (-1350, 150), "orientation": "any"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inputs": ["grey", "prior"]},
+        {"outputs": ["background", "ggo", "consolidation"]},
+        {"inputs": ["grey"], "outputs": ["lungs"]},
+        {"input": SPEC},
+    ],
+    ids=["prior for infection", "lesions without prior", "lungs", "no grey_split"],
+)
+def test_a_card_of_no_network_that_there_is_is_refused(light, change):
+    change_card(light, **change)
+    rejected(light, "model-damaged")

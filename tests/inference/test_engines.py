@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 import pytest
-from random_bundle import HEIGHT, WIDTH, images_of
+from random_bundle import images_of
 
 from lungscore.errors import ResourceError, UsageError
 from lungscore.evaluation.metrics import dice
@@ -20,29 +20,58 @@ def threads_of_torch():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def images():
-    return images_of(5)
+@pytest.fixture(scope="module", params=["infection", "lesions"])
+def target(request):
+    """Every engine runs networks of one input and of two."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def maps(bundle, images):
-    """engine -> its probability of every image at f32."""
+def model(target, request):
+    return request.getfixturevalue("bundle" if target == "infection" else "lesions_bundle")
+
+
+@pytest.fixture(scope="module")
+def slices(model):
+    """Five slices as the model sees them; each has the next one for its prior."""
+    spec = model.card.input
+    images = images_of(5, spec.height, spec.width)
+    greys = [(image,) for image in images]
+    if len(model.card.inputs) == 1:
+        return greys
+    return [(image, images[index - 4]) for index, image in enumerate(images)]
+
+
+@pytest.fixture(scope="module")
+def maps(model, slices):
+    """engine -> its probabilities of every slice at f32."""
     for module in ENGINE_MODULES.values():
         pytest.importorskip(module)
     return {
-        name: list(make_engine(bundle, name=name, precision="f32", threads=1)[0](images))
+        name: list(make_engine(model, name=name, precision="f32", threads=1)[0](slices))
         for name in ENGINE_MODULES
     }
 
 
 @pytest.mark.parametrize("name", list(ENGINE_MODULES))
-def test_every_engine_gives_probabilities_of_the_size_of_the_slice(maps, name):
-    for probability in maps[name]:
-        assert probability.shape == (HEIGHT, WIDTH)
-        assert probability.dtype == np.float32
-        assert 0 <= probability.min() < 0.3
-        assert 0.7 < probability.max() <= 1
+def test_every_engine_gives_probabilities_of_the_size_of_the_slice(model, maps, name):
+    spec = model.card.input
+    for probabilities in maps[name]:
+        assert probabilities.shape == (len(model.card.outputs), spec.height, spec.width)
+        assert probabilities.dtype == np.float32
+        assert 0 <= probabilities.min() < 0.3
+        assert 0.7 < probabilities.max() <= 1
+
+
+@pytest.mark.parametrize("name", list(ENGINE_MODULES))
+def test_both_inputs_of_a_network_for_lesions_count(lesions_bundle, name):
+    spec = lesions_bundle.card.input
+    one, other = images_of(2, spec.height, spec.width)
+    run, _ = make_engine(lesions_bundle, name=name, threads=1)
+    whole, without_prior, swapped = run([(one, other), (one, 0 * other), (other, one)])
+    np.testing.assert_allclose(whole.sum(axis=0), 1, atol=1e-5)
+    assert np.abs(whole - without_prior).max() > 0.1
+    assert np.abs(whole - swapped).max() > 0.1
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
@@ -54,57 +83,61 @@ def test_engines_agree_at_equal_precision(maps, name):
 
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])
-def test_bf16_is_close_to_f32(bundle, images, maps, name):
+def test_bf16_is_close_to_f32(model, slices, maps, name):
     """Eight bits of mantissa: 0.03 of probability on average, 0.95 of Dice, even in a random
     network, which is undecided nearly everywhere."""
-    run, used = make_engine(bundle, name=name, precision="bf16", threads=1)
+    run, used = make_engine(model, name=name, precision="bf16", threads=1)
     assert used == EngineUsed(name, "bf16")
-    found, expected = np.stack(list(run(images))), np.stack(maps["torch"])
+    found, expected = np.stack(list(run(slices))), np.stack(maps["torch"])
     assert 0 < np.abs(found - expected).mean() < 0.03
     assert dice(found >= 0.5, expected >= 0.5) > 0.95
 
 
 @pytest.mark.parametrize("name", list(ENGINE_MODULES))
-def test_a_stream_keeps_its_order_with_more_slices_than_requests(bundle, images, maps, name):
-    run, _ = make_engine(bundle, name=name, precision="f32", threads=2)
-    order = [3, 1, 4, 1, 0, 2, 0]
-    found = list(run(images[index] for index in order))
+def test_a_stream_keeps_its_order_with_more_slices_than_requests(model, slices, maps, name):
+    run, _ = make_engine(model, name=name, precision="f32", threads=2)
+    order = [3, None, None, None, 1, 4, 1, None, 0, 2, 0, None]
+    found = list(run(None if index is None else slices[index] for index in order))
     assert len(found) == len(order)
-    for index, probability in zip(order, found, strict=True):
-        np.testing.assert_allclose(probability, maps[name][index], atol=1e-4)
+    for index, probabilities in zip(order, found, strict=True):
+        if index is None:
+            assert probabilities is None
+        else:
+            np.testing.assert_allclose(probabilities, maps[name][index], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", list(ENGINE_MODULES))
-def test_an_engine_runs_again_after_a_stream_was_left_early(bundle, images, maps, name):
-    run, _ = make_engine(bundle, name=name, precision="f32", threads=2)
-    next(stream := run(images))
+def test_an_engine_runs_again_after_a_stream_was_left_early(model, slices, maps, name):
+    run, _ = make_engine(model, name=name, precision="f32", threads=2)
+    next(stream := run([None, *slices]))
     stream.close()
-    np.testing.assert_allclose(next(iter(run(images[2:]))), maps[name][2], atol=1e-4)
+    np.testing.assert_allclose(next(iter(run(slices[2:]))), maps[name][2], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", list(ENGINE_MODULES))
-def test_no_slice_gives_no_map(bundle, name):
-    run, _ = make_engine(bundle, name=name, threads=1)
+def test_no_slice_gives_no_map(model, name):
+    run, _ = make_engine(model, name=name, threads=1)
     assert list(run([])) == []
 
 
-def test_memory_stays_bounded_because_slices_are_taken_as_maps_are_asked_for(bundle, images):
+@pytest.mark.parametrize("needed", [True, False])
+def test_memory_stays_bounded_because_slices_are_taken_as_maps_are_asked_for(model, slices, needed):
     taken = 0
 
     def counted():
         nonlocal taken
-        for image in images:
+        for inputs in slices:
             taken += 1
-            yield image
+            yield inputs if needed else None
 
-    run, _ = make_engine(bundle, name="openvino", threads=1)
+    run, _ = make_engine(model, name="openvino", threads=1)
     next(run(counted()))
     assert taken <= 2
 
 
-def test_slices_of_any_memory_layout_are_taken(bundle, images, maps):
-    run, _ = make_engine(bundle, name="openvino", threads=1)
-    turned = np.asfortranarray(images[0])
+def test_slices_of_any_memory_layout_are_taken(model, slices, maps):
+    run, _ = make_engine(model, name="openvino", threads=1)
+    turned = tuple(np.asfortranarray(each) for each in slices[0])
     np.testing.assert_allclose(next(run([turned])), maps["openvino"][0], atol=1e-5)
 
 

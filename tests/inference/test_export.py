@@ -6,16 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_bundle import HEIGHT, WIDTH
+from random_bundle import HEIGHT, LESIONS_HEIGHT, LESIONS_WIDTH, WIDTH
 
 from lungscore.inference.bundle import WEIGHTS
 
 onnx = pytest.importorskip("onnx")
 
 
-@pytest.fixture(scope="module")
-def graph(bundle):
+def graph_of(bundle):
     return onnx.load(bundle.graph, load_external_data=False)
+
+
+@pytest.fixture(scope="module", params=["bundle", "lesions_bundle"])
+def any_bundle(request):
+    """That for infection, then that for lesions."""
+    return request.getfixturevalue(request.param)
 
 
 def test_the_graph_is_small_and_the_weights_are_stored_once(bundle):
@@ -28,14 +33,25 @@ def test_the_graph_is_small_and_the_weights_are_stored_once(bundle):
     }
 
 
-def test_the_graph_takes_one_slice_and_gives_one_map(graph):
-    for value, name in ((graph.graph.input, "grey"), (graph.graph.output, "infection")):
-        assert [v.name for v in value] == [name]
-        shape = [d.dim_value for d in value[0].type.tensor_type.shape.dim]
-        assert shape == [1, 1, HEIGHT, WIDTH]
+def shapes(values) -> dict[str, list[int]]:
+    return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
 
 
-def test_every_parameter_points_into_the_weights_file(bundle, graph):
+def test_the_graph_takes_one_slice_and_gives_one_map(bundle):
+    graph = graph_of(bundle).graph
+    assert shapes(graph.input) == {"grey": [1, 1, HEIGHT, WIDTH]}
+    assert shapes(graph.output) == {"infection": [1, 1, HEIGHT, WIDTH]}
+
+
+def test_a_graph_for_lesions_takes_a_slice_and_a_prior_and_gives_three_maps(lesions_bundle):
+    graph, size = graph_of(lesions_bundle).graph, [LESIONS_HEIGHT, LESIONS_WIDTH]
+    assert list(shapes(graph.input)) == list(lesions_bundle.card.inputs)  # in this order
+    assert shapes(graph.input) == {"grey": [1, 1, *size], "prior": [1, 1, *size]}
+    assert shapes(graph.output) == {"lesions": [1, 3, *size]}
+
+
+def test_every_parameter_points_into_the_weights_file(any_bundle):
+    bundle, graph = any_bundle, graph_of(any_bundle)
     from safetensors.numpy import load_file
 
     stored = load_file(bundle.weights)
@@ -56,7 +72,8 @@ def test_every_parameter_points_into_the_weights_file(bundle, graph):
     assert all(np.prod(t.dims) < 1000 for t in inside)
 
 
-def test_nothing_tells_on_which_machine_the_bundle_was_made(bundle):
+def test_nothing_tells_on_which_machine_the_bundle_was_made(any_bundle):
+    bundle = any_bundle
     names = {str(Path.home()), str(Path(__file__).parents[2]), socket.gethostname()}
     names |= {"site-packages", ".py", "/tmp", "/usr/"}  # noqa: S108
     if len(getpass.getuser()) > 4:
@@ -68,8 +85,8 @@ def test_nothing_tells_on_which_machine_the_bundle_was_made(bundle):
     assert [name for name in names if len(name) > 3 and name.encode() in header] == []
 
 
-def test_nothing_is_pickled(bundle):
-    for file in bundle.folder.iterdir():
+def test_nothing_is_pickled(any_bundle):
+    for file in any_bundle.folder.iterdir():
         start = file.read_bytes()[:4]
         assert not start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04"))
 

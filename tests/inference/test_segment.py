@@ -7,21 +7,35 @@ from small_scans import scan_of
 
 from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import NOTICES
-from lungscore.inference import Segmenter, segment
+from lungscore.inference import Segmenter, SliceFinding, segment
+from lungscore.inference.bundle import InputSpec
+from lungscore.inference.density import DENSE_HU, dense_from, is_dense
 from lungscore.inference.predict import predict_slice, predict_slices
-from lungscore.inference.segment import DENSE_HU, split_by_density
+from lungscore.inference.segment import classes
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan.phantom import make_phantom
 
 
 @given(st.integers(-1000, 1000), st.integers(0, 255), st.booleans())
 def test_density_tells_the_classes_apart_at_one_threshold(hu, grey, infected):
-    mask = np.array([[[infected]]])
-    label = split_by_density(np.array([[[hu]]], np.int16), mask, "hu", grey_split=0.6)
+    mask = np.array([[infected]])
+    label = classes(mask, is_dense(np.array([[hu]], np.int16), "hu", spec(0.6)))
     assert label.dtype == np.uint8
     assert label.item() == (0 if not infected else CONSOLIDATION if hu >= -200 else GGO)
-    label = split_by_density(np.array([[[grey]]], np.uint8), mask, "grey", grey_split=0.6)
+    label = classes(mask, is_dense(np.array([[grey]], np.uint8), "grey", spec(0.6)))
     assert label.item() == (0 if not infected else CONSOLIDATION if grey >= 153 else GGO)
+
+
+def test_a_card_without_a_grey_level_splits_nothing():
+    assert dense_from("hu", spec(None)) == DENSE_HU
+    with pytest.raises(ValueError, match="grey level"):
+        dense_from("grey", spec(None))
+
+
+def spec(grey_split: float | None) -> InputSpec:
+    return InputSpec(
+        height=64, width=96, window_hu=(-1350, 150), orientation="any", grey_split=grey_split
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +80,12 @@ def test_where_there_is_no_lung_nothing_is_found(phantom, segmenter):
 def test_probabilities_come_slice_by_slice_in_order_at_the_size_of_the_scan(
     phantom, lungs, segmenter
 ):
-    found = list(segmenter.probabilities(phantom.scan, lungs))
+    found = list(segmenter.find(phantom.scan, lungs))
     with_lung = np.flatnonzero(lungs.labels.any(axis=(1, 2)))
-    assert [index for index, _ in found] == with_lung.tolist()
-    for _, probability in found:
-        assert probability.shape == phantom.scan.shape[1:]
-        assert probability.dtype == np.float32
+    assert [each.index for each in found] == with_lung.tolist()
+    for each in found:
+        assert each.probability.shape == each.dense.shape == phantom.scan.shape[1:]
+        assert (each.probability.dtype, each.dense.dtype) == (np.float32, bool)
 
 
 def test_grey_slices_are_split_at_the_level_of_the_card(segmenter):
@@ -85,19 +99,21 @@ def test_grey_slices_are_split_at_the_level_of_the_card(segmenter):
 
 
 class Levels:
-    """An engine whose probability is the grey level it is shown."""
+    """A segmenter whose probability is the grey level, or one number everywhere."""
 
-    def __init__(self, bundle):
-        self.bundle = bundle
+    def __init__(self, probability: float | None = None):
+        self.probability = probability
 
-    def probabilities(self, scan, lungs):
-        for index, values in enumerate(scan.values):
-            yield index, values.astype(np.float32) / 255
+    def find(self, scan, lungs):
+        levels = scan.values[0].astype(np.float32) / 255
+        if self.probability is not None:
+            levels = np.full_like(levels, self.probability)
+        yield SliceFinding(0, levels, scan.values[0] >= 179)
 
 
-def test_classes_are_infected_exactly_where_the_rounded_probability_is_128_or_more(bundle):
+def test_classes_are_infected_exactly_where_the_rounded_probability_is_128_or_more():
     every = np.arange(256, dtype=np.uint8).reshape(1, 8, 32)
-    prediction = predict_slice(scan_of(every, sides_known=False), Levels(bundle))
+    prediction = predict_slice(scan_of(every, sides_known=False), Levels())
     np.testing.assert_array_equal(prediction.infection, every[0])
     np.testing.assert_array_equal(prediction.classes > 0, every[0] >= 128)
     np.testing.assert_array_equal(prediction.classes == CONSOLIDATION, every[0] >= 179)
@@ -107,12 +123,9 @@ def test_classes_are_infected_exactly_where_the_rounded_probability_is_128_or_mo
     ("probability", "value"),
     [(0.0, 0), (0.49, 125), (np.nextafter(np.float32(0.5), 0), 127), (0.5, 128), (1.0, 255)],
 )
-def test_a_probability_is_rounded_half_up(bundle, monkeypatch, probability, value):
-    levels = Levels(bundle)
-    levels.probabilities = lambda scan, lungs: [
-        (0, np.full(scan.shape[1:], probability, np.float32))
-    ]
-    prediction = predict_slice(scan_of(np.ones((1, 4, 5), np.uint8), sides_known=False), levels)
+def test_a_probability_is_rounded_half_up(probability, value):
+    blank = scan_of(np.ones((1, 4, 5), np.uint8), sides_known=False)
+    prediction = predict_slice(blank, Levels(probability))
     assert (prediction.infection == value).all()
     assert ((prediction.classes > 0) == (value >= 128)).all()
 

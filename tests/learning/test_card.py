@@ -7,7 +7,7 @@ from lungscore.errors import InputError
 from lungscore.learning import card as card_module
 from lungscore.learning.card import grey_split, make_bundle
 from lungscore.learning.checkpoints import save_weights
-from lungscore.networks import InfNet
+from lungscore.networks import InfNet, make_network
 
 
 def sample(dense_grey: int, hazy_grey: int) -> Sample:
@@ -57,21 +57,59 @@ def test_facts_of_a_card_are_checked_before_anything_is_written(tmp_path, text):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.data
-def test_a_run_becomes_a_bundle_with_its_card(real_data, tmp_path, monkeypatch):
-    monkeypatch.setenv("LUNGSCORE_DATA", str(real_data))
-    # The graph itself is the business of the tests of inference, and takes long.
-    monkeypatch.setattr(
-        card_module,
-        "export_bundle",
-        lambda network, folder, **size: [
-            folder.mkdir(parents=True),
-            *(
-                (folder / file).write_text(str(size))
-                for file in ("model.onnx", "weights.safetensors")
-            ),
-        ],
+@pytest.fixture
+def exported(monkeypatch):
+    """What was exported: the graph is the business of the tests of inference, and takes long."""
+    calls = []
+
+    def export(network, folder, **options):
+        calls.append((type(network).__name__, options))
+        folder.mkdir(parents=True)
+        for file in ("model.onnx", "weights.safetensors"):
+            (folder / file).write_text(str(options))
+
+    monkeypatch.setattr(card_module, "export_bundle", export)
+    return calls
+
+
+def run_of(folder, **network) -> dict:
+    """A finished run for lesions in ``folder``; returns its experiment."""
+    config = experiment("resnet18").model_dump(mode="json")
+    config["network"].update(network)
+    config |= {"name": "lesions-test", "target": "lesions"}
+    config["data"]["priors"] = {"experiment": "infection"}
+    made = make_network(
+        config["network"]["name"],
+        encoder=config["network"]["encoder"],
+        base_width=config["network"]["base_width"],
     )
+    save_weights(made, folder / "weights.safetensors", config=config)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("network", "encoder", "base_width"),
+    [("lesion-inf-net", "resnet18", 64), ("multi-inf-net", "none", 4)],
+)
+def test_a_run_for_lesions_becomes_a_bundle_for_lesions(
+    tmp_path, exported, monkeypatch, network, encoder, base_width
+):
+    monkeypatch.delenv("LUNGSCORE_DATA", raising=False)  # no slices are needed
+    run_of(tmp_path, name=network, base_width=base_width)
+    card = make_bundle(tmp_path, tmp_path / "out", version="0.1").card
+    assert (card.name, card.target) == ("lesions", "lesions")
+    assert (card.network, card.encoder, card.base_width) == (network, encoder, base_width)
+    assert card.inputs == ("grey", "prior")
+    assert card.outputs == ("background", "ggo", "consolidation")
+    assert card.input.grey_split is None
+    assert card.experiment["name"] == "lesions-test"
+    made = {"lesion-inf-net": "LesionInfNet", "multi-inf-net": "MultiInfNet"}[network]
+    assert exported == [(made, {"height": 64, "width": 64, "target": "lesions"})]
+
+
+@pytest.mark.data
+def test_a_run_becomes_a_bundle_with_its_card(real_data, tmp_path, monkeypatch, exported):
+    monkeypatch.setenv("LUNGSCORE_DATA", str(real_data))
     config = experiment("resnet18").model_dump(mode="json")
     save_weights(InfNet(), tmp_path / "weights.safetensors", config=config)
     (tmp_path / "figures.json").write_text('{"card": [{"name": "Dice", "text": "1 of 1"}]}')
@@ -85,6 +123,8 @@ def test_a_run_becomes_a_bundle_with_its_card(real_data, tmp_path, monkeypatch):
         "resnet18",
         "ours",
     )
+    assert exported == [("InfNet", {"height": 64, "width": 64, "target": "infection"})]
+    assert (card.network, card.inputs, card.outputs) == ("inf-net", ("grey",), ("infection",))
     assert (card.input.height, card.input.width) == (64, 64)
     assert card.metrics == [{"name": "Dice", "text": "1 of 1", "result": "figures.json"}]
     assert card.experiment["name"] == "test"

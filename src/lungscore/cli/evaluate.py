@@ -15,14 +15,35 @@ Model = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="The model to me
 
 
 @app.command("slices")
-def slices(out: Out, model: Model = "infection") -> None:
-    """The public test slices of COVID-SemiSeg, for the final measurement of a model."""
+def slices(
+    out: Out,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FOLDER", help="The model for infection; the shipped one."),
+    ] = None,
+    lesions_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FOLDER",
+            help="The model for GGO and consolidation; the shipped one without --model, else none.",
+        ),
+    ] = None,
+) -> None:
+    """The public test slices of COVID-SemiSeg, for the final measurement of models."""
     from lungscore.datasets.registry import data_root
     from lungscore.evaluation.protocols import on_test_slices
+    from lungscore.evaluation.results import with_interval
+    from lungscore.inference import Segmenter, load_bundle
 
-    segmenter = _segmenter(model)
+    segmenter = Segmenter(
+        load_bundle(model) if model else None, load_bundle(lesions_model) if lesions_model else None
+    )
     figures = on_test_slices(data_root() / "covid-semiseg", segmenter)
-    card = _slice_card("test slices of COVID-SemiSeg", figures)
+    name = "test slices of COVID-SemiSeg"
+    card = _slice_card(name, figures)
+    for key, called in (("ggo", "GGO"), ("consolidation", "consolidation")):
+        text = with_interval(figures["lesions"][key]["dice"])
+        card.append({"name": f"{name}, {called}, Dice where there is any", "text": text})
     _write(out, "slices", figures, card, models=[segmenter])
 
 

@@ -47,13 +47,15 @@ def verify() -> None:
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the new bundle.")],
-    name: Annotated[str, typer.Option(help="Name of the model.")] = "infection",
-    version: Annotated[str, typer.Option("--model-version", help="Its version.")] = "1",
-    card: Annotated[
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; infection or lesions by default.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="Its version.")] = "1",
+    facts: Annotated[
         Path | None, typer.Option(help="YAML with what the card says about data and figures.")
     ] = None,
 ) -> None:
-    """Make a bundle from a training: graph, weights and card."""
+    """Make a bundle from a training for infection, or for GGO and consolidation."""
     from lungscore.learning.card import make_bundle
 
-    say(f"wrote {make_bundle(run, out, name=name, version=version, facts=card).folder.name}")
+    say(f"wrote {make_bundle(run, out, name=name, version=version, facts=facts).folder.name}")

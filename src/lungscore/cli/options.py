@@ -28,7 +28,11 @@ Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results."
 RunBy = Annotated[Engine, typer.Option(help="What runs the network.")]
 ComputedIn = Annotated[Precision, typer.Option(help="What it computes in.")]
 Model = Annotated[
-    str | None, typer.Option(metavar="NAME|FOLDER", help="Another model than the shipped one.")
+    str | None,
+    typer.Option(
+        metavar="NAME|FOLDER",
+        help="Another model for infection; GGO and consolidation are then told apart by density.",
+    ),
 ]
 Case = Annotated[
     str | None, typer.Option(metavar="NAME", help="Name of the case instead of the file's.")

@@ -34,12 +34,12 @@ def compare_engines(covid_semiseg: Path) -> dict[str, Any]:
     first_of: dict[str, list[np.ndarray]] = {}
     for name, precision in ENGINES:
         segmenter = Segmenter(engine=name, precision=precision)
-        next(segmenter.probabilities(*scans[-1]))  # warm up
+        next(segmenter.find(*scans[-1]))  # warm up
         began = time.perf_counter()
         masks = [
-            probability >= THRESHOLD
+            found.probability >= THRESHOLD
             for scan, lungs in scans
-            for _, probability in segmenter.probabilities(scan, lungs)
+            for found in segmenter.find(scan, lungs)
         ]
         seconds = time.perf_counter() - began
         if reference is None:

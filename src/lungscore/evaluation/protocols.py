@@ -11,9 +11,9 @@ from lungscore.anatomy import Lungs, find_lungs, include_infection
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
 from lungscore.datasets.images import pair, read_grey
-from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
 from lungscore.evaluation.infection import score_maps
+from lungscore.evaluation.lesions import score_lesions
 from lungscore.evaluation.statistics import area_under_curve_with_interval
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
@@ -24,27 +24,26 @@ from lungscore.scan import Scan, read_scan
 def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
     """The test slices of COVID-SemiSeg, read from their files and predicted as ``predict`` does.
 
-    root: the dataset's folder. Slice 91 is nearly a copy of a training slice: figures without it
-    stand beside.
+    root: the dataset's folder. Figures are those of score_maps, and under ``lesions`` those of
+    score_lesions. Slice 91 is nearly a copy of a training slice: figures without it stand beside.
     """
     truth = {sample.name: sample for sample in covid_semiseg.load(root, "test")}
     folder = root / "TestingSet/LungInfection-Test"
-    maps = []
+    maps, classes = [], []
     for name, image, _ in pair(folder / "Imgs", folder / "GT"):
         prediction = predict_slice(read_scan(image, name=name), segmenter)
+        sample = truth[name]
+        if sample.lesions is None:
+            raise InputError("dataset-incomplete", f"{name} has no class labels")
         # Files are stored transposed, samples are turned back.
-        maps.append((name, prediction.infection / 255, _stored(truth[name])))
-    figures = score_maps(maps)
-    figures["without_91"] = {
-        key: value
-        for key, value in score_maps(m for m in maps if m[0] != "91").items()
-        if key != "slices"
-    }
-    return figures
-
-
-def _stored(sample: Sample) -> np.ndarray:
-    return sample.infection.T
+        maps.append((name, prediction.infection / 255, sample.infection.T))
+        classes.append((name, prediction.classes, sample.lesions.T))
+    figures = {**score_maps(maps), "lesions": score_lesions(classes)}
+    without = score_maps(each for each in maps if each[0] != "91")
+    without["lesions"] = score_lesions(each for each in classes if each[0] != "91")
+    for part in (without, *without["lesions"].values()):
+        del part["slices"]
+    return {**figures, "without_91": without}
 
 
 def on_released_maps(maps: Path, truth: Path) -> dict[str, Any]:

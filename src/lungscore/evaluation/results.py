@@ -30,22 +30,25 @@ def write_result(
         "lungscore": __version__,
         "machine": platform.machine(),
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile"},
-        "models": [_named(model) for model in models],
+        "models": [named for model in models for named in _named(model)],
         "card": card,
         "figures": figures,
     }
     atomic_write(path, json.dumps(_plain(result), indent=1, ensure_ascii=False) + "\n")
 
 
-def _named(segmenter: Segmenter) -> dict[str, Any]:
-    """The experiment that made a model, the sum of its weights, and what ran it."""
-    bundle, engine = segmenter.bundle, segmenter.engine
-    return {
-        "experiment": bundle.card.experiment.get("name"),
-        "training": bundle.card.experiment.get("training"),
-        "weights_sha256": bundle.used.sha256,
-        "engine": f"{engine.name} {engine.precision}",
-    }
+def _named(segmenter: Segmenter) -> list[dict[str, Any]]:
+    """The experiment that made each model, the sum of its weights, and what ran it."""
+    engine = segmenter.engine
+    return [
+        {
+            "experiment": bundle.card.experiment.get("name"),
+            "training": bundle.card.experiment.get("training"),
+            "weights_sha256": bundle.used.sha256,
+            "engine": f"{engine.name} {engine.precision}",
+        }
+        for bundle in segmenter.bundles
+    ]
 
 
 def with_interval(figure: dict[str, Any], *, digits: int = 3, key: str = "mean") -> str:

@@ -1,7 +1,7 @@
 """Segmentation with a trained network; torch is not needed."""
 
 from lungscore.inference.bundle import Bundle, list_bundles, load_bundle
-from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed
+from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed, SliceFinding
 from lungscore.inference.segment import Segmenter, segment
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Lesions",
     "ModelUsed",
     "Segmenter",
+    "SliceFinding",
     "list_bundles",
     "load_bundle",
     "segment",

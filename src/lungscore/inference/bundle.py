@@ -9,23 +9,38 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lungscore.errors import ResourceError
 from lungscore.inference.lesions import ModelUsed
 
 CARD, GRAPH, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
 
-#: The bundle that ``analyze`` and ``predict`` use.
-DEFAULT_MODEL = "infection"
+#: The bundles that ``analyze`` and ``predict`` use; the second only where it is installed.
+DEFAULT_MODEL, LESIONS_MODEL = "infection", "lesions"
+
+#: What a network is for: infection against everything else, or GGO against consolidation.
+Target = Literal["infection", "lesions"]
+
+#: What its graph takes, each (1, 1, height, width) float32 in 0…1: grey levels in standard view,
+#: and the prior, the probability of infection that another network found in them.
+INPUTS: dict[Target, tuple[str, ...]] = {"infection": ("grey",), "lesions": ("grey", "prior")}
+
+#: The channels of the probabilities that it gives, (1, channels, height, width) float32.
+OUTPUTS: dict[Target, tuple[str, ...]] = {
+    "infection": ("infection",),
+    "lesions": ("background", "ggo", "consolidation"),
+}
 
 
 class InputSpec(BaseModel):
-    """What the graph takes: (1, 1, height, width) float32 grey levels 0…1 in standard view.
+    """How the graph sees a slice.
 
-    window_hu: the Hounsfield units that are black and white. grey_split: the grey level (0…1)
-    from which infection counts as consolidation where there are no Hounsfield units.
+    window_hu: the Hounsfield units that are black and white. grey_split, for infection alone: the
+    grey level (0…1) from which infection counts as consolidation where there are neither
+    Hounsfield units nor a network that tells the two apart.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,11 +48,15 @@ class InputSpec(BaseModel):
     width: int
     window_hu: tuple[float, float]
     orientation: str
-    grey_split: float
+    grey_split: float | None = None
 
 
 class Card(BaseModel):
-    """What a bundle is, what it was made from, how good it is and what its files must hash to."""
+    """What a bundle is, what it was made from, how good it is and what its files must hash to.
+
+    network, encoder, base_width: as networks.make_network takes them. inputs, outputs: INPUTS and
+    OUTPUTS of its target.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -45,6 +64,9 @@ class Card(BaseModel):
     task: str
     network: str
     encoder: str
+    base_width: int = Field(default=64, ge=4, le=128)
+    inputs: tuple[str, ...] = INPUTS["infection"]
+    outputs: tuple[str, ...] = OUTPUTS["infection"]
     description: str
     data: list[str]
     data_terms: str
@@ -53,6 +75,19 @@ class Card(BaseModel):
     experiment: dict[str, object]
     metrics: list[dict[str, object]]
     sha256: dict[str, str]
+
+    @property
+    def target(self) -> Target:
+        """What the network is for."""
+        return "lesions" if self.outputs == OUTPUTS["lesions"] else "infection"
+
+    @model_validator(mode="after")
+    def _of_one_target(self) -> Self:
+        if (self.inputs, self.outputs) != (INPUTS[self.target], OUTPUTS[self.target]):
+            raise ValueError(f"no network takes {self.inputs} and gives {self.outputs}")
+        if self.target == "infection" and self.input.grey_split is None:
+            raise ValueError("a network for infection needs a grey_split")
+        return self
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Engines: OpenVINO, ONNX Runtime and torch behind one function type.
 
 An engine turns a stream of slices into a stream of probability maps in the same order, so that
-it may work on several at once while memory stays bounded.
+it may work on several at once while memory stays bounded. A slice that needs no map is None and
+gives None in its place.
 """
 
 import importlib
@@ -10,7 +11,6 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +21,13 @@ from lungscore.inference.lesions import EngineUsed
 from lungscore.machine import available_threads
 
 if TYPE_CHECKING:
-    from lungscore.networks import InfectionProbability
+    from torch import nn
 
-#: Slices, each (H, W) float32 in 0…1, to probabilities of infection, each (H, W) float32.
-Engine = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+#: What a network sees of one slice: its inputs in the card's order, each (H, W) float32 in 0…1.
+Inputs = tuple[np.ndarray, ...]
+
+#: Slices to probabilities (channels, H, W) float32, the channels as the card's outputs.
+Engine = Callable[[Iterable[Inputs | None]], Iterator[np.ndarray | None]]
 
 #: In the order in which "auto" tries them: engine -> the module it needs.
 ENGINE_MODULES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "torch": "torch"}
@@ -76,30 +79,40 @@ def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
     )
     requests = [compiled.create_infer_request() for _ in range(threads)]
 
-    def run(slices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:
         free, busy = deque(requests), deque[Any]()
         try:
-            for image in slices:
-                if not free:
+            for inputs in slices:
+                if len(busy) == len(requests):
                     yield finish(free, busy)
-                request = free.popleft()
-                request.start_async({0: np.ascontiguousarray(image)[None, None]})
+                request = None
+                if inputs is not None:
+                    request = free.popleft()
+                    request.start_async(dict(enumerate(map(_batch, inputs))))
                 busy.append(request)
             while busy:
                 yield finish(free, busy)
         finally:
             # Who stops listening early leaves requests running; the next run needs them all.
             for request in busy:
-                request.wait()
+                if request is not None:
+                    request.wait()
 
-    def finish(free: deque, busy: deque) -> np.ndarray:
+    def finish(free: deque, busy: deque) -> np.ndarray | None:
         request = busy.popleft()
+        if request is None:
+            return None
         request.wait()
-        probability = request.get_output_tensor(0).data[0, 0].copy()
+        probabilities = request.get_output_tensor(0).data[0].copy()
         free.append(request)
-        return probability
+        return probabilities
 
     return run
+
+
+def _batch(image: np.ndarray) -> np.ndarray:
+    """(H, W) as a batch (1, 1, H, W) of one grey picture."""
+    return np.ascontiguousarray(image)[None, None]
 
 
 def _import_openvino_silently() -> Any:
@@ -130,11 +143,15 @@ def _onnxruntime(bundle: Bundle, precision: str, threads: int) -> Engine:
     session = runtime.InferenceSession(
         str(bundle.graph), options, providers=["CPUExecutionProvider"]
     )
-    name = session.get_inputs()[0].name
+    names = [value.name for value in session.get_inputs()]
 
-    def run(slices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for image in slices:
-            yield session.run(None, {name: np.ascontiguousarray(image)[None, None]})[0][0, 0]
+    def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:
+        for inputs in slices:
+            if inputs is None:
+                yield None
+                continue
+            feed = dict(zip(names, map(_batch, inputs), strict=True))
+            yield session.run(None, feed)[0][0]
 
     return run
 
@@ -147,38 +164,56 @@ def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
         raise ResourceError(
             "engine-missing", "the torch engine needs safetensors", hint="pip install safetensors"
         )
-    network = load_network(bundle.weights, bundle.card.encoder).to(
+    network = load_network(bundle).to(
         memory_format=torch.channels_last  # type: ignore[call-overload]
     )
     torch.set_num_threads(threads)
 
-    def run(slices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for image in slices:
-            # A copy: resized pictures are read-only, which torch does not take.
-            grey = torch.from_numpy(np.array(image, np.float32))[None, None]
+    def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:
+        for inputs in slices:
+            if inputs is None:
+                yield None
+                continue
+            # Copies: resized pictures are read-only, which torch does not take.
+            tensors = [torch.from_numpy(np.array(_batch(each), np.float32)) for each in inputs]
             with (
                 torch.inference_mode(),
                 torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
             ):
-                yield network(grey)[0, 0].float().numpy()
+                probabilities = network(*tensors)[0].float().numpy()
+            yield probabilities
 
     return run
 
 
-def load_network(weights: Path, encoder: str) -> "InfectionProbability":
-    """The bundle's torch network in float32, ready to predict or to be fine-tuned."""
+def load_network(bundle: Bundle) -> "nn.Module":
+    """The bundle's torch network in float32, from its inputs to probabilities.
+
+    Raises ResourceError model-damaged where its weights are not those of the network of its card.
+    """
     from safetensors.torch import load_file
 
-    from lungscore.networks import InfectionProbability, InfNet
+    from lungscore.networks import InfectionProbability, LesionProbabilities, make_network
 
-    network = InfectionProbability(InfNet(encoder))
-    tensors = load_file(weights)
+    card = bundle.card
+    tensors = load_file(bundle.weights)
     tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    left_out = network.network.load_state_dict(tensors, strict=False)
+    try:
+        network = make_network(card.network, encoder=card.encoder, base_width=card.base_width)
+        left_out = network.load_state_dict(tensors, strict=False)
+    except (KeyError, ValueError, RuntimeError) as error:  # no such network, or of another width
+        raise _not_the_weights_of(bundle) from error
     # A bundle leaves out only the counters of batch norm, which inference never reads.
     missing = [key for key in left_out.missing_keys if not key.endswith("num_batches_tracked")]
     if missing or left_out.unexpected_keys:
-        raise ResourceError(
-            "model-damaged", f"{weights.name} does not hold the weights of Inf-Net with {encoder}"
-        )
-    return network.eval()
+        raise _not_the_weights_of(bundle)
+    wrap = LesionProbabilities if card.target == "lesions" else InfectionProbability
+    return wrap(network).eval()
+
+
+def _not_the_weights_of(bundle: Bundle) -> ResourceError:
+    card = bundle.card
+    return ResourceError(
+        "model-damaged",
+        f"{bundle.weights.name} does not hold the weights of {card.network} with {card.encoder}",
+    )

@@ -26,6 +26,19 @@ class EngineUsed:
 
 
 @dataclass(frozen=True)
+class SliceFinding:
+    """What is found in one slice, the ``index``-th of its scan.
+
+    probability: (H, W) float32, of infection; 0 outside what the network saw. dense: (H, W) bool,
+    where infection counts as consolidation; elsewhere it counts as GGO.
+    """
+
+    index: int
+    probability: np.ndarray
+    dense: np.ndarray
+
+
+@dataclass(frozen=True)
 class Lesions:
     """labels: (D, H, W) uint8, 0 / 1 GGO / 2 consolidation; infection is labels > 0."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lungscore.anatomy import find_lungs
 from lungscore.errors import InputError
-from lungscore.inference.segment import THRESHOLD, Segmenter, split_by_density
+from lungscore.inference.segment import THRESHOLD, Segmenter, classes
 from lungscore.scan import Scan, read_scan
 
 
@@ -54,15 +54,11 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
         if error.code != "no-lungs":
             raise
         lungs = None
-    probability = np.zeros(scan.shape[1:], np.float32)
-    for _, found in segmenter.probabilities(scan, lungs):
-        probability = found
+    (found,) = segmenter.find(scan, lungs)
     # Rounding first keeps the two pictures in step: 128 of 255 is just above one half.
-    infection = np.floor(probability * 255 + 0.5).astype(np.uint8)
-    infected = infection >= round(255 * THRESHOLD + 0.5)
-    grey_split = segmenter.bundle.card.input.grey_split
-    classes = split_by_density(scan.values[0], infected, scan.units, grey_split=grey_split)
+    infection = np.floor(found.probability * 255 + 0.5).astype(np.uint8)
+    labels = classes(infection >= round(255 * THRESHOLD + 0.5), found.dense)
     own = scan.geometry.to_source
     return SlicePrediction(
-        Path(scan.name).name, np.squeeze(own(infection[None])), np.squeeze(own(classes[None]))
+        Path(scan.name).name, np.squeeze(own(infection[None])), np.squeeze(own(labels[None]))
     )

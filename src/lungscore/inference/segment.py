@@ -1,88 +1,158 @@
 """Segmentation of a scan: only slices with lung, each in its lung box, one at a time."""
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import groupby
-from operator import itemgetter
 
 import numpy as np
 
 from lungscore.anatomy import Lungs, lung_field
-from lungscore.errors import Notice
-from lungscore.inference.bundle import Bundle, load_bundle
-from lungscore.inference.engines import make_engine
-from lungscore.inference.lesions import Lesions
-from lungscore.inference.views import views
+from lungscore.errors import UsageError
+from lungscore.inference.bundle import (
+    LESIONS_MODEL,
+    OUTPUTS,
+    Bundle,
+    Target,
+    list_bundles,
+    load_bundle,
+)
+from lungscore.inference.density import density_notice, is_dense
+from lungscore.inference.engines import Inputs, make_engine
+from lungscore.inference.lesions import Lesions, SliceFinding
+from lungscore.inference.views import View, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
+from lungscore.scan.window import resize
 
 #: Infected means a probability of at least this, everywhere and always.
 THRESHOLD = 0.5
 
-#: Infection at or above this is counted as consolidation (high opacity, Chaganti et al. 2020).
-DENSE_HU = -200
+#: The channels of GGO and consolidation in what a network for lesions gives.
+_GGO, _CONSOLIDATION = (OUTPUTS["lesions"].index(name) for name in ("ggo", "consolidation"))
 
 
 class Segmenter:
-    """A loaded model, kept for as many scans as wanted."""
+    """Loaded models, kept for as many scans as wanted.
+
+    bundle: the network that finds infection. lesions: the one that tells GGO from consolidation in
+    it, or None: then a threshold of density does.
+    """
 
     def __init__(
         self,
         bundle: Bundle | None = None,
+        lesions: Bundle | None = None,
         *,
         engine: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
     ) -> None:
-        """Raises ResourceError where the model or the engine is missing or damaged."""
+        """Without a bundle, the shipped ones; a bundle of one's own has no lesions but those given.
+
+        Raises ResourceError where a model or the engine is missing or damaged, UsageError where a
+        model is for something else.
+        """
+        if bundle is None and lesions is None and LESIONS_MODEL in list_bundles():
+            lesions = load_bundle(LESIONS_MODEL)
         self.bundle = bundle or load_bundle()
+        self.lesions = lesions
+        _check_target(self.bundle, "infection")
         self._run, self.engine = make_engine(
             self.bundle, name=engine, precision=precision, threads=threads
         )
+        if lesions is not None:
+            _check_target(lesions, "lesions")
+            self._run_lesions, _ = make_engine(
+                lesions, name=engine, precision=precision, threads=threads
+            )
 
-    def probabilities(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[int, np.ndarray]]:
-        """(slice index, (H, W) float32 probability of infection) for every slice that is seen.
+    @property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """The one or two that are used."""
+        return (self.bundle,) if self.lesions is None else (self.bundle, self.lesions)
 
-        Several views of one slice are averaged. One slice is in memory at a time. Outside the view
-        the probability is 0.
+    def find(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceFinding]:
+        """What is found in every slice that is seen, superior to inferior.
+
+        Several views of one slice are averaged. One slice is in memory at a time, or as many as
+        the engine works on at once.
         """
-        spec = self.bundle.card.input
-        seen = list(views(scan, lungs))
-        maps = self._run(view.of(scan, spec) for view in seen)
-        backs = (
-            (view.index, view.back(probability, scan.shape[1:]))
-            for view, probability in zip(seen, maps, strict=True)
+        shape = scan.shape[1:]
+        seen = self._tell_apart(scan, self._infection(scan, lungs))
+        for index, group in groupby(seen, key=lambda each: each[0].index):
+            probabilities, leans = [], []
+            for view, probability, lean in group:
+                probabilities.append(view.back(probability, shape))
+                if lean is not None:
+                    leans.append(view.back(lean, shape))
+            if self.lesions is None:
+                dense = is_dense(scan.values[index], scan.units, self.bundle.card.input)
+            else:
+                dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
+            yield SliceFinding(index, np.mean(probabilities, axis=0), dense)
+
+    def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
+        """Every view with its probability of infection, at the size of the network."""
+        spec, seen = self.bundle.card.input, list(views(scan, lungs))
+        maps = self._run((view.of(scan, spec),) for view in seen)
+        for view, found in zip(seen, maps, strict=True):
+            yield view, found[0]  # type: ignore[index]  # every view was shown
+
+    def _tell_apart(
+        self, scan: Scan, found: Iterator[tuple[View, np.ndarray]]
+    ) -> Iterator[tuple[View, np.ndarray, np.ndarray | None]]:
+        """Add P(consolidation) - P(GGO) of every view, at the size of the network for lesions.
+
+        None where that network did not look, since nothing is infected, or where there is none.
+        """
+        if self.lesions is None:
+            yield from ((view, prior, None) for view, prior in found)
+            return
+        spec = self.lesions.card.input
+        shown: deque[tuple[View, np.ndarray]] = deque()
+
+        def inputs() -> Iterator[Inputs | None]:
+            for view, prior in found:
+                shown.append((view, prior))
+                if (prior >= THRESHOLD).any():
+                    yield view.of(scan, spec), resize(prior, spec.height, spec.width)
+                else:
+                    yield None
+
+        for told in self._run_lesions(inputs()):
+            view, prior = shown.popleft()
+            yield view, prior, None if told is None else told[_CONSOLIDATION] - told[_GGO]
+
+
+def _check_target(bundle: Bundle, target: Target) -> None:
+    if bundle.card.target != target:
+        raise UsageError(
+            "usage",
+            f"the model {bundle.card.name} gives probabilities of {', '.join(bundle.card.outputs)}",
+            expected=f"one that gives those of {', '.join(OUTPUTS[target])}",
+            hint="--model takes models for infection, --lesions-model those for lesions",
         )
-        for index, group in groupby(backs, key=itemgetter(0)):
-            yield index, np.mean([probability for _, probability in group], axis=0)
 
 
 def segment(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> Lesions:
-    """Infection in ``scan``, told apart into GGO and consolidation by a threshold.
+    """Infection in ``scan``, told apart into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
-    The threshold is -200 HU, or the grey level that the model's card states where there are no
-    Hounsfield units; the notice ``hu-split`` says so.
+    Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
+    the notice ``hu-split`` says so.
     """
-    infected = np.zeros(scan.shape, bool)
-    for index, probability in segmenter.probabilities(scan, lungs):
-        infected[index] = probability >= THRESHOLD
-    infected &= lung_field(lungs, scan.spacing_mm)
-    grey_split = segmenter.bundle.card.input.grey_split
-    labels = split_by_density(scan.values, infected, scan.units, grey_split=grey_split)
-    cut = f"{DENSE_HU} HU" if scan.units == "hu" else f"grey level {grey_split * 255:.0f} of 255"
-    notice = Notice(
-        "hu-split",
-        f"Ground-glass opacity and consolidation are told apart at {cut}, "
-        "not by a network that has learned the two.",
-    )
-    return Lesions(labels, (segmenter.bundle.used,), segmenter.engine, (notice,))
+    labels = np.zeros(scan.shape, np.uint8)
+    for found in segmenter.find(scan, lungs):
+        labels[found.index] = classes(found.probability >= THRESHOLD, found.dense)
+    labels[~lung_field(lungs, scan.spacing_mm)] = 0
+    by_density = density_notice(scan.units, segmenter.bundle.card.input)
+    notices = (by_density,) if segmenter.lesions is None else ()
+    models = tuple(bundle.used for bundle in segmenter.bundles)
+    return Lesions(labels, models, segmenter.engine, notices)
 
 
-def split_by_density(
-    values: np.ndarray, infected: np.ndarray, units: str, *, grey_split: float
-) -> np.ndarray:
-    """uint8 labels: GGO below, consolidation at or above the threshold, 0 where not infected."""
-    dense = values >= (DENSE_HU if units == "hu" else grey_split * 255)
+def classes(infected: np.ndarray, dense: np.ndarray) -> np.ndarray:
+    """uint8 labels of two bool arrays: consolidation where infected and dense, GGO where not."""
     labels = np.where(dense, np.uint8(CONSOLIDATION), np.uint8(GGO))
     labels[~infected] = 0
     return labels

@@ -16,10 +16,13 @@ from lungscore.files import atomic_write
 from lungscore.inference.bundle import (
     CARD,
     GRAPH,
+    INPUTS,
+    OUTPUTS,
     WEIGHTS,
     Bundle,
     Card,
     InputSpec,
+    Target,
     load_bundle,
     sha256,
 )
@@ -27,14 +30,22 @@ from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.export import export_bundle
-from lungscore.networks import InfNet
+from lungscore.networks import make_network
+
+#: What a bundle does, in words.
+TASKS: dict[Target, str] = {
+    "infection": "infection (ground-glass opacity or consolidation), binary",
+    "lesions": "ground-glass opacity against consolidation, in infection that is already found",
+}
 
 
 def make_bundle(
-    run: Path, out: Path, *, name: str, version: str, facts: Path | None = None
+    run: Path, out: Path, *, name: str | None = None, version: str, facts: Path | None = None
 ) -> Bundle:
     """Write a bundle for the run's weights into ``out`` and verify it.
 
+    The target of the run's experiment says whether it is for infection or for lesions, which is
+    also its name by default.
     facts: YAML with description, data, data_terms and limits, and under ``results`` the result
     files whose figures the card repeats. Raises InputError where the run or a file is missing.
     """
@@ -50,17 +61,23 @@ def make_bundle(
         raise InputError(
             "checkpoint-mismatch", f"{weights.name} does not say which experiment made it"
         ) from error
-    split = grey_split(load_infected(("covid-semiseg",), data_root()))
-    network = InfNet(config.network.encoder)
+    split = None
+    if config.target == "infection":
+        split = grey_split(load_infected(("covid-semiseg",), data_root()))
+    named = config.network
+    network = make_network(named.name, encoder=named.encoder, base_width=named.base_width)
     load_weights(network, weights)
     height, width = config.input.height, config.input.width
-    export_bundle(network, out, height=height, width=width)
+    export_bundle(network, out, height=height, width=width, target=config.target)
     card = Card(
-        name=name,
+        name=name or config.target,
         version=version,
-        task="infection (ground-glass opacity or consolidation), binary",
-        network="inf-net",
-        encoder=config.network.encoder,
+        task=TASKS[config.target],
+        network=named.name,
+        encoder=named.encoder if hasattr(network, "encoder") else "none",
+        base_width=named.base_width,
+        inputs=INPUTS[config.target],
+        outputs=OUTPUTS[config.target],
         description=said.get("description", config.description),
         data=said.get("data", []),
         data_terms=said.get("data_terms", "not stated"),

@@ -10,17 +10,22 @@ import onnx
 import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save
+from torch import nn
 
 from lungscore.files import atomic_path, atomic_write
-from lungscore.inference.bundle import GRAPH, WEIGHTS
-from lungscore.networks import InfectionProbability, InfNet
+from lungscore.inference.bundle import GRAPH, INPUTS, WEIGHTS, Target
+from lungscore.networks import InfectionProbability, LesionProbabilities
 
 #: The graph knows parameters below this name, the weights file without it.
 _PREFIX = "network."
 
 
-def export_bundle(network: InfNet, folder: Path, *, height: int, width: int) -> None:
+def export_bundle(
+    network: nn.Module, folder: Path, *, height: int, width: int, target: Target = "infection"
+) -> None:
     """Write model.onnx and weights.safetensors for slices of (height, width) into ``folder``.
+
+    network: one of networks.NETWORKS for ``target``; the graph takes bundle.INPUTS of it.
 
     Convolution weights are stored in fp16 and cast to float32 when the graph is loaded; batch-norm
     values, which span many magnitudes, stay float32.
@@ -34,11 +39,13 @@ def export_bundle(network: InfNet, folder: Path, *, height: int, width: int) -> 
     atomic_write(folder / WEIGHTS, save(tensors))
     rounded = {name: value.float() for name, value in tensors.items()}
     network.load_state_dict(rounded, strict=False)
+    wrap = LesionProbabilities if target == "lesions" else InfectionProbability
+    inputs = INPUTS[target]
     program = torch.onnx.export(
-        InfectionProbability(network).eval(),
-        (torch.zeros(1, 1, height, width),),
-        input_names=["grey"],
-        output_names=["infection"],
+        wrap(network).eval(),
+        tuple(torch.zeros(1, 1, height, width) for _ in inputs),
+        input_names=inputs,
+        output_names=[target],
         dynamo=True,
         optimize=False,
         verbose=False,
