@@ -2,8 +2,7 @@
 
 "Segmentation dataset nr. 2" of medicalsegmentation.com; terms at the source. NIfTI in Hounsfield
 units, rp_im/NAME.nii.gz with its labels rp_msk/NAME.nii.gz (0 background, 1 ground-glass opacity,
-2 consolidation, 3 pleural effusion). Slices of the same volumes are among COVID-SemiSeg's
-unlabelled ones.
+2 consolidation, 3 pleural effusion).
 """
 
 from pathlib import Path
