@@ -15,17 +15,19 @@ from lungscore.learning.checkpoints import (
 
 def network(width: int = 3) -> nn.Module:
     """Two layers and a batch norm, which has buffers and an integer counter."""
-    return nn.Sequential(nn.Conv2d(1, width, 3, bias=False), nn.BatchNorm2d(width))
+    return nn.Sequential(nn.Conv2d(2, width, 3, bias=False), nn.BatchNorm2d(width))
 
 
-def trained(steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
+def trained(
+    steps: int = 2, layout: torch.memory_format = torch.contiguous_format
+) -> tuple[nn.Module, torch.optim.Optimizer]:
     """A network and its optimiser after a few steps."""
     torch.manual_seed(0)
-    net = network()
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
+    net = network().to(memory_format=layout)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1, fused=True)
     for _ in range(steps):
         optimizer.zero_grad()
-        net(torch.rand(2, 1, 5, 5)).square().mean().backward()
+        net(torch.rand(2, 2, 5, 5)).square().mean().backward()
         optimizer.step()
     return net, optimizer
 
@@ -55,19 +57,35 @@ def test_weights_are_as_readable_as_other_files(tmp_path):
     assert modes[0] == modes[1]
 
 
-def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(tmp_path):
-    net, optimizer = trained()
-    save_checkpoint(tmp_path / "c.safetensors", net, optimizer, epoch=1)
-    other = network()
-    resumed = torch.optim.AdamW(other.parameters(), lr=0.1)
-    assert load_checkpoint(tmp_path / "c.safetensors", other, resumed) == {"epoch": 1}
-    x = torch.rand(2, 1, 5, 5)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(tmp_path, layout):
+    net, optimizer = trained(layout=layout)
+    save_checkpoint(tmp_path / "c.safetensors", {"a": net}, {"a": optimizer}, epoch=1)
+    other, resumed = trained(steps=0, layout=layout)
+    assert load_checkpoint(tmp_path / "c.safetensors", {"a": other}, {"a": resumed}) == {"epoch": 1}
+    x = torch.rand(2, 2, 5, 5)
     for n, o in ((net, optimizer), (other, resumed)):
         o.zero_grad()
         n(x).square().mean().backward()
         o.step()
     for name, value in net.state_dict().items():
         assert torch.equal(other.state_dict()[name], value)
+
+
+def test_a_checkpoint_holds_several_networks_and_tells_them_apart(tmp_path):
+    pairs = {"a": trained(1), "b": trained(3)}
+    networks, optimizers = ({name: pair[i] for name, pair in pairs.items()} for i in range(2))
+    save_checkpoint(tmp_path / "c.safetensors", networks, optimizers, history=[{"z": 1, "a": 2}])
+    fresh = {name: trained(0) for name in pairs}
+    others, resumed = ({name: pair[i] for name, pair in fresh.items()} for i in range(2))
+    facts = load_checkpoint(tmp_path / "c.safetensors", others, resumed)
+    assert list(facts["history"][0]) == ["z", "a"]  # columns of the log, in their order
+    for name in pairs:
+        assert torch.equal(others[name][0].weight, networks[name][0].weight)
+        steps = [state["step"] for state in resumed[name].state.values()]
+        assert steps == [{"a": 1, "b": 3}[name]] * 3
+    one = ({"a": networks["a"]}, {"a": optimizers["a"]})
+    assert "unknown" in rejected(lambda: load_checkpoint(tmp_path / "c.safetensors", *one))
 
 
 def test_tensors_of_another_shape_are_named(tmp_path):
@@ -102,16 +120,16 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path, content):
 def test_a_truncated_checkpoint_is_refused(tmp_path):
     net, optimizer = trained()
     path = tmp_path / "c.safetensors"
-    save_checkpoint(path, net, optimizer, epoch=1)
+    save_checkpoint(path, {"a": net}, {"a": optimizer}, epoch=1)
     path.write_bytes(path.read_bytes()[:-7])
-    assert "no readable" in rejected(lambda: load_checkpoint(path, net, optimizer))
+    assert "no readable" in rejected(lambda: load_checkpoint(path, {"a": net}, {"a": optimizer}))
 
 
 def test_weights_alone_are_no_checkpoint(tmp_path):
     net, optimizer = trained()
     save_weights(net, tmp_path / "w.safetensors")
     assert "missing" in rejected(
-        lambda: load_checkpoint(tmp_path / "w.safetensors", net, optimizer)
+        lambda: load_checkpoint(tmp_path / "w.safetensors", {"a": net}, {"a": optimizer})
     )
 
 

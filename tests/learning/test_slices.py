@@ -59,6 +59,6 @@ def test_the_paper_recipe_keeps_soft_labels_and_the_default_hardens_them():
     for recipe, soft in (("paper", True), ("default", False)):
         config = experiment(recipe=recipe)
         batch = SliceStore(slices(2), config).batch(np.arange(2), config, rng)
-        between = (batch.infection > 0) & (batch.infection < 1)
+        between = (batch.target > 0) & (batch.target < 1)
         assert bool(between.any()) is soft
         assert set(batch.edge.unique().tolist()) == {0, 1}
