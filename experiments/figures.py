@@ -59,6 +59,11 @@ def collect() -> None:
         "command": "python experiments/figures.py collect",
         "what": "every epoch's log of the pre-trainings, one run a fold (seed 0); errors are of "
         "normalised grey levels, squared, where the image was erased",
+        "coach_over_random": {
+            name: hardness(runs)
+            for name, runs in found.items()
+            if "coach_mask_error" in next(iter(runs.values()))[0]
+        },
         "runs": found,
     }
     atomic_write(CURVES, json.dumps(result, indent=1) + "\n")
@@ -71,6 +76,19 @@ def read_log(log: Path) -> list[dict[str, float]]:
             {name: float(value) for name, value in row.items() if name != "seconds"}
             for row in csv.DictReader(lines)
         ]
+
+
+def hardness(runs: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+    """How much larger the error is under the coach's masks, in the second half of the epochs.
+
+    Smallest and largest ratio over epochs and folds.
+    """
+    ratios = [
+        row["coach_mask_error"] / row["random_mask_error"]
+        for rows in runs.values()
+        for row in rows[len(rows) // 2 :]
+    ]
+    return {"smallest": min(ratios), "largest": max(ratios), "folds": len(runs)}
 
 
 def mean_and_range(

@@ -40,7 +40,10 @@ def test_finished_folds_are_gathered_without_durations_and_drawn(figures, tmp_pa
         log_of(tmp_path / "runs", fold, first=first)
     log_of(tmp_path / "runs", 2, first=9.0, finished=False)
     figures.collect()
-    runs = json.loads((tmp_path / "curves.json").read_text())["runs"]["coach-50-pretraining"]
+    result = json.loads((tmp_path / "curves.json").read_text())
+    hardness = result["coach_over_random"]["coach-50-pretraining"]
+    assert hardness == pytest.approx({"smallest": 1.5, "largest": 1.5, "folds": 2})
+    runs = result["runs"]["coach-50-pretraining"]
     assert sorted(runs) == ["fold0-seed0", "fold1-seed0"]
     assert "seconds" not in runs["fold0-seed0"][0]
     mean, low, high = figures.mean_and_range(runs, "erased_error")
