@@ -65,7 +65,7 @@ def _means(part: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
             **mean_with_interval(mean_over_seeds(values)),
             "sd_between_networks": sd_between_seeds(values),
         }
-    if "true_fraction" in part:
+    if "true_fraction" in part and chosen:
         found = np.array(list(part["per_slice"]["infected_fraction"].values()))[:, chosen]
         true = np.array(part["true_fraction"])[chosen]
         means["area"] = area_agreement(mean_over_seeds(found), true)

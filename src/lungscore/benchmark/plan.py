@@ -1,6 +1,6 @@
 """The runs that rows need, each after those that it builds on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,23 +69,22 @@ def before(run: Run) -> list[Run]:
 
     Raises InputError config-invalid where an experiment builds on itself.
     """
-    *earlier, _ = _each_once(_walk(run, ()))
-    return earlier
+    return in_order([run])[:-1]
 
 
 def in_order(runs: Iterable[Run]) -> list[Run]:
     """``runs`` and all that they build on, each once, in an order that works."""
-    return _each_once(found for run in runs for found in _walk(run, ()))
+    found: dict[Path, Run] = {}
+    for run in runs:
+        _add(run, found, ())
+    return list(found.values())
 
 
-def _walk(run: Run, above: tuple[Path, ...]) -> Iterator[Run]:
+def _add(run: Run, found: dict[Path, Run], above: tuple[Path, ...]) -> None:
+    """Add what ``run`` builds on, then ``run``. above: the runs that led here."""
     if run.folder in above:
         raise InputError("config-invalid", f"{run.name} builds on itself")
-    for other in built_on(run):
-        yield from _walk(other, (*above, run.folder))
-    yield run
-
-
-def _each_once(runs: Iterable[Run]) -> list[Run]:
-    """Each where it first stood."""
-    return list({run.folder: run for run in runs}.values())
+    if run.folder not in found:
+        for other in built_on(run):
+            _add(other, found, (*above, run.folder))
+        found[run.folder] = run

@@ -44,13 +44,14 @@ def result_file(results: Path, row: str) -> Path:
 
 
 def write_result(path: Path, result: Result) -> None:
-    """Write a row's result file, figures rounded to 4 digits, with what made it."""
-    said = {
+    """Write a row's result file, figures (not the config) rounded to 4 digits, with its origin."""
+    origin = {
         "lungscore": __version__,
         "machine": {"cpu": _cpu(), "threads": available_threads()},
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile"},
     }
-    atomic_write(path, _lines(_plain(said | result)) + "\n")
+    content = _plain(origin | result) | {"config": result["config"]}
+    atomic_write(path, _lines(content) + "\n")
 
 
 def read_result(results: Path, row: str) -> Result | None:
@@ -105,9 +106,9 @@ def _plain(value: Any) -> Any:
 
 
 def _lines(value: Any, depth: int = 0) -> str:
-    """JSON with every list of numbers or names on one line, so that differences can be read."""
+    """JSON with what is innermost on one line, so that files are short and differences readable."""
     inside, outside = "\n" + " " * (depth + 1), "\n" + " " * depth
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values()):
         items = (f"{json.dumps(key)}: {_lines(inner, depth + 1)}" for key, inner in value.items())
         return "{" + inside + f",{inside}".join(items) + outside + "}"
     if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):

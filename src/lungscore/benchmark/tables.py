@@ -47,7 +47,7 @@ def figures_row(part: dict[str, Any] | None) -> list[str]:
     for name in FIGURES.values():
         digits = 1 if name == "hd95" else 3
         cells.append(number(figures[name]["mean"], digits) if name in figures else "–")
-    return [*cells, number(part["area"]["correlation"]["r"])]
+    return [*cells, number(part["area"]["correlation"]["r"]) if "area" in part else "–"]
 
 
 def interval(figure: dict[str, Any]) -> str:

@@ -1,0 +1,115 @@
+"""rows.yaml, and the experiments that it names."""
+
+import pytest
+from tiny_benchmark import REPOSITORY, ROWS, write_folder
+
+from lungscore.benchmark.plan import in_order, runs_of
+from lungscore.benchmark.rows import load_rows
+from lungscore.errors import InputError, UsageError
+from lungscore.learning.experiment_file import load_experiment
+from lungscore.learning.references import referred_file
+
+FILES = sorted(path for path in REPOSITORY.glob("*.yaml") if path.stem != "rows")
+
+
+def references(path):
+    config = load_experiment(path)
+    named = (config.network.start, config.data.priors, config.data.pseudo_labels)
+    return [referred_file(reference, path) for reference in named if reference is not None]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_experiment_loads_is_named_after_itself_and_builds_on_what_exists(path):
+    assert load_experiment(path).name == path.stem
+    assert all(other.is_file() for other in references(path))
+
+
+def test_every_network_of_the_repository_is_a_row_or_serves_one():
+    rows = {row.name for row in load_rows(REPOSITORY).rows}
+    served = {other.stem for path in FILES for other in references(path)}
+    left = [load_experiment(path) for path in FILES if path.stem not in rows | served]
+    # Pre-training and pseudo-labelling are steps, which may stand for themselves.
+    left = [each for each in left if each.pretraining is None and each.pseudo_labelling is None]
+    assert [each.name for each in left] == ["base"]
+
+
+def test_every_row_of_the_repository_has_an_experiment_of_its_target():
+    for row in load_rows(REPOSITORY).rows:
+        assert load_experiment(REPOSITORY / f"{row.name}.yaml").target == row.target, row.name
+
+
+def test_the_primary_comparison_has_three_seeds_and_five_folds_of_each():
+    benchmark = load_rows(REPOSITORY)
+    for name in (benchmark.primary.row, benchmark.primary.against):
+        assert len(runs_of(benchmark.row(name), REPOSITORY)) == 15
+    assert benchmark.second.margin == 0.03
+
+
+def test_no_pretraining_of_the_repository_sees_a_label():
+    for path in FILES:
+        config = load_experiment(path)
+        if config.pretraining is not None:
+            assert config.network.start is None
+            assert config.data.pseudo_labels is None
+
+
+def test_rows_differ_from_the_primary_ones_by_what_they_are_named_after():
+    config = {name: load_experiment(REPOSITORY / f"{name}.yaml") for name in
+              ("supervised", "coach-50", "random-50", "coach-50-5")}  # fmt: skip
+    for name in ("coach-50", "random-50"):
+        assert config[name].training == config["supervised"].training
+        assert config[name].augmentation == config["supervised"].augmentation
+        assert config[name].data == config["supervised"].data
+    assert config["coach-50-5"].network == config["coach-50"].network
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rows": [*ROWS["rows"], ROWS["rows"][0]]}, "twice: coach"),
+        ({"primary": {"row": "coach", "against": "nothing"}}, "no row: nothing"),
+        ({"groups": {"a": "One network"}}, "no group: c"),
+        ({"second": {"row": "coach", "against": "semi", "margin": 0}}, "second.margin"),
+        ({"tables": {}}, "tables"),
+    ],
+)
+def test_wrong_rows_are_refused_with_what_is_wrong(tmp_path, change, said):
+    with pytest.raises(InputError, match="config-invalid|" + said) as caught:
+        load_rows(write_folder(tmp_path / "tiny", **change))
+    assert caught.value.code == "config-invalid"
+    assert said in caught.value.message
+
+
+def test_a_folder_without_rows_and_rows_that_are_no_yaml_are_refused(tmp_path):
+    with pytest.raises(InputError) as caught:
+        load_rows(tmp_path)
+    assert caught.value.code == "input-not-found"
+    (tmp_path / "rows.yaml").write_text("rows: [")
+    with pytest.raises(InputError) as caught:
+        load_rows(tmp_path)
+    assert caught.value.code == "config-invalid"
+
+
+def test_an_unknown_row_is_answered_with_those_there_are(tmp_path):
+    with pytest.raises(UsageError, match="supervised"):
+        load_rows(write_folder(tmp_path / "tiny")).row("nothing")
+
+
+def test_a_row_and_its_experiment_have_one_target(tmp_path):
+    row = {"name": "coach", "group": "a", "label": "coach", "target": "lesions"}
+    folder = write_folder(tmp_path / "tiny", rows=[row, *ROWS["rows"][1:]])
+    with pytest.raises(InputError, match="has the target lesions"):
+        runs_of(load_rows(folder).row("coach"), folder)
+
+
+def test_all_runs_of_the_repository_stand_after_what_they_build_on():
+    benchmark = load_rows(REPOSITORY)
+    names = [
+        run.name
+        for run in in_order(runs_of(row, REPOSITORY)[0] for row in reversed(benchmark.rows))
+    ]
+    assert len(set(names)) == len(names)
+    assert names.index("coach-50-pretraining/fold0-seed0") < names.index("coach-50/fold0-seed0")
+    for fold in range(5):
+        before = names.index(f"supervised/fold{fold}-seed0")
+        assert before < names.index("lesions-supervised/fold0-seed0")
