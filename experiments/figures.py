@@ -138,6 +138,8 @@ def draw_curve(axes: Axes, epochs: np.ndarray, curve: tuple, *, colour: str, mar
 
 def pictures(run: Path = SHOWN, epochs: tuple[int, ...] = EPOCHS) -> None:
     """One slice of the phantom over the epochs of a run."""
+    if not (run / "pictures" / f"epoch-{epochs[-1]:02d}.png").is_file():
+        sys.exit(f"no pictures in {run}: lungscore pretrain draws them while it runs")
     rows = ("coach's mask", "filled in", "random mask", "filled in")
     pages = [read_parts(run / "pictures" / f"epoch-{epoch:02d}.png")[1] for epoch in epochs]
     height, width = pages[0].shape[1:]
