@@ -1,9 +1,10 @@
-"""Measure the shipped bundle and write the result files and docs/measurements.md.
+"""Measure the shipped bundles and write the result files and docs/measurements.md.
 
-    python experiments/measure.py slices healthy patient engines scans docs
+    python experiments/measure.py folds slices healthy patient engines scans docs
 
-Needs LUNGSCORE_DATA, and for "healthy" the finished runs first-light-cranial and
-first-light-caudal under runs/ (lungscore train experiments/first-light-cranial.yaml, …).
+Needs LUNGSCORE_DATA, for "folds" the finished runs of experiments/infection.yaml and lesions.yaml
+for every fold, and for "healthy" those of infection-cranial.yaml and infection-caudal.yaml, under
+runs/ (lungscore train experiments/infection.yaml --fold 0, …).
 "patient" is one look at a scan that is never trained on: run it once for a bundle that would ship
 and log it in docs/looks.md.
 """
@@ -49,24 +50,91 @@ def checked(*arguments: object) -> None:
         sys.exit(done.returncode)
 
 
+def folds(root: Path) -> None:
+    """The shipped recipes out of fold: every annotated slice by networks that never saw it.
+
+    Lesions count where infection was found, as in ``analyze`` and ``predict``; the density rule,
+    which told them apart before there was a network, stands beside.
+    """
+    from lungscore.evaluation.infection import score_maps
+    from lungscore.evaluation.lesions import score_lesions
+    from lungscore.evaluation.results import with_interval, write_result
+    from lungscore.inference.segment import THRESHOLD, split_by_density
+    from lungscore.learning.card import grey_split
+    from lungscore.learning.experiment_file import load_experiment
+    from lungscore.learning.outcome import ensure_maps, slices_of
+    from lungscore.learning.references import at
+
+    files = {name: HERE / f"{name}.yaml" for name in ("infection", "lesions")}
+    samples, infection, by_network, by_density = [], [], [], []
+    for fold in range(load_experiment(files["infection"]).data.folds):
+        runs = {name: at(load_experiment(f), fold=fold, seed=None) for name, f in files.items()}
+        found = {name: ensure_maps(run, files[name], "held-out") for name, run in runs.items()}
+        for sample in slices_of("held-out", runs["infection"], root):
+            samples.append(sample)
+            probability = found["infection"][sample.name][0]
+            infected = probability >= THRESHOLD
+            ggo, consolidation = found["lesions"][sample.name][1:]
+            classes = infected * (1 + (consolidation > ggo))
+            infection.append((sample.name, probability, sample.infection))
+            by_network.append((sample.name, classes.astype("uint8"), sample.lesions))
+    split = grey_split(samples)
+    for sample, (name, _, truth), (_, probability, _) in zip(
+        samples, by_network, infection, strict=True
+    ):
+        dense = split_by_density(sample.image, probability >= THRESHOLD, "grey", grey_split=split)
+        by_density.append((name, dense, truth))
+    command = "python experiments/measure.py folds"
+    figures = score_maps(infection)
+    write_result(
+        RESULTS / "infection-folds.json",
+        command=command,
+        figures=figures,
+        card=[{"name": "out of fold, Dice at 0.5", "text": with_interval(figures["dice"])}],
+    )
+    lesions = {**score_lesions(by_network), "by_density": score_lesions(by_density)}
+    write_result(
+        RESULTS / "lesions-folds.json",
+        command=command,
+        figures=lesions,
+        card=[
+            {
+                "name": f"{called}, out of fold, Dice where there is any",
+                "text": with_interval(lesions[key]["dice"]),
+                "target": "lesions",
+            }
+            for key, called in (("ggo", "GGO"), ("consolidation", "consolidation"))
+        ],
+    )
+    for figure in (figures, lesions["ggo"], lesions["consolidation"]):
+        print(with_interval(figure["dice"]), flush=True)
+    for figure in lesions["by_density"].values():
+        print("by density", with_interval(figure["dice"]), flush=True)
+
+
 def slices(root: Path) -> None:
     """Test slices, ours and the peers' released maps."""
-    checked("evaluate", "slices", "-o", RESULTS / "first-light-slices.json")
+    checked("evaluate", "slices", "-o", RESULTS / "infection-slices.json")
     truth = root / "covid-semiseg/TestingSet/LungInfection-Test/GT"
     for peer in PEERS:
         maps = root / "peer-predictions/infection" / peer
         checked("evaluate", "maps", maps, truth, "-o", RESULTS / f"peer-{peer}.json")
+    classes = root / "covid-semiseg/TestingSet/MultiClassInfection-Test"
+    for name, truth in (("ggo", classes / "GT-1"), ("consolidation", classes / "GT-2")):
+        for maps in sorted((root / "peer-predictions" / name).iterdir()):
+            out = RESULTS / f"peer-{name}-{maps.name}.json"
+            checked("evaluate", "maps", maps, truth, "-o", out)
 
 
 def healthy(root: Path) -> None:
     """Two-fold by halves on the healthy person."""
     bundles = {}
     for half in ("cranial", "caudal"):
-        bundles[half] = Path("runs") / f"first-light-{half}" / "bundle"
+        bundles[half] = Path("runs") / f"infection-{half}" / "all-seed0" / "bundle"
         checked("models", "export", bundles[half].parent, "-o", bundles[half])
     checked(
         "evaluate", "healthy", root / "covid-ct-md/normal002", "-o",
-        RESULTS / "first-light-healthy.json", "--cranial", bundles["cranial"],
+        RESULTS / "infection-healthy.json", "--cranial", bundles["cranial"],
         "--caudal", bundles["caudal"],
     )  # fmt: skip
 
@@ -76,7 +144,7 @@ def patient(root: Path) -> None:
     folder = root / "covid-ct-md"
     checked(
         "evaluate", "patient", folder / "P002", folder / "P002_labels.csv", "-o",
-        RESULTS / "first-light-patient.json",
+        RESULTS / "infection-patient.json",
     )  # fmt: skip
 
 
@@ -165,7 +233,7 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    steps = {f.__name__: f for f in (slices, healthy, patient, engines, scans, docs)}
+    steps = {f.__name__: f for f in (folds, slices, healthy, patient, engines, scans, docs)}
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/measure.py {' '.join(steps)}")
