@@ -118,6 +118,19 @@ def test_a_row_without_a_whole_seed_has_no_result(folder, asked, capsys):
     assert "supervised: not finished" in capsys.readouterr().out
 
 
+def test_a_run_of_another_experiment_is_not_measured(folder, asked, monkeypatch):
+    finish(planned(folder, "semi").runs)
+
+    def finished(config, out):
+        if out.name == "fold1-seed0":
+            raise InputError("checkpoint-mismatch", "another experiment")
+        return True
+
+    monkeypatch.setattr(run, "finished", finished)
+    assert measured(folder, "semi") is None
+    assert asked == []
+
+
 def test_a_result_is_made_once_and_the_test_slices_are_left_alone_on_request(folder, asked, capsys):
     finish(planned(folder, "semi").runs)
     assert measured(folder, "semi", "--no-test")["test"] is None

@@ -21,6 +21,8 @@ def peers(results: Path) -> dict[str, dict[str, dict[str, Any]]]:
         start, part = next(kind for kind in _KINDS.items() if path.stem.startswith(kind[0]))
         slices = json.loads(path.read_text(encoding="utf-8"))["figures"]["slices"]
         present = [each for each in slices if each["true_fraction"] > 0]
+        if part != "infection":  # the loss of one class alone is none of ours
+            present = [{k: v for k, v in each.items() if k != "test_loss"} for each in present]
         name = path.stem.removeprefix(start)
         found.setdefault(part, {})[name] = part_of({name: present}, COPY)
     return found

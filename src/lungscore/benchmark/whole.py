@@ -77,7 +77,8 @@ def measure_finished(
 
 
 def _measure_row(row: Row, runs: list[Run], results: Path, *, test: bool, command: str) -> str:
-    missing = {run.config.training.seed for run in state_of(runs).missing}
+    finished = {run.folder for run in state_of(runs).finished}
+    missing = {run.config.training.seed for run in runs if run.folder not in finished}
     done = [run for run in runs if run.config.training.seed not in missing]
     if not done:
         return "not finished"
