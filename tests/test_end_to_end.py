@@ -12,10 +12,14 @@ from PIL import Image
 
 from lungscore import analyze
 from lungscore.cli.main import call
-from lungscore.inference import Segmenter, load_bundle
+from lungscore.inference import Segmenter, list_bundles, load_bundle
 from lungscore.result import Result, to_result
 from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_nifti
+
+
+#: In the order in which they are used; the second need not be installed.
+SHIPPED = ("infection", "lesions")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,10 @@ def test_a_scan_is_analysed_by_the_shipped_model(phantom_file: Path, shipped: Se
     first, second = (analyze(phantom_file, segmenter=shipped) for _ in range(2))
     result = to_result(first)
     assert to_result(second).to_json() == result.to_json()
-    (model,) = result.models
+    model = result.models[0]
+    assert [each.name for each in result.models] == [
+        name for name in SHIPPED if name in list_bundles()
+    ]
     assert model.name == "infection"
     assert model.sha256 == load_bundle().card.sha256["weights.safetensors"]
     assert model.data_terms

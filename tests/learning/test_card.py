@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from tiny_training import experiment
@@ -96,7 +98,12 @@ def test_a_run_for_lesions_becomes_a_bundle_for_lesions(
 ):
     monkeypatch.delenv("LUNGSCORE_DATA", raising=False)  # no slices are needed
     run_of(tmp_path, name=network, base_width=base_width)
-    card = make_bundle(tmp_path, tmp_path / "out", version="0.1").card
+    lines = [{"name": "Dice", "text": "1 of 1"}, {"name": "GGO", "text": "2", "target": "lesions"}]
+    (tmp_path / "figures.json").write_text(json.dumps({"card": lines}))
+    facts = tmp_path / "facts.yaml"
+    facts.write_text("results: [figures.json]")
+    card = make_bundle(tmp_path, tmp_path / "out", version="0.1", facts=facts).card
+    assert card.metrics == [{"name": "GGO", "text": "2", "result": "figures.json"}]
     assert (card.name, card.target) == ("lesions", "lesions")
     assert (card.network, card.encoder, card.base_width) == (network, encoder, base_width)
     assert card.inputs == ("grey", "prior")

@@ -43,7 +43,8 @@ def slices(
     card = _slice_card(name, figures)
     for key, called in (("ggo", "GGO"), ("consolidation", "consolidation")):
         text = with_interval(figures["lesions"][key]["dice"])
-        card.append({"name": f"{name}, {called}, Dice where there is any", "text": text})
+        line = {"name": f"{name}, {called}, Dice where there is any", "text": text}
+        card.append({**line, "target": "lesions"})
     _write(out, "slices", figures, card, models=[segmenter])
 
 

@@ -23,7 +23,8 @@ def write_result(
 ) -> None:
     """Write a result file: which models gave which figures.
 
-    card: the figures that a model card repeats, as name and text.
+    card: the figures that a model card repeats, as name and text; those with "target": "lesions"
+    are for the card of the model for lesions, the others for that for infection.
     """
     result = {
         "command": command,

@@ -56,19 +56,19 @@ class Segmenter:
             lesions = load_bundle(LESIONS_MODEL)
         self.bundle = bundle or load_bundle()
         self.lesions = lesions
-        _check_target(self.bundle, "infection")
+        for each, target in zip(self.bundles, OUTPUTS, strict=False):
+            _check_target(each, target)
         self._run, self.engine = make_engine(
             self.bundle, name=engine, precision=precision, threads=threads
         )
         if lesions is not None:
-            _check_target(lesions, "lesions")
             self._run_lesions, _ = make_engine(
                 lesions, name=engine, precision=precision, threads=threads
             )
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:
-        """The one or two that are used."""
+        """The one or two that are used, that for infection first."""
         return (self.bundle,) if self.lesions is None else (self.bundle, self.lesions)
 
     def find(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceFinding]:

@@ -93,7 +93,7 @@ def make_bundle(
         metrics=[
             metric
             for file in said.get("results", [])
-            for metric in _metrics(facts.parent / file)  # type: ignore[union-attr]
+            for metric in _metrics(facts.parent / file, config.target)  # type: ignore[union-attr]
         ],
         sha256={file: sha256(out / file) for file in (GRAPH, WEIGHTS)},
     )
@@ -134,9 +134,13 @@ def _read_card_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    """What a result file lists under ``card``, with the file's name."""
+def _metrics(path: Path, target: Target) -> list[dict[str, Any]]:
+    """What a result file lists under ``card`` of models for ``target``, with the file's name."""
     if not path.is_file():
         raise InputError("input-not-found", f"the card's result file {path.name} is missing")
     result = json.loads(path.read_text(encoding="utf-8"))
-    return [{**metric, "result": path.name} for metric in result["card"]]
+    return [
+        {"name": metric["name"], "text": metric["text"], "result": path.name}
+        for metric in result["card"]
+        if metric.get("target", "infection") == target
+    ]
