@@ -17,7 +17,6 @@ from lungscore.result import Result, to_result
 from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_nifti
 
-
 #: In the order in which they are used; the second need not be installed.
 SHIPPED = ("infection", "lesions")
 
