@@ -59,7 +59,7 @@ def folds(root: Path) -> None:
     from lungscore.evaluation.infection import score_maps
     from lungscore.evaluation.lesions import score_lesions
     from lungscore.evaluation.results import with_interval, write_result
-    from lungscore.inference.segment import THRESHOLD, split_by_density
+    from lungscore.inference.segment import THRESHOLD, classes
     from lungscore.learning.card import grey_split
     from lungscore.learning.experiment_file import load_experiment
     from lungscore.learning.outcome import ensure_maps, slices_of
@@ -75,15 +75,15 @@ def folds(root: Path) -> None:
             probability = found["infection"][sample.name][0]
             infected = probability >= THRESHOLD
             ggo, consolidation = found["lesions"][sample.name][1:]
-            classes = infected * (1 + (consolidation > ggo))
+            told = classes(infected, consolidation > ggo)
             infection.append((sample.name, probability, sample.infection))
-            by_network.append((sample.name, classes.astype("uint8"), sample.lesions))
+            by_network.append((sample.name, told, sample.lesions))
     split = grey_split(samples)
     for sample, (name, _, truth), (_, probability, _) in zip(
         samples, by_network, infection, strict=True
     ):
-        dense = split_by_density(sample.image, probability >= THRESHOLD, "grey", grey_split=split)
-        by_density.append((name, dense, truth))
+        told = classes(probability >= THRESHOLD, sample.image >= 255 * split)
+        by_density.append((name, told, truth))
     command = "python experiments/measure.py folds"
     figures = score_maps(infection)
     write_result(
