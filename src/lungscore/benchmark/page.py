@@ -215,7 +215,7 @@ def _test(benchmark: Benchmark, results: Results, others: Peers) -> list[str]:
         for row in benchmark.of(_target(part)):
             result = results.get(row.name)
             found = result["test"][part] if result and result["test"] else None
-            networks = str(len(result["runs"])) if result else None
+            networks = str(len(result["runs"])) if result and found else None
             lines.append(_test_row(label(row), found, networks))
         lines += [
             _test_row(f"{name} (released maps)", found, None)
