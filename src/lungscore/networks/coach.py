@@ -28,8 +28,8 @@ class Coach(nn.Module):
         super().__init__()
         self.block, self.variational = block, variational
         widths = [width, width, 2 * width, 4 * width, 8 * width]
-        # Four halvings as published (stem and three stages); the last stages take up the rest.
-        strides = [1, 2, 2, 2]
+        # Four halvings as published (stem and three stages), one less for blocks below 16 pixels.
+        strides = [1, 2, 2, 2 if block >= 16 else 1]
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(width),
@@ -53,7 +53,7 @@ class Coach(nn.Module):
         Rows and columns are those of the blocks that cover the image. While training, a variational
         coach adds the noise of its latent code; in evaluation it does not, so that it repeats.
         """
-        x = self.stages(self.stem(image))  # (N, 8 width, H/16, W/16)
+        x = self.stages(self.stem(image))  # (N, 8 width, H/16, W/16), or of H/8, W/8
         mean = self.mean(x)
         grid = (-(-image.shape[-2] // self.block), -(-image.shape[-1] // self.block))
         if not self.variational:
