@@ -1,5 +1,6 @@
 """Infection told apart by a second network, which sees what the first one found."""
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -253,6 +254,31 @@ def test_a_model_for_something_else_is_refused(bundle, lesions_bundle):
         with pytest.raises(UsageError, match=f"the model {wrong} gives") as caught:
             Segmenter(*models)
         assert caught.value.code == "usage"
+
+
+@pytest.mark.usefixtures("known")
+def test_evaluate_slices_tells_of_infection_and_of_both_classes(
+    bundle, lesions_bundle, tmp_path, monkeypatch
+):
+    """Which models gave the figures, and for whose card each of them is."""
+    dice = {"mean": 0.7, "low": 0.6, "high": 0.8, "n": 20}
+    lesions = {key: {"dice": dice} for key in ("ggo", "consolidation")}
+    figures = {"dice": dice, "toolbox_dice": dice, "lesions": lesions}
+    used = []
+    monkeypatch.setattr(
+        "lungscore.evaluation.protocols.on_test_slices",
+        lambda root, segmenter: used.extend(named(segmenter)) or figures,
+    )
+    monkeypatch.setenv("LUNGSCORE_DATA", str(tmp_path))
+    models = ["--model", str(bundle.folder), "--lesions-model", str(lesions_bundle.folder)]
+    assert call(["evaluate", "slices", "-o", str(tmp_path / "slices.json"), *models]) == 0
+    assert used == ["random", "random-lesions"]
+    result = json.loads((tmp_path / "slices.json").read_text())
+    sums = [model["weights_sha256"] for model in result["models"]]
+    assert sums == [each.used.sha256 for each in (bundle, lesions_bundle)]
+    targets = [line.get("target") for line in result["card"]]
+    assert targets == [None, None, "lesions", "lesions"]
+    assert all("n = 20" in line["text"] for line in result["card"])
 
 
 @pytest.mark.usefixtures("installed")
