@@ -31,7 +31,12 @@ def rejected(path: Path) -> InputError:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in sorted(EXPERIMENTS.glob("*.yaml")) if not path.stem.endswith(".card")],
+    [
+        path
+        for folder in ("", "benchmark")
+        for path in sorted((EXPERIMENTS / folder).glob("*.yaml"))
+        if not path.stem.endswith(".card") and path.stem != "rows"
+    ],
     ids=lambda path: path.stem,
 )
 def test_every_experiment_file_loads_and_is_named_after_itself(path):
@@ -73,6 +78,17 @@ def test_a_key_like_no_other_is_answered_with_all_there_are(write):
         ("data: {infected: [imagenet]}", "data.infected"),
         ("data: {infected: []}", "data.infected"),
         ("data: {folds: 5, fold: 5}", "data"),
+        ("data: {slices: 0}", "data.slices"),
+        ("data: {priors: {experiment: ../x}}", "data.priors.experiment"),
+        ("network: {name: w-net}", "network.name"),
+        ("network: {base_width: 2}", "network.base_width"),
+        ("pretraining: {masks: clever}", "pretraining.masks"),
+        ("pretraining: {unlabelled: []}", "pretraining.unlabelled"),
+        ("pretraining: {erase: [0.2]}", "pretraining.erase"),
+        ("target: lesions", "lesions"),
+        ("target: lesions\nnetwork: {name: lesion-inf-net}", "data.priors"),
+        ("network: {name: lesion-inf-net}", "target"),
+        ("pretraining: {}\npseudo_labelling: {}", "not both"),
         ("network: {encoder: resnet19}", "network.encoder"),
     ],
 )
@@ -137,6 +153,12 @@ def test_a_configuration_survives_its_own_json(write):
     config = load_experiment(write("name: a\ndata: {fold: 2}"))
     assert type(config).model_validate(config.model_dump(mode="json")) == config
     assert yaml.safe_load(config.model_dump_json())["data"]["fold"] == 2
+
+
+def test_an_unknown_key_of_a_section_that_may_be_missing_is_answered_too(write):
+    error = rejected(write("name: a\npretraining: {mask: coach}"))
+    assert "pretraining.mask" in error.message
+    assert "'masks'" in error.message
 
 
 def test_a_share_of_healthy_slices_needs_a_scan_to_take_them_from(write):
