@@ -136,8 +136,8 @@ def fit(
                 checkpoint, networks, optimizers, epoch=number + 1, history=history, config=said
             )
             _write_logs(out, history)
-        left = (config.training.epochs - number - 1) * seconds
-        report(Progress(number + 1, config.training.epochs, figures, seconds, left))
+            left = (config.training.epochs - number - 1) * seconds
+            report(Progress(number + 1, config.training.epochs, figures, seconds, left))
     network = _bare(task.result()).eval()
     if fabric.is_global_zero:
         save_weights(network, out / WEIGHTS, config=said)
