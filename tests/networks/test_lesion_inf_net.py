@@ -2,8 +2,14 @@ import pytest
 import torch
 from torch import nn
 
-from lungscore.networks import InfNet, LesionInfNet
-from lungscore.networks.lesion_inf_net import CONSOLIDATION, GGO
+from lungscore.networks import InfNet, LesionInfNet, normalise
+from lungscore.networks.lesion_inf_net import (
+    CONSOLIDATION,
+    DENSE_GREY,
+    GGO,
+    LOGIT_OF_20_LEVELS,
+    DensitySplit,
+)
 
 
 @pytest.fixture(scope="module", params=["resnet18", "vgg16"])
@@ -34,8 +40,19 @@ def test_at_the_start_infection_is_that_of_the_single_network_whatever_the_prior
         torch.testing.assert_close(
             probs[:, 1:].sum(1, keepdim=True), one.sigmoid(), rtol=1e-3, atol=1e-4
         )
-        torch.testing.assert_close(probs[:, GGO], probs[:, CONSOLIDATION], rtol=1e-3, atol=1e-4)
+        dense = lesions.density(image).sigmoid()
+        torch.testing.assert_close(
+            probs[:, CONSOLIDATION:], one.sigmoid() * dense, rtol=1e-3, atol=1e-4
+        )
     torch.testing.assert_close(found.edge, expected.edge)
+
+
+def test_density_alone_speaks_for_consolidation_above_its_grey_level_at_the_start():
+    levels = torch.tensor([DENSE_GREY - 20, DENSE_GREY, DENSE_GREY + 20]).view(3, 1, 1, 1) / 255
+    with torch.no_grad():
+        logits = DensitySplit()(normalise(levels.expand(3, 1, 20, 30)))
+    expected = torch.tensor([-LOGIT_OF_20_LEVELS, 0.0, LOGIT_OF_20_LEVELS]).view(3, 1, 1, 1)
+    torch.testing.assert_close(logits, expected.expand(3, 1, 20, 30), rtol=1e-4, atol=1e-4)
 
 
 def test_at_the_start_the_prior_can_still_be_learned(pair):

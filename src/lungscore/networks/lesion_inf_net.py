@@ -9,40 +9,102 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lungscore.networks.inf_net import InfNet
+from lungscore.networks.output import InfNetOutput
+from lungscore.networks.probabilities import GREY_DEVIATION, GREY_MEAN
 
 #: Channels of the logits.
 BACKGROUND, GGO, CONSOLIDATION = range(3)
 
 
+#: Grey level, of 255, at which density alone holds both lesions for equally likely before any
+#: training, and by how much 20 grey levels more speak for consolidation (as a logit).
+DENSE_GREY, LOGIT_OF_20_LEVELS = 145, 1.0
+
+
+class DensitySplit(nn.Module):
+    """How much the density of a pixel and its surroundings speaks for consolidation.
+
+    The side outputs are an eighth as fine as the slice; consolidation is often smaller, and denser
+    than GGO. This looks at every pixel: at its grey level, and at the means of 5 × 5 and 15 × 15.
+    It begins as a threshold on the mean of 5 × 5.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weigh = nn.Conv2d(3, 1, 1)
+        slope = LOGIT_OF_20_LEVELS * 255 * GREY_DEVIATION / 20
+        with torch.no_grad():
+            self.weigh.weight.copy_(torch.tensor([0, slope, 0]).view(1, 3, 1, 1))
+            middle = (DENSE_GREY / 255 - GREY_MEAN) / GREY_DEVIATION
+            self.weigh.bias.copy_(torch.tensor([-slope * middle]))  # type: ignore[union-attr]
+
+    def forward(self, grey: Tensor) -> Tensor:
+        """Normalised grey levels (N, 1, H, W) to a logit of consolidation against GGO, same size.
+
+        The grey levels are those of the network's input window.
+        """
+        near = functional.avg_pool2d(grey, 5, stride=1, padding=2, count_include_pad=False)
+        far = functional.avg_pool2d(grey, 15, stride=1, padding=7, count_include_pad=False)
+        return self.weigh(torch.cat([grey, near, far], dim=1))
+
+
 class LesionInfNet(InfNet):
     """Inf-Net on two channels, grey and prior (see ``lesion_input``), with three classes.
 
-    Every side output holds logits (N, 3, H, W) of background, GGO and consolidation. Reverse
-    attention looks where background is likely; the edge is that of the infection.
+    Every side output holds logits (N, 3, H, W) of background, GGO and consolidation, the last two
+    told apart with the help of DensitySplit. Reverse attention looks where background is likely;
+    the edge is that of the infection.
     """
 
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__(encoder, in_channels=2, classes=3)
+        self.density = DensitySplit()
+
+    def forward(self, image: Tensor) -> InfNetOutput:
+        """lesion_input (N, 2, H, W) to InfNetOutput with three classes of logits."""
+        output = super().forward(image)
+        if output.side_outputs[0].shape[1] != 3:  # inpainting heads: the output is a picture
+            return output
+        dense = self.density(image[:, :1])
+        return InfNetOutput([_split(logits, dense) for logits in output.side_outputs], output.edge)
 
     def start_from_infection(self, weights: Mapping[str, Tensor]) -> None:
         """Take over the state dict of a trained ``InfNet`` with the same encoder, for grey slices.
 
         The network then finds infection exactly as the single one does, at every side output and
-        whatever the prior, and holds GGO and consolidation for equally likely:
+        whatever the prior, and tells GGO from consolidation by density alone:
 
         - the first convolution sees the prior through weights of zero;
         - of a head's logit s, background gets -s/2 and both lesions s/2, and the coarsest head
           takes ln 2 off the lesions, so that P(GGO) + P(consolidation) = sigmoid(s). Attention,
-          which depends on that sum alone, is therefore the same too.
+          which depends on that sum alone, is therefore the same too, and so is what DensitySplit
+          leaves of it.
 
         Raises RuntimeError where the weights are those of another network.
         """
         first = _first_convolution(self)
-        self.load_state_dict(
-            {name: _widened(name, value, first=first) for name, value in weights.items()}
-        )
+        known = {name: _widened(name, value, first=first) for name, value in weights.items()}
+        own = {f"density.{name}": value for name, value in self.density.state_dict().items()}
+        self.load_state_dict(known | own)
+
+
+def _split(logits: Tensor, dense: Tensor) -> Tensor:
+    """``logits`` (N, 3, H, W) with ``dense`` added to consolidation against GGO; the probability of
+    background stays as it is."""
+    background, ggo, consolidation = logits.split(1, dim=1)
+    lesion = torch.logaddexp(ggo, consolidation)
+    against = consolidation - ggo + dense
+    return torch.cat(
+        [
+            background,
+            lesion + functional.logsigmoid(-against),
+            lesion + functional.logsigmoid(against),
+        ],
+        dim=1,
+    )
 
 
 #: What becomes of the single network's logit in background, GGO and consolidation.
