@@ -1,10 +1,11 @@
 """Measure the shipped bundles and write the result files and docs/measurements.md.
 
-    python experiments/measure.py folds slices healthy patient engines scans docs
+    python experiments/measure.py slices healthy patient engines scans candidate docs
 
-Needs LUNGSCORE_DATA, for "folds" the finished runs of experiments/infection.yaml and lesions.yaml
-for every fold, and for "healthy" those of infection-cranial.yaml and infection-caudal.yaml, under
-runs/ (lungscore train experiments/infection.yaml --fold 0, …).
+Needs LUNGSCORE_DATA, for "healthy" the finished runs of first-light-cranial.yaml and
+first-light-caudal.yaml, and for "candidate" those of infection.yaml and lesions.yaml for every fold
+and of infection-cranial.yaml and infection-caudal.yaml (lungscore train experiments/infection.yaml
+--fold 0, …).
 "patient" is one look at a scan that is never trained on: run it once for a bundle that would ship
 and log it in docs/looks.md.
 """
@@ -50,8 +51,8 @@ def checked(*arguments: object) -> None:
         sys.exit(done.returncode)
 
 
-def folds(root: Path) -> None:
-    """The shipped recipes out of fold: every annotated slice by networks that never saw it.
+def candidate(root: Path) -> None:
+    """The recipes that might ship next, out of fold: each slice by networks that never saw it.
 
     Lesions count where infection was found, as in ``analyze`` and ``predict``; the density rule,
     which told them apart before there was a network, stands beside.
@@ -84,17 +85,17 @@ def folds(root: Path) -> None:
     ):
         told = classes(probability >= THRESHOLD, sample.image >= 255 * split)
         by_density.append((name, told, truth))
-    command = "python experiments/measure.py folds"
+    command = "python experiments/measure.py candidate"
     figures = score_maps(infection)
     write_result(
-        RESULTS / "infection-folds.json",
+        RESULTS / "candidate-infection-folds.json",
         command=command,
         figures=figures,
         card=[{"name": "out of fold, Dice at 0.5", "text": with_interval(figures["dice"])}],
     )
     lesions = {**score_lesions(by_network), "by_density": score_lesions(by_density)}
     write_result(
-        RESULTS / "lesions-folds.json",
+        RESULTS / "candidate-lesions-folds.json",
         command=command,
         figures=lesions,
         card=[
@@ -110,11 +111,12 @@ def folds(root: Path) -> None:
         print(with_interval(figure["dice"]), flush=True)
     for figure in lesions["by_density"].values():
         print("by density", with_interval(figure["dice"]), flush=True)
+    on_halves(root, "infection", RESULTS / "candidate-infection-healthy.json")
 
 
 def slices(root: Path) -> None:
     """Test slices, ours and the peers' released maps."""
-    checked("evaluate", "slices", "-o", RESULTS / "infection-slices.json")
+    checked("evaluate", "slices", "-o", RESULTS / "first-light-slices.json")
     truth = root / "covid-semiseg/TestingSet/LungInfection-Test/GT"
     for peer in PEERS:
         maps = root / "peer-predictions/infection" / peer
@@ -128,14 +130,18 @@ def slices(root: Path) -> None:
 
 def healthy(root: Path) -> None:
     """Two-fold by halves on the healthy person."""
+    on_halves(root, "first-light", RESULTS / "first-light-healthy.json")
+
+
+def on_halves(root: Path, recipe: str, out: Path) -> None:
+    """A recipe on a healthy person, each half by the network that trained with the other one."""
     bundles = {}
     for half in ("cranial", "caudal"):
-        bundles[half] = Path("runs") / f"infection-{half}" / "all-seed0" / "bundle"
+        bundles[half] = Path("runs") / f"{recipe}-{half}" / "all-seed0" / "bundle"
         checked("models", "export", bundles[half].parent, "-o", bundles[half])
     checked(
-        "evaluate", "healthy", root / "covid-ct-md/normal002", "-o",
-        RESULTS / "infection-healthy.json", "--cranial", bundles["cranial"],
-        "--caudal", bundles["caudal"],
+        "evaluate", "healthy", root / "covid-ct-md/normal002", "-o", out,
+        "--cranial", bundles["cranial"], "--caudal", bundles["caudal"],
     )  # fmt: skip
 
 
@@ -144,7 +150,7 @@ def patient(root: Path) -> None:
     folder = root / "covid-ct-md"
     checked(
         "evaluate", "patient", folder / "P002", folder / "P002_labels.csv", "-o",
-        RESULTS / "infection-patient.json",
+        RESULTS / "first-light-patient.json",
     )  # fmt: skip
 
 
@@ -233,7 +239,7 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    steps = {f.__name__: f for f in (folds, slices, healthy, patient, engines, scans, docs)}
+    steps = {f.__name__: f for f in (slices, healthy, patient, engines, scans, candidate, docs)}
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/measure.py {' '.join(steps)}")

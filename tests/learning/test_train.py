@@ -174,3 +174,43 @@ def test_inf_net_learns_two_slices_by_heart(tmp_path):
         logits = network(normalise(batch.image)).side_outputs[-1]
     for found, truth in zip(logits > 0, batch.target > 0.5, strict=True):
         assert dice(found.numpy(), truth.numpy()) > 0.85
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_average_of_the_weights_is_kept_and_survives_a_stop(tmp_path):
+    def trained(out, *, average, stop=None):
+        config = experiment(epochs=2, average=average)
+
+        def report(progress):
+            if progress.epoch == stop:
+                raise KeyboardInterrupt
+
+        options = {"infected": slices(2), "healthy": [], "out": tmp_path / out}
+        if stop:
+            with pytest.raises(KeyboardInterrupt):
+                train(config, **options, report=report)
+        return train(config, **options, resume=bool(stop)).state_dict()
+
+    last, slow = trained("last", average=0.0), trained("slow", average=0.5)
+    stopped = trained("stopped", average=0.5, stop=1)
+    assert any(not torch.equal(last[name], slow[name]) for name in last)
+    assert all(torch.equal(slow[name], stopped[name]) for name in slow)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_average_is_that_of_every_step(tmp_path, monkeypatch):
+    seen = []
+    update = train_module.AveragedModel.update_parameters
+
+    def remember(average, network):
+        seen.append(next(network.parameters()).detach().clone())
+        update(average, network)
+
+    monkeypatch.setattr(train_module.AveragedModel, "update_parameters", remember)
+    config = experiment(epochs=1, slices_per_epoch=6, average=0.8)
+    network = train(config, infected=slices(2), healthy=[], out=tmp_path)
+    expected = seen[0]
+    for weights in seen[1:]:
+        expected = 0.8 * expected + 0.2 * weights
+    assert len(seen) == 3
+    torch.testing.assert_close(next(network.parameters()).detach(), expected)

@@ -178,6 +178,8 @@ class TrainingConfig(_Strict):
 
     recipe: "default", or "paper" for the published code's loss, sizes, optimiser and schedule,
     its slips included (see docs/method.md). healthy_fraction: share of healthy slices in a batch.
+    average: what is kept is the exponential moving average of the weights over the steps with this
+    decay (such as 0.99), which costs no time later; 0 keeps the last weights.
     """
 
     recipe: Literal["default", "paper"] = "default"
@@ -185,6 +187,7 @@ class TrainingConfig(_Strict):
     slices_per_epoch: int = Field(default=200, ge=1)
     batch_size: int = Field(default=16, ge=1)
     healthy_fraction: Fraction = 0.0
+    average: float = Field(default=0.0, ge=0, lt=1)
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     weight_decay: float = Field(default=1e-2, ge=0, le=1)
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"

@@ -46,7 +46,7 @@ class Progress:
 
 
 class Task(ABC):
-    """What is trained: networks and optimisers by name, and one epoch of work."""
+    """What is trained: networks, the optimisers of those that learn, and one epoch of work."""
 
     networks: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
@@ -114,6 +114,9 @@ def fit(
         return task.result().eval()
     networks, optimizers = dict(task.networks), dict(task.optimizers)
     for name, network in networks.items():
+        if name not in optimizers:  # an average follows a network and learns nothing itself
+            network.to(fabric.device)
+            continue
         wrapped, optimizer = fabric.setup(network, optimizers[name])
         task.networks[name], task.optimizers[name] = wrapped, optimizer
     start, history = 0, []

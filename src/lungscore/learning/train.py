@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
@@ -114,6 +115,12 @@ class Supervised(Task):
         self.infected, self.healthy = infected, healthy
         self.networks = {"segmentation": network}
         self.optimizers = {"segmentation": _optimizer(network, config)}
+        self.bare = network
+        self.average: AveragedModel | None = None
+        if config.training.average:
+            ema = get_ema_multi_avg_fn(config.training.average)
+            self.average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
+            self.networks["average"] = self.average
 
     def epoch(self, fabric: Fabric, number: int) -> dict[str, float]:
         """One pass through ``training.slices_per_epoch`` slices."""
@@ -138,6 +145,8 @@ class Supervised(Task):
                         output, scaled.target, scaled.edge, recipe=training.recipe
                     )
                 losses.append(optimise(fabric, network, optimizer, loss, **_clipping(self.config)))
+                if self.average is not None:
+                    self.average.update_parameters(self.bare)
         return {"loss": float(np.mean(losses)), "learning_rate": rate}
 
     def batches(self, rng: np.random.Generator) -> list[np.ndarray]:
@@ -149,8 +158,8 @@ class Supervised(Task):
         return learning_rate(self.config.training, progress, number)
 
     def result(self) -> nn.Module:
-        """The network."""
-        return self.networks["segmentation"]
+        """The network, or the average over its steps."""
+        return self.bare if self.average is None else self.average.module
 
 
 def train(
