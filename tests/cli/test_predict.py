@@ -186,3 +186,21 @@ def test_the_python_call_gives_what_the_command_writes(
     assert found.name == "slice"
     np.testing.assert_array_equal(found.infection, infection)
     np.testing.assert_array_equal(found.classes, classes)
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "exit_code"),
+    [("nowhere", "model-missing", 4), ("infection", "usage", 2)],
+)
+def test_a_model_for_lesions_that_is_none_is_refused(
+    predict: Predict,
+    out: Path,
+    image: Path,
+    model: str,
+    code: str,
+    exit_code: int,
+    capsys: pytest.CaptureFixture,
+):
+    assert predict(image, "--lesions-model", model) == exit_code
+    assert code in capsys.readouterr().err
+    assert not out.exists()

@@ -32,6 +32,7 @@ class Options:
     overwrite: bool = False
     resume: bool = False
     model: str | None = None
+    lesions_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,11 @@ def _analyze_one(path: Path, options: Options) -> Outcome:
     analysis = analyze(
         path,
         segmenter=lambda: _segmenter(
-            options.model, options.engine, options.precision, options.threads
+            options.model,
+            options.lesions_model,
+            options.engine,
+            options.precision,
+            options.threads,
         ),
         series=options.series,
         allow_gaps=options.allow_gaps,
@@ -126,9 +131,14 @@ def _analyze_one(path: Path, options: Options) -> Outcome:
 
 
 @lru_cache(maxsize=1)
-def _segmenter(model: str | None, engine: str, precision: str, threads: int | None) -> "Segmenter":
-    """The model, loaded once in each process."""
-    from lungscore.inference import Segmenter, load_bundle
+def _segmenter(
+    model: str | None,
+    lesions_model: str | None,
+    engine: str,
+    precision: str,
+    threads: int | None,
+) -> "Segmenter":
+    """The models, loaded once in each process."""
+    from lungscore.inference import load_segmenter
 
-    bundle = load_bundle(model) if model else None
-    return Segmenter(bundle, engine=engine, precision=precision, threads=threads)
+    return load_segmenter(model, lesions_model, engine=engine, precision=precision, threads=threads)

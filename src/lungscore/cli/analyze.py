@@ -13,6 +13,7 @@ from lungscore.cli.options import (
     Case,
     ComputedIn,
     Engine,
+    LesionsModel,
     Model,
     Out,
     Overwrite,
@@ -44,6 +45,7 @@ def analyze(
     lungs: Annotated[Path | None, typer.Option(help="Your own lung mask.")] = None,
     case_id: Case = None,
     model: Model = None,
+    lesions_model: LesionsModel = None,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip cases whose results are there already.")
@@ -76,6 +78,7 @@ def analyze(
         overwrite=overwrite,
         resume=resume,
         model=model,
+        lesions_model=lesions_model,
     )
     outcomes = []
     for outcome in run(inputs, options, workers=workers):

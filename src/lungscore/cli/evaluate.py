@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lungscore.cli import options
 from lungscore.cli.console import say
 
 app = typer.Typer(no_args_is_help=True, help="Measure models; figures go to a result file.")
@@ -17,27 +18,16 @@ Model = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="The model to me
 @app.command("slices")
 def slices(
     out: Out,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FOLDER", help="The model for infection; the shipped one."),
-    ] = None,
-    lesions_model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FOLDER",
-            help="The model for GGO and consolidation; the shipped one without --model, else none.",
-        ),
-    ] = None,
+    model: options.Model = None,
+    lesions_model: options.LesionsModel = None,
 ) -> None:
     """The public test slices of COVID-SemiSeg, for the final measurement of models."""
     from lungscore.datasets.registry import data_root
     from lungscore.evaluation.protocols import on_test_slices
     from lungscore.evaluation.results import with_interval
-    from lungscore.inference import Segmenter, load_bundle
+    from lungscore.inference import load_segmenter
 
-    segmenter = Segmenter(
-        load_bundle(model) if model else None, load_bundle(lesions_model) if lesions_model else None
-    )
+    segmenter = load_segmenter(model, lesions_model)
     figures = on_test_slices(data_root() / "covid-semiseg", segmenter)
     name = "test slices of COVID-SemiSeg"
     card = _slice_card(name, figures)

@@ -34,6 +34,14 @@ Model = Annotated[
         help="Another model for infection; GGO and consolidation are then told apart by density.",
     ),
 ]
+LesionsModel = Annotated[
+    str | None,
+    typer.Option(
+        "--lesions-model",
+        metavar="NAME|FOLDER",
+        help="The model that tells GGO from consolidation.",
+    ),
+]
 Case = Annotated[
     str | None, typer.Option(metavar="NAME", help="Name of the case instead of the file's.")
 ]

@@ -10,6 +10,7 @@ from lungscore.cli.options import (
     AsJson,
     ComputedIn,
     Engine,
+    LesionsModel,
     Model,
     Out,
     Overwrite,
@@ -28,19 +29,19 @@ def predict(
     engine: RunBy = Engine.AUTO,
     precision: ComputedIn = Precision.AUTO,
     model: Model = None,
+    lesions_model: LesionsModel = None,
     overwrite: Overwrite = False,
     as_lines: AsJson = False,
 ) -> None:
     """Write NAME.png (probability × 255) and NAME_classes.png (1 GGO, 2 consolidation)."""
-    from lungscore.inference import Segmenter, load_bundle
+    from lungscore.inference import load_segmenter
     from lungscore.inference.predict import predict_slice
     from lungscore.report.slices import write_slice
     from lungscore.scan import read_scan
 
     files = _files(inputs)
     _check_names(files, out)
-    bundle = load_bundle(model) if model else None
-    segmenter = Segmenter(bundle, engine=engine.value, precision=precision.value)
+    segmenter = load_segmenter(model, lesions_model, engine=engine.value, precision=precision.value)
     worst = 0
     for file in files:
         try:

@@ -2,7 +2,7 @@
 
 from lungscore.inference.bundle import Bundle, list_bundles, load_bundle
 from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed, SliceFinding
-from lungscore.inference.segment import Segmenter, segment
+from lungscore.inference.segment import Segmenter, load_segmenter, segment
 
 __all__ = [
     "Bundle",
@@ -13,5 +13,6 @@ __all__ = [
     "SliceFinding",
     "list_bundles",
     "load_bundle",
+    "load_segmenter",
     "segment",
 ]

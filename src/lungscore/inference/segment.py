@@ -134,6 +134,19 @@ def _check_target(bundle: Bundle, target: Target) -> None:
         )
 
 
+def load_segmenter(
+    model: str | None = None,
+    lesions_model: str | None = None,
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+) -> Segmenter:
+    """A Segmenter of models by name or folder; None for what Segmenter takes by itself."""
+    bundles = [load_bundle(each) if each else None for each in (model, lesions_model)]
+    return Segmenter(*bundles, engine=engine, precision=precision, threads=threads)
+
+
 def segment(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> Lesions:
     """Infection in ``scan``, told apart into GGO and consolidation.
 
