@@ -389,3 +389,15 @@ def test_annotated_slices_are_drawn_as_they_were_without_soft_ones_beside_them(p
     assert set(one.target.unique().tolist()) == {0, 1}
     target = both.batch(np.array([2]), config, np.random.default_rng(0)).target
     assert target.unique().numpy() == pytest.approx(77 / 255, abs=1e-3)
+
+
+@pytest.mark.usefixtures("place")
+def test_labels_are_made_in_the_precision_of_the_training():
+    half = {"epochs": 2, "slices_per_epoch": 6, "precision": "bf16-mixed"}
+    file = write("half", extends="labels.yaml", training=half)
+    run_experiment(Path("supervised.yaml"))
+    folders = [run_experiment(each) for each in (Path("labels.yaml"), file)]
+    first = [sorted((folder / "pseudo-labels").iterdir())[0] for folder in folders]
+    exact, rounded = (np.asarray(Image.open(path), np.int16) for path in first)
+    assert first[0].name == first[1].name
+    assert 0 < np.abs(exact - rounded).max() <= 16

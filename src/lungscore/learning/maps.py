@@ -57,7 +57,7 @@ def predict(
         inputs = [image] if priors is None else [image, priors[sample.name]]
         tensors = [torch.from_numpy(resize(each, *size).copy())[None, None] for each in inputs]
         with torch.inference_mode():
-            probs = network(*tensors)[0].numpy()
+            probs = network(*tensors)[0].float().numpy()
         yield np.stack([resize(channel, *sample.image.shape) for channel in probs])
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from torch import nn
 
@@ -81,7 +82,10 @@ class PseudoLabelling(Supervised):
         maps = predict(snapshot, self.load(names), self.config)
         if self.config.training.recipe == "paper":
             maps = map(stretched, maps)
-        write_maps(self.folder, zip(names, maps, strict=True))
+        # As precise as the training: what bf16 rounds off is little beside what a guess is wrong by.
+        half = self.config.training.precision == "bf16-mixed"
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            write_maps(self.folder, zip(names, maps, strict=True))
 
 
 def make_pseudo_labels(
