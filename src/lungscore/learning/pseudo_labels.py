@@ -82,7 +82,7 @@ class PseudoLabelling(Supervised):
         maps = predict(snapshot, self.load(names), self.config)
         if self.config.training.recipe == "paper":
             maps = map(stretched, maps)
-        # As precise as the training: what bf16 rounds off is little beside what a guess is wrong by.
+        # As precise as the training: bf16 rounds off less than a guess is wrong by.
         half = self.config.training.precision == "bf16-mixed"
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             write_maps(self.folder, zip(names, maps, strict=True))
