@@ -1,6 +1,7 @@
 """What the machine lets this process use."""
 
 import os
+import platform
 from pathlib import Path
 
 
@@ -15,6 +16,18 @@ def available_threads() -> int:
     else:
         processors = os.cpu_count() or 1
     return max(1, min(processors, _quota() or processors))
+
+
+def cpu_model() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    for line in text.splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def _quota(folder: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -16,8 +16,6 @@ test loss alone). Its per_slice values are lists in the order of ``slices``.
 """
 
 import json
-import math
-import platform
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,9 +23,10 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import InputError
+from lungscore.evaluation.results import plain
 from lungscore.evaluation.statistics import RESAMPLES, SEED, mean_over_seeds
 from lungscore.files import atomic_write
-from lungscore.machine import available_threads
+from lungscore.machine import available_threads, cpu_model
 from lungscore.version import __version__
 
 Result = dict[str, Any]
@@ -47,10 +46,10 @@ def write_result(path: Path, result: Result) -> None:
     """Write a row's result file, figures (not the config) rounded to 4 digits, with its origin."""
     origin = {
         "lungscore": __version__,
-        "machine": {"cpu": _cpu(), "threads": available_threads()},
+        "machine": {"cpu": cpu_model(), "threads": available_threads()},
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "interval": "95 % percentile"},
     }
-    content = _plain(origin | result) | {"config": result["config"]}
+    content = plain(origin | result, digits=4) | {"config": result["config"]}
     atomic_write(path, _lines(content) + "\n")
 
 
@@ -82,27 +81,6 @@ def per_slice(
     chosen = [columns[key] for key in (columns if networks is None else networks)]
     values = mean_over_seeds(np.array(chosen, np.float64))
     return dict(zip(part["slices"], values.tolist(), strict=True))
-
-
-def _cpu() -> str:
-    """The processor's model, or what the platform says."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or platform.machine()
-    models = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
-    return models[0] if models else platform.machine()
-
-
-def _plain(value: Any) -> Any:
-    """Rounded numbers, and null for what is not a number."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return round(float(value), 4) if math.isfinite(value) else None
-    return value
 
 
 def _lines(value: Any, depth: int = 0) -> str:

@@ -35,7 +35,7 @@ def write_result(
         "card": card,
         "figures": figures,
     }
-    atomic_write(path, json.dumps(_plain(result), indent=1, ensure_ascii=False) + "\n")
+    atomic_write(path, json.dumps(plain(result), indent=1, ensure_ascii=False) + "\n")
 
 
 def _named(segmenter: Segmenter) -> list[dict[str, Any]]:
@@ -58,12 +58,12 @@ def with_interval(figure: dict[str, Any], *, digits: int = 3, key: str = "mean")
     return f"{figure[key]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}], n = {figure['n']}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any, *, digits: int = 6) -> Any:
     """Rounded numbers, and null for what is not a number, so that JSON stays JSON."""
     if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner, digits=digits) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner, digits=digits) for inner in value]
     if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
+        return round(float(value), digits) if math.isfinite(value) else None
     return value

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lungscore.machine import available_threads
+from lungscore.machine import available_threads, cpu_model
 from lungscore.result import Analysis, case_name
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -44,7 +44,7 @@ def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dic
         "cpus_available": available_threads(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "host": {
-            "cpu": _cpu_model(),
+            "cpu": cpu_model(),
             "machine": platform.machine(),
             "system": platform.system(),
             "python": platform.python_version(),
@@ -58,17 +58,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _cpu_model() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _peak_memory_mib() -> int | None:
