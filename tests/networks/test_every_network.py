@@ -6,12 +6,12 @@ from torch import nn
 
 from lungscore.networks import ENCODERS, LESION_NETWORKS, NETWORKS, make_network
 
-WITH_ENCODER = ("inf-net", "lesion-inf-net")
-# Inf-Net for lesions is Inf-Net with other heads: its larger encoders wait for the slow tests.
+WITH_ENCODER = ("inf-net", "finer-inf-net", "lesion-inf-net", "finer-lesion-inf-net")
+# The others are Inf-Net with more heads: their larger encoders wait for the slow tests.
 CASES = [
     pytest.param(
         (name, encoder),
-        marks=pytest.mark.slow if name == "lesion-inf-net" and encoder != "resnet18" else (),
+        marks=pytest.mark.slow if name != "inf-net" and encoder not in ("resnet18", "none") else (),
         id=f"{name}-{encoder}",
     )
     for name in NETWORKS
@@ -43,7 +43,7 @@ def test_images_of_any_size_give_logits_of_their_size(case, size):
     with torch.no_grad():
         output = network(torch.rand(1, channels(name), *size))
     classes = 3 if name in LESION_NETWORKS else 1
-    side_outputs = 4 if name in WITH_ENCODER else 1
+    side_outputs = (5 if name.startswith("finer") else 4) if name in WITH_ENCODER else 1
     assert [logits.shape for logits in output.side_outputs] == [(1, classes, *size)] * side_outputs
     assert all(torch.isfinite(logits).all() for logits in output.side_outputs)
     if name in WITH_ENCODER:

@@ -38,7 +38,8 @@ def test_receptive_field_block_looks_farther_than_its_dilations():
 @pytest.mark.parametrize("sizes", [((2, 3), (4, 6), (8, 12)), ((2, 2), (3, 3), (5, 6))])
 def test_partial_decoder_gives_one_map_at_the_shallow_size(sizes):
     features = [torch.rand(2, 8, *size) for size in sizes]
-    assert PartialDecoder(8).eval()(*features).shape == (2, 1, *sizes[-1])
+    coarse, fused = PartialDecoder(8).eval()(*features)
+    assert (coarse.shape, fused.shape) == ((2, 1, *sizes[-1]), (2, 24, *sizes[-1]))
 
 
 def test_edge_attention_gives_features_and_logits():
@@ -71,7 +72,7 @@ def test_attention_goes_where_background_is_likely():
 @pytest.mark.parametrize("classes", [1, 3])
 def test_blocks_give_as_many_channels_as_there_are_classes(classes):
     decoder = PartialDecoder(8, classes=classes).eval()
-    coarse = decoder(*(torch.rand(1, 8, size, size) for size in (2, 4, 8)))
+    coarse, _ = decoder(*(torch.rand(1, 8, size, size) for size in (2, 4, 8)))
     stage = ReverseAttention(8, 4, edge_channels=2, classes=classes).eval()
     fine = stage(torch.rand(1, 8, 4, 4), torch.rand(1, 2, 16, 16), coarse)
     assert (coarse.shape, fine.shape) == ((1, classes, 8, 8), (1, classes, 4, 4))

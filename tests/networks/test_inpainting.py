@@ -57,7 +57,8 @@ def test_heads_come_back_as_they_were_and_nothing_else_is_replaced(name):
 def test_a_head_is_one_linear_convolution_of_the_same_kernel(name):
     segmenting = network(name)
     saved = put_inpainting_heads(segmenting)
-    assert len(saved.modules) == (5 if name in ("inf-net", "lesion-inf-net") else 1)
+    heads = {"inf-net": 5, "finer-inf-net": 6, "lesion-inf-net": 5, "finer-lesion-inf-net": 6}
+    assert len(saved.modules) == heads.get(name, 1)
     for place, module in saved.modules.items():
         linear = segmenting.get_submodule(place)
         first = module[0] if isinstance(module, nn.Sequential) else module

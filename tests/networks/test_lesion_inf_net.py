@@ -12,11 +12,16 @@ from lungscore.networks.lesion_inf_net import (
 )
 
 
-@pytest.fixture(scope="module", params=["resnet18", "vgg16"])
+@pytest.fixture(
+    scope="module",
+    params=[("resnet18", False), ("resnet18", True), ("vgg16", False)],
+    ids=["resnet18", "resnet18-finer", "vgg16"],
+)
 def pair(request):
     """A network for infection as if trained, and one for lesions that starts from it."""
     torch.manual_seed(0)
-    single, lesions = InfNet(request.param), LesionInfNet(request.param)
+    encoder, finer = request.param
+    single, lesions = InfNet(encoder, finer=finer), LesionInfNet(encoder, finer=finer)
     with torch.no_grad():
         for module in single.modules():
             if isinstance(module, nn.BatchNorm2d):

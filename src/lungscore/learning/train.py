@@ -84,7 +84,7 @@ def start_from(network: nn.Module, weights: Path) -> None:
         raise InputError(
             "checkpoint-mismatch", f"{weights.name} does not say which experiment made it"
         ) from error
-    if isinstance(network, LesionInfNet) and before.name == "inf-net":
+    if isinstance(network, LesionInfNet) and before.name in ("inf-net", "finer-inf-net"):
         single = make_network(before.name, encoder=before.encoder)
         load_weights(single, weights)
         try:
@@ -92,8 +92,9 @@ def start_from(network: nn.Module, weights: Path) -> None:
         except RuntimeError as error:
             raise InputError(
                 "checkpoint-mismatch",
-                f"{weights.name} of {weights.parent.name} has the encoder {before.encoder}",
-                expected="the encoder of the network that starts from it",
+                f"{weights.name} of {weights.parent.name} is of the network {before.name} with the "
+                f"encoder {before.encoder}",
+                expected="the kind and encoder of the network that starts from it",
             ) from error
     else:
         load_weights(network, weights)

@@ -97,8 +97,9 @@ class PartialDecoder(nn.Module):
         self.last = conv_block(3 * channels, 3 * channels, kernel=3)
         self.head = nn.Conv2d(3 * channels, classes, 1)
 
-    def forward(self, deep: Tensor, middle: Tensor, shallow: Tensor) -> Tensor:
-        """Reduced features, each (N, C, …), to logits (N, classes, h, w) of the shallow size."""
+    def forward(self, deep: Tensor, middle: Tensor, shallow: Tensor) -> tuple[Tensor, Tensor]:
+        """Reduced features, each (N, C, …), to logits (N, classes, h, w) of the shallow size and
+        the fused features (N, 3 C, h, w) that they come from."""
         deep_up = resize_like(deep, middle, align_corners=True)
         deep_up_twice = resize_like(deep_up, shallow, align_corners=True)
         middle_up = resize_like(middle, shallow, align_corners=True)
@@ -110,7 +111,8 @@ class PartialDecoder(nn.Module):
         merged = self.merge_middle(torch.cat([middle_gated, self.deep_into_middle(deep_up)], dim=1))
         merged_up = self.middle_into_shallow(resize_like(merged, shallow, align_corners=True))
         merged = self.merge_shallow(torch.cat([shallow_gated, merged_up], dim=1))
-        return self.head(self.last(merged))
+        fused = self.last(merged)
+        return self.head(fused), fused
 
 
 class EdgeAttention(nn.Module):

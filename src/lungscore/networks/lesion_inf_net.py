@@ -59,8 +59,8 @@ class LesionInfNet(InfNet):
     the edge is that of the infection.
     """
 
-    def __init__(self, encoder: str = "resnet18") -> None:
-        super().__init__(encoder, in_channels=2, classes=3)
+    def __init__(self, encoder: str = "resnet18", *, finer: bool = False) -> None:
+        super().__init__(encoder, in_channels=2, classes=3, finer=finer)
         self.density = DensitySplit()
 
     def forward(self, image: Tensor) -> InfNetOutput:
@@ -77,7 +77,7 @@ class LesionInfNet(InfNet):
         The network then finds infection exactly as the single one does, at every side output and
         whatever the prior, and tells GGO from consolidation by density alone:
 
-        - the first convolution sees the prior through weights of zero;
+        - the convolutions that see the slice see the prior through weights of zero;
         - of a head's logit s, background gets -s/2 and both lesions s/2, and the coarsest head
           takes ln 2 off the lesions, so that P(GGO) + P(consolidation) = sigmoid(s). Attention,
           which depends on that sum alone, is therefore the same too, and so is what DensitySplit
@@ -85,7 +85,7 @@ class LesionInfNet(InfNet):
 
         Raises RuntimeError where the weights are those of another network.
         """
-        first = _first_convolution(self)
+        first = {_first_convolution(self), "finer.detail.0.weight"}
         known = {name: _widened(name, value, first=first) for name, value in weights.items()}
         own = {f"density.{name}": value for name, value in self.density.state_dict().items()}
         self.load_state_dict(known | own)
@@ -108,23 +108,26 @@ def _split(logits: Tensor, dense: Tensor) -> Tensor:
 
 
 #: What becomes of the single network's logit in background, GGO and consolidation.
-_SHARE = torch.tensor([-0.5, 0.5, 0.5])
+_SHARES = (-0.5, 0.5, 0.5)
+
+#: What the coarsest head takes off them.
+_SHIFT = (0.0, math.log(2), math.log(2))
 
 
-def _widened(name: str, value: Tensor, *, first: str) -> Tensor:
+def _widened(name: str, value: Tensor, *, first: set[str]) -> Tensor:
     """A tensor of the single network as the network of three classes needs it."""
-    if name == first:
+    if name in first:
         return torch.cat([value, torch.zeros_like(value)], dim=1)
     part, _, rest = name.partition(".head.")
     if not rest or part == "edge_attention" or value.ndim == 0:
         return value
-    share = _SHARE.to(value).reshape(-1, *[1] * (value.ndim - 1))
+    shared = torch.cat([share * value for share in _SHARES])
     if part == "partial_decoder":  # a convolution with bias
-        shift = torch.tensor([0.0, math.log(2), math.log(2)]).to(value)
-        return share * value if rest == "weight" else share * value - shift
-    # A convolution, then batch norm: the norm's scale and shift carry the shares.
-    if rest in ("1.weight", "1.bias"):
-        return share * value
+        return shared if rest == "weight" else shared - torch.tensor(_SHIFT).to(value)
+    # A convolution, then batch norm, whose scale and shift carry the shares. The finer stage's head
+    # is a convolution alone.
+    if rest in ("1.weight", "1.bias") or part == "finer":
+        return shared
     return value.repeat(3, *[1] * (value.ndim - 1))
 
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 
 class InfNetOutput(NamedTuple):
-    """side_outputs: logits S_g, S_5, S_4, S_3 (N, classes, H, W), coarse to fine, of which the last
-    is the prediction; edge: logits (N, 1, H, W).
+    """side_outputs: logits S_g, S_5, S_4, S_3 (N, classes, H, W), and one finer where the network
+    has it, coarse to fine, of which the last is the prediction; edge: logits (N, 1, H, W).
     """
 
     side_outputs: list[Tensor]

@@ -11,18 +11,20 @@ from lungscore.networks.u_net import MultiInfNet, UNet
 
 #: Networks by the name an experiment file uses, made from the name of an encoder and a base width,
 #: of which each uses the one it has. Single-class ones take normalised grey levels (N, 1, H, W) and
-#: give logits (N, 1, H, W); the two in LESION_NETWORKS take ``lesion_input`` (N, 2, H, W) and give
+#: give logits (N, 1, H, W); those in LESION_NETWORKS take ``lesion_input`` (N, 2, H, W) and give
 #: logits (N, 3, H, W). All return an object with ``side_outputs`` and ``edge`` (None: no edge).
 NETWORKS: dict[str, Callable[[str, int], nn.Module]] = {
     "inf-net": lambda encoder, base_width: InfNet(encoder),
+    "finer-inf-net": lambda encoder, base_width: InfNet(encoder, finer=True),
     "u-net": lambda encoder, base_width: UNet(base_width=base_width),
     "covid-segnet": lambda encoder, base_width: COVIDSegNet(base_width=base_width),
     "lesion-inf-net": lambda encoder, base_width: LesionInfNet(encoder),
+    "finer-lesion-inf-net": lambda encoder, base_width: LesionInfNet(encoder, finer=True),
     "multi-inf-net": lambda encoder, base_width: MultiInfNet(base_width=base_width),
 }
 
 #: Which of them tell GGO from consolidation.
-LESION_NETWORKS = ("lesion-inf-net", "multi-inf-net")
+LESION_NETWORKS = ("lesion-inf-net", "finer-lesion-inf-net", "multi-inf-net")
 
 
 def make_network(name: str, *, encoder: str = "resnet18", base_width: int = 64) -> nn.Module:
