@@ -1,11 +1,10 @@
 """Measure the shipped bundles and write the result files and docs/measurements.md.
 
-    python experiments/measure.py slices healthy patient engines scans candidate docs
+    python experiments/measure.py folds healthy slices patient engines scans docs
 
-Needs LUNGSCORE_DATA, for "healthy" the finished runs of first-light-cranial.yaml and
-first-light-caudal.yaml, and for "candidate" those of infection.yaml and lesions.yaml for every fold
-and of infection-cranial.yaml and infection-caudal.yaml (lungscore train experiments/infection.yaml
---fold 0, …).
+Needs LUNGSCORE_DATA, for "folds" the finished runs of infection.yaml and lesions.yaml for every
+fold (lungscore train experiments/infection.yaml --fold 0, …), and for "healthy" those of
+infection-cranial.yaml and infection-caudal.yaml.
 "patient" is one look at a scan that is never trained on: run it once for a bundle that would ship
 and log it in docs/looks.md.
 """
@@ -23,6 +22,7 @@ from lungscore.scan.write import write_nifti
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+FOLDS = 5
 PEERS = ("UNet", "UNet++", "Inf-Net", "Semi-Inf-Net")
 
 #: What every scan at hand is called in the table, and where it lies.
@@ -51,72 +51,55 @@ def checked(*arguments: object) -> None:
         sys.exit(done.returncode)
 
 
-def candidate(root: Path) -> None:
-    """The recipes that might ship next, out of fold: each slice by networks that never saw it.
+def folds(root: Path) -> None:
+    """The recipes of the shipped bundles, out of fold, through the same code as ``predict``.
 
-    Lesions count where infection was found, as in ``analyze`` and ``predict``; the density rule,
-    which told them apart before there was a network, stands beside.
+    The density rule, which told lesions apart before there was a network, stands beside.
     """
-    from lungscore.evaluation.infection import score_maps
-    from lungscore.evaluation.lesions import score_lesions
+    from lungscore.evaluation.protocols import on_held_out_slices
     from lungscore.evaluation.results import with_interval, write_result
-    from lungscore.inference.segment import THRESHOLD, classes
-    from lungscore.learning.card import grey_split
-    from lungscore.learning.experiment_file import load_experiment
-    from lungscore.learning.outcome import ensure_maps, slices_of
-    from lungscore.learning.references import at
+    from lungscore.inference import Segmenter, load_bundle
 
-    files = {name: HERE / f"{name}.yaml" for name in ("infection", "lesions")}
-    samples, infection, by_network, by_density = [], [], [], []
-    for fold in range(load_experiment(files["infection"]).data.folds):
-        runs = {name: at(load_experiment(f), fold=fold, seed=None) for name, f in files.items()}
-        found = {name: ensure_maps(run, files[name], "held-out") for name, run in runs.items()}
-        for sample in slices_of("held-out", runs["infection"], root):
-            samples.append(sample)
-            probability = found["infection"][sample.name][0]
-            infected = probability >= THRESHOLD
-            ggo, consolidation = found["lesions"][sample.name][1:]
-            told = classes(infected, consolidation > ggo)
-            infection.append((sample.name, probability, sample.infection))
-            by_network.append((sample.name, told, sample.lesions))
-    split = grey_split(samples)
-    for sample, (name, _, truth), (_, probability, _) in zip(
-        samples, by_network, infection, strict=True
-    ):
-        told = classes(probability >= THRESHOLD, sample.image >= 255 * split)
-        by_density.append((name, told, truth))
-    command = "python experiments/measure.py candidate"
-    figures = score_maps(infection)
-    write_result(
-        RESULTS / "candidate-infection-folds.json",
-        command=command,
-        figures=figures,
-        card=[{"name": "out of fold, Dice at 0.5", "text": with_interval(figures["dice"])}],
-    )
-    lesions = {**score_lesions(by_network), "by_density": score_lesions(by_density)}
-    write_result(
-        RESULTS / "candidate-lesions-folds.json",
-        command=command,
-        figures=lesions,
-        card=[
-            {
-                "name": f"{called}, out of fold, Dice where there is any",
-                "text": with_interval(lesions[key]["dice"]),
-                "target": "lesions",
-            }
-            for key, called in (("ggo", "GGO"), ("consolidation", "consolidation"))
-        ],
-    )
-    for figure in (figures, lesions["ggo"], lesions["consolidation"]):
-        print(with_interval(figure["dice"]), flush=True)
-    for figure in lesions["by_density"].values():
-        print("by density", with_interval(figure["dice"]), flush=True)
-    on_halves(root, "infection", RESULTS / "candidate-infection-healthy.json")
+    bundles = {
+        name: [load_bundle(str(exported(name, f"fold{fold}-seed0"))) for fold in range(FOLDS)]
+        for name in ("infection", "lesions")
+    }
+    both = [Segmenter(*pair) for pair in zip(*bundles.values(), strict=True)]
+    slices = root / "covid-semiseg"
+    figures = on_held_out_slices(slices, both)
+    lesions = figures.pop("lesions")
+    by_density = on_held_out_slices(slices, [Segmenter(each) for each in bundles["infection"]])
+    lesions["by_density"] = by_density["lesions"]
+    card = [
+        {"name": f"out of fold, {name}", "text": with_interval(figures[key])}
+        for name, key in (("Dice at 0.5", "dice"), ("toolbox mean Dice", "toolbox_dice"))
+    ]
+    lesion_card = [
+        {
+            "name": f"{called}, out of fold, Dice where there is any",
+            "text": with_interval(lesions[key]["dice"]),
+            "target": "lesions",
+        }
+        for key, called in (("ggo", "GGO"), ("consolidation", "consolidation"))
+    ]
+    command = "python experiments/measure.py folds"
+    for name, found, told in (("infection", figures, card), ("lesions", lesions, lesion_card)):
+        file = RESULTS / f"{name}-folds.json"
+        write_result(file, command=command, figures=found, card=told, models=both)
+        for line in told:
+            print(f"{line['name']}: {line['text']}", flush=True)
+
+
+def exported(recipe: str, run_name: str) -> Path:
+    """The bundle of a finished run of a recipe in this folder."""
+    bundle = Path("runs") / recipe / run_name / "bundle"
+    checked("models", "export", bundle.parent, "-o", bundle)
+    return bundle
 
 
 def slices(root: Path) -> None:
     """Test slices, ours and the peers' released maps."""
-    checked("evaluate", "slices", "-o", RESULTS / "first-light-slices.json")
+    checked("evaluate", "slices", "-o", RESULTS / "infection-slices.json")
     truth = root / "covid-semiseg/TestingSet/LungInfection-Test/GT"
     for peer in PEERS:
         maps = root / "peer-predictions/infection" / peer
@@ -129,18 +112,11 @@ def slices(root: Path) -> None:
 
 
 def healthy(root: Path) -> None:
-    """Two-fold by halves on the healthy person."""
-    on_halves(root, "first-light", RESULTS / "first-light-healthy.json")
-
-
-def on_halves(root: Path, recipe: str, out: Path) -> None:
-    """A recipe on a healthy person, each half by the network that trained with the other one."""
-    bundles = {}
-    for half in ("cranial", "caudal"):
-        bundles[half] = Path("runs") / f"{recipe}-{half}" / "all-seed0" / "bundle"
-        checked("models", "export", bundles[half].parent, "-o", bundles[half])
+    """Two-fold on the healthy person, each half by the network that trained with the other one."""
+    bundles = {half: exported(f"infection-{half}", "all-seed0") for half in ("cranial", "caudal")}
     checked(
-        "evaluate", "healthy", root / "covid-ct-md/normal002", "-o", out,
+        "evaluate", "healthy", root / "covid-ct-md/normal002",
+        "-o", RESULTS / "infection-healthy.json",
         "--cranial", bundles["cranial"], "--caudal", bundles["caudal"],
     )  # fmt: skip
 
@@ -150,7 +126,7 @@ def patient(root: Path) -> None:
     folder = root / "covid-ct-md"
     checked(
         "evaluate", "patient", folder / "P002", folder / "P002_labels.csv", "-o",
-        RESULTS / "first-light-patient.json",
+        RESULTS / "infection-patient.json",
     )  # fmt: skip
 
 
@@ -239,7 +215,7 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    steps = {f.__name__: f for f in (slices, healthy, patient, engines, scans, candidate, docs)}
+    steps = {f.__name__: f for f in (folds, healthy, slices, patient, engines, scans, docs)}
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/measure.py {' '.join(steps)}")

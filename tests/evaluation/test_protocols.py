@@ -1,5 +1,7 @@
 """The protocols on made-up scans, whose lesions stand in for what a network finds."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -69,17 +71,41 @@ def test_marks_of_another_number_of_slices_are_refused(found, tmp_path):
     assert caught.value.code == "dataset-incomplete"
 
 
-@pytest.mark.data
-def test_test_slices_are_compared_as_they_are_stored(real_data, monkeypatch):
-    """A predictor that knows the truth scores 1, so files, truth and orientation fit together."""
-    truth = {}
-    for sample in protocols.covid_semiseg.load(real_data / "covid-semiseg", "test"):
-        infection = sample.infection.T.astype(np.uint8) * 255
-        truth[sample.name] = SimpleNamespace(infection=infection, classes=sample.lesions.T)
-    monkeypatch.setattr(protocols, "predict_slice", lambda scan, _: truth[scan.name])
+@pytest.fixture
+def predictor_that_knows(real_data, monkeypatch):
+    """In place of a network, the truth of the slices of both parts; (slice, model) in turn."""
+    truth, asked = {}, []
+    for part in ("train", "test"):
+        for sample in protocols.covid_semiseg.load(real_data / "covid-semiseg", part):
+            infection = sample.infection.T.astype(np.uint8) * 255
+            truth[sample.name] = SimpleNamespace(infection=infection, classes=sample.lesions.T)
+
+    def predict(scan, model):
+        asked.append((scan.name, model))
+        return truth[scan.name]
+
+    monkeypatch.setattr(protocols, "predict_slice", predict)
     monkeypatch.setattr(
         protocols, "read_scan", lambda path, name: SimpleNamespace(name=name, path=path)
     )
+    return asked
+
+
+@pytest.mark.data
+def test_annotated_slices_are_predicted_by_the_models_that_had_not_seen_them(
+    real_data, predictor_that_knows
+):
+    figures = protocols.on_held_out_slices(real_data / "covid-semiseg", [0, 1, 2, 3, 4])
+    assert (figures["dice"]["mean"], figures["dice"]["n"]) == (1, 50)
+    file = Path(__file__).parents[2] / "experiments/benchmark/folds.json"
+    folds = enumerate(json.loads(file.read_text())["folds"])
+    assert dict(predictor_that_knows) == {name: fold for fold, names in folds for name in names}
+    assert figures["lesions"]["consolidation"]["n"] == 39
+
+
+@pytest.mark.data
+def test_test_slices_are_compared_as_they_are_stored(real_data, predictor_that_knows):
+    """A predictor that knows the truth scores 1, so files, truth and orientation fit together."""
     figures = protocols.on_test_slices(real_data / "covid-semiseg", None)
     assert (figures["dice"]["mean"], figures["dice"]["n"]) == (1, 24)
     assert figures["area_correlation"] == pytest.approx(1)

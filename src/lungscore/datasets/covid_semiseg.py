@@ -53,9 +53,14 @@ def load(root: Path, part: str) -> list[Sample]:
     return samples
 
 
+def image_files(root: Path, part: str) -> dict[str, Path]:
+    """name -> picture of the annotated slices of ``part``, as it is stored (transposed)."""
+    return files_by_stem(root / _PARTS[part][0] / "Imgs")
+
+
 def names(root: Path) -> list[str]:
     """The names of the 50 annotated training slices."""
-    return list(files_by_stem(root / _PARTS["train"][0] / "Imgs"))
+    return list(image_files(root, "train"))
 
 
 #: 1600 slices of 20 volumes (COVID-19-CT-Seg), with the soft maps that Semi-Inf-Net gave them.

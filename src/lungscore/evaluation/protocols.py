@@ -1,7 +1,7 @@
 """How a shipped model is measured: on test slices, on a healthy person, on a patient."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from lungscore.anatomy import Lungs, find_lungs, include_infection
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
 from lungscore.datasets.images import pair, read_grey
+from lungscore.datasets.registry import fold_of
+from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
 from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import score_lesions
@@ -27,23 +29,46 @@ def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
     root: the dataset's folder. Figures are those of score_maps, and under ``lesions`` those of
     score_lesions. Slice 91 is nearly a copy of a training slice: figures without it stand beside.
     """
-    truth = {sample.name: sample for sample in covid_semiseg.load(root, "test")}
-    folder = root / "TestingSet/LungInfection-Test"
-    maps, classes = [], []
-    for name, image, _ in pair(folder / "Imgs", folder / "GT"):
-        prediction = predict_slice(read_scan(image, name=name), segmenter)
-        sample = truth[name]
-        if sample.lesions is None:
-            raise InputError("dataset-incomplete", f"{name} has no class labels")
-        # Files are stored transposed, samples are turned back.
-        maps.append((name, prediction.infection / 255, sample.infection.T))
-        classes.append((name, prediction.classes, sample.lesions.T))
+    slices = [(sample, segmenter) for sample in covid_semiseg.load(root, "test")]
+    maps, classes = _predicted(root, "test", slices)
     figures = {**score_maps(maps), "lesions": score_lesions(classes)}
     without = score_maps(each for each in maps if each[0] != "91")
     without["lesions"] = score_lesions(each for each in classes if each[0] != "91")
     for part in (without, *without["lesions"].values()):
         del part["slices"]
     return {**figures, "without_91": without}
+
+
+def on_held_out_slices(root: Path, by_fold: Sequence[Segmenter]) -> dict[str, Any]:
+    """The annotated training slices, each by the models of the fold that held it out.
+
+    by_fold: models of fold 0, 1, …; otherwise as ``on_test_slices``.
+    """
+    samples = covid_semiseg.load(root, "train")
+    fold = fold_of([sample.name for sample in samples], len(by_fold))
+    slices = [(sample, by_fold[fold[sample.name]]) for sample in samples]
+    maps, classes = _predicted(root, "train", slices)
+    return {**score_maps(maps), "lesions": score_lesions(classes)}
+
+
+#: name, what was found, what is true.
+_Scored = list[tuple[str, np.ndarray, np.ndarray]]
+
+
+def _predicted(
+    root: Path, part: str, slices: Sequence[tuple[Sample, Segmenter]]
+) -> tuple[_Scored, _Scored]:
+    """Probabilities and classes of slices, read from their files, as those are stored."""
+    files = covid_semiseg.image_files(root, part)
+    maps, classes = [], []
+    for sample, segmenter in slices:
+        prediction = predict_slice(read_scan(files[sample.name], name=sample.name), segmenter)
+        if sample.lesions is None:
+            raise InputError("dataset-incomplete", f"{sample.name} has no class labels")
+        # Files are stored transposed, samples are turned back.
+        maps.append((sample.name, prediction.infection / 255, sample.infection.T))
+        classes.append((sample.name, prediction.classes, sample.lesions.T))
+    return maps, classes
 
 
 def on_released_maps(maps: Path, truth: Path) -> dict[str, Any]:
