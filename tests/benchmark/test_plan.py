@@ -1,5 +1,7 @@
 """Which runs a row needs, in which order, and what they will take."""
 
+from threading import Barrier
+
 import pytest
 import yaml
 from tiny_benchmark import write_folder
@@ -134,6 +136,23 @@ def test_a_failing_run_stops_only_what_builds_on_it(folder):
         "coach/fold0-seed0": "not run, since it builds on pretraining/fold0-seed0",
     }
     assert said[0].startswith("[1/5] pretraining/fold0-seed0")
+
+
+def test_trainings_go_side_by_side_but_not_before_what_they_build_on(folder):
+    missing = in_order([*runs(folder, "coach")[:1], *runs(folder, "supervised")[:2]])
+    started, done, together = [], [], Barrier(2)
+
+    def execute(run):
+        started.append(run.name)
+        if run.name in ("pretraining/fold0-seed0", "supervised/fold0-seed0"):
+            together.wait(timeout=10)  # neither ends before both have begun
+        if run.name == "coach/fold0-seed0":
+            assert "pretraining/fold0-seed0" in done
+        done.append(run.name)
+        return 0
+
+    assert train_missing(State([], missing, {}), execute, at_once=2) == {}
+    assert sorted(started) == sorted(run.name for run in missing)
 
 
 def test_a_folder_with_another_experiment_fails_what_builds_on_it(folder):

@@ -1,8 +1,9 @@
-"""Training what is missing: one run after another, each in a process of its own."""
+"""Training what is missing, each run in a process of its own."""
 
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from lungscore.benchmark.estimates import Estimates
@@ -51,30 +52,57 @@ def train_missing(
     state: State,
     execute: Callable[[Run], int],
     *,
+    at_once: int = 1,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, str]:
     """Train what is missing, in order; a failure does not stop the others.
 
+    at_once: how many are trained side by side; none starts before those that it builds on are done.
     Returns the names of the runs that failed, those that build on them among them, with reasons.
     """
     failed = dict(state.wrong)
     for name, reason in failed.items():
         report(f"{name}: {reason}")
     estimates = Estimates(state.finished)
-    for index, run in enumerate(state.missing):
-        left = estimates.hours(state.missing[index:])
-        report(f"[{index + 1}/{len(state.missing)}] {run.name}" + _about(left, " left in all"))
-        if reason := _lacks(run, failed) or _failure(execute(run)):
-            failed[run.name] = reason
-            report(f"{run.name}: {reason}")
-        else:
-            estimates.learn(run)
+    waiting, running = list(state.missing), dict[Future[int], Run]()
+
+    def fail(run: Run, reason: str) -> None:
+        failed[run.name] = reason
+        report(f"{run.name}: {reason}")
+
+    with ThreadPoolExecutor(at_once) as pool:
+        while waiting or running:
+            unfinished = {run.name for run in (*waiting, *running.values())}
+            ready = next((run for run in waiting if not _names(run) & unfinished), None)
+            if ready is None or len(running) == at_once:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    run = running.pop(future)
+                    if reason := _failure(future.result()):
+                        fail(run, reason)
+                    else:
+                        estimates.learn(run)
+                continue
+            left = estimates.hours([*running.values(), *waiting])
+            place = f"[{len(state.missing) - len(waiting) + 1}/{len(state.missing)}]"
+            left = None if left is None else left / at_once
+            report(f"{place} {ready.name}" + _about(left, " left in all"))
+            waiting.remove(ready)
+            if reason := _lacks(ready, failed):
+                fail(ready, reason)
+            else:
+                running[pool.submit(execute, ready)] = ready
     return failed
 
 
+def _names(run: Run) -> set[str]:
+    """What ``run`` builds on."""
+    return {other.name for other in built_on(run)}
+
+
 def _lacks(run: Run, failed: Iterable[str]) -> str:
-    names = [other.name for other in built_on(run) if other.name in set(failed)]
-    return f"not run, since it builds on {names[0]}" if names else ""
+    names = _names(run) & set(failed)
+    return f"not run, since it builds on {min(names)}" if names else ""
 
 
 def _failure(code: int) -> str:

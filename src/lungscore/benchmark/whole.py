@@ -12,6 +12,7 @@ from lungscore.benchmark.results import read_result, result_file, write_result
 from lungscore.benchmark.rows import Benchmark, Row
 from lungscore.benchmark.run import describe, state_of, train_in_process, train_missing
 from lungscore.errors import InputError
+from lungscore.machine import available_threads
 
 Report = Callable[[str], None]
 
@@ -52,10 +53,17 @@ def dry_run(planned: Plan, report: Report) -> None:
         report(line)
 
 
-def train(planned: Plan, *, threads: int | None, report: Report) -> dict[str, str]:
-    """Train what is missing; returns what failed, by name, with the reason."""
+def train(
+    planned: Plan, *, threads: int | None, at_once: int = 1, report: Report
+) -> dict[str, str]:
+    """Train what is missing; returns what failed, by name, with the reason.
+
+    threads: of each of the ``at_once`` trainings; by default they share what there is.
+    """
+    if threads is None and at_once > 1:
+        threads = max(1, available_threads() // at_once)
     execute = partial(train_in_process, threads=threads)
-    return train_missing(state_of(planned.runs), execute, report=report)
+    return train_missing(state_of(planned.runs), execute, at_once=at_once, report=report)
 
 
 def measure_finished(

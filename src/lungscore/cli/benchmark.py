@@ -26,7 +26,12 @@ def run(
         list[str] | None, typer.Option(metavar="ROW", help="This row; may be given often.")
     ] = None,
     results: Results = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; all by default.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each training; all by default.")
+    ] = None,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, help="Trainings side by side, sharing the threads.")
+    ] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be trained, and how long.")
     ] = False,
@@ -61,7 +66,7 @@ def run(
     for name, reason in failed.items():
         note(f"{name}: {reason}")
     if not no_train:
-        failed |= whole.train(planned, threads=threads, report=note)
+        failed |= whole.train(planned, threads=threads, at_once=at_once, report=note)
     command = f"lungscore benchmark run {folder.parent.name}/{folder.name}"
     failed |= whole.measure_finished(
         planned,
