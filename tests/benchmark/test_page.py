@@ -50,10 +50,18 @@ def test_no_difference_is_shown_where_it_holds_0():
 
 
 @pytest.mark.parametrize(
-    ("coach", "answer"), [(0.80, "Close or better"), (0.72, "Close or better"), (0.70, "Not shown")]
+    ("coach", "answer", "side"),
+    [
+        (0.80, "Close or better", "it is better"),
+        (0.74, "Close or better", "Neither was shown to be better"),
+        (0.72, "Close, but not as good", "semi is better"),
+        (0.70, "Not shown", "semi is better"),
+    ],
 )
-def test_close_or_better_is_what_lies_above_the_margin(coach, answer):
-    assert f"than semi? {answer}.**" in verdicts(coach=coach, semi=0.74)[1]
+def test_close_or_better_is_what_lies_above_the_margin(coach, answer, side):
+    verdict = verdicts(coach=coach, semi=0.74)[1]
+    assert f"than semi? {answer}.**" in verdict
+    assert side in verdict
 
 
 def test_a_verdict_without_results_says_so():

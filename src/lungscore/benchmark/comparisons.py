@@ -87,10 +87,9 @@ def primary_verdict(benchmark: Benchmark, comparison: Comparison | None) -> str:
     title = f"Does pre-training help? {question.row} against {question.against}"
     if comparison is None:
         return f"**{title}: not answered yet.** A result is missing."
-    reversed_ = {"low": -comparison.difference["high"]}
     if superior(comparison.difference):
         answer = "pre-training helps"
-    elif superior(reversed_):
+    elif superior(_turned(comparison.difference)):
         answer = "pre-training hurts"
     else:
         answer = "no difference was shown"
@@ -107,12 +106,26 @@ def second_verdict(benchmark: Benchmark, comparison: Comparison | None) -> str:
     if comparison is None:
         return f"**{title} Not answered yet.** A result is missing."
     close = non_inferior(comparison.difference, question.margin)
-    answer = "Close or better" if close else "Not shown"
+    answer = "Not shown"
+    if close:
+        worse = superior(_turned(comparison.difference))
+        answer = "Close, but not as good" if worse else "Close or better"
     place = "lies above" if close else "does not lie above"
+    if superior(comparison.difference):
+        side = "The interval lies above 0: it is better."
+    elif superior(_turned(comparison.difference)):
+        side = f"The interval lies below 0: {question.against} is better."
+    else:
+        side = "Neither was shown to be better."
     return (
         f"**{title} {answer}.** {_figures(comparison)} Its lower bound {place} −{question.margin}, "
-        f"the margin. {_seeds(benchmark, comparison)}"
+        f"the margin. {side} {_seeds(benchmark, comparison)}"
     )
+
+
+def _turned(difference: Mapping[str, float | int]) -> dict[str, float | int]:
+    """The bounds of the difference the other way round."""
+    return {"low": -difference["high"], "high": -difference["low"]}
 
 
 def p_text(p: float) -> str:
