@@ -17,6 +17,7 @@ def page(results: Path) -> str:
         _healthy(results),
         _patient(results),
         _finer(results),
+        _views(results),
         _scans(results),
         _stages(results),
         _engines(results),
@@ -128,6 +129,44 @@ def _finer(results: Path) -> str:
             *rows,
         ]
     )
+
+
+def _views(results: Path) -> str:
+    """Why slices are seen in the boxes in which they are."""
+    views = _load(results, "views.json")
+    chosen = ", ".join(map(str, views["shipped"]["crop"])) + ", mirrored too"
+    rows = [
+        f"| the published crop, lone | {_told(name, name == chosen)} | {_interval(figure)} |"
+        for name, figure in views["crop"].items()
+    ]
+    rows += [
+        f"| the full slice, as in a volume | "
+        f"{_told(name, float(name) == views['shipped']['full_slice'])} | {_interval(figure)} |"
+        for name, figure in views["full_slice"].items()
+    ]
+    return "\n".join(
+        [
+            "## In which box a slice is seen",
+            "",
+            f"Command: `{views['command']}`. Dice at 0.5 of the {_count(views)} annotated "
+            "slices, each by the network that had its fold held out. Of a crop: how many times as "
+            "tall and wide as the crop the box is. Of a full slice: how much the box of its lungs is "
+            "widened on each side. What ships is in bold.",
+            "",
+            "| slice | box | Dice at 0.5 |",
+            "|---|---|---|",
+            *rows,
+        ]
+    )
+
+
+def _count(views: dict[str, Any]) -> int:
+    """How many slices the choice of boxes was made on."""
+    return next(iter(views["crop"].values()))["n"]
+
+
+def _told(name: str, shipped: bool) -> str:
+    return f"**{name}**" if shipped else name
 
 
 def _lesions(results: Path) -> str:

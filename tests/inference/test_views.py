@@ -97,8 +97,8 @@ def test_a_volume_is_seen_in_the_lung_box_of_every_slice_with_lung():
     found = list(views(scan, Lungs(labels, sides_known=True)))
     assert [view.index for view in found] == [1, 2, 3]
     assert not any(view.turned for view in found)
-    assert found[0].box == (9, 51, 8, 72)  # a margin of 2 % of 40 x 60
-    assert found[2].box == (19, 51, 8, 72)
+    assert found[0].box == (6, 54, 4, 76)  # a margin of 10 % of 40 x 60
+    assert found[2].box == (17, 53, 4, 76)
 
 
 def test_lungs_at_the_border_are_seen_although_their_box_reaches_over_it():
@@ -116,14 +116,20 @@ def test_without_any_lung_nothing_is_seen():
     assert list(views(scan, Lungs(np.zeros(scan.shape, np.uint8), sides_known=True))) == []
 
 
-def both_ways(view: View) -> list[View]:
-    """A lone slice is seen as it is and mirrored."""
-    return [view, replace(view, mirrored=True)]
+def nearer_and_farther(view: View) -> list[View]:
+    """A lone slice is seen in its box and in two wider ones, each as it is and mirrored."""
+    row0, row1, column0, column1 = view.box
+    seen = []
+    for times in (1, 1.14, 1.33):
+        down, right = (round(s * (times - 1) / 2) for s in (row1 - row0, column1 - column0))
+        wider = replace(view, box=(row0 - down, row1 + down, column0 - right, column1 + right))
+        seen += [wider, replace(wider, mirrored=True)]
+    return seen
 
 
 def test_a_lone_slice_without_lungs_is_seen_whole():
     scan = scan_of(np.zeros((1, 50, 40), np.uint8))
-    assert list(views(scan, None)) == both_ways(View(0, (0, 50, 0, 40)))
+    assert list(views(scan, None)) == nearer_and_farther(View(0, (0, 50, 0, 40)))
 
 
 @pytest.mark.parametrize("sides_known", [True, False])
@@ -132,7 +138,7 @@ def test_a_lone_slice_that_shows_more_than_lung_is_seen_in_the_box_of_its_lungs(
     labels[0, 20:40, 20:70] = 1
     scan = scan_of(np.zeros(labels.shape, np.uint8), sides_known=sides_known)
     found = list(views(scan, Lungs(labels, sides_known=sides_known)))
-    assert found == both_ways(View(0, (19, 41, 19, 71)))
+    assert found == nearer_and_farther(View(0, (19, 41, 19, 71)))
 
 
 @pytest.mark.parametrize(("shape", "turned"), [((40, 60), False), ((60, 40), True)])
@@ -140,7 +146,7 @@ def test_a_lone_crop_is_seen_whole_and_turned_where_it_is_taller_than_wide(shape
     scan = scan_of(np.zeros((1, *shape), np.uint8), sides_known=False)
     for lungs in (None, Lungs(np.ones(scan.shape, np.uint8), sides_known=False)):
         whole = View(0, (0, shape[0], 0, shape[1]), turned=turned)
-        assert list(views(scan, lungs)) == both_ways(whole)
+        assert list(views(scan, lungs)) == nearer_and_farther(whole)
 
 
 def test_hounsfield_units_are_seen_in_the_stated_window_and_grey_levels_as_they_are():

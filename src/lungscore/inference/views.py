@@ -43,6 +43,13 @@ class View:
         return paste(part.T if self.turned else part, self.box, shape)
 
 
+#: How much the lung box of a slice of a volume is widened on each side, as a fraction of its size.
+#: As in training, where healthy slices and the full annotated ones have this margin.
+MARGIN = 0.1
+
+#: The boxes in which a lone slice is seen, as multiples of its own.
+WIDER = (1.0, 1.14, 1.33)
+
 #: A lone slice whose lung box takes at least this share of it is a lung-box crop. Of the 50
 #: training crops the smallest share is 0.62; where the lungs take less, more than lung is shown.
 CROP_SHARE = 0.6
@@ -53,13 +60,13 @@ def views(scan: Scan, lungs: Lungs | None) -> Iterator[View]:
 
     Of a volume, the lung box of every slice that has lung. Of a lone slice, the same, or all of
     it where it is a lung-box crop already or its ``lungs`` are None (not found); turned where its
-    orientation is not known and the lungs lie one above the other; and once more mirrored, which
-    is worth its time for one slice (docs/method.md).
+    orientation is not known and the lungs lie one above the other; from nearer and from farther,
+    and each once more mirrored, which is worth its time for one slice (docs/method.md).
     """
     depth, height, width = scan.shape
     boxes = slice_boxes(lungs.labels) if lungs is not None else np.full((depth, 4), -1)
     if depth > 1:
-        boxes = network_boxes(boxes)
+        boxes = network_boxes(boxes, margin=MARGIN)
         for index in np.flatnonzero(boxes[:, 1] > boxes[:, 0]):
             yield View(int(index), _as_box(boxes[index]))
         return
@@ -71,8 +78,9 @@ def views(scan: Scan, lungs: Lungs | None) -> Iterator[View]:
             turned = lie_one_above_the_other(lungs.labels[0, row0:row1, column0:column1] > 0)
         if (row1 - row0) * (column1 - column0) < CROP_SHARE * height * width:
             box = _as_box(network_boxes(boxes)[0])
-    yield View(0, box, turned)
-    yield View(0, box, turned, mirrored=True)
+    for times in WIDER:
+        yield View(0, wider := _grown(box, times), turned)
+        yield View(0, wider, turned, mirrored=True)
 
 
 def lie_one_above_the_other(lungs: np.ndarray) -> bool:
@@ -98,6 +106,14 @@ def _valley(profile: np.ndarray) -> float:
     bottom = middle.start + int(np.argmin(profile[middle]))
     sides = min(profile[:bottom].max(initial=0), profile[bottom + 1 :].max(initial=0))
     return 1 - float(profile[bottom]) / sides if sides else 0.0
+
+
+def _grown(box: tuple[int, int, int, int], times: float) -> tuple[int, int, int, int]:
+    """A box ``times`` as tall and wide, about the same centre."""
+    row0, row1, column0, column1 = box
+    down = round((row1 - row0) * (times - 1) / 2)
+    right = round((column1 - column0) * (times - 1) / 2)
+    return row0 - down, row1 + down, column0 - right, column1 + right
 
 
 def _as_box(row: np.ndarray) -> tuple[int, int, int, int]:
