@@ -134,8 +134,8 @@ def _about_folds(results: Results) -> str:
         "wrong pixels; HD95 in pixels of the slice, surface Dice within 2 pixels; area r: "
         "correlation of infected fractions; SD: of the seeds' mean Dice. Minutes of training of "
         "one network, after + those of all runs that it builds on (pre-training, stages, and for "
-        "lesions the networks of the priors), on one thread or more, alone or beside another training: "
-        f"a rough guide.{where}"
+        "lesions the networks of the priors), on one thread or more, alone or beside another "
+        f"training: a rough guide.{where}"
     )
 
 
