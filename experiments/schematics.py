@@ -133,8 +133,10 @@ class Schematic:
 
 
 def draw_single(path: Path) -> None:
-    """Inf-Net for infection: down the encoder, left to a coarse map, right up to the fine one."""
-    s = Schematic(13, 7.2)
+    """Inf-Net for infection: down the encoder, left to a coarse map, right up to the fine one, and
+    our finer stage beyond.
+    """
+    s = Schematic(15.9, 7.2)
     image, _, _ = _phantom()
     rows = {"1/4": 4.95, "1/8": 3.85, "1/16": 2.75, "1/32": 1.65}
     shown = s.picture(image, (6.35, 6.45), 1.9)
@@ -176,8 +178,17 @@ def draw_single(path: Path) -> None:
         s.arrow((bus, y + 0.2), (stage.left[0], y + 0.2), colour=ORANGE[0])
         s.arrow(below, stage.bottom, colour=PINK[0])
         note = "the prediction" if name == "$S_3$" else ""
-        s.arrow(stage.right, s.box(name, (12.0, y), (1.6, 0.72), colours=GREY, note=note).left)
+        found = s.box(name, (12.0, y), (1.6, 0.72), colours=GREY, note=note)
+        s.arrow(stage.right, found.left)
         below = stage.top
+    finer = s.box("finer stage", (14.5, rows["1/8"]), (2.1, 0.75), colours=PINK, note="ours")
+    s.arrow(found.right, finer.left, colour=PINK[0])
+    s.arrow(shown.right, (finer.x, shown.y), finer.top)
+    s.text("the slice itself", (12.0, shown.y + 0.18), size=12.5)
+    last = s.box(
+        "$S_1$", (14.5, rows["1/16"]), (2.1, 0.72), colours=GREY, note="a logit a pixel"
+    )
+    s.arrow(finer.bottom, last.top)
     s.text(
         "In training, every grey box is\ncompared with the annotation.",
         (11.3, 0.55),
