@@ -9,7 +9,7 @@ from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import NOTICES
 from lungscore.inference import Segmenter, SliceFinding, segment
 from lungscore.inference.bundle import InputSpec
-from lungscore.inference.density import DENSE_HU, dense_from, is_dense
+from lungscore.inference.density import DENSE_HU, dense_from, density_near, is_dense
 from lungscore.inference.predict import predict_slice, predict_slices
 from lungscore.inference.segment import classes
 from lungscore.labels import CONSOLIDATION, GGO
@@ -19,11 +19,35 @@ from lungscore.scan.phantom import make_phantom
 @given(st.integers(-1000, 1000), st.integers(0, 255), st.booleans())
 def test_density_tells_the_classes_apart_at_one_threshold(hu, grey, infected):
     mask = np.array([[infected]])
-    label = classes(mask, is_dense(np.array([[hu]], np.int16), "hu", spec(0.6)))
+    label = classes(mask, is_dense(np.array([[hu]], np.int16), mask, "hu", spec(0.6)))
     assert label.dtype == np.uint8
     assert label.item() == (0 if not infected else CONSOLIDATION if hu >= -200 else GGO)
-    label = classes(mask, is_dense(np.array([[grey]], np.uint8), "grey", spec(0.6)))
+    label = classes(mask, is_dense(np.array([[grey]], np.uint8), mask, "grey", spec(0.6)))
     assert label.item() == (0 if not infected else CONSOLIDATION if grey >= 153 else GGO)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_density_is_the_mean_of_the_infected_pixels_within_five_by_five(seed):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(-1000, 200, (9, 12)).astype(np.int16)
+    infected = rng.random(values.shape) < 0.4
+    near = density_near(values, infected)
+    for row, column in np.ndindex(values.shape):
+        if 2 <= row < 7 and 2 <= column < 10:  # elsewhere the slice is mirrored at its border
+            square = np.s_[row - 2 : row + 3, column - 2 : column + 3]
+            within = values[square][infected[square]]
+            expected = within.mean() if within.size else -np.inf
+            assert near[row, column] == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_dense_pixel_among_ground_glass_is_no_consolidation():
+    values = np.full((9, 9), -600, np.int16)
+    values[4, 4] = 100
+    infected = np.ones(values.shape, bool)
+    assert not is_dense(values, infected, "hu", spec(None)).any()
+    infected[:] = False
+    infected[4, 4] = True
+    assert is_dense(values, infected, "hu", spec(None))[4, 4]
 
 
 def test_a_card_without_a_grey_level_splits_nothing():
@@ -55,8 +79,8 @@ def test_lesions_lie_within_the_field_of_the_lungs(phantom, lungs, segmenter):
     assert lesions.labels.dtype == np.uint8
     assert lesions.labels.any()
     assert not lesions.labels[~field].any()
-    dense = phantom.scan.values >= DENSE_HU
-    np.testing.assert_array_equal(lesions.labels == CONSOLIDATION, (lesions.labels > 0) & dense)
+    assert (lesions.labels == CONSOLIDATION).any()
+    assert (lesions.labels == GGO).any()
 
 
 def test_lesions_say_which_model_and_engine_found_them(phantom, lungs, segmenter):
@@ -95,7 +119,9 @@ def test_grey_slices_are_split_at_the_level_of_the_card(segmenter):
     assert "178 of 255" in lesions.notices[0].message
     assert all(notice.code in NOTICES for notice in lesions.notices)
     assert set(np.unique(lesions.labels)) == {0, GGO, CONSOLIDATION}
-    np.testing.assert_array_equal(lesions.labels == 2, (lesions.labels > 0) & (values >= 178.5))
+    infected = lesions.labels > 0
+    near = np.stack([density_near(*each) for each in zip(values, infected, strict=True)])
+    np.testing.assert_array_equal(lesions.labels == CONSOLIDATION, infected & (near >= 178.5))
 
 
 class Levels:

@@ -85,11 +85,13 @@ class Segmenter:
                 probabilities.append(view.back(probability, shape))
                 if lean is not None:
                     leans.append(view.back(lean, shape))
+            probability = np.mean(probabilities, axis=0)
             if self.lesions is None:
-                dense = is_dense(scan.values[index], scan.units, self.bundle.card.input)
+                infected, spec = probability >= THRESHOLD, self.bundle.card.input
+                dense = is_dense(scan.values[index], infected, scan.units, spec)
             else:
                 dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
-            yield SliceFinding(index, np.mean(probabilities, axis=0), dense)
+            yield SliceFinding(index, probability, dense)
 
     def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
         """Every view with its probability of infection, at the size of the network."""

@@ -26,6 +26,7 @@ from lungscore.inference.bundle import (
     load_bundle,
     sha256,
 )
+from lungscore.inference.density import density_near
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig
@@ -104,19 +105,22 @@ def make_bundle(
 def grey_split(samples: list[Sample]) -> float:
     """The grey level (0…1) that best tells consolidation from GGO inside true infection.
 
-    Best: mean Dice of both classes over ``samples``, training slices with classes. For pictures
-    without Hounsfield units, until a network tells the two apart.
+    Best: mean Dice of both classes over ``samples``, training slices with classes, density taken as
+    in use. For pictures without Hounsfield units, until a network tells the two apart.
     """
     levels = np.arange(100, 250, 5)
+    told = [
+        (sample.infection, sample.lesions, density_near(sample.image, sample.infection))
+        for sample in samples
+        if sample.lesions is not None
+    ]
     means = []
     for level in levels:
         scores = []
-        for sample in samples:
-            if sample.lesions is None:
-                continue
-            dense = sample.infection & (sample.image >= level)
-            scores.append(dice(dense, sample.lesions == CONSOLIDATION))
-            scores.append(dice(sample.infection & ~dense, sample.lesions == GGO))
+        for infected, lesions, near in told:
+            dense = infected & (near >= level)
+            scores.append(dice(dense, lesions == CONSOLIDATION))
+            scores.append(dice(infected & ~dense, lesions == GGO))
         means.append(np.nanmean(scores))
     return float(levels[int(np.argmax(means))]) / 255
 
