@@ -52,9 +52,8 @@ def checked(*arguments: object) -> None:
 
 
 def folds(root: Path) -> None:
-    """The recipes of the shipped bundles, out of fold, through the same code as ``predict``.
-
-    The density rule, which told lesions apart before there was a network, stands beside.
+    """The shipped recipe out of fold, through the same code as ``predict``, and beside it the
+    network for lesions that does not ship.
     """
     from lungscore.evaluation.protocols import on_held_out_slices
     from lungscore.evaluation.results import with_interval, write_result
@@ -64,30 +63,24 @@ def folds(root: Path) -> None:
         name: [load_bundle(str(exported(name, f"fold{fold}-seed0"))) for fold in range(FOLDS)]
         for name in ("infection", "lesions")
     }
-    both = [Segmenter(*pair) for pair in zip(*bundles.values(), strict=True)]
-    slices = root / "covid-semiseg"
-    figures = on_held_out_slices(slices, both)
-    lesions = figures.pop("lesions")
-    by_density = on_held_out_slices(slices, [Segmenter(each) for each in bundles["infection"]])
-    lesions["by_density"] = by_density["lesions"]
+    slices, command = root / "covid-semiseg", "python experiments/measure.py folds"
+    shipped = [Segmenter(bundle) for bundle in bundles["infection"]]
+    figures = on_held_out_slices(slices, shipped)
     card = [
         {"name": f"out of fold, {name}", "text": with_interval(figures[key])}
         for name, key in (("Dice at 0.5", "dice"), ("toolbox mean Dice", "toolbox_dice"))
     ]
-    lesion_card = [
-        {
-            "name": f"{called}, out of fold, Dice where there is any",
-            "text": with_interval(lesions[key]["dice"]),
-            "target": "lesions",
-        }
-        for key, called in (("ggo", "GGO"), ("consolidation", "consolidation"))
-    ]
-    command = "python experiments/measure.py folds"
-    for name, found, told in (("infection", figures, card), ("lesions", lesions, lesion_card)):
-        file = RESULTS / f"{name}-folds.json"
-        write_result(file, command=command, figures=found, card=told, models=both)
-        for line in told:
-            print(f"{line['name']}: {line['text']}", flush=True)
+    file = RESULTS / "infection-folds.json"
+    write_result(file, command=command, figures=figures, card=card, models=shipped)
+    both = [Segmenter(*pair) for pair in zip(*bundles.values(), strict=True)]
+    lesions = on_held_out_slices(slices, both)["lesions"]
+    file = RESULTS / "lesions-folds.json"
+    write_result(file, command=command, figures=lesions, card=[], models=both)
+    for line in card:
+        print(f"{line['name']}: {line['text']}", flush=True)
+    for name, each in (("density", figures["lesions"]), ("network", lesions)):
+        for key in ("ggo", "consolidation"):
+            print(f"{key} by {name}: {with_interval(each[key]['dice'])}", flush=True)
 
 
 def exported(recipe: str, run_name: str) -> Path:

@@ -60,7 +60,7 @@ def _interval(figure: dict[str, Any], key: str = "mean") -> str:
 def _aims(results: Path) -> str:
     """What was aimed at, and how far what ships is from it."""
     folds = _load(results, "infection-folds.json")["figures"]
-    lesions = _load(results, "lesions-folds.json")["figures"]
+    lesions = folds["lesions"]
     tested = _load(results, "infection-slices.json")["figures"]
     semi = _load(results, "peer-Semi-Inf-Net.json")["figures"]
     healthy = _load(results, "infection-healthy.json")["figures"]["infection_percent"]
@@ -171,13 +171,14 @@ def _told(name: str, shipped: bool) -> str:
 
 def _lesions(results: Path) -> str:
     tested = _load(results, "infection-slices.json")["figures"]["lesions"]
-    folds = _load(results, "lesions-folds.json")["figures"]
+    folds = _load(results, "infection-folds.json")["figures"]["lesions"]
+    network = _load(results, "lesions-folds.json")["figures"]
     rows = [
         f"| {name} | {_dice_and_n(each['ggo'])} | {_dice_and_n(each['consolidation'])} |"
         for name, each in (
-            ("out of fold, by network", folds),
-            ("out of fold, by density alone", folds["by_density"]),
-            ("test slices, as shipped", tested),
+            ("out of fold, by density, as shipped", folds),
+            ("out of fold, by a network (experiments/lesions.yaml)", network),
+            ("test slices, by density, as shipped", tested),
         )
     ]
     return "\n".join(
@@ -185,7 +186,8 @@ def _lesions(results: Path) -> str:
             "## Ground-glass opacity and consolidation",
             "",
             "Dice over the slices that hold the class. The peers' are the best of their released "
-            "maps on the same test slices. Density: a grey level chosen on these very 50 slices.",
+            "maps on the same test slices. The grey level of the density rule is one number, chosen on "
+            "these very 50 slices.",
             "",
             "| maps | GGO | consolidation |",
             "|---|---|---|",
