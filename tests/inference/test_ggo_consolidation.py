@@ -191,11 +191,12 @@ def test_a_lone_slice_is_shown_in_the_views_of_the_first_network(known, pair):
     scan = scan_of(np.ascontiguousarray(crop.T)[None], sides_known=False)
     (found,) = pair.find(scan, None)
     seen = list(views(scan, None))
-    assert len(known.shown) == len(seen) == 2
+    assert len(known.shown) == len(seen) == 6
     spec = pair.lesions.card.input
     for view, (grey, prior) in zip(seen, known.shown, strict=True):
         np.testing.assert_array_equal(grey, view.of(scan, spec))
-        assert np.abs(grey - prior).max() < 0.03  # the first network gave back what it saw
+        # The first network gave back what it saw, but for the seam where the slice ends.
+        assert np.quantile(np.abs(grey - prior), 0.9) < 0.03
     # Turned back, mirrored back and averaged: dense is where the picture is bright.
     assert found.dense.shape == scan.shape[1:]
     assert not found.dense[:64].any()

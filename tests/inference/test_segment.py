@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import NOTICES
 from lungscore.inference import Segmenter, SliceFinding, segment
 from lungscore.inference.bundle import InputSpec
-from lungscore.inference.density import DENSE_HU, dense_from, density_near, is_dense
+from lungscore.inference.density import DENSE_HU, dense_from, density_near, is_dense, pixels_near
 from lungscore.inference.predict import predict_slice, predict_slices
 from lungscore.inference.segment import classes
 from lungscore.labels import CONSOLIDATION, GGO
@@ -19,10 +21,10 @@ from lungscore.scan.phantom import make_phantom
 @given(st.integers(-1000, 1000), st.integers(0, 255), st.booleans())
 def test_density_tells_the_classes_apart_at_one_threshold(hu, grey, infected):
     mask = np.array([[infected]])
-    label = classes(mask, is_dense(np.array([[hu]], np.int16), mask, "hu", spec(0.6)))
+    label = classes(mask, is_dense(scan_of(np.array([[[hu]]], np.int16)), 0, mask, spec(0.6)))
     assert label.dtype == np.uint8
     assert label.item() == (0 if not infected else CONSOLIDATION if hu >= -200 else GGO)
-    label = classes(mask, is_dense(np.array([[grey]], np.uint8), mask, "grey", spec(0.6)))
+    label = classes(mask, is_dense(scan_of(np.array([[[grey]]], np.uint8)), 0, mask, spec(0.6)))
     assert label.item() == (0 if not infected else CONSOLIDATION if grey >= 153 else GGO)
 
 
@@ -44,10 +46,18 @@ def test_one_dense_pixel_among_ground_glass_is_no_consolidation():
     values = np.full((9, 9), -600, np.int16)
     values[4, 4] = 100
     infected = np.ones(values.shape, bool)
-    assert not is_dense(values, infected, "hu", spec(None)).any()
+    scan = replace(scan_of(values[None]), spacing_mm=(1.0, 0.7, 0.7))
+    assert not is_dense(scan, 0, infected, spec(None)).any()
     infected[:] = False
     infected[4, 4] = True
-    assert is_dense(values, infected, "hu", spec(None))[4, 4]
+    assert is_dense(scan, 0, infected, spec(None))[4, 4]
+
+
+@pytest.mark.parametrize(
+    ("pixel_mm", "side"), [(None, 5), (0.5, 7), (0.7, 5), (0.8, 5), (1.0, 3), (2.0, 1), (4.0, 1)]
+)
+def test_nearby_is_the_same_distance_in_every_scan(pixel_mm, side):
+    assert pixels_near(None if pixel_mm is None else (1.0, pixel_mm, pixel_mm)) == side
 
 
 def test_a_card_without_a_grey_level_splits_nothing():

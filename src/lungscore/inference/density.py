@@ -5,13 +5,15 @@ from scipy.ndimage import uniform_filter
 
 from lungscore.errors import Notice
 from lungscore.inference.bundle import InputSpec
+from lungscore.scan import Scan
 
 #: Infection at or above this is counted as consolidation (high opacity, Chaganti et al. 2020).
 DENSE_HU = -200
 
-#: Side of the square, in pixels, over whose infected part density is averaged before the cut: a
-#: pixel alone is noise, or a vessel. Chosen on the annotated training slices (docs/method.md).
-NEAR = 5
+#: Side of the square over whose infected part density is averaged before the cut: a pixel alone is
+#: noise, or a vessel. In pixels, as chosen on the annotated training slices (docs/method.md), which
+#: state no spacing; in millimetres, what that is in a chest CT of usual pixels (0.7 mm).
+NEAR, NEAR_MM = 5, 3.5
 
 
 def dense_from(units: str, spec: InputSpec) -> float:
@@ -26,25 +28,31 @@ def dense_from(units: str, spec: InputSpec) -> float:
     return spec.grey_split * 255
 
 
-def density_near(values: np.ndarray, infected: np.ndarray) -> np.ndarray:
-    """Mean of the ``values`` (H, W) of the infected pixels within NEAR × NEAR; float64.
+def pixels_near(spacing_mm: tuple[float, float, float] | None) -> int:
+    """That side in pixels of a slice with this (z, y, x) spacing: an odd number, NEAR without."""
+    return NEAR if spacing_mm is None else 2 * int(NEAR_MM / max(spacing_mm[1:]) / 2) + 1
+
+
+def density_near(values: np.ndarray, infected: np.ndarray, side: int = NEAR) -> np.ndarray:
+    """Mean of the ``values`` (H, W) of the infected pixels within side × side; float64.
 
     -inf where none of them is infected.
     """
     weight = infected.astype(np.float64)
-    share = uniform_filter(weight, NEAR)
-    total = uniform_filter(values * weight, NEAR)
+    share = uniform_filter(weight, side)
+    total = uniform_filter(values * weight, side)
     near = np.full(values.shape, -np.inf)
-    np.divide(total, share, out=near, where=share > 0.5 / NEAR**2)
+    np.divide(total, share, out=near, where=share > 0.5 / side**2)
     return near.round(6)  # so that the mean of equal values is that value
 
 
-def is_dense(values: np.ndarray, infected: np.ndarray, units: str, spec: InputSpec) -> np.ndarray:
-    """bool (H, W): where infection counts as consolidation, elsewhere as GGO.
+def is_dense(scan: Scan, index: int, infected: np.ndarray, spec: InputSpec) -> np.ndarray:
+    """bool (H, W): where infection of slice ``index`` counts as consolidation, elsewhere as GGO.
 
-    values, infected: (H, W), a slice and where it is infected.
+    infected: bool (H, W). spec: as for dense_from.
     """
-    dense: np.ndarray = density_near(values, infected) >= dense_from(units, spec)
+    near = density_near(scan.values[index], infected, pixels_near(scan.spacing_mm))
+    dense: np.ndarray = near >= dense_from(scan.units, spec)
     return dense
 
 
@@ -55,5 +63,5 @@ def density_notice(units: str, spec: InputSpec) -> Notice:
         "hu-split",
         "Ground-glass opacity and consolidation are told apart at "
         + (f"{cut:.0f} HU, " if units == "hu" else f"grey level {cut:.0f} of 255, ")
-        + f"a mean of {NEAR} × {NEAR} pixels, not by a network that has learned the two.",
+        + "averaged over nearby infection, not by a network that has learned the two.",
     )

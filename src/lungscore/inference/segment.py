@@ -88,7 +88,7 @@ class Segmenter:
             probability = np.mean(probabilities, axis=0)
             if self.lesions is None:
                 infected, spec = probability >= THRESHOLD, self.bundle.card.input
-                dense = is_dense(scan.values[index], infected, scan.units, spec)
+                dense = is_dense(scan, index, infected, spec)
             else:
                 dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
             yield SliceFinding(index, probability, dense)
