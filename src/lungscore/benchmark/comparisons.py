@@ -106,15 +106,15 @@ def second_verdict(benchmark: Benchmark, comparison: Comparison | None) -> str:
     if comparison is None:
         return f"**{title} Not answered yet.** A result is missing."
     close = non_inferior(comparison.difference, question.margin)
+    worse = superior(_turned(comparison.difference))
+    place = "lies above" if close else "does not lie above"
     answer = "Not shown"
     if close:
-        worse = superior(_turned(comparison.difference))
         answer = "Close, but not as good" if worse else "Close or better"
-    place = "lies above" if close else "does not lie above"
-    if superior(comparison.difference):
-        side = "The interval lies above 0: it is better."
-    elif superior(_turned(comparison.difference)):
+    if worse:
         side = f"The interval lies below 0: {question.against} is better."
+    elif superior(comparison.difference):
+        side = "The interval lies above 0: it is better."
     else:
         side = "Neither was shown to be better."
     return (

@@ -79,8 +79,8 @@ def views(scan: Scan, lungs: Lungs | None) -> Iterator[View]:
         if (row1 - row0) * (column1 - column0) < CROP_SHARE * height * width:
             box = _as_box(network_boxes(boxes)[0])
     for times in WIDER:
-        yield View(0, wider := _grown(box, times), turned)
-        yield View(0, wider, turned, mirrored=True)
+        for mirrored in (False, True):
+            yield View(0, _grown(box, times), turned, mirrored)
 
 
 def lie_one_above_the_other(lungs: np.ndarray) -> bool:
