@@ -185,8 +185,8 @@ def _views(results: Path) -> str:
         [
             "## In which box a slice is seen",
             "",
-            f"Command: `{views['command']}`. Dice at 0.5 of the {_count(views)} annotated "
-            "slices, each by the network that had its fold held out. Of a crop: how many times as "
+            f"Command: `{views['command']}`. Dice at 0.5 of the {views['crop'][chosen]['n']} "
+            "annotated slices, each by the network that had its fold held out. Of a crop: how many times as "
             "tall and wide as the crop the box is. Of a full slice: how much the box of its lungs is "
             "widened on each side. What ships is in bold.",
             "",
@@ -201,11 +201,6 @@ def _shipped_boxes(results: Path) -> str:
     """What the boxes in which a lone slice is seen are called in views.json."""
     boxes = _load(results, "views.json")["shipped"]["crop"]
     return ", ".join(map(str, boxes)) + ", mirrored too"
-
-
-def _count(views: dict[str, Any]) -> int:
-    """How many slices the choice of boxes was made on."""
-    return next(iter(views["crop"].values()))["n"]
 
 
 def _told(name: str, shipped: bool) -> str:
