@@ -97,7 +97,7 @@ def _aims(results: Path) -> str:
             "Out of fold: the 50 annotated slices, each by networks that had its fold held out, "
             "through the same code as `predict` (`python experiments/measure.py folds`). It is "
             "optimistic in one respect: the pseudo-labels from which the networks start were made "
-            "by their authors' network, which had been trained on all 50. The shipped networks are "
+            "by their authors' network, which had been trained on all 50. The shipped network is "
             "trained on all 50 and measured on the test slices, once.",
             "",
             "| measure | aim | out of fold, n = 50 | test slices, n = 24 | best released maps, "

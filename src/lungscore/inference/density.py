@@ -11,8 +11,8 @@ from lungscore.scan import Scan
 DENSE_HU = -200
 
 #: Side of the square over whose infected part density is averaged before the cut: a pixel alone is
-#: noise, or a vessel. In pixels, as chosen on the annotated training slices (docs/method.md), which
-#: state no spacing; in millimetres, what that is in a chest CT of usual pixels (0.7 mm).
+#: noise, or a vessel. In pixels for slices without spacing (5 was chosen on the annotated training
+#: slices), in millimetres what that is in a chest CT of usual pixels (0.7 mm).
 NEAR, NEAR_MM = 5, 3.5
 
 
