@@ -1,0 +1,147 @@
+"""The lobe atlas: where the fissures of a lung lie, given the lung's shape.
+
+Fitted by ``python experiments/fit_lobe_atlas.py`` to the manual lobe masks of 26 LUNA16 scans (Tang
+et al. 2019, CC BY-NC-SA 4.0; see LICENSE-LOBE-ATLAS.txt beside this file).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from scipy import ndimage
+
+from lungscore.anatomy.closing import close_ball
+from lungscore.anatomy.grid import Grid
+from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+
+#: The lobes of each lung, in the order in which the atlas weighs them.
+LUNG_LOBES = {RIGHT_LUNG: ("RUL", "RML", "RLL"), LEFT_LUNG: ("LUL", "LLL")}
+
+#: Shapes are looked at on blocks of about this size, mm.
+BLOCK_MM = 3.0
+#: A shape is sampled at this many places along each axis, from -REACH to REACH.
+PLACES, REACH = 15, 1.25
+#: Depths within about a fifth of the lung's size below and above its surface tell shapes apart.
+STEEPNESS = 4.0
+#: Bays of a lung this much deeper than a vessel is wide are its hilum, mm.
+HILUM_MM = 12.0
+#: The hilum lies at the medial side of the middle of the lung: bounds of z (both ways) and x.
+HILUM_HEIGHT, HILUM_SIDE = 0.7, -0.4
+#: Shapes farther from the mean than this many standard deviations are taken to lie there.
+FARTHEST = 2.5
+
+
+@dataclass(frozen=True)
+class LungAtlas:
+    """The atlas of one lung.
+
+    mean: (n,) the mean shape (``lung_shape``); modes: (m, n) the directions in which shapes vary,
+    scaled to give a lung's place on each in standard deviations. hilum: mean and standard
+    deviation of the hilum's height. importance: (m + 1,) what one standard deviation weighs, of
+    every mode and of the hilum's height.
+    weights: (lobes, 10, m + 2) the quadric of each lobe: of the mean lung, and how it changes
+    along every mode and with the height of the hilum.
+    """
+
+    mean: np.ndarray
+    modes: np.ndarray
+    hilum: np.ndarray
+    importance: np.ndarray
+    weights: np.ndarray
+
+    def quadrics(self, mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+        """(lobes, 10) weights of (1, z, y, x, zz, zy, zx, yy, yx, xx) for the lung ``mask``.
+
+        mask: bool (D, H, W), lateral side first. The greatest of the quadrics at a place in
+        ``lung_coordinates`` tells the lobe.
+        """
+        return self.weights @ self.traits_of(*lung_traits(mask, spacing_mm))
+
+    def traits_of(self, shape: np.ndarray, hilum: float) -> np.ndarray:
+        """(m + 2,) float: 1, the place of a ``shape`` on every mode, and of its hilum's height."""
+        deviations = np.append(
+            self.modes.astype(np.float64) @ (shape - self.mean),
+            (hilum - self.hilum[0]) / self.hilum[1],
+        )
+        # No hilum to be seen: as in the mean lung.
+        deviations = np.nan_to_num(deviations).clip(-FARTHEST, FARTHEST)
+        return np.append(1.0, deviations * self.importance)
+
+
+@cache
+def load_atlas() -> dict[int, LungAtlas]:
+    """The shipped atlas of both lungs, by their labels."""
+    path = files("lungscore.anatomy").joinpath("lobe_atlas.npz")
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        return {
+            side: LungAtlas(*(stored[f"{name}_{part}"] for part in LungAtlas.__dataclass_fields__))
+            for side, name in ((RIGHT_LUNG, "right"), (LEFT_LUNG, "left"))
+        }
+
+
+def lung_coordinates(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The coordinate of every plane along z, y and x, from the mean of ``mask`` in units of spread.
+
+    One unit is 1.7 standard deviations of the mask's voxels along that axis, so a lung reaches
+    from about −1 to 1. Mean and spread hardly feel a stray voxel, as a bounding box would.
+    """
+    coordinates = []
+    for axis, size in enumerate(mask.shape):
+        mean, unit = _mean_and_unit(mask, axis)
+        coordinates.append(((np.arange(size) - mean) / unit).astype(np.float32))
+    return coordinates[0], coordinates[1], coordinates[2]
+
+
+def lung_traits(
+    mask: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> tuple[np.ndarray, float]:
+    """The shape of a lung, float32 (PLACES³,), and the height of its hilum in lung_coordinates.
+
+    mask: bool (D, H, W), lateral side first. The shape is the depth below the lung's surface
+    (negative outside) in units of the lung's size, squeezed by tanh, at places fixed in
+    lung_coordinates. The height is NaN where there is no hilum.
+    """
+    grid = Grid.over(mask.shape, spacing_mm, block_mm=BLOCK_MM)  # type: ignore[arg-type]
+    coarse = grid.fraction(mask) >= 0.5
+    if not coarse.any():
+        coarse = grid.fraction(mask) > 0
+    return _shape(coarse, grid.spacing_mm), _hilum_height(coarse, grid.spacing_mm)
+
+
+def _shape(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    pad = 1
+    padded = np.pad(mask, pad)
+    depth_mm = ndimage.distance_transform_edt(padded, sampling=spacing_mm)
+    depth_mm -= ndimage.distance_transform_edt(~padded, sampling=spacing_mm)
+    places, beyond_mm, size_mm = [], [], 0.0
+    for axis, millimetres in enumerate(spacing_mm):
+        mean, unit = _mean_and_unit(mask, axis)
+        place = mean + unit * np.linspace(-REACH, REACH, PLACES)
+        inside = place.clip(0, mask.shape[axis] - 1)
+        places.append(inside + pad)
+        beyond_mm.append((place - inside) * millimetres)
+        size_mm += 2 * unit * millimetres / 3
+    at = ndimage.map_coordinates(depth_mm, np.stack(np.meshgrid(*places, indexing="ij")), order=1)
+    # Beyond the box, the way back to it counts as depth outside.
+    away = np.sqrt(sum(part**2 for part in np.meshgrid(*beyond_mm, indexing="ij")))
+    shape: np.ndarray = np.tanh(STEEPNESS * (at - away) / size_mm).ravel().astype(np.float32)
+    return shape
+
+
+def _hilum_height(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> float:
+    """The mean height of the bays at the medial side, where bronchi and vessels enter."""
+    z, _, x = lung_coordinates(mask)
+    bays = close_ball(mask, spacing_mm, radius_mm=HILUM_MM) & ~mask
+    bays &= (np.abs(z) < HILUM_HEIGHT)[:, None, None] & (x > HILUM_SIDE)
+    counts = bays.sum(axis=(1, 2))
+    return float(np.average(z, weights=counts)) if counts.any() else float("nan")
+
+
+def _mean_and_unit(mask: np.ndarray, axis: int) -> tuple[float, float]:
+    others = tuple(other for other in range(3) if other != axis)
+    counts = mask.sum(axis=others)
+    place = np.arange(mask.shape[axis])
+    mean = float(np.average(place, weights=counts))
+    spread = float(np.sqrt(np.average((place - mean) ** 2, weights=counts)))
+    return mean, 1.7 * max(spread, 0.5)
