@@ -98,10 +98,11 @@ def assess(
             notices.append(Notice("user-lobes", "The lobe mask was given by the user."))
             lobes = np.where(lungs.labels > 0, lobes, np.uint8(0))
         elif divisible:
-            lobes = find_lobes(lungs.labels, spacing_mm)
-            notices.append(
-                Notice("approximate-lobes", "The lobes are approximated from the lungs' geometry.")
-            )
+            shown = scan.values if scan.units == "hu" and has_ct and scan.spacing_mm else None
+            lobes = find_lobes(lungs.labels, spacing_mm, hounsfield=shown)
+            text = "The lobes are approximated from the lungs' shape"
+            text += "." if shown is None else ", and from the fissures where the scan shows them."
+            notices.append(Notice("approximate-lobes", text))
         if divisible and lobes is not None:
             regions = divide_regions(lobes, spacing_mm)
             notices.append(

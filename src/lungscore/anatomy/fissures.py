@@ -7,24 +7,28 @@ from scipy import ndimage
 
 #: Distance between neighbouring places of a surface, and between candidate offsets, mm.
 NODE_MM, STEP_MM = 2.5, 1.0
-#: A fissure is looked for this far from where the atlas puts it, mm; farther off is less likely,
-#: by the spread of fissures about the atlas.
-FARTHEST_MM, SPREAD_MM = 20.0, 10.0
+#: A fissure is looked for this far from where the atlas puts it, mm, along the axis across which
+#: the border lies; farther off is less likely.
+FARTHEST_MM, SPREAD_MM = 36.0, 25.0
 #: Slices thicker than this blur a fissure until it cannot be told from lung, mm.
 THICKEST_MM = 3.0
-#: Aerated lung and fissures lie in this range; vessels beyond it count no more than a fissure.
-LUNG_HU, FISSURE_HU = -950, -650
+#: Aerated lung and fissures lie in this range; what is darker is a bronchus, brighter a vessel.
+LUNG_HU, VESSEL_HU = -980, -680
 #: Widths of a fissure and of the lung beside it, along the offset; patches over which a sheet must
 #: go on, mm.
-SHEET_MM, BESIDE_MM, PATCH_MM = 1.0, 3.0, 4.0
+SHEET_MM, BESIDE_MM, PATCH_MM = 1.0, 2.0, 6.0
+#: How steeply a fissure may run against the expected surface, mm a mm.
+TILTS = (-0.5, 0.0, 0.5)
 #: Nearer to the lung's surface than this, its wall looks like a sheet, mm.
 WALL_MM = 4.0
 #: What a bend of one step between neighbouring places costs, and what being one spread off costs,
 #: in standard deviations of the response.
-BEND, ASTRAY = 0.6, 0.5
+BEND, ASTRAY = 2.0, 0.5
 #: A response this many standard deviations above the mean shows a fissure; with less than that
 #: part of the surface showing one, nothing is moved.
-RESPONSE, VISIBLE = 1.5, 0.25
+RESPONSE, VISIBLE = 1.5, 0.2
+#: The traced sheet is smoothed over this many nodes, each weighing by its response, at least this.
+SMOOTH, FAINT = 3.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,11 @@ def trace_fissure(
     within = valid.any(axis=0)
     if not within.any() or (reached[within] > RESPONSE).mean() < VISIBLE:
         return None
-    offset = ndimage.gaussian_filter(offsets_mm[chosen], 1.0, mode="nearest")
-    return offset / spacing_mm[0]
+    # Where the sheet does not show, the border follows where it does.
+    weight = np.maximum(reached, FAINT) ** 2
+    total = ndimage.gaussian_filter(offsets_mm[chosen] * weight, SMOOTH, mode="nearest")
+    offset_mm = total / ndimage.gaussian_filter(weight, SMOOTH, mode="nearest")
+    return offset_mm / spacing_mm[0]
 
 
 def _straightened(
@@ -87,7 +94,9 @@ def _straightened(
     )
     sampled = ndimage.map_coordinates(values, at, output=np.float32, order=1, mode="nearest")
     nearest = tuple(np.rint(each).astype(int) for each in at)
-    return sampled.clip(LUNG_HU, FISSURE_HU), inside[nearest] & known
+    # Beside a vessel or a bronchus a voxel is part lung, part of it, and looks like a fissure.
+    lung = ~ndimage.binary_dilation((sampled <= LUNG_HU) | (sampled >= VESSEL_HU))
+    return sampled, inside[nearest] & known & lung
 
 
 def _response(
@@ -97,18 +106,60 @@ def _response(
     spacing_mm: tuple[float, float],
 ) -> np.ndarray | None:
     """How much each place looks like a sheet, in standard deviations; 0 where not valid."""
-    sheet = ndimage.gaussian_filter1d(sampled, SHEET_MM / STEP_MM, axis=0)
-    sheet -= ndimage.gaussian_filter1d(sampled, BESIDE_MM / STEP_MM, axis=0)
-    patch = (0.0, *(PATCH_MM / (step * size) for step, size in zip(steps, spacing_mm, strict=True)))
-    weight = ndimage.gaussian_filter(valid.astype(np.float32), patch)
-    mean = ndimage.gaussian_filter(np.where(valid, sheet, 0).astype(np.float32), patch)
-    smooth = mean / np.maximum(weight, 1e-3)
     if np.count_nonzero(valid) < 100:
         return None
+    node_mm = [step * size for step, size in zip(steps, spacing_mm, strict=True)]
+    sheet, beside = (_mean(sampled, valid, width / STEP_MM) for width in (SHEET_MM, BESIDE_MM))
+    smooth = _best_tilt(np.where(valid, sheet - beside, 0), valid, node_mm)
     deviation = smooth[valid].std()
     if deviation == 0:
         return None
     return np.where(valid, (smooth - smooth[valid].mean()) / deviation, 0)
+
+
+def _mean(values: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
+    """Gaussian mean of the ``valid`` values along the offset."""
+    weight = ndimage.gaussian_filter1d(valid.astype(np.float32), width, axis=0)
+    total = ndimage.gaussian_filter1d(np.where(valid, values, 0).astype(np.float32), width, axis=0)
+    mean: np.ndarray = total / np.maximum(weight, 1e-3)
+    return mean
+
+
+def _best_tilt(sheet: np.ndarray, valid: np.ndarray, node_mm: list[float]) -> np.ndarray:
+    """The mean of ``sheet`` over a patch about each place, tilted as it suits best."""
+    best = np.full(sheet.shape, -np.inf, np.float32)
+    sheet, weight = sheet.astype(np.float32), valid.astype(np.float32)
+    for first in TILTS:
+        tilted = [_along(each, 1, first, node_mm[0]) for each in (sheet, weight)]
+        for second in TILTS:
+            total, count = (_along(each, 2, second, node_mm[1]) for each in tilted)
+            # A patch of which little is lung says little.
+            np.maximum(best, total / np.maximum(count, 0.7), out=best)
+    return best
+
+
+def _along(values: np.ndarray, axis: int, tilt: float, node_mm: float) -> np.ndarray:
+    """Gaussian mean along lines through (offset, axis) that rise by ``tilt`` mm a mm."""
+    reach = int(np.ceil(2 * PATCH_MM / node_mm))
+    steps = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * (steps * node_mm / PATCH_MM) ** 2)
+    total = np.zeros_like(values)
+    for step, weight in zip(steps, weights / weights.sum(), strict=True):
+        rise = round(tilt * step * node_mm / STEP_MM)
+        total += np.float32(weight) * _shifted(_shifted(values, 0, rise), axis, int(step))
+    return total
+
+
+def _shifted(values: np.ndarray, axis: int, by: int) -> np.ndarray:
+    """What lies ``by`` places farther along ``axis``; 0 beyond the end."""
+    if by == 0:
+        return values
+    shifted = np.zeros_like(values)
+    into, source = [slice(None)] * 3, [slice(None)] * 3
+    into[axis] = slice(None, -by) if by > 0 else slice(-by, None)
+    source[axis] = slice(by, None) if by > 0 else slice(None, by)
+    shifted[tuple(into)] = values[tuple(source)]
+    return shifted
 
 
 def _smoothest(cost: np.ndarray) -> np.ndarray:

@@ -1,31 +1,39 @@
-"""Lobes from the shape of the lungs: fissures as quadric surfaces that follow it."""
+"""Lobes from the shape of the lungs, and from the fissures where a CT shows them."""
 
 from collections.abc import Mapping
 
 import numpy as np
+from scipy import ndimage
 
 from lungscore.anatomy.atlas import LUNG_LOBES, LungAtlas, load_atlas, lung_coordinates
 from lungscore.anatomy.boxes import lung_box
-from lungscore.anatomy.grid import assumed_spacing_mm
+from lungscore.anatomy.fissures import THICKEST_MM, WALL_MM, Surface, node_steps, trace_fissure
+from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.labels import LEFT_LUNG, LOBES
+
+Spacing = tuple[float, float, float]
 
 
 def find_lobes(
     lung_labels: np.ndarray,
-    spacing_mm: tuple[float, float, float] | None,
+    spacing_mm: Spacing | None,
     *,
+    hounsfield: np.ndarray | None = None,
     atlas: Mapping[int, LungAtlas] | None = None,
 ) -> np.ndarray:
-    """The lobes of the lungs, uint8 (D, H, W) of labels.LOBES, estimated from each lung's shape.
+    """The lobes of the lungs, uint8 (D, H, W) of labels.LOBES.
 
     lung_labels: (D, H, W) with 1 right and 2 left lung; a lung that is missing has no lobes.
-    spacing_mm: (z, y, x), None where unknown. Each voxel belongs to the lobe whose quadratic
-    function of the voxel's place in its lung is greatest; the functions follow from the lung's
-    shape and the height of its hilum by a multinomial logistic model fitted to manual lobe masks
-    (anatomy.atlas, the default of ``atlas``). No fissure is looked for in an image: the result is
-    an approximation.
+    spacing_mm: (z, y, x), None where unknown. hounsfield: (D, H, W) the CT, or None. Each voxel
+    belongs to the lobe whose quadratic function of the voxel's place in its lung is greatest; the
+    functions follow from the lung's shape and the height of its hilum by a multinomial logistic
+    model fitted to manual lobe masks (anatomy.atlas, the default of ``atlas``). Where the CT is
+    thin enough and shows a fissure near the border of two lobes, the border moves there
+    (anatomy.fissures). Without, the result is an approximation.
     """
     atlas = atlas or load_atlas()
+    if spacing_mm is None or spacing_mm[0] > THICKEST_MM:
+        hounsfield = None
     spacing_mm = spacing_mm or assumed_spacing_mm(lung_labels.shape)  # type: ignore[arg-type]
     lobes = np.zeros(lung_labels.shape, np.uint8)
     for side, names in LUNG_LOBES.items():
@@ -35,19 +43,131 @@ def find_lobes(
         values = np.array([LOBES[name] for name in names], np.uint8)
         box = lung_box(mask)
         lung, found = mask[box], lobes[box]
+        near = None if hounsfield is None else hounsfield[box]
         if side == LEFT_LUNG:  # the atlas has the lateral side first
             lung, found = lung[:, :, ::-1], found[:, :, ::-1]
+            near = None if near is None else near[:, :, ::-1]
         weights = atlas[side].quadrics(lung, spacing_mm).astype(np.float32)
-        z, y, x = lung_coordinates(lung)
+        borders = _Borders(lung, weights)
+        if near is not None:
+            borders.move(near, spacing_mm)
         for index in np.flatnonzero(lung.any(axis=(1, 2))):
-            plane = quadrics_in_slice(weights, z[index], y, x).argmax(axis=0)
-            found[index][lung[index]] = values[plane[lung[index]]]
+            found[index][lung[index]] = values[borders.lobe_in_slice(index)[lung[index]]]
     return lobes
 
 
-def quadrics_in_slice(weights: np.ndarray, z: float, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(lobes, H, W): each row of ``weights`` · (1, z, y, x, zz, zy, zx, yy, yx, xx) in a slice."""
-    one, wz, wy, wx, zz, zy, zx, yy, yx, xx = weights.T[:, :, None]
-    rows = one + wz * z + zz * z * z + (wy + zy * z) * y + yy * y * y
-    columns = (wx + zx * z) * x + xx * x * x
-    return rows[:, :, None] + columns[:, None, :] + yx[:, :, None] * y[:, None] * x
+class _Borders:
+    """The borders between the lobes of one lung, as the atlas has them or moved to fissures.
+
+    oblique: how far the border of the lower lobe lies behind where the atlas has it, (D, 1, W)
+    voxels; horizontal: how far that of the middle lobe lies below, (1, H, W) voxels.
+    """
+
+    def __init__(self, lung: np.ndarray, weights: np.ndarray) -> None:
+        self.lung, self.weights = lung, weights
+        self.places = lung_coordinates(lung)
+        self.oblique: np.ndarray | None = None
+        self.horizontal: np.ndarray | None = None
+
+    def move(self, values: np.ndarray, spacing_mm: Spacing) -> None:
+        """Move the borders to the fissures that ``values`` (D, H, W) in Hounsfield units show."""
+        inside = _away_from_wall(self.lung, spacing_mm)
+        self.oblique = self._moved(values, inside, spacing_mm, axis=1)
+        if len(self.weights) > 2:
+            self.horizontal = self._moved(values, inside, spacing_mm, axis=0)
+
+    def lobe_in_slice(self, index: int) -> np.ndarray:
+        """(H, W) index of the lobe in the atlas's order."""
+        z, y, x = self.places[0][index], self.places[1][:, None], self.places[2]
+        if self.oblique is None and self.horizontal is None:
+            lobe: np.ndarray = quadrics(self.weights, z, y, x).argmax(axis=0)
+            return lobe
+        if self.oblique is not None:
+            y = y - self.oblique[index] * _step(self.places[1])
+        lower = self._below_oblique(z, y, x)
+        upper = np.zeros(lower.shape, int)
+        if len(self.weights) > 2:
+            y = self.places[1][:, None]
+            if self.horizontal is not None:
+                z = z - self.horizontal[0] * _step(self.places[0])
+            upper = (self._below_horizontal(z, y, x) > 0).astype(int)
+        return np.where(lower > 0, len(self.weights) - 1, upper)
+
+    def _below_oblique(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Above 0 in the lower lobe."""
+        each = quadrics(self.weights, z, y, x)
+        return each[-1] - each[:-1].max(axis=0)
+
+    def _below_horizontal(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Above 0 in the middle lobe, of what is not in the lower one."""
+        upper, middle = quadrics(self.weights[:2], z, y, x)
+        return middle - upper
+
+    def _moved(
+        self, values: np.ndarray, inside: np.ndarray, spacing_mm: Spacing, *, axis: int
+    ) -> np.ndarray | None:
+        """Offsets along ``axis`` of the oblique (1) or the horizontal (0) border, in voxels."""
+        others = [other for other in range(3) if other != axis]
+        steps = node_steps((spacing_mm[others[0]], spacing_mm[others[1]]))
+        places = list(self.places)
+        for other, step in zip(others, steps, strict=True):
+            places[other] = places[other][::step]
+        grid = np.ix_(*places)
+        if axis == 1:
+            below = self._below_oblique(*grid)
+        else:
+            # Behind the oblique border there is no horizontal one.
+            below = self._below_horizontal(*grid)
+            below = np.where(self._below_oblique(*grid) > 0, np.nan, below)
+        expected = Surface(_crossing(np.moveaxis(below, axis, 0)), steps)
+        offset = trace_fissure(
+            np.moveaxis(values, axis, 0),
+            np.moveaxis(inside, axis, 0),
+            expected,
+            (spacing_mm[axis], spacing_mm[others[0]], spacing_mm[others[1]]),
+        )
+        if offset is None:
+            return None
+        size = tuple(self.lung.shape[other] for other in others)
+        at = np.ix_(*(np.arange(n) / step for n, step in zip(size, steps, strict=True)))
+        whole = ndimage.map_coordinates(
+            offset, np.stack(np.broadcast_arrays(*at)), order=1, mode="nearest"
+        )
+        return np.expand_dims(whole, axis)
+
+
+def _away_from_wall(lung: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
+    """The voxels of a lung at least WALL_MM below its surface, to within a coarse block."""
+    grid = Grid.over(lung.shape, spacing_mm, block_mm=WALL_MM / 2)  # type: ignore[arg-type]
+    coarse = np.pad(grid.fraction(lung) >= 0.5, 1)
+    depth_mm = ndimage.distance_transform_edt(coarse, sampling=grid.spacing_mm)
+    return grid.repeat(depth_mm[1:-1, 1:-1, 1:-1] >= WALL_MM)
+
+
+def quadrics(weights: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(lobes, …): each row of ``weights`` · (1, z, y, x, zz, zy, zx, yy, yx, xx)."""
+    return np.stack(
+        [
+            one
+            + (wz + zz * z + zy * y) * z
+            + (wy + yy * y + yx * x) * y
+            + (wx + xx * x + zx * z) * x
+            for one, wz, wy, wx, zz, zy, zx, yy, yx, xx in weights
+        ]
+    )
+
+
+def _crossing(below: np.ndarray) -> np.ndarray:
+    """Where along the first axis ``below`` last turns from negative to positive; NaN if nowhere."""
+    turns = (below[:-1] <= 0) & (below[1:] > 0)
+    index = len(turns) - 1 - turns[::-1].argmax(axis=0)
+    low = np.take_along_axis(below, index[None], axis=0)[0]
+    high = np.take_along_axis(below, index[None] + 1, axis=0)[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        place = index + low / (low - high)
+    return np.where(turns.any(axis=0), place, np.nan)
+
+
+def _step(places: np.ndarray) -> float:
+    """What one voxel is in the lung's coordinates."""
+    return float(places[1] - places[0]) if len(places) > 1 else 0.0

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from chest import dice, phantom
+
+from lungscore.anatomy import find_lobes
+from lungscore.anatomy.fissures import Surface, node_steps, trace_fissure
+from lungscore.labels import LOBES
+from lungscore.scan.phantom import make_phantom
+
+SPACING = (1.0, 2.0, 2.0)
+SHAPE = (80, 40, 44)
+
+
+def lung_with_sheet(place, *, bright=120, noise=15, seed=0):
+    """Lung whose only sheet lies at ``place`` (A, B) along the first axis."""
+    rng = np.random.default_rng(seed)
+    away = np.arange(SHAPE[0])[:, None, None] - place
+    values = -880 + noise * rng.standard_normal(SHAPE) + bright * (np.abs(away) < 1)
+    return values.astype(np.int16), np.ones(SHAPE, bool)
+
+
+def flat_surface(height):
+    steps = node_steps(SPACING[1:])
+    nodes = tuple(-(-n // step) for n, step in zip(SHAPE[1:], steps, strict=True))
+    return Surface(np.full(nodes, float(height)), steps)
+
+
+@pytest.mark.parametrize("shift", [-12, 0, 9])
+def test_a_sheet_is_found_where_it_lies(shift):
+    values, inside = lung_with_sheet(np.full(SHAPE[1:], 40.0 + shift))
+    offset = trace_fissure(values, inside, flat_surface(40), SPACING)
+    assert offset is not None
+    assert np.abs(offset - shift).max() < 1.5
+
+
+def test_a_slanting_sheet_is_followed():
+    rows = np.arange(SHAPE[1])[:, None] + np.zeros(SHAPE[2])
+    values, inside = lung_with_sheet(30 + 0.6 * rows)
+    expected = flat_surface(40)
+    offset = trace_fissure(values, inside, expected, SPACING)
+    true = (30 + 0.6 * rows - 40)[:: expected.steps[0], :: expected.steps[1]]
+    assert offset is not None
+    assert np.median(np.abs(offset - true)) < 1.5
+
+
+def test_vessels_and_bronchi_are_no_sheet():
+    values, inside = lung_with_sheet(np.full(SHAPE[1:], 46.0))
+    values[30:34, ::6, ::6] = 30  # vessels, far brighter than the sheet
+    values[36:38, 3::6, 3::6] = -1000
+    offset = trace_fissure(values, inside, flat_surface(40), SPACING)
+    assert offset is not None
+    assert np.abs(np.median(offset) - 6) < 1.5
+
+
+def test_nothing_is_moved_without_lung_to_look_at():
+    values, inside = lung_with_sheet(np.full(SHAPE[1:], 46.0))
+    assert trace_fissure(values, np.zeros_like(inside), flat_surface(40), SPACING) is None
+    flat = np.full(SHAPE, -880, np.int16)
+    assert trace_fissure(flat, inside, flat_surface(40), SPACING) is None
+
+
+def test_a_surface_outside_the_volume_is_passed_over():
+    values, inside = lung_with_sheet(np.full(SHAPE[1:], 46.0))
+    expected = flat_surface(40)
+    expected.places[:3] = np.nan
+    offset = trace_fissure(values, inside, expected, SPACING)
+    assert offset is not None
+    assert np.isfinite(offset).all()
+
+
+def test_fissures_in_the_ct_bring_the_lobes_nearer_to_the_truth():
+    case = make_phantom("healthy", seed=2, shape=(112, 224, 224))
+    spacing = case.scan.spacing_mm
+    by_shape = find_lobes(case.lungs, spacing)
+    by_fissures = find_lobes(case.lungs, spacing, hounsfield=case.scan.values)
+    gains = [
+        dice(by_fissures == value, case.lobes == value)
+        - dice(by_shape == value, case.lobes == value)
+        for value in LOBES.values()
+    ]
+    assert np.mean(gains) > 0.01
+    np.testing.assert_array_equal(by_fissures > 0, by_shape > 0)
+
+
+def test_thick_slices_and_unknown_voxel_sizes_are_not_searched_for_fissures():
+    case = phantom("healthy")
+    by_shape = find_lobes(case.lungs, (6.0, 1.4, 1.4))
+    searched = find_lobes(case.lungs, (6.0, 1.4, 1.4), hounsfield=case.scan.values)
+    np.testing.assert_array_equal(by_shape, searched)
+    unknown = find_lobes(case.lungs, None, hounsfield=case.scan.values)
+    np.testing.assert_array_equal(unknown, find_lobes(case.lungs, None))
