@@ -52,7 +52,7 @@ def find_lobes(
         if near is not None:
             borders.move(near, spacing_mm)
         for index in np.flatnonzero(lung.any(axis=(1, 2))):
-            found[index][lung[index]] = values[borders.lobe_in_slice(index)[lung[index]]]
+            found[index][lung[index]] = values[borders.lobe_in_slice(int(index))[lung[index]]]
     return lobes
 
 
