@@ -53,9 +53,8 @@ def _incomplete(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterato
             text = f"the {which} scan does not hold the whole lungs: other parts are compared"
             yield Notice("truncated-scan", text)
         if value_at(content, "severity.category") is None:
-            text = (
-                f"the {which} scan has no severity category: {value_at(content, 'severity.basis')}"
-            )
+            basis = str(value_at(content, "severity.basis")).removeprefix("withheld: ")
+            text = f"the {which} scan has no severity category: {basis}"
             yield Notice("severity-withheld", text)
 
 
@@ -118,7 +117,7 @@ def _methods(
 
 
 def _models(content: Mapping[str, Any]) -> str:
-    names = [f"{model['name']} {model['version']}" for model in content["models"]]
+    names = [f"{m['name']} {m['version']} ({m['sha256'][:8]})" for m in content["models"]]
     return "model " + " with ".join(names) if names else "given masks"
 
 

@@ -43,7 +43,7 @@ def _total(score: str, title: str) -> Number:
 #: What is said of the lungs as a whole.
 WHOLE: tuple[Number, ...] = (
     Number("burden.infection_percent", "infected", "percent"),
-    Number("burden.ggo_percent", "ground-glass opacity", "percent"),
+    Number("burden.ggo_percent", "GGO", "percent"),
     Number("burden.consolidation_percent", "consolidation", "percent"),
     Number("burden.infection_ml", "infected volume", "ml"),
     Number("burden.right_percent", "right lung infected", "percent"),
@@ -70,7 +70,7 @@ SCORES: tuple[Number, ...] = (
 #: Of every lobe: the end of the path, the title's end, the unit, the score it belongs to.
 _OF_A_LOBE: tuple[tuple[str, str, Unit, str], ...] = (
     ("infection_percent", "infected", "percent", "tss"),
-    ("ggo_percent", "ground-glass opacity", "percent", "tss"),
+    ("ggo_percent", "GGO", "percent", "tss"),
     ("consolidation_percent", "consolidation", "percent", "tss"),
     ("volume_ml", "volume", "ml", "tss"),
     ("scores.tss", "TSS", "points", "tss"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: Colours of the two times; apart in grey too.
 EARLIER, LATER, SOFT = "#8c8c8c", "#0b4f8a", "#dddddd"
-_SIZE, _DPI = (4.6, 2.35), 200
+_SIZE, _DPI = (4.6, 2.05), 200
 
 
 def height_chart(follow_up: FollowUp) -> bytes | None:
@@ -99,7 +99,7 @@ def _figure() -> "tuple[Figure, Axes]":
 
     figure = Figure(figsize=_SIZE, dpi=_DPI)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.11, 0.2, 0.87, 0.68))
+    axes = figure.add_axes((0.11, 0.225, 0.85, 0.65))
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -12,11 +12,11 @@ from lungscore.labels import LOBE_NAMES, REGIONS
 from lungscore.report.comparison.pictures import Pair
 from lungscore.report.comparison.text import (
     ARROWS,
-    certainty_text,
     change_text,
     headline,
     lobe_rows,
     range_text,
+    ranges_text,
     second_line,
     value_text,
 )
@@ -27,7 +27,7 @@ from lungscore.version import RESEARCH_USE, __version__
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table. certainty: what the ranges say, empty where there are none."""
+    """One line of a table. ranges: whether they overlap; empty where there are none."""
 
     title: str
     earlier: str
@@ -36,7 +36,7 @@ class Row:
     later_range: str
     change: str
     arrow: str
-    certainty: str
+    ranges: str
 
 
 def render_comparison(
@@ -51,6 +51,7 @@ def render_comparison(
         comparison=comparison,
         headline=headline(comparison),
         second_line=second_line(comparison),
+        cautions=[(_sentence(w.message), w.code) for w in comparison.warnings],
         warnings=_warnings(comparison),
         rows=[
             row(changes[number.path].title, changes[number.path]) for number in (*WHOLE, *SCORES)
@@ -69,7 +70,7 @@ def render_comparison(
         levels=[f"{100 * pair.level:.0f} %" for pair in pairs],
         to_scale=all(case.spacing_mm for case in (follow_up.earlier, follow_up.later)),
         shown=_shown(follow_up),
-        charts={name: data_uri(png, "png") for name, png in charts.items() if png is not None},
+        charts={name: png and data_uri(png, "png") for name, png in charts.items()},
         facts=_facts(comparison),
         colours=COLOURS,
         research_use=RESEARCH_USE,
@@ -87,7 +88,7 @@ def row(title: str, change: Change) -> Row:
         later_range=range_text(change.later_range, change.unit),
         change=change_text(change),
         arrow=ARROWS.get(change.direction or "", ""),
-        certainty=certainty_text(change),
+        ranges=ranges_text(change),
     )
 
 
@@ -120,7 +121,11 @@ def _warnings(comparison: Comparison) -> list[tuple[str, list[str]]]:
         ("Earlier", [message for message in earlier if message not in later]),
         ("Later", [message for message in later if message not in earlier]),
     ]
-    return [(whose, [m.rstrip(".") for m in messages]) for whose, messages in groups if messages]
+    return [(whose, [_sentence(m) for m in messages]) for whose, messages in groups if messages]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _shown(follow_up: FollowUp) -> str:
@@ -142,7 +147,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     """The small print: what each examination is and what measured it."""
     facts = []
     for which, side in (("Earlier", comparison.earlier), ("Later", comparison.later)):
-        parts = [side.case, f"{side.slices} slices"]
+        parts = [side.case, "1 slice" if side.slices == 1 else f"{side.slices} slices"]
         if side.spacing_mm:
             parts.append(" × ".join(f"{v:.3g}" for v in side.spacing_mm) + " mm")
         models = ", ".join(f"model {model.name} {model.version}" for model in side.models)

@@ -49,11 +49,11 @@ def range_text(pair: tuple[int | float | str, int | float | str] | None, unit: s
     return low if low == high else f"{low}–{high}"
 
 
-def certainty_text(change: Change) -> str:
-    """What the ranges say of a change; empty where they are not known."""
+def ranges_text(change: Change) -> str:
+    """Whether the two ranges overlap; empty where they are not known."""
     if change.beyond_range is None:
         return ""
-    return "beyond the range" if change.beyond_range else "within the range"
+    return "apart" if change.beyond_range else "overlap"
 
 
 def headline(comparison: Comparison) -> str:
@@ -112,7 +112,9 @@ def text_comparison(comparison: Comparison) -> str:
     earlier, later = comparison.earlier.case, comparison.later.case
     lines = [f"{earlier} → {later}: {RESEARCH_USE}", "", f"  {headline(comparison)}"]
     lines += [f"  {line}" for line in [second_line(comparison)] if line]
-    lines += ["", f"  {'':<24}{'earlier':>14}{'later':>14}{'change':>14}"]
+    ranges = any(change.beyond_range is not None for change in comparison.changes.values())
+    heads = f"{'earlier':>14}{'later':>14}{'change':>14}" + ("  ranges" if ranges else "")
+    lines += ["", f"  {'':<24}{heads}"]
     numbers = [comparison.changes[number.path] for number in (*WHOLE, *SCORES)]
     rows = [(each.title, each) for each in numbers]
     lobes = [(f"{lobe} infected", change) for lobe, change in lobe_rows(comparison)]
@@ -120,7 +122,7 @@ def text_comparison(comparison: Comparison) -> str:
     for title, each in [*((t, e) for t, e in rows if e.change is not None), *lobes]:
         values = [value_text(value, each.unit) for value in (each.earlier, each.later)]
         cells = "".join(f"{cell:>14}" for cell in (*values, change_text(each)))
-        lines.append(f"  {title:<24}{cells}  {certainty_text(each)}")
+        lines.append(f"  {title:<24}{cells}  {ranges_text(each)}")
     if missing:
         lines.append(f"  {'not in both':<24}{', '.join(missing)}")
     if comparison.warnings:
@@ -142,4 +144,4 @@ def _bare(value: int | float, unit: str) -> str:
     """A value without its unit, as it is read beside one that has it."""
     if unit == "percent" or (unit == "ml" and value < 10):
         return f"{value:.1f}"
-    return f"{value:.0f}"
+    return f"{value:,.0f}".replace(",", " ")
