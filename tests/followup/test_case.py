@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lungscore.errors import InputError
+from lungscore.followup import compare
 from lungscore.followup.case import KEYS, case_of, is_case_folder, read_case, read_result
 from lungscore.result import Analysis
 from lungscore.scan.write import write_dicom_series, write_nifti
@@ -60,12 +61,17 @@ def test_the_series_that_was_analysed_is_taken(
 
 
 def test_results_of_other_versions_of_the_schema_are_read(folder: Path) -> None:
-    rewrite(folder, added_later={"number": 1})
+    content = json.loads((folder / "result.json").read_text())
+    for part in (content["models"][0], content["engine"], content["warnings"][0]):
+        part["added_later"] = 1
+    rewrite(folder, added_later={"number": 1}, **content)
     assert read_result(folder)["added_later"] == {"number": 1}
     content = json.loads((folder / "result.json").read_text())
     del content["lobes"]["RUL"]["scores"]["lhos"]
     rewrite(folder, **content)
     assert "lhos" not in read_result(folder)["lobes"]["RUL"]["scores"]
+    comparison = compare(folder, folder).comparison
+    assert comparison.changes["lobes.RUL.scores.lhos"].change is None
 
 
 def test_a_folder_without_run_json_is_read(folder: Path) -> None:
@@ -119,12 +125,17 @@ def test_another_schema_is_refused(folder: Path, content: Any) -> None:
     assert "lungscore.result/1" in error.expected
 
 
+def without(content: Any, key: str) -> Any:
+    """``content`` without ``key`` wherever it stands."""
+    if isinstance(content, dict):
+        return {name: without(part, key) for name, part in content.items() if name != key}
+    return [without(part, key) for part in content] if isinstance(content, list) else content
+
+
 @pytest.mark.parametrize("key", KEYS)
-def test_a_result_that_lacks_a_part_is_refused(folder: Path, key: str) -> None:
+def test_a_result_that_lacks_what_is_needed_is_refused(folder: Path, key: str) -> None:
     path = folder / "result.json"
-    content = json.loads(path.read_text())
-    del content[key]
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(without(json.loads(path.read_text()), key)))
     error = refused(folder)
     assert error.code == "case-damaged"
     assert key in error.message

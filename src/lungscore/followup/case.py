@@ -19,10 +19,13 @@ from lungscore.version import __version__
 RESULT = "result.json"
 MASKS = ("lungs.nii.gz", "lesions.nii.gz")
 
-#: The top-level keys that every version of the schema has had. Later ones may be missing.
+#: Keys that a result must have wherever they belong; others may be missing, as later versions add
+#: some: their numbers are then null.
 KEYS = (
     *("case", "input", "lungs", "burden", "scores", "severity"),
     *("lobes", "slices", "detection", "warnings", "models", "engine"),
+    *("shape", "spacing_mm", "series_uid", "sides_known", "infection_percent"),
+    *("code", "message", "name", "version", "sha256", "precision"),
 )
 #: No result of a chest CT is nearly as long (bytes).
 LONGEST_RESULT = 2**26
@@ -137,7 +140,7 @@ def read_result(folder: Path) -> dict[str, Any]:
         for problem in error.errors(include_url=False, include_input=False):
             where = ".".join(str(key) for key in problem["loc"])
             added = problem["type"] == "extra_forbidden"
-            lacks = problem["type"] == "missing" and where not in KEYS
+            lacks = problem["type"] == "missing" and problem["loc"][-1] not in KEYS
             if not (added or lacks):
                 raise _damaged(folder, f"{where}: {problem['msg']}") from None
     # A case's name may become a folder's.

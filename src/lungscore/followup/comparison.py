@@ -5,17 +5,18 @@ Pure: two contents of result.json in, one Comparison out. docs/follow-up.md expl
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lungscore.errors import Notice
 from lungscore.followup.cautions import cautions
 from lungscore.followup.numbers import DECIMALS, NUMBERS, Number, Unit, value_at
-from lungscore.result import EnginePart, ModelPart, Warning_
+from lungscore.result import EnginePart, Warning_
 
 Direction = Literal["more", "less", "same"]
 Value = int | float | str
+Part = TypeVar("Part", bound=BaseModel)
 
 
 class _Model(BaseModel):
@@ -35,6 +36,14 @@ class Change(_Model):
     later_range: tuple[Value, Value] | None
     beyond_range: bool | None = Field(description="whether the two ranges lie apart")
     reason: str | None = Field(description="why ``change`` is null")
+
+
+class ModelPart(_Model):
+    """A network that measured."""
+
+    name: str
+    version: str
+    sha256: str
 
 
 class Side(_Model):
@@ -93,7 +102,12 @@ def compare_results(
 def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Change:
     """How one number changed; null with a reason where either result lacks it."""
     before, after = (value_at(content, number.path) for content in (earlier, later))
-    ranges = tuple(_range(number, content) for content in (earlier, later))
+    # ``ranges`` has the paths of the numbers; a score's total stands there under its name.
+    pairs = [
+        value_at(content.get("ranges"), number.path.removesuffix(".total"))
+        for content in (earlier, later)
+    ]
+    spans = [_span(number, pair) for pair in pairs]
     first, second = _place(number, before), _place(number, after)
     change: int | float | None = None
     direction: Direction | None = None
@@ -116,9 +130,9 @@ def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, An
         later=None if second is None else after,
         change=change,
         direction=direction,
-        earlier_range=ranges[0],
-        later_range=ranges[1],
-        beyond_range=None if change is None else _apart(number, *ranges),
+        earlier_range=pairs[0] if spans[0] else None,
+        later_range=pairs[1] if spans[1] else None,
+        beyond_range=None if change is None else _apart(*spans),
         reason=reason,
     )
 
@@ -130,28 +144,19 @@ def _place(number: Number, value: Any) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _range(number: Number, content: Mapping[str, Any]) -> tuple[Value, Value] | None:
-    """What the number would be at equally defensible choices, where the result says it.
-
-    ``ranges`` repeats the paths of the numbers; a score's total stands there under its name.
-    """
-    pair = value_at(content.get("ranges"), number.path.removesuffix(".total"))
+def _span(number: Number, pair: Any) -> tuple[float, float] | None:
+    """A range as (lowest, highest); None where ``pair`` is none."""
     if not isinstance(pair, list | tuple) or len(pair) != 2:
         return None
     low, high = (_place(number, value) for value in pair)
-    return None if low is None or high is None or low > high else (pair[0], pair[1])
+    return None if low is None or high is None or low > high else (low, high)
 
 
-def _apart(
-    number: Number, one: tuple[Value, Value] | None, other: tuple[Value, Value] | None
-) -> bool | None:
+def _apart(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool | None:
     """Whether two ranges share no value; None where either is not known."""
     if one is None or other is None:
         return None
-    low, high = (
-        (_place(number, pair[0]) or 0, _place(number, pair[1]) or 0) for pair in (one, other)
-    )
-    return low[1] < high[0] or high[1] < low[0]
+    return one[1] < other[0] or other[1] < one[0]
 
 
 def _why(number: Number, content: Mapping[str, Any]) -> str:
@@ -166,12 +171,17 @@ def _why(number: Number, content: Mapping[str, Any]) -> str:
 
 
 def _side(content: Mapping[str, Any], version: str | None) -> Side:
-    given = content["input"]
+    given, engine = content["input"], content["engine"]
     return Side(
         case=content["case"],
         version=version,
-        models=content["models"],
-        engine=content["engine"],
-        warnings=content["warnings"],
+        models=[_known(ModelPart, model) for model in content["models"]],
+        engine=None if engine is None else _known(EnginePart, engine),
+        warnings=[_known(Warning_, warning) for warning in content["warnings"]],
         **{key: given.get(key) for key in ("kind", "slices", "spacing_mm", "units", "series_uid")},
     )
+
+
+def _known(part: type[Part], content: Mapping[str, Any]) -> Part:
+    """``content`` without the keys that another version may have added."""
+    return part(**{key: content[key] for key in part.model_fields})
