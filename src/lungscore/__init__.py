@@ -10,6 +10,7 @@ from lungscore.version import __version__
 
 if TYPE_CHECKING:
     from lungscore.analysis import analyze
+    from lungscore.followup import Comparison, FollowUp, compare
     from lungscore.inference.predict import predict_slices
     from lungscore.masks import score
     from lungscore.result import Analysis
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Analysis": "lungscore.result",
+    "Comparison": "lungscore.followup",
+    "FollowUp": "lungscore.followup",
     "Scan": "lungscore.scan",
     "analyze": "lungscore.analysis",
+    "compare": "lungscore.followup",
     "predict_slices": "lungscore.inference.predict",
     "read_scan": "lungscore.scan",
     "score": "lungscore.masks",
@@ -26,9 +30,12 @@ _HOMES = {
 
 __all__ = [
     "Analysis",
+    "Comparison",
+    "FollowUp",
     "Scan",
     "__version__",
     "analyze",
+    "compare",
     "predict_slices",
     "read_scan",
     "score",

@@ -41,6 +41,9 @@ REJECTIONS: dict[str, str] = {
     "no-lungs": "No lungs were found.",
     "mask-geometry": "A mask does not lie in the geometry of the scan.",
     "mask-labels": "A mask holds labels that are not known.",
+    "case-incomplete": "A folder of results lacks result.json or a mask.",
+    "case-damaged": "A result.json cannot be read, or its masks are not those it was made of.",
+    "schema-mismatch": "A result.json was written in another schema.",
     "output-exists": "The output is there already and --overwrite was not given.",
     "output-not-writable": "The output cannot be written.",
     "disk-full": "The disk is full.",
@@ -92,6 +95,12 @@ NOTICES: dict[str, str] = {
     "severity-withheld": "The severity category is withheld; the reasons stand beside it.",
     "not-computable": "A number could not be computed.",
     "no-ct": "No CT was given: numbers that need Hounsfield units are not given.",
+    "identical-inputs": "Both examinations that are compared are the same.",
+    "units-differ": "One examination has Hounsfield units, the other grey levels.",
+    "lung-volume-changed": "The lung volume changed by more than 15 %: another depth of breath.",
+    "slice-spacing-differs": "The distances of slices are very different.",
+    "methods-differ": "Another version, model or precision measured the other examination.",
+    "masks-differ": "Lungs or lobes were given by the user in one examination only.",
 }
 
 

@@ -42,7 +42,9 @@ def test_a_rejection_reaches_the_shell(tmp_path) -> None:
     assert subprocess.run(command, capture_output=True, timeout=60).returncode == 3
 
 
-@pytest.mark.parametrize("command", ["analyze", "predict", "score", "inspect", "demo", "train"])
+@pytest.mark.parametrize(
+    "command", ["analyze", "predict", "score", "compare", "inspect", "demo", "train"]
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture) -> None:
     assert call([command, "--help"]) == 0
     assert "Usage: lungscore " + command in capsys.readouterr().out
@@ -51,7 +53,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
     assert call(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in "analyze predict score inspect demo train evaluate models info".split():
+    for command in "analyze predict score compare inspect demo train evaluate models info".split():
         assert f"\n  {command} " in text
     assert "--debug" in text
     assert "Research use only" in text

@@ -9,6 +9,7 @@ import typer
 from lungscore.cli import (
     analyze,
     benchmark,
+    compare,
     demo,
     evaluate,
     info,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("analyze")(analyze.analyze)
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
+app.command("compare")(compare.compare)
 app.command("inspect")(inspect.inspect)
 app.command("demo")(demo.demo)
 app.command("train")(train.train)

@@ -61,10 +61,10 @@ def slice_pictures(analysis: Analysis) -> list[Picture]:
     if not lungs.any():
         return []
     _, height, width = lungs.shape
-    _, rows, columns = _bounds(lungs)
-    rows, columns = _widened(rows, height, pixel_mm[0]), _widened(columns, width, pixel_mm[1])
+    _, rows, columns = bounds(lungs)
+    rows, columns = widened(rows, height, pixel_mm[0]), widened(columns, width, pixel_mm[1])
     letters = ("R", "L") if _sides_known(analysis) else ("", "")
-    tall_mm, wide_mm = _length_mm(rows, pixel_mm[0]), _length_mm(columns, pixel_mm[1])
+    tall_mm, wide_mm = length_mm(rows, pixel_mm[0]), length_mm(columns, pixel_mm[1])
     size = TILE_SIZE if lungs.shape[0] > 1 else SINGLE_SIZE
     scale = size / max(tall_mm, wide_mm)
     pictures = []
@@ -73,7 +73,7 @@ def slice_pictures(analysis: Analysis) -> list[Picture]:
         percent = analysis.severity.slices[z].infection_percent
         share = "no lung" if percent is None else f"{percent:.1f} % infected"
         caption = f"slice {z + 1} of {lungs.shape[0]} · {share}"
-        pictures.append(_draw(plane, scale, letters, caption=caption, name=f"slice_{z + 1}"))
+        pictures.append(draw(plane, scale, letters, caption=caption, name=f"slice_{z + 1}"))
     return pictures
 
 
@@ -98,7 +98,7 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
     if lungs.shape[0] < 2 or not lungs.any():
         return []
     spacing = analysis.scan.spacing_mm
-    z_extent, rows, columns = _bounds(lungs)
+    z_extent, rows, columns = bounds(lungs)
     scaled = spacing is not None
     if spacing is None:
         spacing = ((columns.stop - columns.start) / (z_extent.stop - z_extent.start), 1.0, 1.0)
@@ -112,17 +112,17 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
         right, left = np.bincount(lungs[:, :, x].ravel(), minlength=3)[1:]
         letters, side = ("R", "L"), "right lung, " if right >= left else "left lung, "
     z, rows, columns = (
-        _widened(extent, length, mm)
+        widened(extent, length, mm)
         for extent, length, mm in zip((z_extent, rows, columns), lungs.shape, spacing, strict=True)
     )
-    high, wide = _length_mm(z, spacing[0]), _length_mm(columns, spacing[2])
+    high, wide = length_mm(z, spacing[0]), length_mm(columns, spacing[2])
     scale = min(OVERVIEW_HEIGHT / high, OVERVIEW_WIDTH / wide)
     cuts = (
         ("coronal", (z, y, columns), (spacing[0], spacing[2]), letters, ""),
         ("sagittal", (z, rows, x), (spacing[0], spacing[1]), ("A", "P"), side),
     )
     return [
-        _draw(
+        draw(
             _plane(analysis, where, pixel_mm=pixel_mm, with_lobes=True),
             scale,
             ends,
@@ -154,14 +154,14 @@ def _plane(
 ) -> Plane:
     lungs = analysis.lungs.labels[where]
     if analysis.has_ct:
-        grey = _windowed(analysis.scan.values[where], analysis.scan.units)
+        grey = windowed(analysis.scan.values[where], analysis.scan.units)
     else:
         grey = np.where(lungs > 0, np.uint8(70), np.uint8(0))
     lobes = analysis.lobes[where] if with_lobes and analysis.lobes is not None else None
     return Plane(grey, lungs, analysis.lesions.labels[where], lobes, pixel_mm)
 
 
-def _windowed(values: np.ndarray, units: str) -> np.ndarray:
+def windowed(values: np.ndarray, units: str) -> np.ndarray:
     """8-bit grey values: Hounsfield units in the lung window, grey levels as they are."""
     if units == "grey":
         return values
@@ -170,9 +170,10 @@ def _windowed(values: np.ndarray, units: str) -> np.ndarray:
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
-def _draw(
+def draw(
     plane: Plane, pixels_per_mm: float, letters: tuple[str, str], *, caption: str, name: str
 ) -> Picture:
+    """``plane`` at a scale, ``letters`` at its left and right edge."""
     height, width = (
         max(1, round(pixels_per_mm * length * mm))
         for length, mm in zip(plane.grey.shape, plane.pixel_mm, strict=True)
@@ -233,17 +234,18 @@ def _sides_known(analysis: Analysis) -> bool:
     return analysis.scan.sides_known and analysis.lungs.sides_known
 
 
-def _length_mm(extent: slice, voxel_mm: float) -> float:
+def length_mm(extent: slice, voxel_mm: float) -> float:
+    """How long ``extent`` is."""
     return (extent.stop - extent.start) * voxel_mm
 
 
-def _widened(extent: slice, length: int, voxel_mm: float) -> slice:
+def widened(extent: slice, length: int, voxel_mm: float) -> slice:
     """``extent`` with a margin on both sides, within an axis of ``length`` voxels."""
     margin = round(_MARGIN_MM / voxel_mm)
     return slice(max(0, extent.start - margin), min(length, extent.stop + margin))
 
 
-def _bounds(mask: np.ndarray) -> tuple[slice, slice, slice]:
+def bounds(mask: np.ndarray) -> tuple[slice, slice, slice]:
     """The smallest box around a (D, H, W) mask that is not empty."""
     plane = np.asarray(mask.any(axis=0))
     along = (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))

@@ -1,0 +1,70 @@
+"""lungscore compare: one patient at two times."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungscore.cli.console import say, say_json
+from lungscore.cli.options import (
+    AsJson,
+    ComputedIn,
+    Engine,
+    LesionsModel,
+    Model,
+    Out,
+    Overwrite,
+    Precision,
+    RunBy,
+)
+
+_GIVEN = "A folder that analyze or score wrote, or a scan that is analysed here."
+
+
+def compare(
+    earlier: Annotated[Path, typer.Argument(metavar="EARLIER", help=_GIVEN)],
+    later: Annotated[Path, typer.Argument(metavar="LATER", help=_GIVEN)],
+    out: Out,
+    earlier_ct: Annotated[
+        Path | None, typer.Option(help="The CT of a folder EARLIER, for the pictures.")
+    ] = None,
+    later_ct: Annotated[
+        Path | None, typer.Option(help="The CT of a folder LATER, for the pictures.")
+    ] = None,
+    engine: RunBy = Engine.AUTO,
+    precision: ComputedIn = Precision.AUTO,
+    case_id: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name instead of EARLIER-to-LATER.")
+    ] = None,
+    model: Model = None,
+    lesions_model: LesionsModel = None,
+    overwrite: Overwrite = False,
+    as_line: AsJson = False,
+) -> None:
+    """Compare two examinations of one patient: what changed in every score and lobe."""
+    from lungscore.followup import compare as compare_cases
+    from lungscore.followup import comparison_name
+    from lungscore.inference import load_segmenter
+    from lungscore.report.comparison import OUTPUTS, text_comparison, write_comparison
+    from lungscore.report.outputs import refuse_existing
+
+    # Before minutes of analysis: may the outcome be written?
+    name = comparison_name(earlier, later, case_id)
+    refuse_existing(out, name, overwrite=overwrite, known=OUTPUTS)
+    follow_up = compare_cases(
+        earlier,
+        later,
+        earlier_ct=earlier_ct,
+        later_ct=later_ct,
+        segmenter=lambda: load_segmenter(
+            model, lesions_model, engine=engine.value, precision=precision.value
+        ),
+        name=name,
+    )
+    folder = write_comparison(follow_up, out, overwrite=overwrite)
+    if as_line:
+        say_json(json.loads(follow_up.comparison.to_json()))
+        return
+    say(text_comparison(follow_up.comparison))
+    say(f"Report: {folder / 'report.html'}")

@@ -1,0 +1,183 @@
+"""One of the two cases of a follow-up: a folder that was written, or an analysis at hand."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from lungscore.errors import InputError
+from lungscore.result import SCHEMA, Analysis, Result, to_result
+from lungscore.scan import read_scan
+from lungscore.scan.masks import check_same_place, read_label_volume
+from lungscore.scan.names import safe_name
+from lungscore.version import __version__
+
+RESULT = "result.json"
+MASKS = ("lungs.nii.gz", "lesions.nii.gz")
+
+#: Keys that a result must have wherever they belong; others may be missing, as later versions add
+#: some: their numbers are then null.
+KEYS = (
+    *("case", "input", "lungs", "burden", "scores", "severity"),
+    *("lobes", "slices", "detection", "warnings", "models", "engine"),
+    *("shape", "spacing_mm", "series_uid", "sides_known", "infection_percent"),
+    *("code", "message", "name", "version", "sha256", "precision"),
+)
+#: No result of a chest CT is nearly as long (bytes).
+LONGEST_RESULT = 2**26
+
+#: The masks' percent may differ from the result's by its rounding.
+TOLERANCE_PERCENT = 1e-3
+
+_HINT = "give a folder that lungscore analyze or score wrote"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is compared of one case.
+
+    result: the content of result.json. version: of lungscore, which wrote it, where known.
+    lungs, lesions: (D, H, W) uint8 labels on canonical axes.
+    values, units: (D, H, W) the CT on the same voxels; None where it is not at hand.
+    """
+
+    result: Mapping[str, Any]
+    version: str | None
+    lungs: np.ndarray
+    lesions: np.ndarray
+    values: np.ndarray | None
+    units: Literal["hu", "grey"] | None
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float] | None:
+        """(z, y, x), or None where the input did not state it."""
+        given = self.result["input"]["spacing_mm"]
+        return None if given is None else (given[0], given[1], given[2])
+
+
+def is_case_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder that ``analyze`` or ``score`` wrote, whole or not."""
+    return (path / RESULT).is_file() or all((path / mask).is_file() for mask in MASKS)
+
+
+def case_of(analysis: Analysis) -> Case:
+    """The case of an analysis at hand."""
+    return Case(
+        result=json.loads(to_result(analysis).to_json()),
+        version=__version__,
+        lungs=analysis.lungs.labels,
+        lesions=analysis.lesions.labels,
+        values=analysis.scan.values if analysis.has_ct else None,
+        units=analysis.scan.units if analysis.has_ct else None,
+    )
+
+
+def read_case(folder: Path, *, ct: Path | None = None) -> Case:
+    """The case that ``analyze`` or ``score`` wrote into ``folder``.
+
+    ct: the scan it was made of, for the pictures. Raises InputError ``case-incomplete``,
+    ``case-damaged``, ``schema-mismatch``, ``mask-geometry``, or what reading masks and CT raises.
+    """
+    result = read_result(folder)
+    for mask in MASKS:
+        if not (folder / mask).is_file():
+            raise InputError("case-incomplete", f"{folder.name} has no {mask}", hint=_HINT)
+    lungs, geometry = read_label_volume(folder / MASKS[0], "lungs")
+    lesions, other = read_label_volume(folder / MASKS[1], "lesions")
+    known = result["input"]["spacing_mm"] is not None
+    check_same_place(MASKS[1], other, geometry, spacing_known=known)
+    _check_belonging(folder, result, lungs, lesions)
+    scan = None
+    if ct is not None:
+        # The very series that was analysed, its gaps filled as they were then.
+        filled = any(warning["code"] == "gaps-interpolated" for warning in result["warnings"])
+        scan = read_scan(ct, series=result["input"]["series_uid"], allow_gaps=filled)
+        known = known and scan.spacing_mm is not None
+        check_same_place(f"{folder.name}/{MASKS[0]}", geometry, scan.geometry, spacing_known=known)
+    return Case(
+        result=result,
+        version=_version(folder),
+        lungs=lungs,
+        lesions=lesions,
+        values=None if scan is None else scan.values,
+        units=None if scan is None else scan.units,
+    )
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The content of ``folder``/result.json, valid but for keys that other versions add or lack.
+
+    Raises InputError ``case-incomplete``, ``case-damaged`` or ``schema-mismatch``.
+    """
+    path = folder / RESULT
+    if not path.is_file():
+        raise InputError("case-incomplete", f"{folder.name} has no {RESULT}", hint=_HINT)
+    try:
+        if path.stat().st_size > LONGEST_RESULT:
+            raise ValueError("it is longer than any result")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(content, allow_nan=False)
+    except OSError as error:
+        found = f"{RESULT} of {folder.name} cannot be read ({error.strerror})"
+        raise InputError("input-unreadable", found) from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, f"it is no JSON that lungscore writes ({error})") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise InputError(
+            "schema-mismatch",
+            f"{RESULT} of {folder.name} has the schema {str(schema)[:60]!r}",
+            expected=repr(SCHEMA),
+            hint="analyse the scan again with this version",
+        )
+    try:
+        Result.model_validate(content)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            where = ".".join(str(key) for key in problem["loc"])
+            added = problem["type"] == "extra_forbidden"
+            lacks = problem["type"] == "missing" and problem["loc"][-1] not in KEYS
+            if not (added or lacks):
+                raise _damaged(folder, f"{where}: {problem['msg']}") from None
+    # A case's name may become a folder's.
+    return {**content, "case": safe_name(content["case"])}
+
+
+def _check_belonging(
+    folder: Path, result: Mapping[str, Any], lungs: np.ndarray, lesions: np.ndarray
+) -> None:
+    """Raise case-damaged where the masks are not those that the result was counted on."""
+    said = tuple(result["input"]["shape"])
+    if lungs.shape != said:
+        raise _damaged(folder, f"its masks have {lungs.shape} voxels, not {said}")
+    voxels = np.count_nonzero(lungs)
+    percent = result["burden"]["infection_percent"]
+    if voxels == 0 or percent is None:
+        return
+    counted = 100 * np.count_nonzero((lesions > 0) & (lungs > 0)) / voxels
+    if abs(counted - percent) > TOLERANCE_PERCENT:
+        raise InputError(
+            "case-damaged",
+            f"{RESULT} of {folder.name} says {percent:.2f} % infected, its masks {counted:.2f} %",
+            expected="masks as they were when the result was written",
+            hint="score changed masks anew with lungscore score",
+        )
+
+
+def _damaged(folder: Path, what: str) -> InputError:
+    return InputError(
+        "case-damaged", f"{RESULT} of {folder.name} is damaged: {what}", hint="analyse it again"
+    )
+
+
+def _version(folder: Path) -> str | None:
+    """The version of lungscore that run.json names; a comparison goes on without it."""
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return str(content["lungscore"])
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return None
