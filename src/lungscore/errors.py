@@ -41,6 +41,11 @@ REJECTIONS: dict[str, str] = {
     "no-lungs": "No lungs were found.",
     "mask-geometry": "A mask does not lie in the geometry of the scan.",
     "mask-labels": "A mask holds labels that are not known.",
+    "case-damaged": "A result.json cannot be read, or its masks are not those it was made of.",
+    "schema-mismatch": "A result.json was written in another schema.",
+    "table-invalid": "A table of ratings cannot be read, or holds a wrong value.",
+    "too-few-cases": "Two raters share too few cases.",
+    "no-common-measure": "Two raters share no measure.",
     "output-exists": "The output is there already and --overwrite was not given.",
     "output-not-writable": "The output cannot be written.",
     "disk-full": "The disk is full.",
@@ -92,6 +97,10 @@ NOTICES: dict[str, str] = {
     "severity-withheld": "The severity category is withheld; the reasons stand beside it.",
     "not-computable": "A number could not be computed.",
     "no-ct": "No CT was given: numbers that need Hounsfield units are not given.",
+    "cases-unmatched": "Cases of one rater are not among those of the other.",
+    "values-missing": "A rater gives no value for some cases: they are left out of that measure.",
+    "columns-ignored": "A table has columns that name no measure.",
+    "few-cases": "So few cases that the figures of agreement say little.",
 }
 
 

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +49,7 @@ def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False)
     """
     started = time.perf_counter()
     folder = refuse_existing(out_dir, analysis.scan.name, overwrite=overwrite)
-    with _appearing(folder) as staging:
+    with appearing(folder) as staging:
         # Compression releases the interpreter's lock: the masks cost no time beside the figures.
         with ThreadPoolExecutor(max_workers=1) as pool:
             masks = pool.submit(_write_masks, analysis, staging)
@@ -62,17 +62,27 @@ def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False)
     return folder
 
 
-def refuse_existing(out_dir: Path, case: str, *, overwrite: bool = False) -> Path:
+def refuse_existing(
+    out_dir: Path, case: str, *, overwrite: bool = False, known: Collection[str] = OUTPUTS
+) -> Path:
     """The folder that ``case`` will be written to, if it may be.
+
+    known: the names of all that such a folder may hold.
 
     Raises UsageError ``output-exists`` where it is there already and ``overwrite`` is False, or
     where it holds anything that lungscore does not write: that is never deleted. Raises
     ResourceError ``output-not-writable`` where nothing can be made in ``out_dir``.
     """
     folder = Path(out_dir) / safe_name(case)
+    refuse_folder(folder, known=known, overwrite=overwrite)
+    return folder
+
+
+def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = False) -> None:
+    """Raise, as refuse_existing does, where ``folder`` itself may not be written."""
     _check_writable(folder.parent)
     if not os.path.lexists(folder):
-        return folder
+        return
     if not overwrite:
         raise UsageError(
             "output-exists",
@@ -85,14 +95,13 @@ def refuse_existing(out_dir: Path, case: str, *, overwrite: bool = False) -> Pat
             f"{folder.name} in the output folder is not a folder of results",
             hint="choose another folder with -o",
         )
-    foreign = sorted({entry.name for entry in folder.iterdir()} - OUTPUTS - _LITTER)
+    foreign = sorted({entry.name for entry in folder.iterdir()} - {*known} - _LITTER)
     if foreign:
         raise UsageError(
             "output-exists",
-            f"{folder.name} holds {foreign[0]}, which lungscore did not write",
+            f"{folder.name} holds {foreign[0]}, which is none of these results",
             hint="it is not replaced; choose another folder with -o",
         )
-    return folder
 
 
 def _check_writable(folder: Path) -> None:
@@ -106,7 +115,7 @@ def _check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
+def appearing(folder: Path) -> Iterator[Path]:
     """A new folder beside ``folder`` that takes its place when the block ends well."""
     staging = folder.parent / f".tmp-{secrets.token_hex(6)}"
     try:
@@ -162,16 +171,17 @@ def _write_report(analysis: Analysis, folder: Path) -> None:
     curve = infection_curve(analysis.severity)
     figures = folder / "figures"
     if slices:
-        atomic_write(figures / "slices.png", _png(montage(slices)))
+        atomic_write(figures / "slices.png", png_bytes(montage(slices)))
     for picture in overview:
-        atomic_write(figures / f"{picture.name}.png", _png(picture.merged()))
+        atomic_write(figures / f"{picture.name}.png", png_bytes(picture.merged()))
     if curve is not None:
         atomic_write(figures / "infection_by_slice.png", curve)
     page = render_page(analysis, slices=slices, overview=overview, curve=curve)
     atomic_write(folder / "report.html", page)
 
 
-def _png(image: Image.Image) -> bytes:
+def png_bytes(image: Image.Image) -> bytes:
+    """A PNG, quickly made."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

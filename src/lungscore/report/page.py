@@ -49,9 +49,9 @@ def render_page(
         has_lobes=analysis.lobes is not None,
         regions=_regions(result) if analysis.regions is not None else [],
         approximate=_approximate(analysis),
-        slices=[_embedded(picture) for picture in slices],
-        overview=[_embedded(picture) for picture in overview],
-        curve=None if curve is None else _data_uri(curve, "png"),
+        slices=[embedded(picture) for picture in slices],
+        overview=[embedded(picture) for picture in overview],
+        curve=None if curve is None else data_uri(curve, "png"),
         shown=_shown(analysis),
         has_ct=analysis.has_ct,
         facts=_facts(result),
@@ -172,7 +172,7 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     return facts
 
 
-def _embedded(picture: Picture) -> dict[str, str | int]:
+def embedded(picture: Picture) -> dict[str, str | int]:
     """A picture as data: the slice as JPEG, its contours as a small PNG to lay over it."""
     grey, contours = io.BytesIO(), io.BytesIO()
     picture.image.save(grey, "JPEG", quality=82)
@@ -181,13 +181,14 @@ def _embedded(picture: Picture) -> dict[str, str | int]:
     )
     size: tuple[int, int] = picture.image.size
     return {
-        "image": _data_uri(grey.getvalue(), "jpeg"),
-        "contours": _data_uri(contours.getvalue(), "png"),
+        "image": data_uri(grey.getvalue(), "jpeg"),
+        "contours": data_uri(contours.getvalue(), "png"),
         "caption": picture.caption,
         "width": size[0],
         "height": size[1],
     }
 
 
-def _data_uri(content: bytes, kind: str) -> str:
+def data_uri(content: bytes, kind: str) -> str:
+    """An image (kind: png, jpeg) as the source of an img element."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
