@@ -7,6 +7,7 @@ import traceback
 import typer
 
 from lungscore.cli import (
+    agree,
     analyze,
     benchmark,
     demo,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("analyze")(analyze.analyze)
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
+app.command("agree")(agree.agree)
 app.command("inspect")(inspect.inspect)
 app.command("demo")(demo.demo)
 app.command("train")(train.train)

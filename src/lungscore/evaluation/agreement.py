@@ -55,6 +55,18 @@ class BlandAltman:
     slope: Estimate
     intercept: float | None
 
+    @property
+    def slope_differs(self) -> bool:
+        """Whether the interval of the slope leaves out 0."""
+        low, high = self.slope.low, self.slope.high
+        return low is not None and high is not None and (low > 0 or high < 0)
+
+    def on_slope(self, mean: np.ndarray) -> np.ndarray:
+        """The difference that the line gives at each mean of a pair."""
+        if self.slope.value is None or self.intercept is None:
+            raise ValueError("there is no line")
+        return self.intercept + self.slope.value * np.asarray(mean, np.float64)
+
 
 def undefined(n: int, reason: str) -> Estimate:
     """A figure that cannot be given."""
