@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from scipy.stats import f as f_distribution
-from scipy.stats import linregress, nct, norm, rankdata
+from scipy.stats import nct, norm, rankdata
 from scipy.stats import t as t_distribution
 
 from lungscore.evaluation.statistics import RESAMPLES, SEED, correlations
@@ -109,10 +109,13 @@ def _slope(mean: np.ndarray, difference: np.ndarray) -> tuple[Estimate, float | 
     n = len(mean)
     if np.ptp(mean) == 0:
         return undefined(n, "all means of the pairs are the same"), None
-    line = linregress(mean, difference)
-    half = float(t_distribution.ppf(0.975, n - 2)) * float(line.stderr)
-    slope = float(line.slope)
-    return Estimate(slope, slope - half, slope + half, n), float(line.intercept)
+    x, y = mean - mean.mean(), difference - difference.mean()
+    slope = float((x @ y) / (x @ x))
+    rest = y - slope * x
+    error = float(np.sqrt((rest @ rest) / (n - 2) / (x @ x)))
+    half = float(t_distribution.ppf(0.975, n - 2)) * error
+    intercept = float(difference.mean() - slope * mean.mean())
+    return Estimate(slope, slope - half, slope + half, n), intercept
 
 
 def icc_agreement(a: np.ndarray, b: np.ndarray) -> Estimate:

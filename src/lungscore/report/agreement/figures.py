@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lungscore.evaluation.raters import Agreement, MeasureAgreement
 
 INK, SOFT, POINT, LIMIT = "#1b1f24", "#5a6472", "#33617f", "#8a1c1c"
-DPI = 150
+DPI = 170
 
 #: Letters of a rater's name that a label has room for.
 LONGEST_NAME = 28
@@ -48,16 +48,18 @@ def agreement_figures(agreement: "Agreement") -> dict[str, bytes]:
 
 
 def short(name: str) -> str:
-    """``name`` as a label has room for it."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    """``name`` as a label has room for it: its beginning and its end."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return name[: LONGEST_NAME - 9].rstrip() + "…" + name[-8:].lstrip()
 
 
 def _measure_figure(each: "MeasureAgreement", a: str, b: str) -> bytes:
     if each.measure.kind == "class":
-        figure, (matrix,) = _panels(1, (4.3, 3.7))
+        figure, (matrix,) = _panels(1, (4.1, 3.5))
         _draw_confusion(matrix, each, a, b)
         return _png(figure)
-    figure, (left, right) = _panels(2, (9.8, 4.1))
+    figure, (left, right) = _panels(2, (8.6, 3.6))
     if each.measure.kind == "total":
         _draw_confusion(left, each, a, b)
     else:
@@ -132,7 +134,7 @@ def _draw_scatter(axes: Any, each: "MeasureAgreement", a: str, b: str) -> None:
     axes.set_ylim(bottom, top)
     axes.set_aspect("equal")
     _grid(axes)
-    _label(axes, f"{b}: {_named(each)}", f"{a}: {_named(each)}")
+    _label(axes, _of(b, _named(each)), _of(a, _named(each)))
     axes.text(0.03, 0.97, f"n = {each.n}\nline: identity", transform=axes.transAxes, va="top",
               fontsize=8, color=SOFT)  # fmt: skip
 
@@ -144,29 +146,35 @@ def _draw_bland_altman(
     mean, difference = (each.a + each.b) / 2, each.a - each.b
     _points(axes, mean, difference)
     axes.axhline(0, color=SOFT, linewidth=0.7, zorder=1)
-    for line, colour, style, name in (
-        (found.upper, LIMIT, "--", "+1.96 SD"),
-        (found.bias, INK, "-", "bias"),
-        (found.lower, LIMIT, "--", "−1.96 SD"),
-    ):
+    lines = [
+        (found.upper, LIMIT, "--", "+1.96 SD", "bottom"),
+        (found.bias, INK, "-", "bias", "center"),
+        (found.lower, LIMIT, "--", "−1.96 SD", "top"),
+    ]
+    for line, colour, style, name, place in lines if found.sd else lines[1:2]:
         text = "" if small else f"{name}\n{value_text(line.value, each.measure)}"
-        _draw_line(axes, line, colour, style, text)
+        _draw_line(axes, line, colour, style, text, place)
     if found.slope_differs:
         ends = np.array([mean.min(), mean.max()])
         axes.plot(ends, found.on_slope(ends), ":", color=POINT, linewidth=1.3)
     _grid(axes)
     if small:
-        _label(axes, f"mean{unit}", f"{short_pair(a, b)}{unit}")
+        _label(axes, f"mean{unit}", f"{_difference(a, b)}{unit}")
     else:
-        _label(axes, f"{each.measure.title}, mean of both{unit}", f"{a} − {b}{unit}")
+        _label(axes, f"{each.measure.title}, mean of both{unit}", f"{_difference(a, b)}{unit}")
 
 
-def short_pair(a: str, b: str) -> str:
-    """ "A − B" by names, or by letters where names are long."""
+def _of(rater: str, measure: str) -> str:
+    """Whose values an axis shows, on two lines where one would be too long."""
+    return f"{rater}: {measure}" if len(rater) + len(measure) <= 36 else f"{rater}\n{measure}"
+
+
+def _difference(a: str, b: str) -> str:
+    """ "reader 1 − reader 2", or letters where the names are long."""
     return f"{a} − {b}" if len(a) + len(b) <= LONGEST_NAME else "A − B"
 
 
-def _draw_line(axes: Any, line: "Estimate", colour: str, style: str, text: str) -> None:
+def _draw_line(axes: Any, line: "Estimate", colour: str, style: str, text: str, place: str) -> None:
     """A horizontal line with its interval as a band, and ``text`` at the right end."""
     if line.value is None or line.low is None or line.high is None:
         return
@@ -179,7 +187,7 @@ def _draw_line(axes: Any, line: "Estimate", colour: str, style: str, text: str) 
             (5, 0),
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",
-            va="center",
+            va=place,
             fontsize=8,
             color=colour,
             annotation_clip=False,
@@ -227,16 +235,18 @@ def _draw_confusion(axes: Any, each: "MeasureAgreement", a: str, b: str) -> None
                           color=colour, zorder=3)  # fmt: skip
     else:
         _grid(axes)
+        axes.xaxis.set_major_locator(_whole_numbers(9))
+        axes.yaxis.set_major_locator(_whole_numbers(9))
         bar = axes.figure.colorbar(image, ax=axes, shrink=0.75, aspect=22, pad=0.03)
         bar.set_label("cases", fontsize=8, color=SOFT)
-        bar.locator = _whole_numbers()
+        bar.locator = _whole_numbers(5)
         bar.update_ticks()
         bar.ax.tick_params(labelsize=8, colors=SOFT)
         bar.outline.set_visible(False)
     axes.set_xlim(-0.5, highest + 0.5)
     axes.set_ylim(-0.5, highest + 0.5)
     if each.measure.lobe is None:
-        _label(axes, f"{b}: {each.measure.title}", f"{a}: {each.measure.title}")
+        _label(axes, _of(b, _named(each)), _of(a, _named(each)))
     else:
         _label(axes, b, a)
 
@@ -247,10 +257,10 @@ def _blues() -> Any:
     return LinearSegmentedColormap.from_list("cases", ["#e9f0f5", "#8fb3c9", "#33617f", "#16364a"])
 
 
-def _whole_numbers() -> Any:
+def _whole_numbers(most: int) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(nbins=5, integer=True)
+    return MaxNLocator(nbins=most, integer=True)
 
 
 def _grid(axes: Any) -> None:

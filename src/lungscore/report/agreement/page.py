@@ -150,12 +150,12 @@ def _unit(each: "MeasureAgreement") -> str:
 
 def _reasons(each: "MeasureAgreement") -> list[str]:
     """Why a figure that the measure's kind has is not given."""
-    ordinal: list[tuple[str, Estimate]] = [("κ", each.kappa_quadratic)]
-    metric = [("ICC", each.icc_2_1), ("the slope", each.bland_altman.slope)]
+    ordinal: list[tuple[str, Estimate]] = [("No κ", each.kappa_quadratic)]
+    metric = [("No ICC", each.icc_2_1), ("No slope", each.bland_altman.slope)]
     expected = [
         *(ordinal if each.measure.ordinal else []),
         *(metric if each.measure.kind != "class" else []),
-        ("Spearman's ρ", each.spearman),
+        ("No interval of ρ" if each.spearman.value is not None else "No ρ", each.spearman),
     ]
     return [f"{name}: {estimate.reason}" for name, estimate in expected if estimate.reason]
 
