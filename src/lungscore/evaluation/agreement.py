@@ -1,8 +1,8 @@
 """Agreement of two raters over the same cases: pure functions on arrays.
 
-Every function takes a and b, (cases,) each, finite, in one order. Differences are always a − b.
-What is not defined for the values at hand is an Estimate without a value that says why. All
-intervals are 95 %. docs/agreement.md explains each figure.
+Functions take a and b, (cases,) each, finite, in one order; differences are always a − b. What is
+not defined for the values at hand is an Estimate without a value that says why. All intervals are
+95 %. docs/agreement.md explains each figure.
 """
 
 from dataclasses import dataclass
@@ -118,27 +118,14 @@ def _slope(mean: np.ndarray, difference: np.ndarray) -> tuple[Estimate, float | 
     return Estimate(slope, slope - half, slope + half, n), intercept
 
 
-def icc_agreement(a: np.ndarray, b: np.ndarray) -> Estimate:
-    """ICC(2,1): two-way random, absolute agreement, single rater.
+def icc_agreement(ratings: np.ndarray) -> Estimate:
+    """ICC(2,1) of (cases, raters) ratings: two-way random, absolute agreement, single rater.
 
+    At most 1; the estimate may be negative, with a few cases even below −1.
     Shrout PE, Fleiss JL, "Intraclass correlations: uses in assessing rater reliability", Psychol
     Bull 1979;86:420–428. Interval: McGraw KO, Wong SP, Psychol Methods 1996;1:30–46, ICC(A,1).
     """
-    a, b = _checked(a, b)
-    return icc_agreement_of(np.stack([a, b], axis=1))
-
-
-def icc_consistency(a: np.ndarray, b: np.ndarray) -> Estimate:
-    """ICC(3,1): two-way mixed, consistency, single rater: a constant difference counts nothing.
-
-    Shrout and Fleiss 1979, with their F-based interval.
-    """
-    a, b = _checked(a, b)
-    return icc_consistency_of(np.stack([a, b], axis=1))
-
-
-def icc_agreement_of(ratings: np.ndarray) -> Estimate:
-    """icc_agreement of (cases, raters) ratings, two raters or more."""
+    ratings = np.asarray(ratings, np.float64)
     n, k = ratings.shape
     if reason := _no_spread(ratings):
         return undefined(n, reason)
@@ -162,8 +149,13 @@ def icc_agreement_of(ratings: np.ndarray) -> Estimate:
     return Estimate(float(value), float(low), float(high), n)
 
 
-def icc_consistency_of(ratings: np.ndarray) -> Estimate:
-    """icc_consistency of (cases, raters) ratings, two raters or more."""
+def icc_consistency(ratings: np.ndarray) -> Estimate:
+    """ICC(3,1) of (cases, raters) ratings: two-way mixed, consistency, single rater.
+
+    A constant difference between raters counts nothing. Shrout and Fleiss 1979, with their
+    F-based interval.
+    """
+    ratings = np.asarray(ratings, np.float64)
     n, k = ratings.shape
     if reason := _no_spread(ratings):
         return undefined(n, reason)

@@ -123,6 +123,7 @@ def _compare(measure: Measure, cases: Sequence[str], a: Ratings, b: Ratings) -> 
             if one is not None and other is not None]  # fmt: skip
     one = np.array([value for _, value, _ in both], np.float64)
     other = np.array([value for _, _, value in both], np.float64)
+    both_raters = np.stack([one, other], axis=1)
     n, highest = len(both), int(measure.highest)
     no_distance, no_classes = undefined(n, NOT_METRIC), undefined(n, NOT_ORDINAL)
     metric, ordinal = measure.kind != "class", measure.ordinal
@@ -135,8 +136,8 @@ def _compare(measure: Measure, cases: Sequence[str], a: Ratings, b: Ratings) -> 
         missing_a=sum(value is None for _, value, _ in pairs),
         missing_b=sum(value is None for _, _, value in pairs),
         bland_altman=bland_altman(one, other) if metric else limits,
-        icc_2_1=icc_agreement(one, other) if metric else no_distance,
-        icc_3_1=icc_consistency(one, other) if metric else no_distance,
+        icc_2_1=icc_agreement(both_raters) if metric else no_distance,
+        icc_3_1=icc_consistency(both_raters) if metric else no_distance,
         kappa_linear=weighted_kappa(one, other, highest=highest, weights="linear")
         if ordinal
         else no_classes,

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from lungscore.errors import InputError
 from lungscore.evaluation.measures import MEASURES, Measure, parse
 from lungscore.evaluation.ratings_table import Table, read_table
+from lungscore.result import SCHEMA
 
-SCHEMA = "lungscore.result/1"
 RESULT = "result.json"
 
 #: Bytes that no result of a chest CT comes near.
