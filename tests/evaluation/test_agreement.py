@@ -93,6 +93,12 @@ def test_with_many_pairs_the_limits_have_bland_and_altmans_standard_error():
         assert (limit.high - limit.low) == pytest.approx(2 * 1.96 * error, rel=0.01)
 
 
+def test_with_thirty_cases_a_limit_is_as_uncertain_as_the_documentation_says():
+    found = bland_altman(*made_up(30))
+    apart = found.upper.value - found.lower.value
+    assert (found.upper.high - found.upper.low) / apart == pytest.approx(1 / 3, abs=0.005)
+
+
 def test_equal_differences_have_limits_of_no_width():
     found = bland_altman(np.array([3.0, 5.0, 9.0]), np.array([2.0, 4.0, 8.0]))
     for estimate in (found.bias, found.lower, found.upper):
