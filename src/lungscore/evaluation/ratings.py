@@ -43,9 +43,10 @@ def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
         own = printable(path.name or path.resolve().name)
         if not path.exists():
             raise InputError("input-not-found", f"there is no {own}")
+        name = printable(name or "")
         if path.is_dir():
             return _from_folder(path, name or own)
-        return _from_table(read_table(path), printable(path.name), name or printable(path.stem))
+        return _from_table(read_table(path), own, name or printable(path.stem))
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None
 

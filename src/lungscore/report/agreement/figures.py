@@ -36,7 +36,7 @@ def agreement_figures(agreement: "Agreement") -> dict[str, bytes]:
     figures: dict[str, bytes] = {}
     families: dict[str, list[MeasureAgreement]] = {}
     for each in agreement.measures:
-        if each.spearman.n < 3:
+        if each.n < 3:
             continue
         if each.measure.lobe is None:
             figures[each.measure.name] = _measure_figure(each, *names)
@@ -117,10 +117,12 @@ def _named(each: "MeasureAgreement") -> str:
 
 
 def _points(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
-    """Points, larger where several coincide."""
+    """Points, larger where several coincide; the more there are, the smaller and paler."""
     places, counts = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
-    sizes = 18.0 * np.minimum(counts, 25)
-    axes.scatter(*places.T, s=sizes, color=POINT, alpha=0.55, linewidths=0, zorder=3)
+    crowd = min(1.0, 150 / len(x)) ** 0.5
+    sizes = 18.0 * crowd * np.minimum(counts, 25)
+    alpha = 0.25 + 0.3 * crowd
+    axes.scatter(*places.T, s=sizes, color=POINT, alpha=alpha, linewidths=0, zorder=3)
 
 
 def _draw_scatter(axes: Any, each: "MeasureAgreement", a: str, b: str) -> None:
@@ -179,7 +181,7 @@ def _draw_line(axes: Any, line: "Estimate", colour: str, style: str, text: str, 
     if line.value is None or line.low is None or line.high is None:
         return
     axes.axhspan(line.low, line.high, color=colour, alpha=0.10, linewidth=0, zorder=0)
-    axes.axhline(line.value, color=colour, linewidth=1.1, linestyle=style, zorder=2)
+    axes.axhline(line.value, color=colour, linewidth=1.1, linestyle=style, zorder=4)
     if text:
         axes.annotate(
             text,
