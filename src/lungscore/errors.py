@@ -44,6 +44,9 @@ REJECTIONS: dict[str, str] = {
     "case-incomplete": "A folder of results lacks result.json or a mask.",
     "case-damaged": "A result.json cannot be read, or its masks are not those it was made of.",
     "schema-mismatch": "A result.json was written in another schema.",
+    "table-invalid": "A table of ratings cannot be read, or holds a wrong value.",
+    "too-few-cases": "Two raters share too few cases.",
+    "no-common-measure": "Two raters share no measure.",
     "output-exists": "The output is there already and --overwrite was not given.",
     "output-not-writable": "The output cannot be written.",
     "disk-full": "The disk is full.",
@@ -101,6 +104,10 @@ NOTICES: dict[str, str] = {
     "slice-spacing-differs": "The distances of slices are very different.",
     "methods-differ": "Another version, model or precision measured the other examination.",
     "masks-differ": "Lungs or lobes were given by the user in one examination only.",
+    "cases-unmatched": "Cases of one rater are not among those of the other.",
+    "values-missing": "A rater gives no value for some cases: they are left out of that measure.",
+    "columns-ignored": "A table has columns that name no measure.",
+    "few-cases": "So few cases that the figures of agreement say little.",
 }
 
 

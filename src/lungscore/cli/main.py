@@ -7,6 +7,7 @@ import traceback
 import typer
 
 from lungscore.cli import (
+    agree,
     analyze,
     benchmark,
     compare,
@@ -39,6 +40,7 @@ app.command("analyze")(analyze.analyze)
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
 app.command("compare")(compare.compare)
+app.command("agree")(agree.agree)
 app.command("inspect")(inspect.inspect)
 app.command("demo")(demo.demo)
 app.command("train")(train.train)

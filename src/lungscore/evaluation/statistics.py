@@ -119,8 +119,8 @@ def area_agreement(found: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     bias, spread = float(difference.mean()), _spread(difference)
     correlation: dict[str, Any] = dict.fromkeys(("r", "low", "high")) | {"n": len(found)}
     if found.std() > 0 and true.std() > 0:
-        low, high = bootstrap(len(found), lambda index: _correlations(found[index], true[index]))
-        r = float(_correlations(found, true))
+        low, high = bootstrap(len(found), lambda index: correlations(found[index], true[index]))
+        r = float(correlations(found, true))
         correlation = {"r": r, "low": low, "high": high, "n": len(found)}
     return {
         "correlation": correlation,
@@ -131,7 +131,7 @@ def area_agreement(found: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Pearson's r along the last axis; NaN without spread."""
     one = one - one.mean(axis=-1, keepdims=True)
     other = other - other.mean(axis=-1, keepdims=True)

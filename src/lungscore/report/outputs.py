@@ -74,9 +74,15 @@ def refuse_existing(
     ResourceError ``output-not-writable`` where nothing can be made in ``out_dir``.
     """
     folder = Path(out_dir) / safe_name(case)
+    refuse_folder(folder, known=known, overwrite=overwrite)
+    return folder
+
+
+def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = False) -> None:
+    """Raise, as refuse_existing does, where ``folder`` itself may not be written."""
     _check_writable(folder.parent)
     if not os.path.lexists(folder):
-        return folder
+        return
     if not overwrite:
         raise UsageError(
             "output-exists",
@@ -93,10 +99,9 @@ def refuse_existing(
     if foreign:
         raise UsageError(
             "output-exists",
-            f"{folder.name} holds {foreign[0]}, which lungscore did not write",
+            f"{folder.name} holds {foreign[0]}, which is none of these results",
             hint="it is not replaced; choose another folder with -o",
         )
-    return folder
 
 
 def _check_writable(folder: Path) -> None:

@@ -1,0 +1,171 @@
+"""What one rater found in many cases: from a folder of results, or from a table."""
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lungscore.errors import InputError
+from lungscore.evaluation.measures import MEASURES, Measure, parse
+from lungscore.evaluation.ratings_table import Table, read_table
+from lungscore.result import SCHEMA
+
+RESULT = "result.json"
+
+#: Bytes that no result of a chest CT comes near.
+MAX_RESULT_BYTES = 2**26
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """One rater's values.
+
+    name: the rater's, for people. values: case -> measure -> value, None where it is missing; every
+    case has every one of ``measures``. unknown: columns that name no measure.
+    """
+
+    name: str
+    kind: Literal["results", "table"]
+    values: dict[str, dict[str, float | None]]
+    measures: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+
+def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
+    """Read a folder of cases, one case's folder, or a CSV table.
+
+    name: the rater's name; without it, that of the file or folder. Raises InputError
+    ``input-not-found``, ``input-unreadable``, ``input-empty``, ``case-damaged``,
+    ``schema-mismatch`` or ``table-invalid``.
+    """
+    try:
+        own = printable(path.name or path.resolve().name)
+        if not path.exists():
+            raise InputError("input-not-found", f"there is no {own}")
+        name = printable(name or "")
+        if path.is_dir():
+            return _from_folder(path, name or own)
+        return _from_table(read_table(path), own, name or printable(path.stem))
+    except OSError as error:
+        raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None
+
+
+def printable(text: str) -> str:
+    """``text`` in one Unicode form, without control characters or bytes that are no UTF-8."""
+    text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
+    return "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text).strip()
+
+
+def _from_folder(folder: Path, name: str) -> Ratings:
+    results = [folder / RESULT]
+    if not results[0].is_file():
+        children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+        results = [path for child in children if (path := child / RESULT).is_file()]
+    if not results:
+        raise InputError(
+            "input-empty",
+            f"{printable(folder.name)} holds no results",
+            expected="a folder into which lungscore analyze or score wrote, or a CSV table",
+        )
+    values: dict[str, dict[str, float | None]] = {}
+    for path in results:
+        content = _result(path)
+        case = printable(str(content["case"]))
+        if case in values:
+            raise InputError("case-damaged", f"two folders of {name} hold the case {case}")
+        values[case] = {
+            measure.name: _value(content, measure, path) for measure in MEASURES.values()
+        }
+    return Ratings(name, "results", values, tuple(MEASURES))
+
+
+def _result(path: Path) -> dict[str, Any]:
+    """The content of a result.json of our schema."""
+    try:
+        if path.stat().st_size > MAX_RESULT_BYTES:
+            raise ValueError("it is longer than any result")
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"it is no JSON of lungscore ({str(error)[:80]})") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise InputError(
+            "schema-mismatch",
+            f"{_place(path)} has the schema {str(schema)[:60]!r}",
+            expected=repr(SCHEMA),
+            hint="analyse the scan again with this version",
+        )
+    if not isinstance(content.get("case"), str):
+        raise _damaged(path, "it names no case")
+    return content
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}")
+
+
+def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | None:
+    value: Any = content
+    for key in measure.path:
+        if not isinstance(value, dict) or key not in value:
+            raise _damaged(path, f"it has no {'.'.join(measure.path)}")
+        value = value[key]
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError("a number or a name")
+        return parse(measure, str(value))
+    except ValueError as error:
+        found = f"{'.'.join(measure.path)} is {str(value)[:40]!r}"
+        raise _damaged(path, found, expected=str(error)) from None
+
+
+def _damaged(path: Path, found: str, *, expected: str = "") -> InputError:
+    hint = "analyse the scan again"
+    return InputError("case-damaged", f"{_place(path)}: {found}", expected=expected, hint=hint)
+
+
+def _place(path: Path) -> str:
+    return printable(f"{path.parent.name}/{path.name}")
+
+
+def _from_table(table: Table, file: str, name: str) -> Ratings:
+    """The values of a table; every one is checked against its measure."""
+    measures = {column: measure for column in table.columns if (measure := _known(column))}
+    if len({measure.name for measure in measures.values()}) < len(measures):
+        raise InputError("table-invalid", f"{file}: two columns are the same measure")
+    if not measures:
+        raise InputError(
+            "table-invalid",
+            f"{file}: no column names a measure, only {', '.join(table.columns) or 'case'}",
+            expected="columns such as infection_percent, ct_ss, mosmed or RUL infection_percent",
+        )
+    values: dict[str, dict[str, float | None]] = {}
+    for line, given, cells in table.rows:
+        case = printable(given)
+        if not case:
+            raise InputError("table-invalid", f"{file}, line {line}: the case has no name")
+        if case in values:
+            found = f"{file}, line {line}: the case {case} stood there before"
+            raise InputError("table-invalid", found, expected="one line for each case")
+        row: dict[str, float | None] = {}
+        for column, measure in measures.items():
+            text = cells[column]
+            try:
+                row[measure.name] = None if text is None else parse(measure, text)
+            except ValueError as error:
+                found = f"{file}, line {line}: {column} of case {case} is {text[:40]!r}"  # type: ignore[index]
+                raise InputError("table-invalid", found, expected=str(error)) from None
+        values[case] = row
+    names = {measure.name for measure in measures.values()}
+    unknown = tuple(column for column in table.columns if column not in measures)
+    return Ratings(name, "table", values, tuple(m for m in MEASURES if m in names), unknown)
+
+
+_BY_FOLDED_NAME = {name.casefold(): measure for name, measure in MEASURES.items()}
+
+
+def _known(column: str) -> Measure | None:
+    return _BY_FOLDED_NAME.get(" ".join(column.casefold().split()))
