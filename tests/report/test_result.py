@@ -17,6 +17,9 @@ KEYS = {
     "burden",
     "scores",
     "severity",
+    "aeration",
+    "lesions",
+    "distribution",
     "lobes",
     "slices",
     "detection",
@@ -24,6 +27,7 @@ KEYS = {
     "models",
     "engine",
 }
+PATTERNS = ("aeration", "lesions", "distribution")
 CASES = {
     "hu": {},
     "grey": {"units": "grey", "spacing": False},
@@ -49,7 +53,7 @@ def test_every_case_is_a_valid_result_with_all_keys(make_analysis, case):
     assert content["schema"] == "lungscore.result/1"
     Result.model_validate(content)
     full = json.loads(to_result(make_analysis()).to_json())
-    for part in ("input", "lungs", "burden", "severity", "detection", "lobes"):
+    for part in ("input", "lungs", "burden", "severity", *PATTERNS, "detection", "lobes"):
         assert keys(content[part]) == keys(full[part])
     assert set(content["scores"]) == set(full["scores"])
     assert list(content["scores"]["ct_ss"]["regions"]) == [name for name, _ in REGIONS]

@@ -56,6 +56,8 @@ def _outer_blocks(lung: np.ndarray, spacing_mm: tuple[float, float, float]) -> n
         if filled.all():
             return ~outer  # no costal border is seen at all
         depth = ndimage.distance_transform_edt(filled, sampling=spacing_mm)
+        # Measured from the middle of the first block outside; the border is half a block nearer.
+        depth -= min(spacing_mm) / 2
         outer[box] = depth <= depth[lung[box]].max() / 3
     return outer
 

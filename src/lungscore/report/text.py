@@ -94,13 +94,14 @@ def pattern_lines(result: Result) -> list[tuple[str, str]]:
         lines.append(("aeration", ", ".join(shares)))
     if result.lesions.reason is None:
         lines.append(("separate lesions", lesions_text(result)))
-    shares = [
-        f"{name} {percent_text(share.infection_percent)} (lungs: {percent_text(share.lung_percent)})"
-        for name in ("peripheral", "posterior", "lower")
-        if (share := getattr(result.distribution, name)).infection_percent is not None
-    ]
-    if shares:
-        lines.append(("of the infection", ", ".join(shares)))
+    where = []
+    for name in ("peripheral", "posterior", "lower"):
+        share = getattr(result.distribution, name)
+        if share.infection_percent is not None:
+            part, lungs = percent_text(share.infection_percent), percent_text(share.lung_percent)
+            where.append(f"{name} {part} (lungs: {lungs})")
+    if where:
+        lines.append(("of the infection", ", ".join(where)))
     return lines
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungscore.labels import CONSOLIDATION, GGO, LEFT_LUNG, RIGHT_LUNG
-from lungscore.severity.counts import LUNG, lung_voxels
+from lungscore.severity.counts import LUNG, checked, lung_voxels
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,10 @@ def shares(
     """The peripheral, posterior and lower share.
 
     lungs, lesions: (D, H, W) labels on canonical axes, lungs with their sides. peripheral: (D, H,
-    W) bool, the outer third of the lungs; None where it is not known.
+    W) bool, the outer third of the lungs; None where it is not known. ValueError for another shape.
     """
+    if peripheral is not None:
+        peripheral = checked("peripheral", peripheral, 1, lungs.shape)
     table = _rows(lungs, lesions, peripheral)
     posterior, lower = np.zeros_like(table), np.zeros_like(table)
     flat = False

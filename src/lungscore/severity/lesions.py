@@ -38,7 +38,8 @@ def lesion_sizes(components: np.ndarray, voxel_ml: float, *, has_lobes: bool) ->
     components: (n, 6) voxels of each component in no lobe (column 0) and in each lobe (the columns
         of labels.LOBES). voxel_ml: millilitres of one voxel.
     """
-    ml = components.sum(axis=1) * voxel_ml
+    voxels = components.sum(axis=1)
+    ml = voxels * voxel_ml
     large = ml >= SPECK_ML
     by_lobe: dict[str, int] = {}
     if has_lobes:
@@ -53,5 +54,5 @@ def lesion_sizes(components: np.ndarray, voxel_ml: float, *, has_lobes: bool) ->
         median_ml=float(np.median(ml[large])) if large.any() else None,
         by_lobe=by_lobe,
         specks=int((~large).sum()),
-        specks_ml=float(ml[~large].sum()),
+        specks_ml=float(voxels[~large].sum() * voxel_ml),
     )
