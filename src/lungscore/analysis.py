@@ -127,7 +127,7 @@ def assess(
             regions=regions,
             dense=None if hu is None else hu >= DENSE_HU,
             hu=hu,
-            components=separate_lesions(lungs.labels, lesions.labels > 0, lobes),
+            components=separate_lesions(lungs.labels, lesions.labels, lobes),
             peripheral=peripheral,
             voxel_ml=scan.voxel_ml,
             sides_known=lungs.sides_known,

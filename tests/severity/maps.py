@@ -39,6 +39,6 @@ def measured(maps: Mapping[str, np.ndarray], **more) -> Severity:
         regions=maps["regions"],
         dense=maps["dense"].astype(bool),
         hu=maps["hu"],
-        components=separate_lesions(maps["lungs"], maps["lesions"] > 0, maps["lobes"]),
+        components=separate_lesions(maps["lungs"], maps["lesions"], maps["lobes"]),
         **more,
     )

@@ -24,7 +24,7 @@ def test_a_typical_scan_takes_less_than_a_second():
         regions=lungs,
         dense=lesions > 0,
         hu=hu,
-        components=separate_lesions(lungs, lesions > 0, lungs),
+        components=separate_lesions(lungs, lesions, lungs),
         peripheral=outer_third(lungs, (2.0, 0.7, 0.7)),
         voxel_ml=0.001,
     )
@@ -167,7 +167,7 @@ def test_without_hounsfield_units_there_is_no_aeration():
 def test_without_a_voxel_size_percents_of_bands_are_given_but_no_sizes():
     lungs, lesions = body()
     hu = np.full(lungs.shape, -800, np.int16)
-    components = separate_lesions(lungs, lesions > 0)
+    components = separate_lesions(lungs, lesions)
     severity = measure(lungs, lesions, hu=hu, components=components)
     well = severity.aeration.bands["well_aerated"]
     assert (well.percent, well.ml) == (100, None)
@@ -184,7 +184,7 @@ def test_one_slice_has_bands_and_neither_lesions_nor_distribution():
         lungs,
         lesions,
         hu=np.full(lungs.shape, -800, np.int16),
-        components=separate_lesions(lungs, lesions > 0),
+        components=separate_lesions(lungs, lesions),
         voxel_ml=0.5,
     )
     assert severity.aeration.bands["well_aerated"].ml == 12

@@ -111,7 +111,7 @@ def test_parts_add_up_to_wholes(maps):
 def test_lesions_add_up_to_the_infection(maps, voxel_ml):
     maps = complete(maps)
     sizes = measured(maps, voxel_ml=voxel_ml).lesions
-    components = separate_lesions(maps["lungs"], maps["lesions"] > 0, maps["lobes"])
+    components = separate_lesions(maps["lungs"], maps["lesions"], maps["lobes"])
     assert sum(sizes.by_lobe.values()) == sizes.count
     assert sizes.count + sizes.specks == len(components)
     infected = np.count_nonzero((maps["lungs"] > 0) & (maps["lesions"] > 0))
