@@ -160,6 +160,103 @@ def test_nrrd_masks_score_the_same(tmp_path: Path, masks: AnyMask, phantom: Phan
     assert (found.lungs, found.burden, found.scores) == (ours.lungs, ours.burden, ours.scores)
 
 
+# What a CT adds, and what can be given without one
+
+
+def test_masks_alone_give_lesions_and_distribution_and_a_ct_adds_the_aeration(
+    tmp_path: Path, masks: AnyMask, phantom: Phantom
+) -> None:
+    write_nifti(phantom.scan, tmp_path / "ct.nii.gz")
+    alone, full = result_of(masks), result_of(masks, ct=tmp_path / "ct.nii.gz")
+    assert (alone.lesions, alone.distribution) == (full.lesions, full.distribution)
+    assert alone.aeration.reason == "there are no Hounsfield units"
+    assert alone.lobes.RUL.well_aerated_percent is None
+    lung = phantom.scan.values[phantom.lungs > 0]
+    well = np.count_nonzero((lung >= -900) & (lung < -500))
+    band = full.aeration.bands.well_aerated
+    assert band.ml == pytest.approx(well * phantom.scan.voxel_ml, abs=1e-3)
+    assert band.percent == pytest.approx(100 * well / lung.size, abs=1e-4)
+    upper = phantom.scan.values[phantom.lobes == 3]
+    percent = 100 * np.count_nonzero((upper >= -900) & (upper < -500)) / upper.size
+    assert full.lobes.RUL.well_aerated_percent == pytest.approx(percent, abs=1e-4)
+    assert full.lesions.count
+    assert full.distribution.peripheral.infection_percent
+    assert full.distribution.lobes_affected == 5
+
+
+def test_peripheral_infection_is_found_to_be_peripheral(
+    tmp_path: Path, masks: AnyMask, phantom: Phantom
+) -> None:
+    """Infection of the right lung's outermost columns, at its back, in its lowest slices."""
+    lesions = np.zeros_like(phantom.lungs)
+    slices = np.flatnonzero((phantom.lungs == 1).any(axis=(1, 2)))
+    for z in slices[-4:-1]:
+        for y in np.flatnonzero((phantom.lungs[z] == 1).any(axis=1))[-6:]:
+            lesions[z, y, np.flatnonzero(phantom.lungs[z, y] == 1)[:2]] = 1
+    masks["lesions"] = save(tmp_path / "outer.nii.gz", lesions, phantom)
+    where = result_of(masks).distribution
+    for share in (where.peripheral, where.posterior, where.lower):
+        assert share.infection_percent == 100
+        assert share.lung_percent is not None
+        assert 0 < share.lung_percent < 100
+    assert where.bilateral is False
+
+
+# Storage
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LPI", "SAR", "PIL", "ASL", "IRP"])
+def test_the_same_body_stored_along_other_axes_gives_the_same_numbers(
+    tmp_path: Path, masks: AnyMask, phantom: Phantom, axes: str
+) -> None:
+    write_nifti(phantom.scan, tmp_path / "ct.nii.gz")
+    files = {**masks, "ct": tmp_path / "ct.nii.gz"}
+    expected = result_of(files)
+    (tmp_path / axes).mkdir()
+    for name, path in files.items():
+        image = nib.load(path)
+        stored = nib.orientations.io_orientation(image.affine)
+        turn = nib.orientations.ornt_transform(stored, nib.orientations.axcodes2ornt(axes))
+        files[name] = tmp_path / axes / path.name
+        nib.save(image.as_reoriented(turn), files[name])
+    found = result_of(files)
+    assert nib.aff2axcodes(nib.load(files["ct"]).affine) == tuple(axes)
+    assert found.model_dump(exclude={"slices"}) == expected.model_dump(exclude={"slices"})
+    for one, other in zip(found.slices, expected.slices, strict=True):
+        assert one.position_mm == pytest.approx(other.position_mm, abs=1e-3)
+        assert one.infection_percent == other.infection_percent
+
+
+# A lobe mask that does not cover the lungs
+
+
+@pytest.mark.parametrize(
+    ("slices", "noticed", "withheld"), [(0, False, False), (2, True, False), (8, True, True)]
+)
+def test_lobes_that_leave_out_part_of_the_lungs_are_said_to(
+    tmp_path: Path, masks: AnyMask, phantom: Phantom, slices: int, noticed: bool, withheld: bool
+) -> None:
+    """Each lobe is cut below, so that all five are still there."""
+    lobes = phantom.lobes.copy()
+    lungs = np.flatnonzero(lobes.any(axis=(1, 2)))
+    lobes[lungs[-1] + 1 - slices :] = 0
+    lobes[:, :, 1::2][:, :, : 0 if slices < 8 else None] = 0
+    masks["lobes"] = save(tmp_path / "part.nii.gz", lobes, phantom)
+    analysis = score(**masks)  # type: ignore[arg-type]
+    result = to_result(analysis)
+    messages = [n.message for n in analysis.notices if n.code == "lobes-incomplete"]
+    covered = 100 * np.count_nonzero(lobes) / np.count_nonzero(phantom.lungs)
+    assert len(messages) == noticed
+    if noticed:
+        assert f"only {covered:.1f} % of the lungs lie in a lobe" in messages[0]
+    assert ("lobes-incomplete" in result.severity.withheld) == withheld
+    assert (result.severity.category is None) == withheld
+    # What rests on no lobe is as before.
+    percent = phantom.truth["infection_percent"]
+    assert result.burden.infection_percent == pytest.approx(percent, abs=1e-4)
+    assert result.detection.infected is True
+
+
 # What is refused
 
 

@@ -15,6 +15,8 @@ from lungscore.anatomy import (
     find_lobes,
     find_lungs,
     include_infection,
+    outer_third,
+    separate_lesions,
     sides_of_lobes,
 )
 from lungscore.errors import InputError, Notice
@@ -114,13 +116,20 @@ def assess(
     noted = {notice.code for notice in notices}
     notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
     with clock.stage("scores"):
-        dense = scan.values >= DENSE_HU if scan.units == "hu" and has_ct else None
+        hu = scan.values if scan.units == "hu" and has_ct else None
+        # Depth needs a voxel size, and a third of it the lung as a whole.
+        peripheral = None
+        if lungs.sides_known and scan.spacing_mm and scan.shape[0] > 1:
+            peripheral = outer_third(lungs.labels, scan.spacing_mm)
         severity = measure(
             lungs.labels,
             lesions.labels,
             lobes=lobes,
             regions=regions,
-            dense=dense,
+            dense=None if hu is None else hu >= DENSE_HU,
+            hu=hu,
+            components=separate_lesions(lungs.labels, lesions.labels, lobes),
+            peripheral=peripheral,
             voxel_ml=scan.voxel_ml,
             sides_known=lungs.sides_known,
             notice_codes=[notice.code for notice in notices],

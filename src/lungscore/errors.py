@@ -95,6 +95,7 @@ NOTICES: dict[str, str] = {
     "lungs-from-lesions": "Part of the lung mask was filled where dense infection hid it.",
     "user-lungs": "The lung mask was given by the user.",
     "user-lobes": "The lobe mask was given by the user.",
+    "lobes-incomplete": "The lobe mask leaves out part of the lungs.",
     "severity-withheld": "The severity category is withheld; the reasons stand beside it.",
     "not-computable": "A number could not be computed.",
     "no-ct": "No CT was given: numbers that need Hounsfield units are not given.",

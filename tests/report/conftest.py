@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from lungscore.anatomy import outer_third, separate_lesions
 from lungscore.anatomy.lungs import Lungs
 from lungscore.errors import Notice
 from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed
@@ -64,12 +65,16 @@ def _make_analysis(
     if sides and depth > 1:
         lobes, regions = _lobes_and_regions(lungs)
     noted = [*codes, *(["no-ct"] if masks_only else [])]
+    has_hu = units == "hu" and not masks_only
     severity = measure(
         lungs if sides else (lungs > 0).astype(np.uint8),
         lesions,
         lobes=lobes,
         regions=regions,
-        dense=values >= -200 if units == "hu" and not masks_only else None,
+        dense=values >= -200 if has_hu else None,
+        hu=values if has_hu else None,
+        components=separate_lesions(lungs, lesions, lobes),
+        peripheral=outer_third(lungs, scan.spacing_mm) if scan.spacing_mm else None,
         voxel_ml=scan.voxel_ml,
         sides_known=sides,
         notice_codes=noted,

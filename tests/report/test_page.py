@@ -83,6 +83,34 @@ def test_what_is_not_computed_says_why(make_analysis):
     assert "nan" not in text.lower().split("base64")[0]
 
 
+def test_bands_lesions_and_places_are_shown(make_analysis):
+    text = page(make_analysis())
+    widths = [float(width) for width in re.findall(r'<i style="width: ([\d.]+)%; background', text)]
+    assert sum(widths) == pytest.approx(100, abs=0.05)
+    for words in ("well aerated", "−900 to −500", "peripheral (outer third)", "1 of 5 lobes"):
+        assert words in text
+    assert "1, the largest 150 ml" in text
+
+
+def test_no_infection_has_no_table_of_places(make_analysis):
+    text = page(make_analysis(infected=False))
+    assert "There is no infection whose distribution" in text
+    assert "separate lesions</dt><dd>none" in text
+    assert "not both lungs, 0 of 5 lobes" in text
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ({"masks_only": True}, "Aeration is not computed: there are no Hounsfield units."),
+        ({"sides": False}, "Distribution is not computed: right and left are not known."),
+        ({"spacing": False}, "separate lesions</dt><dd>not computed: no voxel size is known"),
+    ],
+)
+def test_what_is_missing_of_the_patterns_says_why(make_analysis, case, words):
+    assert words in page(make_analysis(**case))
+
+
 def test_page_stays_small_and_fast(make_analysis):
     assert len(page(make_analysis())) < 3_000_000
 
@@ -141,7 +169,14 @@ def test_percent_is_written_without_a_false_zero(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "not computed"), (0.25, "0.2 ml"), (4812.4, "4 812 ml")]
+    ("value", "text"),
+    [
+        (None, "not computed"),
+        (0.0, "0.0 ml"),
+        (0.01, "< 0.1 ml"),
+        (0.25, "0.2 ml"),
+        (4812.4, "4 812 ml"),
+    ],
 )
 def test_millilitres_are_written_for_reading(value, text):
     assert ml_text(value) == text
@@ -153,6 +188,16 @@ def test_the_table_for_the_terminal_holds_the_headline(make_analysis):
     for word in ("severity", "infection", "CT-SS", "of 40", "RUL", "LLL", "hu-split"):
         assert word in text
     assert not re.search(r"[ \t]+$", text, re.MULTILINE)
+
+
+def test_the_table_for_the_terminal_holds_aeration_lesions_and_places(make_analysis):
+    text = text_table(make_analysis())
+    assert re.search(
+        r"aeration +well aerated 95\.8 %, poorly aerated 3\.8 %, not aerated 0\.4", text
+    )
+    assert re.search(r"separate lesions +1, the largest 150 ml, median 150 ml\n", text)
+    assert re.search(r"posterior 100\.0 % \(lungs: 50\.0 %\), lower 66\.7 % \(lungs: 33\.3", text)
+    assert "aeration  " not in text_table(make_analysis(masks_only=True))
 
 
 def test_the_table_of_one_slice_says_what_is_not_computed(make_analysis):

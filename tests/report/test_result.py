@@ -17,6 +17,9 @@ KEYS = {
     "burden",
     "scores",
     "severity",
+    "aeration",
+    "lesions",
+    "distribution",
     "lobes",
     "slices",
     "detection",
@@ -24,6 +27,7 @@ KEYS = {
     "models",
     "engine",
 }
+PATTERNS = ("aeration", "lesions", "distribution")
 CASES = {
     "hu": {},
     "grey": {"units": "grey", "spacing": False},
@@ -49,7 +53,7 @@ def test_every_case_is_a_valid_result_with_all_keys(make_analysis, case):
     assert content["schema"] == "lungscore.result/1"
     Result.model_validate(content)
     full = json.loads(to_result(make_analysis()).to_json())
-    for part in ("input", "lungs", "burden", "severity", "detection", "lobes"):
+    for part in ("input", "lungs", "burden", "severity", *PATTERNS, "detection", "lobes"):
         assert keys(content[part]) == keys(full[part])
     assert set(content["scores"]) == set(full["scores"])
     assert list(content["scores"]["ct_ss"]["regions"]) == [name for name, _ in REGIONS]
@@ -82,6 +86,61 @@ def test_numbers_of_a_known_case(make_analysis):
     assert content["scores"]["tss"] == {"total": 1, "max": 20, "reason": None}
     assert content["scores"]["pho"] == round(100 * 54 / (2 * lung), 4)
     assert content["detection"] == {"infected": True, "probability": None}
+
+
+def test_patterns_of_a_known_case(make_analysis):
+    """Two boxes of lung, 7200 voxels of 0.25 ml each; 600 infected in one block of the left one."""
+    content = json.loads(to_result(make_analysis()).to_json())
+    lung, voxel_ml = 2 * 12 * 30 * 20, 0.25
+    bands = content["aeration"]["bands"]
+    assert bands["over_inflated"] == {"from_hu": None, "to_hu": -900, "ml": 0, "percent": 0}
+    well = lung - 600
+    assert bands["well_aerated"] == {
+        "from_hu": -900,
+        "to_hu": -500,
+        "ml": well * voxel_ml,
+        "percent": round(100 * well / lung, 4),
+    }
+    # Ground glass was painted with −500 HU, consolidation with 0.
+    assert bands["poorly_aerated"]["ml"] == 546 * voxel_ml
+    assert bands["not_aerated"]["ml"] == 54 * voxel_ml
+    assert bands["denser"] == {"from_hu": 100, "to_hu": None, "ml": 0, "percent": 0}
+    assert content["aeration"]["reason"] is None
+    assert content["lobes"]["LLL"]["well_aerated_percent"] == round(100 * 3000 / 3600, 4)
+    assert content["lesions"] == {
+        "count": 1,
+        "largest_ml": 150,
+        "median_ml": 150,
+        "by_lobe": {"RUL": 0, "RML": 0, "RLL": 0, "LUL": 0, "LLL": 1},
+        "specks": 0,
+        "specks_ml": 0,
+        "speck_below_ml": 0.1,
+        "reason": None,
+    }
+    where = content["distribution"]
+    assert where["posterior"] == {"infection_percent": 100, "lung_percent": 50}
+    assert where["lower"] == {
+        "infection_percent": round(100 * 4 / 6, 4),
+        "lung_percent": round(100 / 3, 4),
+    }
+    # The greatest depth is 15 rows; the five outermost rows and columns are its third.
+    assert where["peripheral"] == {"infection_percent": 0, "lung_percent": 50}
+    assert (where["bilateral"], where["lobes_affected"], where["reason"]) == (False, 1, None)
+
+
+def test_every_part_without_numbers_has_a_reason_and_a_warning(make_analysis):
+    for case in CASES.values():
+        content = json.loads(to_result(make_analysis(**case)).to_json())
+        messages = " ".join(warning["message"] for warning in content["warnings"])
+        numbers = {
+            "aeration": content["aeration"]["bands"]["well_aerated"]["percent"],
+            "lesions": content["lesions"]["count"],
+            "distribution": content["distribution"]["posterior"]["lung_percent"],
+        }
+        for name, number in numbers.items():
+            reason = content[name]["reason"]
+            assert (number is None) == (reason is not None)
+            assert reason is None or reason in messages
 
 
 def test_slices_run_from_superior_to_inferior(make_analysis):

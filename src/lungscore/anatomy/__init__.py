@@ -1,9 +1,11 @@
 """Lungs, lobes and the 20 scoring regions."""
 
 from lungscore.anatomy.boxes import lung_box, slice_boxes
+from lungscore.anatomy.components import separate_lesions
 from lungscore.anatomy.hidden import include_infection, lung_field
 from lungscore.anatomy.lobes import find_lobes
 from lungscore.anatomy.lungs import Lungs, find_lungs
+from lungscore.anatomy.periphery import outer_third
 from lungscore.anatomy.regions import divide_regions
 from lungscore.anatomy.sides import sides_of_lobes
 
@@ -15,6 +17,8 @@ __all__ = [
     "include_infection",
     "lung_box",
     "lung_field",
+    "outer_third",
+    "separate_lesions",
     "sides_of_lobes",
     "slice_boxes",
 ]

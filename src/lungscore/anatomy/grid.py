@@ -79,6 +79,14 @@ class Grid:
             places.append(np.minimum(centres // theirs, blocks - 1))
         return mask[np.ix_(*places)]
 
+    def centres(self, values: np.ndarray) -> np.ndarray:
+        """The ``values`` (shape) of the voxels in the middle of the blocks: no mean, for labels."""
+        places = (
+            np.minimum(np.arange(0, size, step) + step // 2, size - 1)
+            for size, step in zip(self.shape, self.factors, strict=True)
+        )
+        return values[np.ix_(*places)]
+
     @property
     def blocks(self) -> tuple[int, int, int]:
         """The shape of an array on the grid."""

@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from lungscore.labels import LOBE_NAMES, LOBE_ORDER, REGIONS
 from lungscore.report.pictures import COLOURS, LUNG_WINDOW, Picture
-from lungscore.report.text import ml_text, percent_text, score_text
+from lungscore.report.text import BAND_TITLES, lesions_text, ml_text, percent_text, score_text
 from lungscore.result import Analysis, Result, TotalScore, to_result
 from lungscore.severity import RULE
 from lungscore.severity.category import MODERATE_ABOVE, SEVERE_ABOVE
@@ -47,6 +47,13 @@ def render_page(
         rule=RULE,
         lobes=[(name, LOBE_NAMES[name], getattr(result.lobes, name)) for name in LOBE_ORDER],
         has_lobes=analysis.lobes is not None,
+        bands=[
+            (title, edges, getattr(result.aeration.bands, name), BAND_COLOURS[name])
+            for name, (title, edges) in BAND_TITLES.items()
+        ],
+        places=[(title, getattr(result.distribution, name)) for name, title in PLACES.items()],
+        lesions=lesions_text(result),
+        affected=_affected(result),
         regions=_regions(result) if analysis.regions is not None else [],
         approximate=_approximate(analysis),
         slices=[embedded(picture) for picture in slices],
@@ -125,6 +132,32 @@ def score_rows(result: Result) -> list[ScoreRow]:
 
 #: Marks on the scale of infection percent: the category's own edges.
 INFECTION_MARKS = (MODERATE_ABOVE, SEVERE_ABOVE)
+
+
+#: From air to bone; told apart in grey too.
+BAND_COLOURS = {
+    "over_inflated": "#dbe9f3",
+    "well_aerated": "#8fbcd9",
+    "poorly_aerated": "#e2a54b",
+    "not_aerated": "#a8480f",
+    "denser": "#3d3d3d",
+}
+PLACES = {
+    "peripheral": "peripheral (outer third)",
+    "posterior": "posterior (back half)",
+    "lower": "lower (lowest third)",
+}
+
+
+def _affected(result: Result) -> str | None:
+    """Which lungs and how many lobes are infected by 1 % or more; None where not known."""
+    where = result.distribution
+    parts = []
+    if where.bilateral is not None:
+        parts.append("both lungs" if where.bilateral else "not both lungs")
+    if where.lobes_affected is not None:
+        parts.append(f"{where.lobes_affected} of {len(LOBE_ORDER)} lobes")
+    return ", ".join(parts) or None
 
 
 def _regions(result: Result) -> list[list[tuple[str, str, str]]]:

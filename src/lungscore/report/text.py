@@ -15,9 +15,11 @@ def percent_text(value: float | None) -> str:
 
 
 def ml_text(value: float | None) -> str:
-    """ "4 812 ml"; below 10 ml with one decimal."""
+    """ "4 812 ml"; below 10 ml with one decimal; a trace is "< 0.1 ml", never a false zero."""
     if value is None:
         return NOT_COMPUTED
+    if 0 < value < 0.05:
+        return "< 0.1 ml"
     return f"{value:.1f} ml" if value < 10 else f"{value:,.0f} ml".replace(",", " ")
 
 
@@ -35,6 +37,8 @@ def text_table(analysis: Analysis) -> str:
     if missing := [name.strip() for name, value in headline if value == NOT_COMPUTED]:
         lines.append(f"  {NOT_COMPUTED:<24}{', '.join(missing)}")
     lines += ["", *_lobe_lines(result)]
+    if patterns := pattern_lines(result):
+        lines += ["", *(f"  {name:<24}{text}" for name, text in patterns)]
     if result.warnings:
         lines += ["", *(f"  ! {w.code}: {w.message}" for w in result.warnings)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -66,6 +70,53 @@ def _headline(result: Result) -> list[tuple[str, str]]:
         ("PHO", percent_text(scores.pho)),
         ("MosMed class", scores.mosmed or NOT_COMPUTED),
     ]
+
+
+#: The bands of density as a reader calls them, with their edges in HU.
+BAND_TITLES = {
+    "over_inflated": ("over-inflated", "below −900"),
+    "well_aerated": ("well aerated", "−900 to −500"),
+    "poorly_aerated": ("poorly aerated", "−500 to −100"),
+    "not_aerated": ("not aerated", "−100 to +100"),
+    "denser": ("denser", "+100 and more"),
+}
+
+
+def pattern_lines(result: Result) -> list[tuple[str, str]]:
+    """Aeration, lesions and distribution in one line each, where they are known."""
+    lines = []
+    if result.aeration.reason is None:
+        shares = (
+            f"{title} {percent_text(getattr(result.aeration.bands, name).percent)}"
+            for name, (title, _) in BAND_TITLES.items()
+            if name not in ("over_inflated", "denser")
+        )
+        lines.append(("aeration", ", ".join(shares)))
+    if result.lesions.reason is None:
+        lines.append(("separate lesions", lesions_text(result)))
+    where = []
+    for name in ("peripheral", "posterior", "lower"):
+        share = getattr(result.distribution, name)
+        if share.infection_percent is not None:
+            part, lungs = percent_text(share.infection_percent), percent_text(share.lung_percent)
+            where.append(f"{name} {part} (lungs: {lungs})")
+    if where:
+        lines.append(("of the infection", ", ".join(where)))
+    return lines
+
+
+def lesions_text(result: Result) -> str:
+    """Number and size of the lesions: "4, the largest 212 ml, median 8.1 ml; 3 specks"."""
+    lesions = result.lesions
+    if lesions.count is None:
+        return NOT_COMPUTED
+    text = str(lesions.count) if lesions.count else "none"
+    if lesions.largest_ml is not None:
+        text += f", the largest {ml_text(lesions.largest_ml)}, median {ml_text(lesions.median_ml)}"
+    if lesions.specks:
+        some = "1 speck" if lesions.specks == 1 else f"{lesions.specks} specks"
+        text += f"; {some} below {lesions.speck_below_ml:g} ml, {ml_text(lesions.specks_ml)} in all"
+    return text
 
 
 def _lobe_lines(result: Result) -> list[str]:

@@ -1,7 +1,10 @@
 """Severity scores as pure functions on label arrays."""
 
+from lungscore.severity.aeration import BANDS, Aeration
 from lungscore.severity.category import RULE, WITHHOLDING, Category
+from lungscore.severity.distribution import Distribution, Share
 from lungscore.severity.edges import EDGES, FLOOR_PERCENT, score_part
+from lungscore.severity.lesions import SPECK_ML, LesionSizes
 from lungscore.severity.measure import Burden, Severity, measure
 from lungscore.severity.scores import (
     CT_SS_CUTOFF,
@@ -17,16 +20,22 @@ from lungscore.severity.scores import (
 )
 
 __all__ = [
+    "BANDS",
     "CT_SS_CUTOFF",
     "EDGES",
     "FLOOR_PERCENT",
     "RULE",
+    "SPECK_ML",
     "WITHHOLDING",
+    "Aeration",
     "Burden",
     "Category",
+    "Distribution",
+    "LesionSizes",
     "PartScore",
     "Score",
     "Severity",
+    "Share",
     "ct_ss",
     "ctsi",
     "lhos",

@@ -16,6 +16,11 @@ LUNG_LITRES = (0.3, 10.0)
 #: Adults' lungs on CT are rarely smaller; a child's are. Worth a warning.
 SMALL_LUNG_LITRES = 1.0
 
+#: Percent of the lungs that must lie in a lobe of the lobe mask: below the first there is a notice
+#: (a mask of another tool differs by a voxel at the pleura, not by more), below the second the
+#: scores by lobe and region are of too small a part to stand for the lungs.
+LOBES_COMPLETE, LOBES_SUFFICIENT = 98.0, 60.0
+
 #: Why a category is withheld: code -> the sentence. All codes are notices (errors.NOTICES).
 WITHHOLDING: dict[str, str] = {
     "lung-volume": "the lung volume is outside 0.3–10 litres, so the lung mask is doubtful",
@@ -23,6 +28,7 @@ WITHHOLDING: dict[str, str] = {
     "coarse-pixels": "the pixels are too coarse to tell infection from lung",
     "single-slice": "one slice says nothing about the whole lungs",
     "unknown-orientation": "right and left are not known, so lobes and regions are not either",
+    "lobes-incomplete": "less than 60 % of the lungs lie in a lobe of the lobe mask",
     "not-computable": "a number that it rests on could not be computed",
 }
 
@@ -60,10 +66,16 @@ def categorise(infection_percent: float, regions_score: Score) -> tuple[Category
 
 
 def withheld_codes(
-    *, lungs_ml: float | None, depth: int, sides_known: bool, notice_codes: Collection[str]
+    *,
+    lungs_ml: float | None,
+    depth: int,
+    sides_known: bool,
+    in_lobes_percent: float | None = None,
+    notice_codes: Collection[str],
 ) -> tuple[str, ...]:
     """Codes of WITHHOLDING that hold, in its order; without ``not-computable``.
 
+    in_lobes_percent: how much of the lungs lies in a lobe; None without a lobe mask.
     notice_codes: codes already noted about the scan; those that are no reason are passed over
     (a noted ``lung-volume`` may be a mere warning: the volume itself decides).
     """
@@ -80,4 +92,6 @@ def withheld_codes(
         codes.add("single-slice")
     if not sides_known:
         codes.add("unknown-orientation")
+    if in_lobes_percent is not None and in_lobes_percent < LOBES_SUFFICIENT:
+        codes.add("lobes-incomplete")
     return tuple(code for code in WITHHOLDING if code in codes)

@@ -1,5 +1,6 @@
 """Counting voxels of lungs, lobes, regions and lesions in one pass over the label arrays."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,37 +69,43 @@ def tally(
     regions: np.ndarray | None = None,
     dense: np.ndarray | None = None,
 ) -> Tally:
-    """Count all labels of (D, H, W) arrays in one pass over the lungs' box, slice by slice.
+    """Count all labels of (D, H, W) arrays in one pass over the lungs, slice by slice.
 
     Raises ValueError when shapes differ or a label lies outside its table (labels.py).
     """
-    lungs = _checked("lungs", lungs, LEFT_LUNG, lungs.shape)
-    lesions = _checked("lesions", lesions, PLEURAL_EFFUSION, lungs.shape)
+    lungs = checked("lungs", lungs, LEFT_LUNG, lungs.shape)
+    lesions = checked("lesions", lesions, PLEURAL_EFFUSION, lungs.shape)
     if lesions.max(initial=0) == PLEURAL_EFFUSION:
         lesions = np.where(lesions == PLEURAL_EFFUSION, np.uint8(0), lesions)
     # Mixed-radix code of one voxel: lesion and density vary fastest (see the reshape below).
     layers = [(lungs, LOBE * REGION * LESION * DENSE), (lesions, DENSE)]
     if lobes is not None:
-        lobes = _checked("lobes", lobes, LOBE - 1, lungs.shape)
+        lobes = checked("lobes", lobes, LOBE - 1, lungs.shape)
         layers.append((lobes, REGION * LESION * DENSE))
     if regions is not None:
-        regions = _checked("regions", regions, REGION - 1, lungs.shape)
+        regions = checked("regions", regions, REGION - 1, lungs.shape)
         layers.append((regions, LESION * DENSE))
     if dense is not None:
-        layers.append((_checked("dense", dense, 1, lungs.shape), 1))
+        layers.append((checked("dense", dense, 1, lungs.shape), 1))
     axes = (LUNG, LOBE, REGION, LESION, DENSE)
     bins = int(np.prod(axes))
-    box = _box(lungs)
     histogram = np.zeros((lungs.shape[0], bins), dtype=np.int64)
-    for z in range(lungs.shape[0]):
-        code = np.zeros(lungs[z][box].shape, dtype=np.uint16)
+    for z, inside in lung_voxels(lungs):
+        code = np.zeros(inside.size, dtype=np.uint16)
         for labels, weight in layers:
-            code += labels[z][box].astype(np.uint16) * np.uint16(weight)
-        histogram[z] = np.bincount(code.ravel(), minlength=bins)
+            code += labels[z].ravel()[inside].astype(np.uint16) * np.uint16(weight)
+        histogram[z] = np.bincount(code, minlength=bins)
     histogram = histogram.reshape(-1, *axes)
-    histogram[:, 0] = 0
-    inside = int(histogram[..., GGO:, :].sum())
-    return Tally(histogram, outside=int(np.count_nonzero(lesions)) - inside)
+    counted = int(histogram[..., GGO:, :].sum())
+    return Tally(histogram, outside=int(np.count_nonzero(lesions)) - counted)
+
+
+def lung_voxels(lungs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each slice of ``lungs`` (D, H, W) that holds lung: its index and its lung's flat indices."""
+    for z, labels in enumerate(lungs):
+        inside = np.flatnonzero(labels)
+        if inside.size:
+            yield z, inside
 
 
 def _counts(table: np.ndarray) -> Counts:
@@ -111,22 +118,14 @@ def _counts(table: np.ndarray) -> Counts:
     )
 
 
-def _box(lungs: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns that hold lung anywhere."""
-    plane = np.asarray(lungs.any(axis=0))
-    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-    if rows.size == 0:
-        return slice(0, 0), slice(0, 0)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
 def _as_slice(index: int | slice | None) -> slice:
     if index is None:
         return slice(None)
     return index if isinstance(index, slice) else slice(index, index + 1)
 
 
-def _checked(name: str, labels: np.ndarray, highest: int, shape: tuple[int, ...]) -> np.ndarray:
+def checked(name: str, labels: np.ndarray, highest: int, shape: tuple[int, ...]) -> np.ndarray:
+    """``labels`` as uint8; ValueError unless they are integers 0…highest of this shape."""
     if labels.ndim != 3 or labels.shape != shape:
         raise ValueError(f"{name} have shape {labels.shape}; expected (D, H, W) {shape}")
     if labels.dtype == bool:

@@ -8,7 +8,9 @@ import numpy as np
 from lungscore.errors import Notice
 from lungscore.labels import LEFT_LUNG, LOBE_NAMES, LOBE_ORDER, LOBES, REGIONS, RIGHT_LUNG
 from lungscore.severity import scores
+from lungscore.severity.aeration import Aeration, aeration, no_aeration
 from lungscore.severity.category import (
+    LOBES_COMPLETE,
     SMALL_LUNG_LITRES,
     UNSUITABLE,
     WITHHOLDING,
@@ -17,7 +19,9 @@ from lungscore.severity.category import (
     withheld_codes,
 )
 from lungscore.severity.counts import Counts, Tally, tally
+from lungscore.severity.distribution import Distribution, shares, thirds
 from lungscore.severity.edges import FLOOR_PERCENT
+from lungscore.severity.lesions import LesionSizes, lesion_sizes
 from lungscore.severity.scores import ZONES, Score
 
 
@@ -45,6 +49,7 @@ class Severity:
     lobes: by LOBE_ORDER, empty where there is no lobe mask.
     slices: one per slice of the array, superior to inferior.
     ct_ss … zones: totals may be None, each with its reason. po, pho: percent of the lungs.
+    aeration, lesions, distribution: each holds a reason where it has no numbers.
     category: None where withheld or not computable; ``basis`` says what it rests on, ``withheld``
         holds the codes (category.WITHHOLDING).
     infected: infection of at least 1 % of the lungs; None where the scan cannot say.
@@ -66,6 +71,9 @@ class Severity:
     po: float | None
     pho: float | None
     mosmed: str | None
+    aeration: Aeration
+    lesions: LesionSizes
+    distribution: Distribution
     category: Category | None
     basis: str
     withheld: tuple[str, ...]
@@ -81,6 +89,9 @@ def measure(
     lobes: np.ndarray | None = None,
     regions: np.ndarray | None = None,
     dense: np.ndarray | None = None,
+    hu: np.ndarray | None = None,
+    components: np.ndarray | None = None,
+    peripheral: np.ndarray | None = None,
     voxel_ml: float | None = None,
     sides_known: bool = True,
     notice_codes: Collection[str] = (),
@@ -90,6 +101,10 @@ def measure(
     lungs, lesions, lobes, regions: (D, H, W) labels (labels.py) on canonical axes, superior
         slice first. Only what lies in the lungs counts, so that no part exceeds 100 %.
     dense: (D, H, W) bool, voxels at −200 HU and denser; None without Hounsfield units.
+    hu: (D, H, W) Hounsfield units, for the aeration; None without, or where it is not asked for.
+    components: (n, 6) voxels of each separate lesion in no lobe and in each lobe, for number and
+        size of lesions (anatomy.separate_lesions); None where they are not asked for.
+    peripheral: (D, H, W) bool, the outer third of the lungs (anatomy.outer_third); None without.
     voxel_ml: millilitres of one voxel; None without spacing.
     sides_known: False when lungs are 1 throughout whatever their side; then no lobes are taken.
     notice_codes: what is already noted about the scan; some of it withholds the category.
@@ -123,14 +138,23 @@ def measure(
     no_lobes = no_volume or no_sides or (None if by_lobe else "there is no lobe mask")
     no_regions = no_volume or no_sides or (None if by_region else "there is no region mask")
     no_hu = None if dense is not None else "there are no Hounsfield units"
+    no_size = no_volume or (None if voxel_ml is not None else "no voxel size is known")
     ct_ss = _given(scores.ct_ss(by_region), no_regions)
+    in_lobes = None if lobes is None else _percent_in_lobes(counted)
     withheld = withheld_codes(
-        lungs_ml=whole.volume_ml, depth=depth, sides_known=sides_known, notice_codes=notice_codes
+        lungs_ml=whole.volume_ml,
+        depth=depth,
+        sides_known=sides_known,
+        in_lobes_percent=in_lobes,
+        notice_codes=notice_codes,
     )
     category, basis, withheld = _category(whole.infection_percent, ct_ss, withheld)
     infected = None
     if whole.infection_percent is not None and not UNSUITABLE & set(withheld):
         infected = whole.infection_percent >= FLOOR_PERCENT
+    in_bands = no_aeration(no_hu or "not asked for")
+    if hu is not None:
+        in_bands = aeration(lungs, hu, lobes=lobes, voxel_ml=voxel_ml)
     results = {
         "ct_ss": ct_ss,
         "tss": _given(scores.tss(of_lobes), no_lobes),
@@ -148,6 +172,11 @@ def measure(
         po=whole.infection_percent if volume else None,
         pho=whole.dense_percent if volume else None,
         mosmed=scores.mosmed_class(whole.infection_percent if volume else None),
+        aeration=in_bands,
+        lesions=_lesions(components, counted, voxel_ml, no_size, has_lobes=lobes is not None),
+        distribution=_distribution(
+            lungs, lesions, peripheral, (right, left), of_lobes, no_volume or no_sides
+        ),
         category=category,
         basis=basis,
         withheld=withheld,
@@ -159,7 +188,10 @@ def measure(
             results,
             withheld=withheld,
             no_volume=no_volume,
+            no_sides=no_sides,
+            no_size=no_size,
             no_hu=no_hu,
+            in_lobes_percent=in_lobes,
             noted=notice_codes,
         ),
         **results,
@@ -185,14 +217,64 @@ def _zones(counted: Tally, sides_known: bool) -> dict[str, float | None]:
     for side, lung in (("right", RIGHT_LUNG), ("left", LEFT_LUNG)):
         occupied = np.flatnonzero(counted.slices_of_lung(lung))
         names = [zone for zone in ZONES if zone.startswith(side)]
-        if occupied.size < len(names):
+        edges = thirds(occupied)
+        if edges is None:
             percents.update(dict.fromkeys(names))
             continue
-        edges = np.linspace(occupied[0], occupied[-1] + 1, len(names) + 1).round().astype(int)
         for name, start, stop in zip(names, edges[:-1], edges[1:], strict=True):
             counts = counted.part(lung=lung, slices=slice(int(start), int(stop)))
             percents[name] = counts.percent(counts.infection)
     return percents
+
+
+def _percent_in_lobes(counted: Tally) -> float | None:
+    """How much of the lungs lies in a lobe."""
+    whole = counted.part()
+    return whole.percent(whole.voxels - counted.part(lobe=0).voxels)
+
+
+def _lesions(
+    components: np.ndarray | None,
+    counted: Tally,
+    voxel_ml: float | None,
+    obstacle: str | None,
+    *,
+    has_lobes: bool,
+) -> LesionSizes:
+    if obstacle or voxel_ml is None:
+        return LesionSizes(reason=obstacle)
+    if components is None:
+        return LesionSizes(reason="not asked for")
+    if components.sum() != counted.part().infection:
+        raise ValueError("the components do not add up to the infection within the lungs")
+    return lesion_sizes(components, voxel_ml, has_lobes=has_lobes)
+
+
+def _distribution(
+    lungs: np.ndarray,
+    lesions: np.ndarray,
+    peripheral: np.ndarray | None,
+    sides: tuple[Burden | None, Burden | None],
+    of_lobes: Mapping[str, float | None],
+    obstacle: str | None,
+) -> Distribution:
+    if obstacle:
+        return Distribution(reason=obstacle)
+    outer, posterior, lower = shares(lungs, lesions, peripheral)
+    lungs_affected = _affected([part.infection_percent for part in sides if part is not None])
+    return Distribution(
+        outer,
+        posterior,
+        lower,
+        bilateral=None if lungs_affected is None else lungs_affected == len(sides),
+        lobes_affected=_affected(of_lobes.values()),
+    )
+
+
+def _affected(percents: Collection[float | None]) -> int | None:
+    """How many parts are infected by 1 % or more; None without parts or where one has no voxels."""
+    known = [percent >= FLOOR_PERCENT for percent in percents if percent is not None]
+    return sum(known) if known and len(known) == len(percents) else None
 
 
 def _given(score: Score, obstacle: str | None) -> Score:
@@ -223,7 +305,10 @@ def _notices(
     *,
     withheld: tuple[str, ...],
     no_volume: str | None,
+    no_sides: str | None,
+    no_size: str | None,
     no_hu: str | None,
+    in_lobes_percent: float | None,
     noted: Collection[str],
 ) -> tuple[Notice, ...]:
     notices = []
@@ -232,6 +317,12 @@ def _notices(
     if ("lung-volume" in withheld or small) and "lung-volume" not in noted:
         message = f"the lungs measure {litres:.2f} litres, usual are 1 to 10"
         notices.append(Notice("lung-volume", message))
+    if in_lobes_percent is not None and in_lobes_percent < LOBES_COMPLETE:
+        message = (
+            f"only {in_lobes_percent:.1f} % of the lungs lie in a lobe: the rest counts in the "
+            "totals of the lungs, but in no lobe and no region"
+        )
+        notices.append(Notice("lobes-incomplete", message))
     empty = [LOBE_NAMES[name] for name, lobe in lobes.items() if lobe.infection_percent is None]
     if empty:
         message = f"no voxels were found of the {', '.join(empty)}: no percent, no score"
@@ -244,6 +335,15 @@ def _notices(
         reasons.setdefault(no_volume, []).extend(("PO", "PHO", "MosMed class"))
     elif no_hu:
         reasons.setdefault(no_hu, []).append("PHO")
+    for obstacle, title in (
+        (no_hu, "aeration"),
+        (no_size, "number and size of lesions"),
+        (no_volume or no_sides, "distribution"),
+    ):
+        if obstacle:
+            reasons.setdefault(obstacle, []).append(title)
+    if no_size and not (no_volume or no_sides):
+        reasons.setdefault(no_size, []).append("peripheral share")
     for reason, titles in reasons.items():
         notices.append(Notice("not-computable", f"not computed: {', '.join(titles)}; {reason}"))
     if withheld:

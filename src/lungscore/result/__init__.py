@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from lungscore.errors import Notice
 from lungscore.labels import LOBE_ORDER
+from lungscore.result.base import SPACING_DECIMALS, Model, millilitres, percent, rounded
+from lungscore.result.patterns import AerationPart, DistributionPart, LesionsPart, patterns
 from lungscore.scan.scan import Scan
 from lungscore.severity import Burden, Score, Severity
 
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from lungscore.inference.lesions import Lesions
 
 SCHEMA = "lungscore.result/1"
-
-#: Decimals written to result.json: percents and millimetres, millilitres, voxel sizes.
-PERCENT_DECIMALS, MILLILITRE_DECIMALS, SPACING_DECIMALS = 4, 3, 6
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,7 @@ class Analysis:
         return all(notice.code != "no-ct" for notice in self.notices)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class InputPart(_Model):
+class InputPart(Model):
     """What was read."""
 
     kind: Literal["dicom", "nifti", "nrrd", "slices", "slice", "phantom"]
@@ -65,7 +60,7 @@ class InputPart(_Model):
     sides_known: bool
 
 
-class LungsPart(_Model):
+class LungsPart(Model):
     """Lung volumes, lesions included."""
 
     volume_ml: float | None
@@ -73,7 +68,7 @@ class LungsPart(_Model):
     right_ml: float | None
 
 
-class BurdenPart(_Model):
+class BurdenPart(Model):
     """Infection in percent of both lungs, and of each lung."""
 
     infection_percent: float | None
@@ -84,14 +79,14 @@ class BurdenPart(_Model):
     right_percent: float | None
 
 
-class RegionScore(_Model):
+class RegionScore(Model):
     """One part of a score."""
 
     percent: float | None
     score: int | None
 
 
-class TotalScore(_Model):
+class TotalScore(Model):
     """A sum of parts; ``reason`` says why ``total`` is null."""
 
     total: int | None
@@ -113,7 +108,7 @@ class Zones(TotalScore):
     zones: dict[str, RegionScore]
 
 
-class ScoresPart(_Model):
+class ScoresPart(Model):
     """All scores."""
 
     ct_ss: CtSs
@@ -127,7 +122,7 @@ class ScoresPart(_Model):
     zones: Zones
 
 
-class SeverityPart(_Model):
+class SeverityPart(Model):
     """The category and what it rests on."""
 
     category: Literal["none", "mild", "moderate", "severe"] | None
@@ -135,7 +130,7 @@ class SeverityPart(_Model):
     withheld: list[str]
 
 
-class LobeScores(_Model):
+class LobeScores(Model):
     """What one lobe adds to each score."""
 
     tss: int | None
@@ -144,17 +139,18 @@ class LobeScores(_Model):
     lhos: int | None
 
 
-class Lobe(_Model):
+class Lobe(Model):
     """One lobe."""
 
     volume_ml: float | None
     infection_percent: float | None
     ggo_percent: float | None
     consolidation_percent: float | None
+    well_aerated_percent: float | None = Field(description="at −900 ≤ HU < −500")
     scores: LobeScores
 
 
-class LobesPart(_Model):
+class LobesPart(Model):
     """The five lobes; every number null where there is no lobe mask."""
 
     RUL: Lobe
@@ -164,7 +160,7 @@ class LobesPart(_Model):
     LLL: Lobe
 
 
-class Slice(_Model):
+class Slice(Model):
     """One input slice; percents of that slice's lung, null where it has none."""
 
     index: int = Field(description="0 is the most superior")
@@ -174,21 +170,21 @@ class Slice(_Model):
     consolidation_percent: float | None
 
 
-class Detection(_Model):
+class Detection(Model):
     """Whether the lungs are infected at all."""
 
     infected: bool | None
     probability: float | None
 
 
-class Warning_(_Model):
+class Warning_(Model):
     """A notice."""
 
     code: str
     message: str
 
 
-class ModelPart(_Model):
+class ModelPart(Model):
     """A network that was used."""
 
     name: str
@@ -197,14 +193,14 @@ class ModelPart(_Model):
     data_terms: str
 
 
-class EnginePart(_Model):
+class EnginePart(Model):
     """What ran the networks."""
 
     name: str
     precision: str
 
 
-class Result(_Model):
+class Result(Model):
     """result.json. Every key is always there; a number that cannot be computed is null."""
 
     schema_: Literal["lungscore.result/1"] = Field(alias="schema")
@@ -214,6 +210,9 @@ class Result(_Model):
     burden: BurdenPart
     scores: ScoresPart
     severity: SeverityPart
+    aeration: AerationPart
+    lesions: LesionsPart
+    distribution: DistributionPart
     lobes: LobesPart
     slices: list[Slice]
     detection: Detection
@@ -236,15 +235,15 @@ def to_result(analysis: Analysis) -> Result:
         "case": case_name(analysis),
         "input": _input(analysis),
         "lungs": {
-            "volume_ml": _ml(whole.volume_ml),
-            "left_ml": _ml(severity.left.volume_ml) if severity.left else None,
-            "right_ml": _ml(severity.right.volume_ml) if severity.right else None,
+            "volume_ml": millilitres(whole.volume_ml),
+            "left_ml": millilitres(severity.left.volume_ml) if severity.left else None,
+            "right_ml": millilitres(severity.right.volume_ml) if severity.right else None,
         },
         "burden": {
             **_percents(whole),
-            "infection_ml": _ml(whole.infection_ml),
-            "left_percent": _percent(severity.left.infection_percent) if severity.left else None,
-            "right_percent": _percent(severity.right.infection_percent) if severity.right else None,
+            "infection_ml": millilitres(whole.infection_ml),
+            "left_percent": percent(severity.left.infection_percent) if severity.left else None,
+            "right_percent": percent(severity.right.infection_percent) if severity.right else None,
         },
         "scores": _scores(severity),
         "severity": {
@@ -252,6 +251,7 @@ def to_result(analysis: Analysis) -> Result:
             "basis": severity.basis,
             "withheld": list(severity.withheld),
         },
+        **patterns(severity),
         "lobes": {name: _lobe(severity, name) for name in LOBE_ORDER},
         "slices": _slices(analysis),
         # No network of ours gives a probability per scan: null until one does.
@@ -286,7 +286,7 @@ def _input(analysis: Analysis) -> dict[str, Any]:
         "kind": scan.kind,
         "slices": scan.shape[0],
         "shape": scan.shape,
-        "spacing_mm": tuple(_round(v, SPACING_DECIMALS) for v in spacing) if spacing else None,
+        "spacing_mm": tuple(rounded(v, SPACING_DECIMALS) for v in spacing) if spacing else None,
         "units": scan.units if analysis.has_ct else None,
         "series_uid": scan.series_uid,
         "sides_known": analysis.lungs.sides_known,
@@ -304,8 +304,8 @@ def _scores(severity: Severity) -> dict[str, Any]:
         },
         "tss": _total(severity.tss),
         "ctsi": _total(severity.ctsi),
-        "po": _percent(severity.po),
-        "pho": _percent(severity.pho),
+        "po": percent(severity.po),
+        "pho": percent(severity.pho),
         "lss": _total(severity.lss),
         "lhos": _total(severity.lhos),
         "mosmed": severity.mosmed,
@@ -319,7 +319,7 @@ def _total(score: Score) -> dict[str, Any]:
 
 def _parts(score: Score) -> dict[str, Any]:
     return {
-        name: {"percent": _percent(part.percent), "score": part.score}
+        name: {"percent": percent(part.percent), "score": part.score}
         for name, part in score.parts.items()
     }
 
@@ -331,8 +331,9 @@ def _lobe(severity: Severity, name: str) -> dict[str, Any]:
         for score in LobeScores.model_fields
     }
     return {
-        "volume_ml": _ml(lobe.volume_ml) if lobe else None,
+        "volume_ml": millilitres(lobe.volume_ml) if lobe else None,
         **_percents(lobe),
+        "well_aerated_percent": percent(severity.aeration.well_aerated_of_lobes.get(name)),
         "scores": scores,
     }
 
@@ -342,7 +343,7 @@ def _slices(analysis: Analysis) -> list[dict[str, Any]]:
     return [
         {
             "index": index,
-            "position_mm": None if positions is None else _round(positions[index], 3),
+            "position_mm": None if positions is None else rounded(positions[index], 3),
             **_percents(burden),
         }
         for index, burden in enumerate(analysis.severity.slices)
@@ -351,17 +352,4 @@ def _slices(analysis: Analysis) -> list[dict[str, Any]]:
 
 def _percents(burden: Burden | None) -> dict[str, float | None]:
     names = ("infection_percent", "ggo_percent", "consolidation_percent")
-    return {name: _percent(getattr(burden, name)) if burden else None for name in names}
-
-
-def _percent(value: float | None) -> float | None:
-    return _round(value, PERCENT_DECIMALS)
-
-
-def _ml(value: float | None) -> float | None:
-    return _round(value, MILLILITRE_DECIMALS)
-
-
-def _round(value: float | None, decimals: int) -> float | None:
-    """Rounded; -0.0 becomes 0.0 so that equal results have equal bytes."""
-    return None if value is None else round(float(value), decimals) + 0.0
+    return {name: percent(getattr(burden, name)) if burden else None for name in names}
