@@ -8,10 +8,10 @@ from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.severity import Category
 from lungscore.severity.scores import ZONES
 
-Unit = Literal["percent", "ml", "points", "class"]
+Unit = Literal["percent", "ml", "points", "class", "count"]
 
 #: Digits after the point that are read: a change that rounds to nothing is none.
-DECIMALS: dict[Unit, int] = {"percent": 1, "ml": 1, "points": 0, "class": 0}
+DECIMALS: dict[Unit, int] = {"percent": 1, "ml": 1, "points": 0, "class": 0, "count": 0}
 
 #: Classes in ascending order.
 MOSMED: tuple[str, ...] = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
@@ -73,6 +73,7 @@ _OF_A_LOBE: tuple[tuple[str, str, Unit, str], ...] = (
     ("ggo_percent", "GGO", "percent", "tss"),
     ("consolidation_percent", "consolidation", "percent", "tss"),
     ("volume_ml", "volume", "ml", "tss"),
+    ("well_aerated_percent", "well aerated", "percent", "lhos"),
     ("scores.tss", "TSS", "points", "tss"),
     ("scores.ctsi", "CTSI", "points", "ctsi"),
     ("scores.lss", "LSS", "points", "lss"),
@@ -109,8 +110,41 @@ PARTS: tuple[Number, ...] = (
     *_parts("zones", "zones", ZONES),
 )
 
+_BANDS = {
+    "over_inflated": "over-inflated",
+    "well_aerated": "well aerated",
+    "poorly_aerated": "poorly aerated",
+    "not_aerated": "not aerated",
+    "denser": "denser",
+}
+_SHARES = "peripheral", "posterior", "lower"
+
+#: How the lungs are aerated, and how the infection is spread.
+PATTERNS: tuple[Number, ...] = (
+    *(
+        Number(f"aeration.bands.{band}.{unit}", f"{title} lung", unit, "aeration.reason")
+        for band, title in _BANDS.items()
+        for unit in ("percent", "ml")
+    ),
+    Number("lesions.count", "lesions", "count", "lesions.reason"),
+    Number("lesions.largest_ml", "largest lesion", "ml", "lesions.reason"),
+    Number("lesions.median_ml", "median lesion", "ml", "lesions.reason"),
+    *(
+        Number(f"lesions.by_lobe.{lobe}", f"{lobe} lesions", "count", "lesions.reason")
+        for lobe in LOBE_ORDER
+    ),
+    Number("lesions.specks", "specks", "count", "lesions.reason"),
+    Number("lesions.specks_ml", "volume of specks", "ml", "lesions.reason"),
+    *(
+        Number(f"distribution.{share}.{of}_percent", title, "percent", "distribution.reason")
+        for share in _SHARES
+        for of, title in (("infection", f"{share} infection"), ("lung", f"{share} lung"))
+    ),
+    Number("distribution.lobes_affected", "lobes affected", "count", "distribution.reason"),
+)
+
 #: Everything that is compared, in the order of comparison.json.
-NUMBERS: tuple[Number, ...] = (*WHOLE, *SCORES, *LOBES, *PARTS)
+NUMBERS: tuple[Number, ...] = (*WHOLE, *SCORES, *PATTERNS, *LOBES, *PARTS)
 
 
 def value_at(content: Any, path: str) -> Any:

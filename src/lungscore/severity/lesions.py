@@ -7,9 +7,10 @@ import numpy as np
 
 from lungscore.labels import LOBE_ORDER, LOBES
 
-#: A component smaller than this is a speck: counted apart, because in an automatic mask it is more
-#: often noise than disease. 0.1 ml is a ball of 5.8 mm, the size (6 mm, 100 mm³) from which the
-#: Fleischner Society follows up a nodule at all (MacMahon H et al., Radiology 2017;284:228–243).
+#: A component smaller than this is a speck: counted apart, because in an automatic mask it is hard
+#: to tell from noise. 0.1 ml is a ball of 5.8 mm, about the size (6 mm, 100 mm³) below which the
+#: Fleischner Society recommends no routine follow-up of a nodule (MacMahon H et al., Radiology
+#: 2017;284:228–243).
 SPECK_ML = 0.1
 
 
