@@ -18,7 +18,9 @@ def found(monkeypatch):
     """Eight slices, lung in 1 to 6; what the "network" finds is the segmenter itself."""
     lungs = np.zeros((8, 10, 20), np.uint8)
     lungs[1:7, 2:8, 2:8], lungs[1:7, 2:8, 12:18] = RIGHT_LUNG, LEFT_LUNG
-    scan = SimpleNamespace(shape=lungs.shape, voxel_ml=0.5)
+    scan = SimpleNamespace(
+        shape=lungs.shape, voxel_ml=0.5, units="grey", values=lungs, spacing_mm=(5.0, 5.0, 5.0)
+    )
     labels = Lungs(lungs, sides_known=True)
     monkeypatch.setattr(protocols, "read_scan", lambda path: scan)
     monkeypatch.setattr(protocols, "find_lungs", lambda scan: labels)
@@ -42,9 +44,10 @@ def test_each_half_of_a_healthy_person_is_measured_by_the_model_that_never_saw_i
 
 
 def write_marks(tmp_path, marks: list[int]):
-    rows = [f"{index},{mark}," for index, mark in enumerate(marks)]
+    rows = [f"{index},{mark},{mark},0,0,0,0" for index, mark in enumerate(marks)]
     path = tmp_path / "labels.csv"
-    path.write_text("\n".join(["slice_superior_to_inferior,infected,lobes", *rows]) + "\n")
+    header = "slice_superior_to_inferior,infected,LLL,LUL,RLL,RML,RUL"
+    path.write_text("\n".join([header, *rows]) + "\n")
     return path
 
 
@@ -63,6 +66,8 @@ def test_marked_slices_and_the_marked_lung_are_compared_with_what_is_found(found
     assert [row["marked"] for row in figures["slices"]] == [False] * 2 + [True] * 2 + [False] * 4
     assert figures["slices"][2]["infection_percent"] == pytest.approx(25)
     assert figures["slices"][0]["infection_percent"] == 0
+    assert figures["lobes"]["marked_lobes"] == ["LLL"]
+    assert figures["lobes"]["marked_percent_of_infection"] <= 75
 
 
 def test_marks_of_another_number_of_slices_are_refused(found, tmp_path):

@@ -19,7 +19,7 @@ CATEGORY = next(number for number in NUMBERS if number.path == "severity.categor
 
 #: Numbers of result.json that do not measure the patient, or not as a whole.
 NOT_COMPARED = {"input", "slices", "detection", "ranges"}
-CONSTANTS = {"max", "cutoff"}
+CONSTANTS = {"max", "cutoff", "from_hu", "to_hu", "speck_below_ml"}
 
 
 def paths(content: dict[str, Any], above: str = "") -> Iterator[str]:

@@ -82,6 +82,7 @@ def patient(
 
     segmenter = _segmenter(model)
     figures = on_patient(scan, labels, segmenter)
+    lobes = figures["lobes"]
     card = [
         {
             "name": "slices of one patient told apart, AUC",
@@ -90,6 +91,15 @@ def patient(
         {
             "name": "infection in the lung that a radiologist marked",
             "text": f"{figures['left_percent_of_infection']:.1f} % of the infected ml, n = 1",
+        },
+        {
+            "name": "infection in the lobes that a radiologist marked",
+            "text": f"{lobes['marked_percent_of_infection']:.1f} % of the infected ml, n = 1",
+        },
+        {
+            "name": "slices of the marked lobes told apart, balanced accuracy",
+            "text": with_interval(lobes["slices_of_marked_lobes"], key="balanced_accuracy")
+            + " slices of lobes of 1 patient",
         },
     ]
     _write(out, f"patient {scan.name} {labels.name}", figures, card, models=[segmenter])

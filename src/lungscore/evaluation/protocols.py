@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, find_lungs, include_infection
+from lungscore.anatomy import Lungs, find_lobes, find_lungs, include_infection
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
 from lungscore.datasets.images import pair, read_grey
@@ -16,10 +16,11 @@ from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
 from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import score_lesions
+from lungscore.evaluation.lobes import against_marked_lobes
 from lungscore.evaluation.statistics import area_under_curve_with_interval
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
-from lungscore.labels import LEFT_LUNG
+from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
 
 
@@ -112,10 +113,11 @@ def on_healthy_halves(scan_path: Path, by_half: dict[str, Segmenter]) -> dict[st
 
 
 def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str, Any]:
-    """A patient whose slices a radiologist marked: which slices, which lung.
+    """A patient whose slices a radiologist marked: which slices, which lung, which lobes.
 
-    labels: CSV with slice_superior_to_inferior, infected and the lobes. Figures: the AUC of a
-    slice's infection percent, the share of infected millilitres in the left lung.
+    labels: CSV with slice_superior_to_inferior, infected and, by name, the lobes. Figures: the
+    AUC of a slice's infection percent, the share of infected millilitres in the left lung, and
+    under ``lobes`` those of lobes.against_marked_lobes.
     """
     scan = read_scan(scan_path)
     joined, lesions = _found(scan, find_lungs(scan), segmenter)
@@ -126,15 +128,19 @@ def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str,
             "dataset-incomplete", f"{labels.name} has {len(rows)} rows for {scan.shape[0]} slices"
         )
     marked = np.array([row["infected"] == "1" for row in rows])
+    by_lobe = {name: np.array([row[name] == "1" for row in rows]) for name in LOBE_ORDER}
     lung = joined.labels > 0
     infected = (lesions.labels > 0) & lung
     lung_voxels, voxels = lung.sum(axis=(1, 2)), infected.sum(axis=(1, 2))
     percent = np.divide(100.0 * voxels, lung_voxels, out=np.zeros(len(rows)), where=lung_voxels > 0)
+    shown = scan.values if scan.units == "hu" else None
+    lobes = find_lobes(joined.labels, scan.spacing_mm, hounsfield=shown)
     left = np.count_nonzero(infected & (joined.labels == LEFT_LUNG))
     return {
         "slice_auc": area_under_curve_with_interval(percent, marked),
         "left_percent_of_infection": 100 * left / max(int(voxels.sum()), 1),
         "infection_percent": 100 * int(voxels.sum()) / int(lung_voxels.sum()),
+        "lobes": against_marked_lobes(infected, lobes, by_lobe),
         "infection_ml": float(voxels.sum()) * (scan.voxel_ml or float("nan")),
         "slices": [
             {"index": index, "infection_percent": float(value), "marked": bool(mark)}
