@@ -80,6 +80,13 @@ def _whole() -> Iterator[Measure]:
     yield _percent("pho", "PHO", "scores", "pho")
     yield _classes("mosmed", "MosMed", ("scores", "mosmed"), MOSMED)
     yield _classes("category", "Severity category", ("severity", "category"), CATEGORIES)
+    for band in ("well_aerated", "poorly_aerated", "not_aerated"):
+        title = f"{band.replace('_', ' ').capitalize()} lung"
+        yield _percent(f"{band}_percent", title, "aeration", "bands", band, "percent")
+    for share in ("peripheral", "posterior", "lower"):
+        title = f"{share.capitalize()} part of the infection"
+        yield _percent(f"{share}_percent", title, "distribution", share, "infection_percent")
+    yield _volume("largest_ml", "Largest lesion", "lesions", "largest_ml")
     yield _volume("volume_ml", "Lung volume", "lungs", "volume_ml")
     yield _volume("right_ml", "Volume of the right lung", "lungs", "right_ml")
     yield _volume("left_ml", "Volume of the left lung", "lungs", "left_ml")
