@@ -155,19 +155,28 @@ def _tubes(
 
 
 def _below_the_diaphragm(pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Which small ``pieces`` lie in the lower half of the lungs with a large one above: bowel."""
+    """Which small ``pieces`` in the lower half lie under large ones, or under what is between them.
+
+    That is bowel. What the ribs' recess holds lies outwards of all lung above it.
+    """
     large = sizes >= MINOR_PIECE * sizes[1:].max()
     large[0] = False
     lungs = large[pieces]
     heights = np.flatnonzero(lungs.any(axis=(1, 2)))
     middle = (heights[0] + heights[-1]) / 2
     above = np.logical_or.accumulate(lungs, axis=0)
+    above = np.logical_or.accumulate(above, axis=2) & _from_the_left(above)
     below = np.zeros(len(sizes), bool)
     for label, place in enumerate(ndimage.find_objects(pieces), start=1):
         if not large[label] and place[0].start > middle:
             piece = pieces[place] == label
             below[label] = above[place][piece].mean() > 0.5 or place[0].start > heights[-1]
     return below
+
+
+def _from_the_left(mask: np.ndarray) -> np.ndarray:
+    """``mask`` and all that lies to the patient's right of it."""
+    return np.logical_or.accumulate(mask[:, :, ::-1], axis=2)[:, :, ::-1]
 
 
 def _without_specks(sides: np.ndarray) -> tuple[np.ndarray, tuple[Notice, ...]]:
