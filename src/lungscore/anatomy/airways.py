@@ -50,13 +50,16 @@ def find_airways(
     for z in range(top + 1, len(lumen)):
         near = ndimage.binary_dilation(current, _DISC, iterations=reach)
         current = np.zeros_like(current)
-        for place, patch in _patches(lumen[z], SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
-            if (
-                (patch & near[place]).any()
-                and _off_midline_mm(place, patch, spacing_mm[2], midline) < BRONCHI_OFF_MIDLINE_MM
-                and _is_walled(tissue[z], place, patch)
-            ):
-                current[place] |= patch
+        # Thick slices blur a bronchus: where nothing but tissue is around, all of it counts.
+        for dark in (~tissue[z], lumen[z]):
+            for place, patch in _patches(dark, SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
+                if (
+                    (patch & near[place]).any()
+                    and _off_midline_mm(place, patch, spacing_mm[2], midline)
+                    < BRONCHI_OFF_MIDLINE_MM
+                    and _is_walled(tissue[z], place, patch)
+                ):
+                    current[place] |= patch
         if not current.any():
             break
         airways[z] = current
