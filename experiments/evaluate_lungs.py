@@ -15,6 +15,7 @@ from typing import Any
 
 import nrrd
 import numpy as np
+from lungs_under_stress import SIDES, dice, measure_stress
 from PIL import Image
 
 from lungscore.anatomy import find_lungs, include_infection, lung_field
@@ -24,16 +25,10 @@ from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import PRESETS, make_phantom
 
 
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    total = int(a.sum()) + int(b.sum())
-    return round(2 * int((a & b).sum()) / total, 4) if total else float("nan")
-
-
 def by_side(labels: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    sides = {"right": RIGHT_LUNG, "left": LEFT_LUNG}
     return {
         name: dice(labels == value, truth == value) if (truth == value).any() else None
-        for name, value in sides.items()
+        for name, value in SIDES.items()
     }
 
 
@@ -102,6 +97,7 @@ def main() -> None:
         "command": f"python experiments/evaluate_lungs.py DATA -o {arguments.out.as_posix()}",
         "processors": os.cpu_count(),
         "phantoms": {preset: measure_phantom(preset) for preset in PRESETS},
+        "stress": measure_stress(),
         "ct-64": by_side(find_lungs(coarse).labels, truth),
         "scans": {name: measure_scan(read_scan(data / name)) for name in folders},
         "crops": measure_crops(

@@ -8,7 +8,7 @@ from scipy import ndimage
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
-from lungscore.anatomy.lungs import Lungs
+from lungscore.anatomy.lungs import DENSEST_LUNG_HU, Lungs
 from lungscore.anatomy.ribs import back_of, bays_at_ribs, bays_of_unnamed_lungs, lacking
 from lungscore.errors import Notice
 from lungscore.scan import Scan
@@ -18,8 +18,6 @@ FIELD_GRID_MM = 4.0
 FIELD_CLOSING_MM = 12.0
 #: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
 BULGE_MM = 6.0
-#: Bone and contrast medium are denser than any consolidated lung, HU.
-DENSEST_LUNG_HU = 200
 #: Less hidden lung than this part of the lungs is not worth a notice.
 NOTEWORTHY = 0.002
 
@@ -29,22 +27,24 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
 
     Each lung is closed over bays of about 2 cm. Outwards, to the side and to the back, where the
     lung meets the ribs, the field reaches as far as the convex hull of that lung: a chest wall is
-    convex, so lung that is missing there is lung that does not show. Towards the heart, the
-    mediastinum and the diaphragm, where lungs are hollow by nature, it reaches no farther than
-    the closing. Network output outside the field is not lung.
+    convex, so lung that is missing there is lung that does not show. There it also holds what the
+    mirrored other lung has and this one lacks, if that is too much for healthy lungs: so a base
+    that is dense down to the diaphragm is covered. Towards the heart, the mediastinum and the
+    diaphragm, where lungs are hollow by nature, it reaches no farther than the closing. Network
+    output outside the field is not lung.
     """
-    labels = lungs.labels
+    labels = lungs.labels if lungs.aerated is None else lungs.aerated
     spacing_mm = spacing_mm or assumed_spacing_mm(labels.shape)
     grid = Grid.over(labels.shape, spacing_mm, block_mm=FIELD_GRID_MM)
-    field = labels > 0
-    lungs_here = grid.fraction(field) >= 0.5
+    field = lungs.labels > 0
+    lungs_here = grid.fraction(labels > 0) >= 0.5
     if not lungs_here.any():
         return field
     margin = tuple(int(np.ceil(FIELD_CLOSING_MM / size)) for size in grid.spacing_mm)
     box = lung_box(lungs_here, margin=margin)  # type: ignore[arg-type]
     back = back_of(lungs_here[box])
     wide = lungs_here[box].copy()
-    for side in np.unique(labels[field]):
+    for side in np.unique(labels[labels > 0]):
         lung = (grid.fraction(labels == side) >= 0.5)[box]
         if not lung.any():
             continue

@@ -37,7 +37,7 @@ def bays_at_ribs(lung: np.ndarray, side: int, *, back: int) -> np.ndarray:
     before = np.logical_or.accumulate(lung[lower], axis=1)
     beside[lower] &= before | behind[lower]
     outer |= beside & lung.any(axis=2, keepdims=True)
-    return outer & convex_hull(lung)
+    return outer & convex_hull(lung) & ~lung
 
 
 def bays_of_unnamed_lungs(lung: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def bays_of_unnamed_lungs(lung: np.ndarray) -> np.ndarray:
     middles = np.array(ndimage.center_of_mass(lung, pieces, large))
     bays = np.zeros_like(lung)
     for label, middle in zip(large, middles, strict=True):
-        places = np.argwhere(convex_hull(pieces == label))
+        places = np.argwhere(convex_hull(pieces == label) & ~lung)
         others = middles[large != label]
         if len(others) and len(places):
             inwards = others.mean(axis=0) - middle
@@ -94,8 +94,8 @@ def lacking(
 
 
 def convex_hull(mask: np.ndarray) -> np.ndarray:
-    """The voxels in the convex hull of ``mask`` (D, H, W); nothing where it is flat or empty."""
-    hull = np.zeros_like(mask)
+    """``mask`` (D, H, W) and the voxels in its convex hull; the mask itself where it is flat."""
+    hull = mask.copy()
     box = lung_box(mask)
     inner = mask[box]
     axes = [axis for axis, size in enumerate(inner.shape) if size > 1]
@@ -104,9 +104,16 @@ def convex_hull(mask: np.ndarray) -> np.ndarray:
         planes = ConvexHull(points).equations
     except (QhullError, ValueError):
         return hull
-    places = np.argwhere(~inner)
-    inside = np.ones(len(places), bool)
-    for *normal, offset in planes:
-        inside[inside] = places[inside][:, axes] @ np.array(normal) + offset <= 1e-9
-    hull[box][tuple(places[inside].T)] = True
+    # Along the last axis, the planes that look forwards end the hull and the others begin it.
+    shape = [inner.shape[axis] for axis in axes]
+    lines = np.indices(shape[:-1]).reshape(len(shape) - 1, -1).T
+    room = -(lines @ planes[:, :-2].T + planes[:, -1]) + 1e-9
+    slope = planes[:, -2]
+    level = np.abs(slope) < 1e-9
+    ends = (room[:, slope >= 1e-9] / slope[slope >= 1e-9]).min(axis=1)
+    begins = (room[:, slope <= -1e-9] / slope[slope <= -1e-9]).max(axis=1)
+    ends[(room[:, level] < 0).any(axis=1)] = -1
+    along = np.arange(shape[-1])
+    within = (along >= begins[:, None]) & (along <= ends[:, None])
+    hull[box] |= within.reshape(inner.shape)
     return hull
