@@ -5,11 +5,13 @@ from scipy import ndimage
 
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import close_ball, grow_ball
-from lungscore.anatomy.ribs import convex_hull
+from lungscore.anatomy.ribs import BULGE_MM, convex_hull
 from lungscore.labels import RIGHT_LUNG
 
 #: Lung comes this near to the chest wall wherever it is healthy, mm.
 NEAR_MM = 8.0
+#: A bay is this deep somewhere; chest walls have shallower dents, mm.
+DEEP_MM = 14.0
 #: Smaller holes in the lung's contact with the ribs are left alone, cm².
 SMALLEST_CM2 = 4.0
 #: The chest wall looks down or to the middle, as the diaphragm and the mediastinum do, where these
@@ -37,10 +39,11 @@ def enclosed_bays(
     box = lung_box(lung, margin=(2, 2, 2))
     inner = lung[box]
     hull = convex_hull(inner)
-    wall = hull & ~ndimage.binary_erosion(hull)
-    apart = ndimage.distance_transform_edt(~inner, sampling=spacing_mm) > NEAR_MM
-    hole, ribs = wall & apart, _faces_ribs(hull, side, spacing_mm)
-    holes = _closed_holes(hole, ribs, cell_cm2=spacing_mm[0] * spacing_mm[1] / 100)
+    # Where the scan ends inside the lung, there is no wall.
+    wall = hull & ~ndimage.binary_erosion(hull, border_value=1)
+    depth_mm = np.where(wall, ndimage.distance_transform_edt(~inner, sampling=spacing_mm), 0)
+    ribs = _faces_ribs(hull, side, spacing_mm)
+    holes = _closed_holes(depth_mm, ribs, cell_cm2=spacing_mm[0] * spacing_mm[1] / 100)
     if not holes.any():
         return nothing
     rim = grow_ball(holes, spacing_mm, radius_mm=NEAR_MM + CORNERS_MM / 3) & wall & ribs
@@ -51,7 +54,9 @@ def enclosed_bays(
     bay = np.isin(pieces, np.setdiff1d(pieces[holes], 0))
     closed = close_ball(inner | bay, spacing_mm, radius_mm=CORNERS_MM) & hull
     closed &= grow_ball(bay, spacing_mm, radius_mm=CORNERS_MM)
-    nothing[box] = (bay | closed) & ~inner
+    # The ribs bulge beyond the chords of the hull.
+    bulge = grow_ball(holes, spacing_mm, radius_mm=BULGE_MM)
+    nothing[box] = (bay | closed | bulge) & ~inner
     return nothing
 
 
@@ -66,11 +71,16 @@ def _faces_ribs(
     return (down <= DOWNWARDS * steepness) & (inwards <= INWARDS * steepness)
 
 
-def _closed_holes(hole: np.ndarray, ribs: np.ndarray, *, cell_cm2: float) -> np.ndarray:
-    """The parts of ``hole`` that face the ``ribs`` and are hardly open to the rest of it."""
+def _closed_holes(depth_mm: np.ndarray, ribs: np.ndarray, *, cell_cm2: float) -> np.ndarray:
+    """The holes in the lung's contact with the ``ribs`` that are hardly open to other holes.
+
+    depth_mm: how far the wall is from the lung; 0 where there is no wall.
+    """
+    hole = depth_mm > NEAR_MM
     parts, _ = ndimage.label(hole & ribs, _FULL)
     sizes = np.bincount(parts.ravel())
     closed = sizes * cell_cm2 >= SMALLEST_CM2
+    closed[np.setdiff1d(np.arange(len(sizes)), parts[depth_mm > DEEP_MM])] = False
     closed[0] = False
     for label in np.flatnonzero(closed):
         rim = ndimage.binary_dilation(parts == label, _FULL) & hole & ~ribs

@@ -9,15 +9,19 @@ from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.lungs import DENSEST_LUNG_HU, Lungs
-from lungscore.anatomy.ribs import back_of, bays_at_ribs, bays_of_unnamed_lungs, lacking
+from lungscore.anatomy.ribs import (
+    BULGE_MM,
+    back_of,
+    bays_at_ribs,
+    bays_of_unnamed_lungs,
+    lacking,
+)
 from lungscore.errors import Notice
 from lungscore.scan import Scan
 
 FIELD_GRID_MM = 4.0
 #: Bays of the lung up to about twice this width may be hidden lung on any side, mm.
 FIELD_CLOSING_MM = 12.0
-#: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
-BULGE_MM = 6.0
 #: Less hidden lung than this part of the lungs is not worth a notice.
 NOTEWORTHY = 0.002
 

@@ -8,6 +8,8 @@ from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE, grow_ball
 from lungscore.labels import RIGHT_LUNG
 
+#: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
+BULGE_MM = 6.0
 #: Columns count as reaching the back that come this far, of the way from the lungs' front.
 BACK = 0.8
 #: Of the way from one unnamed lung to the other, so much still counts as the lung's outer side.
