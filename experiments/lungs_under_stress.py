@@ -1,6 +1,7 @@
 """Lungs of phantoms under stress: dense lobes, thick slices, noise, one lung, fluid.
 
-Used by evaluate_lungs.py. The phantoms of seeds 0 to 2 served to choose thresholds; these are others.
+Used by evaluate_lungs.py. The phantoms of seeds 0 to 2 served to choose thresholds; these are
+others.
 """
 
 from collections.abc import Iterable
@@ -102,7 +103,7 @@ def sliced(preset: str, seed: int, slice_mm: float) -> dict[str, float]:
 
 
 def with_fluid(case: Phantom, side: int, part: float) -> dict[str, float]:
-    """A phantom with an effusion: fluid at the back and base of one lung's room, higher at the ribs.
+    """A phantom with an effusion: fluid at the back and base of one lung's room, up the ribs.
 
     The fluid is no lung. Adds what part of it is taken for lung.
     """

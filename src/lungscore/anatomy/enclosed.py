@@ -60,9 +60,7 @@ def enclosed_bays(
     return nothing
 
 
-def _faces_ribs(
-    hull: np.ndarray, side: int, spacing_mm: tuple[float, float, float]
-) -> np.ndarray:
+def _faces_ribs(hull: np.ndarray, side: int, spacing_mm: tuple[float, float, float]) -> np.ndarray:
     """Where the surface of ``hull`` looks neither down nor to the other lung."""
     smooth = ndimage.gaussian_filter(hull.astype(np.float32), [6 / size for size in spacing_mm])
     down, back, left = (-slope for slope in np.gradient(smooth, *spacing_mm))

@@ -75,10 +75,10 @@ def find_lungs(scan: Scan) -> Lungs:
     else:
         sides = lungs.astype(np.uint8)
     labels = _refine(scan.values, sides, grid, levels=levels, airways=airways)
-    lungs = Lungs(labels, scan.sides_known, notices)
+    found = Lungs(labels, scan.sides_known, notices)
     if scan.sides_known and len(labels) > 1:
-        lungs = _with_enclosed(lungs, scan, spacing_mm, airways)
-    return replace(lungs, notices=lungs.notices + _size_notices(scan, lungs.labels))
+        found = _with_enclosed(found, scan, spacing_mm, airways)
+    return replace(found, notices=found.notices + _size_notices(scan, found.labels))
 
 
 @dataclass(frozen=True)
