@@ -75,7 +75,7 @@ def _trachea(
 ) -> tuple[int, np.ndarray, float] | None:
     """The trachea, the tallest tube at the midline: its uppermost slice, its patch there, its area.
 
-    The area is the median over its slices, mm²; the uppermost may lie in the narrow larynx.
+    The area is the upper quartile over its slices, mm²: larynx and bronchi are narrower.
     """
     pixel_mm2 = spacing_mm[1] * spacing_mm[2]
     tube = np.zeros_like(lumen)
@@ -100,7 +100,7 @@ def _trachea(
     _, label, top = tallest
     tube = pieces == label
     areas = tube.sum(axis=(1, 2))
-    return top, tube[top], float(np.median(areas[areas > 0])) * pixel_mm2
+    return top, tube[top], float(np.quantile(areas[areas > 0], 0.75)) * pixel_mm2
 
 
 def _patches(
