@@ -1,9 +1,10 @@
-"""How well and how fast lungs are found: phantoms, a labelled chest CT and whole scans.
+"""How well and how fast lungs are found: phantoms, real lung shapes, a labelled CT, whole scans.
 
     python experiments/evaluate_lungs.py DATA -o experiments/results/lungs.json
 
-DATA holds chest-imaging-platform/{ct-64,lm-64}.nrrd, covid-ct-md/{P002,normal002}, lung-pet-ct-dx
-and COVID-SemiSeg (covid-semiseg). Times are processor seconds of one core, best of three.
+DATA holds chest-imaging-platform/{ct-64,lm-64}.nrrd, covid-ct-md/{P002,normal002}, lung-pet-ct-dx,
+luna16-lobes and COVID-SemiSeg (covid-semiseg). Times are processor seconds of one core, best of
+three.
 """
 
 import argparse
@@ -15,7 +16,9 @@ from typing import Any
 
 import nrrd
 import numpy as np
+from lungs_under_stress import SIDES, dice, measure_stress
 from PIL import Image
+from real_lung_shapes import measure_shapes
 
 from lungscore.anatomy import find_lungs, include_infection, lung_field
 from lungscore.files import atomic_write
@@ -24,16 +27,10 @@ from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import PRESETS, make_phantom
 
 
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    total = int(a.sum()) + int(b.sum())
-    return round(2 * int((a & b).sum()) / total, 4) if total else float("nan")
-
-
 def by_side(labels: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    sides = {"right": RIGHT_LUNG, "left": LEFT_LUNG}
     return {
         name: dice(labels == value, truth == value) if (truth == value).any() else None
-        for name, value in sides.items()
+        for name, value in SIDES.items()
     }
 
 
@@ -42,7 +39,8 @@ def measure_phantom(preset: str) -> dict[str, Any]:
     case = make_phantom(preset)
     found = find_lungs(case.scan)
     joined = include_infection(found, case.lesions > 0, case.scan)
-    hidden = (case.lungs > 0) & (found.labels == 0)
+    aerated = found.labels if found.aerated is None else found.aerated
+    hidden = (case.lungs > 0) & (aerated == 0)
     field = lung_field(found, case.scan.spacing_mm)
     return {
         "dice": by_side(found.labels, case.lungs),
@@ -102,6 +100,8 @@ def main() -> None:
         "command": f"python experiments/evaluate_lungs.py DATA -o {arguments.out.as_posix()}",
         "processors": os.cpu_count(),
         "phantoms": {preset: measure_phantom(preset) for preset in PRESETS},
+        "stress": measure_stress(),
+        "real shapes": measure_shapes(data / "luna16-lobes"),
         "ct-64": by_side(find_lungs(coarse).labels, truth),
         "scans": {name: measure_scan(read_scan(data / name)) for name in folders},
         "crops": measure_crops(

@@ -93,6 +93,7 @@ NOTICES: dict[str, str] = {
     "header-incomplete": "The header lacks fields that a CT should have.",
     "one-lung": "Only one lung was found.",
     "lungs-from-lesions": "Part of the lung mask was filled where dense infection hid it.",
+    "lungs-from-shape": "Part of the lung mask is dense tissue at the ribs, enclosed by lung.",
     "user-lungs": "The lung mask was given by the user.",
     "user-lobes": "The lobe mask was given by the user.",
     "lobes-incomplete": "The lobe mask leaves out part of the lungs.",

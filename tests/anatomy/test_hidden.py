@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from lungscore.anatomy import find_lungs, include_infection, lung_field
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+from lungscore.scan.phantom import PhantomLesion, make_phantom
 
 
 @pytest.mark.parametrize("preset", ["moderate", "dense", "severe"])
@@ -14,11 +15,26 @@ def test_field_covers_most_of_the_lung_that_disease_hides(preset):
     case = phantom(preset)
     lungs = found(preset)
     field = lung_field(lungs, case.scan.spacing_mm)
-    hidden = (case.lesions > 0) & (lungs.labels == 0)
+    aerated = lungs.labels if lungs.aerated is None else lungs.aerated
+    hidden = (case.lesions > 0) & (aerated == 0)
     assert field[lungs.labels > 0].all()
     assert field[hidden].mean() > 0.75
     # Most of what is missed is a rim at the ribs, one of these coarse voxels wide.
     assert ndimage.binary_dilation(field)[hidden].mean() > 0.9
+
+
+@pytest.mark.parametrize("lobe", ["RLL", "LLL"])
+@pytest.mark.parametrize("part", [1 / 3, 2 / 3])
+def test_field_reaches_down_where_a_base_is_dense_at_the_diaphragm(lobe, part):
+    lesion = PhantomLesion("consolidation", lobe, (1.0, 0.9, 0.5), (60, 40, 50), lobe_fraction=part)
+    case = make_phantom("healthy", shape=(64, 112, 112), lesions=(lesion,))
+    lungs = find_lungs(case.scan)
+    aerated = lungs.labels if lungs.aerated is None else lungs.aerated
+    hidden = (case.lesions > 0) & (aerated == 0)
+    assert lung_field(lungs, case.scan.spacing_mm)[hidden].mean() > 0.7
+    joined = include_infection(lungs, case.lesions > 0, case.scan)
+    side = RIGHT_LUNG if lobe == "RLL" else LEFT_LUNG
+    assert dice(joined.labels == side, case.lungs == side) > 0.95
 
 
 def test_field_of_healthy_lungs_stays_near_them():

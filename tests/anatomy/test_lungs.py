@@ -1,10 +1,13 @@
+import nibabel
 import numpy as np
 import pytest
 from chest import as_scan, body, dice, ellipsoid, found, phantom, windowed
+from nibabel import orientations
 
 from lungscore.anatomy import find_lungs
 from lungscore.errors import InputError
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+from lungscore.scan import read_scan
 
 RIGHT, LEFT = ((24, 40, 28), (18, 20, 12)), ((24, 40, 68), (18, 20, 12))
 
@@ -45,6 +48,23 @@ def test_mirrored_scan_has_its_sides_swapped():
     swapped = find_lungs(mirrored).labels[:, :, ::-1]
     for side, other in ((RIGHT_LUNG, LEFT_LUNG), (LEFT_LUNG, RIGHT_LUNG)):
         assert dice(straight == side, swapped == other) > 0.99
+
+
+@pytest.mark.parametrize("axes", ["LPI", "RAS", "SAL", "PIR"])
+def test_right_and_left_are_the_patients_however_the_scan_is_stored(axes, tmp_path):
+    scan = phantom("one-lung").scan  # the right one
+    image = nibabel.Nifti1Image(scan.geometry.to_source(scan.values), scan.geometry.affine)
+    stored = orientations.axcodes2ornt(axes)
+    image = image.as_reoriented(
+        orientations.ornt_transform(orientations.io_orientation(image.affine), stored)
+    )
+    nibabel.save(image, tmp_path / "chest.nii")
+    read = read_scan(tmp_path / "chest.nii")
+    labels = find_lungs(read).labels
+    np.testing.assert_array_equal(labels, found("one-lung").labels)
+    places = np.argwhere(read.geometry.to_source(labels) == RIGHT_LUNG)
+    assert set(np.unique(labels)) == {0, RIGHT_LUNG}
+    assert nibabel.affines.apply_affine(read.geometry.affine, places).mean(axis=0)[0] > 20  # RAS
 
 
 def test_trachea_and_stomach_gas_are_not_lung():

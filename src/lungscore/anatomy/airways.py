@@ -10,6 +10,10 @@ LUMEN_MM2 = (40.0, 900.0)
 SPECK_MM2 = 8.0
 #: How far from the midline the trachea and the bronchi may lie, mm.
 TRACHEA_OFF_MIDLINE_MM, BRONCHI_OFF_MIDLINE_MM = 35.0, 60.0
+#: A patch is at most this many times the trachea's area: it widens where it divides.
+WIDEST = 3.0
+#: How far a bronchus may move between two slices, in slice distances, and at most, mm.
+OBLIQUE, FARTHEST_MM = 0.6, 5.0
 #: A tube that is shorter than this is not the trachea, mm.
 TRACHEA_LENGTH_MM = 20.0
 #: At least this part of what surrounds the trachea or a main bronchus is tissue.
@@ -37,22 +41,25 @@ def find_airways(
     start = _trachea(lumen, tissue, spacing_mm, midline=midline)
     if start is None:
         return airways
-    top, current = start
+    top, current, area_mm2 = start
     airways[top] = current
     pixel_mm2 = spacing_mm[1] * spacing_mm[2]
     # Thick slices: an oblique bronchus moves by about half the slice distance.
-    reach = max(1, round(min(0.6 * spacing_mm[0], 3.0) / spacing_mm[1]))
-    limit_mm2 = min(LUMEN_MM2[1], max(2.5 * float(current.sum()) * pixel_mm2, 300.0))
+    reach = max(1, round(min(OBLIQUE * spacing_mm[0], FARTHEST_MM) / spacing_mm[1]))
+    limit_mm2 = min(LUMEN_MM2[1], max(WIDEST * area_mm2, 300.0))
     for z in range(top + 1, len(lumen)):
         near = ndimage.binary_dilation(current, _DISC, iterations=reach)
         current = np.zeros_like(current)
-        for place, patch in _patches(lumen[z], SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
-            if (
-                (patch & near[place]).any()
-                and _off_midline_mm(place, patch, spacing_mm[2], midline) < BRONCHI_OFF_MIDLINE_MM
-                and _is_walled(tissue[z], place, patch)
-            ):
-                current[place] |= patch
+        # Thick slices blur a bronchus: where nothing but tissue is around, all of it counts.
+        for dark in (~tissue[z], lumen[z]):
+            for place, patch in _patches(dark, SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
+                if (
+                    (patch & near[place]).any()
+                    and _off_midline_mm(place, patch, spacing_mm[2], midline)
+                    < BRONCHI_OFF_MIDLINE_MM
+                    and _is_walled(tissue[z], place, patch)
+                ):
+                    current[place] |= patch
         if not current.any():
             break
         airways[z] = current
@@ -65,8 +72,11 @@ def _trachea(
     spacing_mm: tuple[float, float, float],
     *,
     midline: float,
-) -> tuple[int, np.ndarray] | None:
-    """The uppermost slice of the trachea and its patch there: the tallest tube at the midline."""
+) -> tuple[int, np.ndarray, float] | None:
+    """The trachea, the tallest tube at the midline: its uppermost slice, its patch there, its area.
+
+    The area is the upper quartile over its slices, mm²: larynx and bronchi are narrower.
+    """
     pixel_mm2 = spacing_mm[1] * spacing_mm[2]
     tube = np.zeros_like(lumen)
     for z, plane in enumerate(lumen):
@@ -88,7 +98,9 @@ def _trachea(
     if tallest is None:
         return None
     _, label, top = tallest
-    return top, pieces[top] == label
+    tube = pieces == label
+    areas = tube.sum(axis=(1, 2))
+    return top, tube[top], float(np.quantile(areas[areas > 0], 0.75)) * pixel_mm2
 
 
 def _patches(

@@ -4,25 +4,24 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
 
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
-from lungscore.anatomy.lungs import Lungs
+from lungscore.anatomy.lungs import DENSEST_LUNG_HU, Lungs
+from lungscore.anatomy.ribs import (
+    BULGE_MM,
+    back_of,
+    bays_at_ribs,
+    bays_of_unnamed_lungs,
+    lacking,
+)
 from lungscore.errors import Notice
-from lungscore.labels import RIGHT_LUNG
 from lungscore.scan import Scan
 
 FIELD_GRID_MM = 4.0
 #: Bays of the lung up to about twice this width may be hidden lung on any side, mm.
 FIELD_CLOSING_MM = 12.0
-#: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
-BULGE_MM = 6.0
-#: Of the way from one unnamed lung to the other, so much still counts as the lung's outer side.
-INWARDS = 0.15
-#: Bone and contrast medium are denser than any consolidated lung, HU.
-DENSEST_LUNG_HU = 200
 #: Less hidden lung than this part of the lungs is not worth a notice.
 NOTEWORTHY = 0.002
 
@@ -32,30 +31,41 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
 
     Each lung is closed over bays of about 2 cm. Outwards, to the side and to the back, where the
     lung meets the ribs, the field reaches as far as the convex hull of that lung: a chest wall is
-    convex, so lung that is missing there is lung that does not show. Towards the heart, the
-    mediastinum and the diaphragm, where lungs are hollow by nature, it reaches no farther than
-    the closing. Network output outside the field is not lung.
+    convex, so lung that is missing there is lung that does not show. There it also holds what the
+    mirrored other lung has and this one lacks, if that is too much for healthy lungs: so a base
+    that is dense down to the diaphragm is covered. Towards the heart, the mediastinum and the
+    diaphragm, where lungs are hollow by nature, it reaches no farther than the closing. Network
+    output outside the field is not lung.
     """
-    labels = lungs.labels
+    labels = lungs.labels if lungs.aerated is None else lungs.aerated
     spacing_mm = spacing_mm or assumed_spacing_mm(labels.shape)
     grid = Grid.over(labels.shape, spacing_mm, block_mm=FIELD_GRID_MM)
-    field = labels > 0
-    for side in np.unique(labels[field]):
-        coarse = grid.fraction(labels == side) >= 0.5
-        if not coarse.any():
+    field = lungs.labels > 0
+    lungs_here = grid.fraction(labels > 0) >= 0.5
+    if not lungs_here.any():
+        return field
+    margin = tuple(int(np.ceil(FIELD_CLOSING_MM / size)) for size in grid.spacing_mm)
+    box = lung_box(lungs_here, margin=margin)  # type: ignore[arg-type]
+    back = back_of(lungs_here[box])
+    wide = lungs_here[box].copy()
+    for side in np.unique(labels[labels > 0]):
+        lung = (grid.fraction(labels == side) >= 0.5)[box]
+        if not lung.any():
             continue
-        margin = tuple(int(np.ceil(FIELD_CLOSING_MM / size)) for size in grid.spacing_mm)
-        box = lung_box(coarse, margin=margin)  # type: ignore[arg-type]
-        lung = coarse[box]
-        wide = close_ball(lung, grid.spacing_mm, radius_mm=FIELD_CLOSING_MM)
-        bays = _bays(lung, side if lungs.sides_known else None)
+        closed = close_ball(lung, grid.spacing_mm, radius_mm=FIELD_CLOSING_MM)
+        if lungs.sides_known:
+            other = lungs_here[box] & ~lung
+            wide |= lacking(closed, other, side, grid.spacing_mm)
+            bays = bays_at_ribs(lung, side, back=back)
+        else:
+            bays = bays_of_unnamed_lungs(lung)
         # The ribs bulge beyond the chords of the hull.
         deep = ndimage.binary_opening(bays, IN_PLANE)
         deep = ndimage.binary_dilation(deep, iterations=2, mask=bays)
-        wide |= bays | grow_ball(deep, grid.spacing_mm, radius_mm=BULGE_MM)
-        voxels = grid.box_of(box)
-        first = box[0].start, box[1].start, box[2].start
-        field[voxels] |= grid.enlarge(wide, voxels, first=first)
+        wide |= closed | bays | grow_ball(deep, grid.spacing_mm, radius_mm=BULGE_MM)
+    voxels = grid.box_of(box)
+    first = box[0].start, box[1].start, box[2].start
+    field[voxels] |= grid.enlarge(wide, voxels, first=first)
     return field
 
 
@@ -110,63 +120,3 @@ def _nearest_label(labels: np.ndarray, scan: Scan) -> np.ndarray:
         coarse == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
     return grid.repeat(coarse[tuple(places)])
-
-
-def _bays(lung: np.ndarray, side: int | None) -> np.ndarray:
-    """The voxels between ``lung`` and its convex hull at the ribs: to its side and to its back.
-
-    Where the side is None, the outside of a lung is what points away from the other one.
-    """
-    if side is None:
-        return _bays_of_unnamed_lungs(lung)
-    behind = ~np.logical_or.accumulate(lung[:, ::-1], axis=1)[:, ::-1]
-    # Behind the tongues of lung in front of the heart lies the heart: only columns count in
-    # which some part of the lung reaches the back.
-    rows = np.flatnonzero(lung.any(axis=(0, 2)))
-    back = rows[0] + round(0.8 * (rows[-1] - rows[0]))
-    outer = behind & lung.any(axis=1, keepdims=True) & lung[:, back:].any(axis=(0, 1))
-    # The canonical axes run from the patient's right to the left.
-    outwards = slice(None) if side == RIGHT_LUNG else slice(None, None, -1)
-    beside = ~np.logical_or.accumulate(lung[:, :, outwards], axis=2)[:, :, outwards]
-    # In the lower lung, what has lung behind it but none before it is liver or spleen.
-    before = np.logical_or.accumulate(lung, axis=1)
-    beside[len(lung) // 2 :] &= (before | behind)[len(lung) // 2 :]
-    outer |= beside & lung.any(axis=2, keepdims=True)
-    return outer & _convex_hull(lung)
-
-
-def _bays_of_unnamed_lungs(lung: np.ndarray) -> np.ndarray:
-    """The voxels between each large piece and its hull that do not lie towards the other pieces."""
-    pieces, _ = ndimage.label(lung)
-    sizes = np.bincount(pieces.ravel())[1:]
-    large = np.flatnonzero(sizes > 0.1 * sizes.max()) + 1
-    middles = np.array(ndimage.center_of_mass(lung, pieces, large))
-    bays = np.zeros_like(lung)
-    for label, middle in zip(large, middles, strict=True):
-        places = np.argwhere(_convex_hull(pieces == label))
-        others = middles[large != label]
-        if len(others) and len(places):
-            inwards = others.mean(axis=0) - middle
-            towards = (places - middle) @ inwards / (inwards @ inwards)
-            places = places[towards < INWARDS]
-        bays[tuple(places.T)] = True
-    return bays
-
-
-def _convex_hull(mask: np.ndarray) -> np.ndarray:
-    """The voxels in the convex hull of ``mask`` (D, H, W); nothing where it is flat or empty."""
-    hull = np.zeros_like(mask)
-    box = lung_box(mask)
-    inner = mask[box]
-    axes = [axis for axis, size in enumerate(inner.shape) if size > 1]
-    points = np.argwhere(inner & ~ndimage.binary_erosion(inner, IN_PLANE))[:, axes]
-    try:
-        planes = ConvexHull(points).equations
-    except (QhullError, ValueError):
-        return hull
-    places = np.argwhere(~inner)
-    inside = np.ones(len(places), bool)
-    for *normal, offset in planes:
-        inside[inside] = places[inside][:, axes] @ np.array(normal) + offset <= 1e-9
-    hull[box][tuple(places[inside].T)] = True
-    return hull

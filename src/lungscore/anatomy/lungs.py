@@ -1,6 +1,6 @@
 """Finding the lungs: coarse first, then at the scan's own resolution."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -9,6 +9,7 @@ from lungscore.anatomy.airways import LUMEN_MM2, find_airways, is_round
 from lungscore.anatomy.body import inside_body, median_midline
 from lungscore.anatomy.boxes import Box, lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices
+from lungscore.anatomy.enclosed import enclosed_bays
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.levels import Levels, find_levels
 from lungscore.anatomy.sides import name_sides
@@ -16,9 +17,11 @@ from lungscore.errors import InputError, Notice
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import Scan
 
-COARSE_MM, AIRWAY_MM = 2.5, 1.25
+COARSE_MM, AIRWAY_MM, WALL_MM = 2.5, 1.25, 4.0
 #: Vessels, nodules and bays of the pleura up to about twice this width join the lung, mm.
 CLOSING_MM = 8.0
+#: Bone and contrast medium are denser than any consolidated lung, HU.
+DENSEST_LUNG_HU = 200
 #: Aerated pieces below this are no lung (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 250.0
 #: Less aerated lung than this is none at all, ml; in the largest slice of a short scan, cm².
@@ -37,20 +40,23 @@ class Lungs:
     """The lungs of a scan.
 
     labels: (D, H, W) uint8, 0 elsewhere, 1 right and 2 left lung; all 1 where the sides are not
-    known. notices: what the user should know about the lungs.
+    known. notices: what the user should know about the lungs. aerated: the labels before dense
+    lung was added to them by its place (``lungs-from-shape``); None where there was none.
     """
 
     labels: np.ndarray
     sides_known: bool
     notices: tuple[Notice, ...] = ()
+    aerated: np.ndarray | None = None
 
 
 def find_lungs(scan: Scan) -> Lungs:
     """The lungs of ``scan`` without trachea and main bronchi, vessels and nodules included.
 
     Aerated lung is found inside the body on a coarse grid, freed of airways and bowel gas, split
-    into right and left, closed, and refined at full resolution. Dense disease that reaches the
-    pleura may be missing: ``include_infection`` adds it. Raises InputError ``no-lungs``.
+    into right and left, closed, and refined at full resolution. Dense lung at the ribs joins it
+    where aerated lung encloses it (notice ``lungs-from-shape``); other dense disease that reaches
+    the pleura is missing until ``include_infection`` adds it. Raises InputError ``no-lungs``.
     """
     levels = find_levels(scan)
     spacing_mm = scan.spacing_mm or assumed_spacing_mm(scan.shape)
@@ -69,7 +75,10 @@ def find_lungs(scan: Scan) -> Lungs:
     else:
         sides = lungs.astype(np.uint8)
     labels = _refine(scan.values, sides, grid, levels=levels, airways=airways)
-    return Lungs(labels, scan.sides_known, notices + _size_notices(scan, labels))
+    found = Lungs(labels, scan.sides_known, notices)
+    if scan.sides_known and len(labels) > 1:
+        found = _with_enclosed(found, scan, spacing_mm, airways)
+    return replace(found, notices=found.notices + _size_notices(scan, found.labels))
 
 
 @dataclass(frozen=True)
@@ -155,19 +164,28 @@ def _tubes(
 
 
 def _below_the_diaphragm(pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Which small ``pieces`` lie in the lower half of the lungs with a large one above: bowel."""
+    """Which small ``pieces`` in the lower half lie under large ones, or under what is between them.
+
+    That is bowel. What the ribs' recess holds lies outwards of all lung above it.
+    """
     large = sizes >= MINOR_PIECE * sizes[1:].max()
     large[0] = False
     lungs = large[pieces]
     heights = np.flatnonzero(lungs.any(axis=(1, 2)))
     middle = (heights[0] + heights[-1]) / 2
     above = np.logical_or.accumulate(lungs, axis=0)
+    above = np.logical_or.accumulate(above, axis=2) & _from_the_left(above)
     below = np.zeros(len(sizes), bool)
     for label, place in enumerate(ndimage.find_objects(pieces), start=1):
         if not large[label] and place[0].start > middle:
             piece = pieces[place] == label
             below[label] = above[place][piece].mean() > 0.5 or place[0].start > heights[-1]
     return below
+
+
+def _from_the_left(mask: np.ndarray) -> np.ndarray:
+    """``mask`` and all that lies to the patient's right of it."""
+    return np.logical_or.accumulate(mask[:, :, ::-1], axis=2)[:, :, ::-1]
 
 
 def _without_specks(sides: np.ndarray) -> tuple[np.ndarray, tuple[Notice, ...]]:
@@ -206,6 +224,36 @@ def _refine(
         drawn = labels[voxels]
         drawn[lung & (drawn == 0)] = side
     return labels
+
+
+def _with_enclosed(
+    lungs: Lungs, scan: Scan, spacing_mm: tuple[float, float, float], airways: _Airways
+) -> Lungs:
+    """``lungs`` with the dense lung at the ribs that aerated lung encloses."""
+    grid = Grid.over(scan.shape, spacing_mm, block_mm=WALL_MM)
+    labels = lungs.labels.copy()
+    for side in (RIGHT_LUNG, LEFT_LUNG):
+        lung = grid.fraction(lungs.labels == side) >= 0.5
+        bays = enclosed_bays(lung, side, grid.spacing_mm) if lung.any() else lung
+        if not bays.any():
+            continue
+        box = lung_box(bays, margin=(1, 1, 1))
+        voxels = grid.box_of(box)
+        first = box[0].start, box[1].start, box[2].start
+        add = grid.enlarge((bays | lung)[box], voxels, first=first)
+        add &= grid.enlarge(ndimage.binary_dilation(bays[box]), voxels, first=first)
+        add &= ~airways.within(voxels)
+        if scan.units == "hu":
+            add &= scan.values[voxels] < DENSEST_LUNG_HU
+        drawn = labels[voxels]
+        drawn[add & (drawn == 0)] = side
+    added = np.count_nonzero(labels) - np.count_nonzero(lungs.labels)
+    if not added:
+        return lungs
+    part = added / np.count_nonzero(labels)
+    text = f"{part:.1%} of the lungs is dense tissue at the ribs with aerated lung around it"
+    notice = Notice("lungs-from-shape", text)
+    return Lungs(labels, lungs.sides_known, (*lungs.notices, notice), aerated=lungs.labels)
 
 
 def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> None:
