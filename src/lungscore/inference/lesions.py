@@ -1,10 +1,12 @@
 """What inference finds, and with which model and engine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from lungscore.errors import Notice
+from lungscore.inference.alternatives import Alternatives
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,28 @@ class SliceFinding:
     """What is found in one slice, the ``index``-th of its scan.
 
     probability: (H, W) float32, of infection; 0 outside what the network saw. dense: (H, W) bool,
-    where infection counts as consolidation; elsewhere it counts as GGO.
+    where infection counts as consolidation; elsewhere it counts as GGO. readings: the probability
+    and others that are as defensible, where they were asked for. look: statistics of the slice as
+    the network sees it (familiar.py), where the model's card says how its training slices look.
     """
 
     index: int
     probability: np.ndarray
     dense: np.ndarray
+    readings: tuple[np.ndarray, ...] = ()
+    look: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class Lesions:
-    """labels: (D, H, W) uint8, 0 / 1 GGO / 2 consolidation; infection is labels > 0."""
+    """labels: (D, H, W) uint8, 0 / 1 GGO / 2 consolidation; infection is labels > 0.
+
+    alternatives: what the network could be taken to say as well; None where nobody asked, and for
+    masks that were given.
+    """
 
     labels: np.ndarray
     models: tuple[ModelUsed, ...]
     engine: EngineUsed | None
     notices: tuple[Notice, ...] = ()
+    alternatives: Alternatives | None = None

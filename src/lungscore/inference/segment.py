@@ -8,10 +8,12 @@ import numpy as np
 
 from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import UsageError
+from lungscore.inference.alternatives import THRESHOLD, THRESHOLDS, code, joined, of_slice, readings
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
     OUTPUTS,
     Bundle,
+    InputSpec,
     Target,
     list_bundles,
     load_bundle,
@@ -23,9 +25,6 @@ from lungscore.inference.views import View, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
 from lungscore.scan.window import resize
-
-#: Infected means a probability of at least this, everywhere and always.
-THRESHOLD = 0.5
 
 #: The channels of GGO and consolidation in what a network for lesions gives.
 _GGO, _CONSOLIDATION = (OUTPUTS["lesions"].index(name) for name in ("ggo", "consolidation"))
@@ -71,31 +70,36 @@ class Segmenter:
         """The one or two that are used, that for infection first."""
         return (self.bundle,) if self.lesions is None else (self.bundle, self.lesions)
 
-    def find(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceFinding]:
+    def find(
+        self, scan: Scan, lungs: Lungs | None, *, alternatives: bool = False
+    ) -> Iterator[SliceFinding]:
         """What is found in every slice that is seen, superior to inferior.
 
         Several views of one slice are averaged. One slice is in memory at a time, or as many as
-        the engine works on at once.
+        the engine works on at once. alternatives: find the other readings of each slice too.
         """
         shape = scan.shape[1:]
-        seen = self._tell_apart(scan, self._infection(scan, lungs))
+        seen = self._tell_apart(scan, self._infection(scan, lungs, alternatives))
         for index, group in groupby(seen, key=lambda each: each[0].index):
-            probabilities, leans = [], []
-            for view, probability, lean in group:
-                probabilities.append(view.back(probability, shape))
+            maps, leans = [], []
+            for view, found, lean in group:
+                maps.append((view, view.back(found, shape)))
                 if lean is not None:
                     leans.append(view.back(lean, shape))
-            probability = np.mean(probabilities, axis=0)
+            probability = np.mean([each for view, each in maps if not view.extra], axis=0)
             if self.lesions is None:
                 infected, spec = probability >= THRESHOLD, self.bundle.card.input
                 dense = is_dense(scan, index, infected, spec)
             else:
                 dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
-            yield SliceFinding(index, probability, dense)
+            others = tuple(readings(maps, probability)) if alternatives else ()
+            yield SliceFinding(index, probability, dense, others)
 
-    def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
+    def _infection(
+        self, scan: Scan, lungs: Lungs | None, extra: bool
+    ) -> Iterator[tuple[View, np.ndarray]]:
         """Every view with its probability of infection, at the size of the network."""
-        spec, seen = self.bundle.card.input, list(views(scan, lungs))
+        spec, seen = self.bundle.card.input, list(views(scan, lungs, extra=extra))
         maps = self._run((view.of(scan, spec),) for view in seen)
         for view, found in zip(seen, maps, strict=True):
             yield view, found[0]  # type: ignore[index]  # every view was shown
@@ -105,7 +109,8 @@ class Segmenter:
     ) -> Iterator[tuple[View, np.ndarray, np.ndarray | None]]:
         """Add P(consolidation) - P(GGO) of every view, at the size of the network for lesions.
 
-        None where that network did not look, since nothing is infected, or where there is none.
+        None where that network did not look, since nothing is infected or the view is an extra one,
+        or where there is none.
         """
         if self.lesions is None:
             yield from ((view, prior, None) for view, prior in found)
@@ -116,7 +121,7 @@ class Segmenter:
         def inputs() -> Iterator[Inputs | None]:
             for view, prior in found:
                 shown.append((view, prior))
-                if (prior >= THRESHOLD).any():
+                if not view.extra and (prior >= THRESHOLD).any():
                     yield view.of(scan, spec), resize(prior, spec.height, spec.width)
                 else:
                     yield None
@@ -149,21 +154,46 @@ def load_segmenter(
     return Segmenter(*bundles, engine=engine, precision=precision, threads=threads)
 
 
-def segment(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> Lesions:
+def segment(
+    scan: Scan, lungs: Lungs, segmenter: Segmenter, *, alternatives: bool = False
+) -> Lesions:
     """Infection in ``scan``, told apart into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
     Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
-    the notice ``hu-split`` says so.
+    the notice ``hu-split`` says so. alternatives: find them too; the labels are the same.
     """
-    labels = np.zeros(scan.shape, np.uint8)
-    for found in segmenter.find(scan, lungs):
-        labels[found.index] = classes(found.probability >= THRESHOLD, found.dense)
-    labels[~lung_field(lungs, scan.spacing_mm)] = 0
-    by_density = density_notice(scan.units, segmenter.bundle.card.input)
-    notices = (by_density,) if segmenter.lesions is None else ()
-    models = tuple(bundle.used for bundle in segmenter.bundles)
-    return Lesions(labels, models, segmenter.engine, notices)
+    labels, others = np.zeros(scan.shape, np.uint8), []
+    field = lung_field(lungs, scan.spacing_mm)
+    spec = segmenter.bundle.card.input
+    for found in segmenter.find(scan, lungs, alternatives=alternatives):
+        plane = classes(found.probability >= THRESHOLD, found.dense)
+        if alternatives:
+            dense = _dense_in_any(found, scan, spec)
+            codes = np.where(field[found.index], code(found.readings, dense), np.uint8(0))
+            others.append(of_slice(codes, found.index))
+        labels[found.index] = np.where(field[found.index], plane, np.uint8(0))
+    by_density = density_notice(scan.units, spec)
+    return Lesions(
+        labels,
+        models=tuple(bundle.used for bundle in segmenter.bundles),
+        engine=segmenter.engine,
+        notices=(by_density,) if segmenter.lesions is None else (),
+        alternatives=joined(others) if alternatives else None,
+    )
+
+
+def _dense_in_any(found: SliceFinding, scan: Scan, spec: InputSpec) -> np.ndarray:
+    """bool (H, W): where infection of any alternative counts as consolidation.
+
+    As found where that is infected. Around it, density decides, averaged over all that any
+    alternative calls infected.
+    """
+    infected = found.probability >= THRESHOLD
+    loosest = np.max(found.readings, axis=0) >= THRESHOLDS[0]
+    if not (loosest & ~infected).any():
+        return found.dense
+    return np.where(infected, found.dense, is_dense(scan, found.index, loosest, spec))
 
 
 def classes(infected: np.ndarray, dense: np.ndarray) -> np.ndarray:

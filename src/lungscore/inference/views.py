@@ -17,13 +17,15 @@ class View:
 
     box: row0, row1, column0, column1; may reach over the slice's border. turned: whether the
     network sees it transposed, so that the patient's left–right axis lies across. mirrored:
-    whether it sees it left for right (after turning).
+    whether it sees it left for right (after turning). extra: whether it plays no part in what is
+    found, and only shows how sure that is (alternatives.py).
     """
 
     index: int
     box: tuple[int, int, int, int]
     turned: bool = False
     mirrored: bool = False
+    extra: bool = False
 
     def of(self, scan: Scan, spec: InputSpec) -> np.ndarray:
         """(spec.height, spec.width) float32 grey levels 0…1."""
@@ -47,6 +49,10 @@ class View:
 #: As in training, where healthy slices and the full annotated ones have this margin.
 MARGIN = 0.1
 
+#: A margin as defensible: out of fold, its Dice is within 0.01 of that of the other one
+#: (experiments/views.py).
+OTHER_MARGIN = 0.02
+
 #: The boxes in which a lone slice is seen, as multiples of its own.
 WIDER = (1.0, 1.14, 1.33)
 
@@ -55,20 +61,25 @@ WIDER = (1.0, 1.14, 1.33)
 CROP_SHARE = 0.6
 
 
-def views(scan: Scan, lungs: Lungs | None) -> Iterator[View]:
+def views(scan: Scan, lungs: Lungs | None, *, extra: bool = False) -> Iterator[View]:
     """The views in which a network should see ``scan``, superior to inferior.
 
     Of a volume, the lung box of every slice that has lung. Of a lone slice, the same, or all of
     it where it is a lung-box crop already or its ``lungs`` are None (not found); turned where its
     orientation is not known and the lungs lie one above the other; from nearer and from farther,
     and each once more mirrored, which is worth its time for one slice (docs/method.md).
+    extra: after each view of a slice of a volume, two that only show how sure the network is.
     """
     depth, height, width = scan.shape
     boxes = slice_boxes(lungs.labels) if lungs is not None else np.full((depth, 4), -1)
     if depth > 1:
+        others = network_boxes(boxes, margin=OTHER_MARGIN)
         boxes = network_boxes(boxes, margin=MARGIN)
-        for index in np.flatnonzero(boxes[:, 1] > boxes[:, 0]):
-            yield View(int(index), _as_box(boxes[index]))
+        for index in map(int, np.flatnonzero(boxes[:, 1] > boxes[:, 0])):
+            yield View(index, _as_box(boxes[index]))
+            if extra:
+                yield View(index, _as_box(boxes[index]), mirrored=True, extra=True)
+                yield View(index, _as_box(others[index]), extra=True)
         return
     box = (0, height, 0, width)
     turned = not scan.sides_known and height > width

@@ -3,6 +3,7 @@
 from lungscore.severity.category import RULE, WITHHOLDING, Category
 from lungscore.severity.edges import EDGES, FLOOR_PERCENT, score_part
 from lungscore.severity.measure import Burden, Severity, measure
+from lungscore.severity.ranges import Alternatives, Ranges
 from lungscore.severity.scores import (
     CT_SS_CUTOFF,
     PartScore,
@@ -22,9 +23,11 @@ __all__ = [
     "FLOOR_PERCENT",
     "RULE",
     "WITHHOLDING",
+    "Alternatives",
     "Burden",
     "Category",
     "PartScore",
+    "Ranges",
     "Score",
     "Severity",
     "ct_ss",

@@ -16,8 +16,9 @@ from lungscore.severity.category import (
     categorise,
     withheld_codes,
 )
-from lungscore.severity.counts import Counts, Tally, tally
+from lungscore.severity.counts import Counts, Tally, tallies_of_others, tally
 from lungscore.severity.edges import FLOOR_PERCENT
+from lungscore.severity.ranges import Alternatives, Ranges, ranges_of, too_uncertain
 from lungscore.severity.scores import ZONES, Score
 
 
@@ -50,6 +51,7 @@ class Severity:
     infected: infection of at least 1 % of the lungs; None where the scan cannot say.
     outside_voxels: infected voxels outside the lungs, counted nowhere.
     notices: what a reader should know, among it why numbers are missing.
+    ranges: what the numbers are under alternatives that are as defensible; None without any.
     """
 
     lungs: Burden
@@ -72,6 +74,7 @@ class Severity:
     infected: bool | None
     outside_voxels: int
     notices: tuple[Notice, ...]
+    ranges: Ranges | None = None
 
 
 def measure(
@@ -84,6 +87,7 @@ def measure(
     voxel_ml: float | None = None,
     sides_known: bool = True,
     notice_codes: Collection[str] = (),
+    alternatives: Alternatives | None = None,
 ) -> Severity:
     """Measure infection and score severity.
 
@@ -93,24 +97,83 @@ def measure(
     voxel_ml: millilitres of one voxel; None without spacing.
     sides_known: False when lungs are 1 throughout whatever their side; then no lobes are taken.
     notice_codes: what is already noted about the scan; some of it withholds the category.
+    alternatives: other lesions that are as defensible, over which ``ranges`` are taken. Where they
+        lie too far apart, the category is withheld.
     Raises ValueError for arrays that do not belong together or hold unknown labels.
     """
     if not sides_known and (lobes is not None or regions is not None):
         raise ValueError("lobes and regions need known sides")
-    counted = tally(lungs, lesions, lobes=lobes, regions=regions, dense=dense)
-    depth = lungs.shape[0]
+    parts = {"lobes": lobes, "regions": regions, "dense": dense}
+    counted = tally(lungs, lesions, **parts)
+
+    def read(each: Tally) -> Severity:
+        return _read(
+            each,
+            has_lobes=lobes is not None,
+            has_regions=regions is not None,
+            has_density=dense is not None,
+            voxel_ml=voxel_ml,
+            sides_known=sides_known,
+            notice_codes=notice_codes,
+        )
+
+    severity = read(counted)
+    if alternatives is None:
+        return severity
+    others = tallies_of_others(
+        counted, alternatives.voxels, alternatives.lesions(), lungs=lungs, **parts
+    )
+    return _with_ranges(severity, ranges_of([read(each) for each in others]))
+
+
+def _with_ranges(severity: Severity, ranges: Ranges) -> Severity:
+    """``severity`` with its ranges, its category withheld where they are too wide."""
+    if severity.category is None or ranges.category is None or not too_uncertain(ranges):
+        return replace(severity, ranges=ranges)
+    code = "uncertain-infection"
+    span = f"what it could be taken to say goes from {ranges.category[0]} to {ranges.category[1]}"
+    reason = f"{WITHHOLDING[code]}: {span}"
+    lowest, highest = ranges.burden["infection_percent"] or (0.0, 100.0)
+    sure = lowest >= FLOOR_PERCENT or highest < FLOOR_PERCENT
+    return replace(
+        severity,
+        category=None,
+        basis=f"withheld: {reason}",
+        withheld=(code,),
+        infected=severity.infected if sure else None,
+        notices=(
+            *severity.notices,
+            Notice(code, reason),
+            Notice("severity-withheld", f"no severity category is given: {reason}"),
+        ),
+        ranges=replace(ranges, category=None),
+    )
+
+
+def _read(
+    counted: Tally,
+    *,
+    has_lobes: bool,
+    has_regions: bool,
+    has_density: bool,
+    voxel_ml: float | None,
+    sides_known: bool,
+    notice_codes: Collection[str],
+) -> Severity:
+    """Every number of one tally."""
+    depth = len(counted.histogram)
 
     def burden(counts: Counts) -> Burden:
-        return _burden(counts, voxel_ml, dense is not None)
+        return _burden(counts, voxel_ml, has_density)
 
     whole = burden(counted.part())
     right = burden(counted.part(lung=RIGHT_LUNG)) if sides_known else None
     left = burden(counted.part(lung=LEFT_LUNG)) if sides_known else None
     by_lobe = {}
-    if lobes is not None:
+    if has_lobes:
         by_lobe = {name: burden(counted.part(lobe=LOBES[name])) for name in LOBE_ORDER}
     by_region = {}
-    if regions is not None:
+    if has_regions:
         by_region = {
             name: burden(counted.part(region=value)).infection_percent
             for value, (name, _) in enumerate(REGIONS, start=1)
@@ -122,7 +185,7 @@ def measure(
     no_sides = None if sides_known else "right and left are not known"
     no_lobes = no_volume or no_sides or (None if by_lobe else "there is no lobe mask")
     no_regions = no_volume or no_sides or (None if by_region else "there is no region mask")
-    no_hu = None if dense is not None else "there are no Hounsfield units"
+    no_hu = None if has_density else "there are no Hounsfield units"
     ct_ss = _given(scores.ct_ss(by_region), no_regions)
     withheld = withheld_codes(
         lungs_ml=whole.volume_ml, depth=depth, sides_known=sides_known, notice_codes=notice_codes
@@ -162,6 +225,7 @@ def measure(
             no_hu=no_hu,
             noted=notice_codes,
         ),
+        ranges=None,
         **results,
     )
 
