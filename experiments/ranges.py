@@ -8,11 +8,14 @@ published crop as a lone slice is. Per pair of outer thresholds: in how many sli
 infected percent, over three readings and three thresholds, contains the percent that doctors drew,
 and how wide it is. The rule: the narrowest pair whose range holds the doctors' figure in more than
 half of the slices, full ones and crops alike. Beside it, the Dice of every reading at every
-threshold, and how much it differs from the one that counts. Needs LUNGSCORE_DATA and the finished
-runs of infection.yaml for every fold.
+threshold, and how much it differs from the one that counts. Then, on whole scans, what ranges cost,
+and what is lost by not reading slices otherwise in which the usual reading finds nothing. Needs
+LUNGSCORE_DATA and the finished runs of infection.yaml for every fold, and those of
+infection-cranial.yaml and infection-caudal.yaml.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,14 +32,22 @@ from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain, with_interval
 from lungscore.evaluation.statistics import mean_with_interval, paired_difference
 from lungscore.files import atomic_write
-from lungscore.inference import Segmenter, SliceFinding, load_bundle
-from lungscore.inference.alternatives import THRESHOLD, THRESHOLDS
+from lungscore.inference import Segmenter, load_bundle, segment
+from lungscore.inference.alternatives import SILENT, THRESHOLD, THRESHOLDS
 from lungscore.labels import CONSOLIDATION, GGO
-from lungscore.scan import read_scan
+from lungscore.scan import Scan, read_scan
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "ranges.json"
 FOLDS = 5
+
+#: Scans, and the run that did not train on them; None for the shipped bundle.
+SCANS = {
+    "normal002, by the network of its cranial half": ("covid-ct-md/normal002", "infection-cranial"),
+    "normal002, by the network of its caudal half": ("covid-ct-md/normal002", "infection-caudal"),
+    "Lung-PET-CT-Dx": ("lung-pet-ct-dx", None),
+    "iCTCF": ("ictcf-volume-jpg", None),
+}
 PAIRS = (0.5, 0.5), (0.4, 0.6), (0.3, 0.7), (0.2, 0.8), (0.1, 0.9)
 LEVELS = sorted({level for pair in PAIRS for level in pair})
 
@@ -56,22 +67,28 @@ def of_full_slice(file: Path, truth: np.ndarray, segmenter: Segmenter) -> Figure
     lungs = find_lungs(read_scan(file))
     lungs = Lungs(np.repeat(lungs.labels, 2, axis=0), lungs.sides_known)
     field = lung_field(lungs, scan.spacing_mm)
-    found = next(segmenter.find(scan, lungs, alternatives=True))
-    headline = np.zeros(scan.shape, bool)
-    headline[:] = (found.probability >= THRESHOLD) & field[0]
-    lungs = include_infection(lungs, headline, scan)
-    return figures(found, truth, counted=lungs.labels[0] > 0)
+    readings = read(segmenter, scan, lungs)
+    found = np.repeat([(readings[0] >= THRESHOLD) & field[0]], 2, axis=0)
+    lungs = include_infection(lungs, found, scan)
+    return figures(readings, truth, counted=lungs.labels[0] > 0)
 
 
 def of_crop(file: Path, truth: np.ndarray, segmenter: Segmenter) -> Figures:
     """Percents of the crop's area."""
-    (found,) = segmenter.find(read_scan(file), None, alternatives=True)
-    return figures(found, truth, counted=np.ones(truth.shape, bool))
+    readings = read(segmenter, read_scan(file), None)
+    return figures(readings, truth, counted=np.ones(truth.shape, bool))
 
 
-def figures(found: SliceFinding, truth: np.ndarray, *, counted: np.ndarray) -> Figures:
+def read(segmenter: Segmenter, scan: Scan, lungs: Lungs | None) -> list[np.ndarray]:
+    """The probabilities (H, W) of every reading of the first slice, the one that counts first."""
+    found = next(segmenter.find(scan, lungs))
+    _, others = next(segmenter.read_otherwise(scan, lungs, {0}))
+    return [found.probability, *others]
+
+
+def figures(readings: list[np.ndarray], truth: np.ndarray, *, counted: np.ndarray) -> Figures:
     """In percent of ``counted``, in which alone what is found counts."""
-    masks = [[(each >= level) & counted for each in found.readings] for level in LEVELS]
+    masks = [[(each >= level) & counted for each in readings] for level in LEVELS]
     whole = 100 / counted.sum()
     return Figures(
         np.array([[whole * mask.sum() for mask in row] for row in masks]),
@@ -137,6 +154,38 @@ def share_with_interval(inside: np.ndarray) -> dict[str, float | int]:
     return {"share": p, "low": (middle - half) / scale, "high": (middle + half) / scale, "n": n}
 
 
+def on_scan(path: Path, run: str | None) -> dict[str, object]:
+    """Seconds with and without ranges, and the infection that only silent slices would add.
+
+    In points: percent of the lungs that some other reading finds at the lowest threshold.
+    """
+    bundle = load_bundle(f"runs/{run}/all-seed0/bundle") if run else None
+    segmenter = Segmenter(bundle, threads=2)
+    scan = read_scan(path)
+    lungs = find_lungs(scan)
+    field = lung_field(lungs, scan.spacing_mm)
+    highest = {
+        found.index: float(found.probability[field[found.index]].max(initial=0))
+        for found in segmenter.find(scan, lungs)
+    }
+    silent = {index for index, most in highest.items() if most < SILENT}
+    added = sum(
+        np.count_nonzero((np.max(others, axis=0) >= THRESHOLDS[0]) & (lungs.labels[index] > 0))
+        for index, others in segmenter.read_otherwise(scan, lungs, silent)
+    )
+    seconds = {}
+    for name, alternatives in (("without", False), ("with", True)):
+        began = time.perf_counter()
+        segment(scan, lungs, segmenter, alternatives=alternatives)
+        seconds[name] = time.perf_counter() - began
+    return {
+        "slices_with_lung": len(highest),
+        "silent": len(silent),
+        "points_not_seen": 100 * added / np.count_nonzero(lungs.labels),
+        "seconds_of_segmentation": seconds,
+    }
+
+
 def main() -> None:
     """Write the result file."""
     seen = list(slices(data_root()))
@@ -150,6 +199,8 @@ def main() -> None:
         },
         "agreement": {name: agreement(part) for name, part in parts.items()},
     }
+    scans = {name: on_scan(data_root() / path, run) for name, (path, run) in SCANS.items()}
+    content |= {"silent_below": SILENT, "scans": scans}
     atomic_write(OUT, json.dumps(plain(content), indent=1) + "\n")
     for part in parts:
         for row in content["coverage"][part]:
@@ -163,6 +214,7 @@ def main() -> None:
         for row in content["agreement"][part]:
             agrees = with_interval(row["dice"])
             print(f"{part} {row['threshold']}, reading {row['reading']}: Dice {agrees}")
+    print(json.dumps(scans, indent=1))
 
 
 if __name__ == "__main__":

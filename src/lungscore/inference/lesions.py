@@ -1,6 +1,5 @@
 """What inference finds, and with which model and engine."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,16 +31,12 @@ class SliceFinding:
     """What is found in one slice, the ``index``-th of its scan.
 
     probability: (H, W) float32, of infection; 0 outside what the network saw. dense: (H, W) bool,
-    where infection counts as consolidation; elsewhere it counts as GGO. readings: the probability
-    and others that are as defensible, where they were asked for. look: statistics of the slice as
-    the network sees it (familiar.py), where the model's card says how its training slices look.
+    where infection counts as consolidation; elsewhere it counts as GGO.
     """
 
     index: int
     probability: np.ndarray
     dense: np.ndarray
-    readings: tuple[np.ndarray, ...] = ()
-    look: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,26 @@
 """Segmentation of a scan: only slices with lung, each in its lung box, one at a time."""
 
 from collections import deque
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Collection, Iterator
+from itertools import groupby, islice
 
 import numpy as np
 
 from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import UsageError
-from lungscore.inference.alternatives import THRESHOLD, THRESHOLDS, code, joined, of_slice, readings
+from lungscore.inference.alternatives import (
+    DENSE,
+    SILENT,
+    THRESHOLD,
+    SliceAlternatives,
+    code,
+    joined,
+    of_slice,
+)
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
     OUTPUTS,
     Bundle,
-    InputSpec,
     Target,
     list_bundles,
     load_bundle,
@@ -21,7 +28,7 @@ from lungscore.inference.bundle import (
 from lungscore.inference.density import density_notice, is_dense
 from lungscore.inference.engines import Inputs, make_engine
 from lungscore.inference.lesions import Lesions, SliceFinding
-from lungscore.inference.views import View, views
+from lungscore.inference.views import OTHERS, View, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
 from lungscore.scan.window import resize
@@ -70,36 +77,49 @@ class Segmenter:
         """The one or two that are used, that for infection first."""
         return (self.bundle,) if self.lesions is None else (self.bundle, self.lesions)
 
-    def find(
-        self, scan: Scan, lungs: Lungs | None, *, alternatives: bool = False
-    ) -> Iterator[SliceFinding]:
+    def find(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceFinding]:
         """What is found in every slice that is seen, superior to inferior.
 
         Several views of one slice are averaged. One slice is in memory at a time, or as many as
-        the engine works on at once. alternatives: find the other readings of each slice too.
+        the engine works on at once.
         """
         shape = scan.shape[1:]
-        seen = self._tell_apart(scan, self._infection(scan, lungs, alternatives))
+        seen = self._tell_apart(scan, self._infection(scan, lungs))
         for index, group in groupby(seen, key=lambda each: each[0].index):
-            maps, leans = [], []
-            for view, found, lean in group:
-                maps.append((view, view.back(found, shape)))
+            probabilities, leans = [], []
+            for view, probability, lean in group:
+                probabilities.append(view.back(probability, shape))
                 if lean is not None:
                     leans.append(view.back(lean, shape))
-            probability = np.mean([each for view, each in maps if not view.extra], axis=0)
+            probability = np.mean(probabilities, axis=0)
             if self.lesions is None:
                 infected, spec = probability >= THRESHOLD, self.bundle.card.input
                 dense = is_dense(scan, index, infected, spec)
             else:
                 dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
-            others = tuple(readings(maps, probability)) if alternatives else ()
-            yield SliceFinding(index, probability, dense, others)
+            yield SliceFinding(index, probability, dense)
 
-    def _infection(
-        self, scan: Scan, lungs: Lungs | None, extra: bool
-    ) -> Iterator[tuple[View, np.ndarray]]:
+    def read_otherwise(
+        self, scan: Scan, lungs: Lungs | None, where: Collection[int]
+    ) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """Slices of ``where`` and their probabilities (H, W) in each group of other views."""
+        groups = [g for g in other_views(scan, lungs) if g[0].index in where]
+        found = self._seen(scan, [view for group in groups for view in group])
+        readings: list[np.ndarray] = []
+        for group in groups:
+            maps = [view.back(each, scan.shape[1:]) for view, each in islice(found, len(group))]
+            readings.append(np.mean(maps, axis=0))
+            if len(readings) == OTHERS:
+                yield group[0].index, readings
+                readings = []
+
+    def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
         """Every view with its probability of infection, at the size of the network."""
-        spec, seen = self.bundle.card.input, list(views(scan, lungs, extra=extra))
+        return self._seen(scan, list(views(scan, lungs)))
+
+    def _seen(self, scan: Scan, seen: list[View]) -> Iterator[tuple[View, np.ndarray]]:
+        """``seen`` with their probability of infection, at the size of the network."""
+        spec = self.bundle.card.input
         maps = self._run((view.of(scan, spec),) for view in seen)
         for view, found in zip(seen, maps, strict=True):
             yield view, found[0]  # type: ignore[index]  # every view was shown
@@ -109,8 +129,7 @@ class Segmenter:
     ) -> Iterator[tuple[View, np.ndarray, np.ndarray | None]]:
         """Add P(consolidation) - P(GGO) of every view, at the size of the network for lesions.
 
-        None where that network did not look, since nothing is infected or the view is an extra one,
-        or where there is none.
+        None where that network did not look, since nothing is infected, or where there is none.
         """
         if self.lesions is None:
             yield from ((view, prior, None) for view, prior in found)
@@ -121,7 +140,7 @@ class Segmenter:
         def inputs() -> Iterator[Inputs | None]:
             for view, prior in found:
                 shown.append((view, prior))
-                if not view.extra and (prior >= THRESHOLD).any():
+                if (prior >= THRESHOLD).any():
                     yield view.of(scan, spec), resize(prior, spec.height, spec.width)
                 else:
                     yield None
@@ -161,39 +180,53 @@ def segment(
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
     Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
-    the notice ``hu-split`` says so. alternatives: find them too; the labels are the same.
+    the notice ``hu-split`` says so. alternatives: find them too; the labels stay the same.
     """
-    labels, others = np.zeros(scan.shape, np.uint8), []
+    labels, usual = np.zeros(scan.shape, np.uint8), []
     field = lung_field(lungs, scan.spacing_mm)
-    spec = segmenter.bundle.card.input
-    for found in segmenter.find(scan, lungs, alternatives=alternatives):
-        plane = classes(found.probability >= THRESHOLD, found.dense)
-        if alternatives:
-            dense = _dense_in_any(found, scan, spec)
-            codes = np.where(field[found.index], code(found.readings, dense), np.uint8(0))
-            others.append(of_slice(codes, found.index))
-        labels[found.index] = np.where(field[found.index], plane, np.uint8(0))
-    by_density = density_notice(scan.units, spec)
+    for found in segmenter.find(scan, lungs):
+        plane, inside = labels[found.index], field[found.index]
+        plane[inside] = classes(found.probability >= THRESHOLD, found.dense)[inside]
+        if alternatives and found.probability[inside].max(initial=0) >= SILENT:
+            usual.append(of_slice(found.index, code(found.probability, 0) * inside))
+    others = None
+    if alternatives:
+        slices = _otherwise(scan, lungs, segmenter, labels, field, usual)
+        others = joined(slices, labels[0].size)
+    by_density = density_notice(scan.units, segmenter.bundle.card.input)
     return Lesions(
         labels,
         models=tuple(bundle.used for bundle in segmenter.bundles),
         engine=segmenter.engine,
         notices=(by_density,) if segmenter.lesions is None else (),
-        alternatives=joined(others) if alternatives else None,
+        alternatives=others,
     )
 
 
-def _dense_in_any(found: SliceFinding, scan: Scan, spec: InputSpec) -> np.ndarray:
-    """bool (H, W): where infection of any alternative counts as consolidation.
+def _otherwise(
+    scan: Scan,
+    lungs: Lungs,
+    segmenter: Segmenter,
+    labels: np.ndarray,
+    field: np.ndarray,
+    usual: list[SliceAlternatives],
+) -> Iterator[SliceAlternatives]:
+    """The alternatives of the slices of ``usual``.
 
-    As found where that is infected. Around it, density decides, averaged over all that any
-    alternative calls infected.
+    labels, field: what was found, and where it counts. usual: the codes of the reading that counts.
+    GGO and consolidation are as found; around that, density tells them apart, averaged over all
+    that any alternative calls infected.
     """
-    infected = found.probability >= THRESHOLD
-    loosest = np.max(found.readings, axis=0) >= THRESHOLDS[0]
-    if not (loosest & ~infected).any():
-        return found.dense
-    return np.where(infected, found.dense, is_dense(scan, found.index, loosest, spec))
+    slices = {each.index: each for each in usual}
+    for index, readings in segmenter.read_otherwise(scan, lungs, slices):
+        codes = slices[index].plane(scan.shape[1:])
+        for reading, probability in enumerate(readings, start=1):
+            codes |= code(probability, reading) * field[index]
+        infected, found = codes > 0, labels[index]
+        dense = is_dense(scan, index, infected, segmenter.bundle.card.input)
+        dense = np.where(found > 0, found == CONSOLIDATION, dense)
+        codes[infected & dense] |= DENSE
+        yield of_slice(index, codes)
 
 
 def classes(infected: np.ndarray, dense: np.ndarray) -> np.ndarray:
