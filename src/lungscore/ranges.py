@@ -97,11 +97,12 @@ def ranges_part(ranges: Ranges | None, *, percent: Rounding, ml: Rounding) -> di
             for name, span in spans.items()
         }
 
+    found = ranges.categories
     return {
         "alternatives": ranges.alternatives,
         "basis": BASIS,
         "burden": rounded(ranges.burden),
         "scores": {**rounded(ranges.scores), "mosmed": ranges.mosmed},
-        "severity": {"category": ranges.category},
+        "severity": {"category": (found[0], found[-1]) if found else None},
         "lobes": {name: rounded(spans) for name, spans in ranges.lobes.items()},
     }

@@ -128,11 +128,11 @@ def measure(
 
 def _with_ranges(severity: Severity, ranges: Ranges) -> Severity:
     """``severity`` with its ranges, its category withheld where they are too wide."""
-    if severity.category is None or ranges.category is None or not too_uncertain(ranges):
+    if severity.category is None or not too_uncertain(ranges):
         return replace(severity, ranges=ranges)
     code = "uncertain-infection"
-    span = f"what it could be taken to say goes from {ranges.category[0]} to {ranges.category[1]}"
-    reason = f"{WITHHOLDING[code]}: {span}"
+    mildest, gravest = ranges.categories[0], ranges.categories[-1]
+    reason = f"{WITHHOLDING[code]}: read otherwise, it says {mildest} to {gravest}"
     lowest, highest = ranges.burden["infection_percent"] or (0.0, 100.0)
     sure = lowest >= FLOOR_PERCENT or highest < FLOOR_PERCENT
     return replace(
@@ -146,7 +146,7 @@ def _with_ranges(severity: Severity, ranges: Ranges) -> Severity:
             Notice(code, reason),
             Notice("severity-withheld", f"no severity category is given: {reason}"),
         ),
-        ranges=replace(ranges, category=None),
+        ranges=replace(ranges, categories=()),
     )
 
 

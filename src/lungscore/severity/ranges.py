@@ -18,9 +18,6 @@ Span = tuple[float, float] | None
 #: From the mildest to the gravest.
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
-#: A category is withheld where the alternatives span so many.
-TOO_MANY_CATEGORIES = 3
-
 
 class Alternatives(Protocol):
     """Lesions that differ from those measured in few voxels, and are as defensible.
@@ -41,15 +38,16 @@ class Ranges:
     """The lowest and the highest of every number over all alternatives.
 
     alternatives: how many there are. burden, lobes: by the names of Burden's fields, and for burden
-    "left_percent" and "right_percent". scores: totals by name, "po" and "pho". category, mosmed:
-    the mildest and the gravest.
+    "left_percent" and "right_percent". scores: totals by name, "po" and "pho". mosmed: the lowest
+    and the highest class. categories: all that any alternative has, from mild to grave; empty where
+    none has one.
     """
 
     alternatives: int
     burden: Mapping[str, Span]
     scores: Mapping[str, Span]
     mosmed: tuple[str, str] | None
-    category: tuple[Category, Category] | None
+    categories: tuple[Category, ...]
     lobes: Mapping[str, Mapping[str, Span]]
 
 
@@ -60,9 +58,7 @@ def ranges_of(severities: Sequence["Severity"]) -> Ranges:
     totals = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
     whole = [each.lungs for each in severities]
     classes = sorted(each.mosmed for each in severities if each.mosmed is not None)
-    categories = sorted(
-        (each.category for each in severities if each.category is not None), key=CATEGORIES.index
-    )
+    reached = {each.category for each in severities}
     return Ranges(
         alternatives=len(severities),
         burden={
@@ -78,7 +74,7 @@ def ranges_of(severities: Sequence["Severity"]) -> Ranges:
             **{name: _span_of(name, severities) for name in ("po", "pho")},
         },
         mosmed=(classes[0], classes[-1]) if classes else None,
-        category=(categories[0], categories[-1]) if categories else None,
+        categories=tuple(category for category in CATEGORIES if category in reached),
         lobes={
             lobe: {
                 name: _span_of(name, [each.lobes.get(lobe) for each in severities])
@@ -96,8 +92,10 @@ def _span_of(name: str, parts: Sequence[object]) -> Span:
 
 
 def too_uncertain(ranges: Ranges) -> bool:
-    """Whether the alternatives' categories lie too far apart to name one."""
-    if ranges.category is None:
-        return False
-    mildest, gravest = map(CATEGORIES.index, ranges.category)
-    return gravest - mildest + 1 >= TOO_MANY_CATEGORIES
+    """Whether the alternatives' categories are too many, or too far apart, to name one.
+
+    Two that share an edge may both stand: mild and severe do too, at the cut-off of CT-SS.
+    """
+    several = len(ranges.categories) >= 3
+    apart = "none" in ranges.categories and {"moderate", "severe"} & set(ranges.categories)
+    return several or bool(apart)
