@@ -27,6 +27,7 @@ from lungscore.inference.bundle import (
 )
 from lungscore.inference.density import density_notice, is_dense
 from lungscore.inference.engines import Inputs, make_engine
+from lungscore.inference.familiar import unlike_notice
 from lungscore.inference.lesions import Lesions, SliceFinding
 from lungscore.inference.views import OTHERS, View, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
@@ -193,12 +194,14 @@ def segment(
     if alternatives:
         slices = _otherwise(scan, lungs, segmenter, labels, field, usual)
         others = joined(slices, labels[0].size)
-    by_density = density_notice(scan.units, segmenter.bundle.card.input)
+    card = segmenter.bundle.card
+    by_density = density_notice(scan.units, card.input) if segmenter.lesions is None else None
+    notices = (unlike_notice(scan, lungs, card), by_density)
     return Lesions(
         labels,
         models=tuple(bundle.used for bundle in segmenter.bundles),
         engine=segmenter.engine,
-        notices=(by_density,) if segmenter.lesions is None else (),
+        notices=tuple(notice for notice in notices if notice is not None),
         alternatives=others,
     )
 
