@@ -151,6 +151,28 @@ def test_the_same_input_gives_the_same_bytes_on_any_number_of_threads(
     np.testing.assert_array_equal(found.lesions.labels, analysis.lesions.labels)
 
 
+# Ranges
+
+
+def test_a_range_stands_beside_the_numbers_and_holds_them(analysis: Analysis) -> None:
+    result = to_result(analysis)
+    assert result.ranges is not None
+    assert result.ranges.alternatives == 9
+    low, high = result.ranges.burden.infection_percent or (None, None)
+    assert low < result.burden.infection_percent < high  # type: ignore[operator]
+    least, most = result.ranges.scores.ct_ss or (None, None)
+    assert least <= result.scores.ct_ss.total <= most  # type: ignore[operator]
+
+
+def test_without_ranges_every_number_is_the_same(
+    phantom_file: Path, segmenter: Segmenter, analysis: Analysis
+) -> None:
+    plain = analyze(phantom_file, segmenter=segmenter, ranges=False)
+    assert to_result(plain).ranges is None
+    assert numbers(plain) == numbers(analysis)
+    np.testing.assert_array_equal(plain.lesions.labels, analysis.lesions.labels)
+
+
 # Other lungs
 
 

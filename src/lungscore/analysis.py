@@ -41,6 +41,7 @@ def analyze(
     lungs: str | PathLike[str] | None = None,
     lobes: str | PathLike[str] | None = None,
     name: str | None = None,
+    ranges: bool = True,
 ) -> Analysis:
     """Analyse the chest CT at ``path``.
 
@@ -48,6 +49,8 @@ def analyze(
         the shipped one is loaded.
     series, allow_gaps, name: as scan.read_scan. lungs, lobes: the user's own masks (NIfTI or
     NRRD in the scan's geometry), which win over what would be found.
+    ranges: also find what every number would be under choices that are as defensible
+        (docs/uncertainty.md), for which each slice is shown to the network three times.
     Raises InputError or ResourceError with a stable code (docs/errors.md).
     """
     clock = Clock()
@@ -61,7 +64,7 @@ def analyze(
         if not isinstance(segmenter, Segmenter):
             segmenter = segmenter()
     with clock.stage("lesions"):
-        lesions = segment(scan, found, segmenter)
+        lesions = segment(scan, found, segmenter, alternatives=ranges)
     with clock.stage("regions"):
         if own_lungs is None:
             found = include_infection(found, lesions.labels > 0, scan)
@@ -133,6 +136,7 @@ def assess(
             voxel_ml=scan.voxel_ml,
             sides_known=lungs.sides_known,
             notice_codes=[notice.code for notice in notices],
+            alternatives=lesions.alternatives,
         )
     notices += severity.notices
     return Analysis(

@@ -80,6 +80,8 @@ NOTICES: dict[str, str] = {
     "lung-volume": "The lung volume is unusual.",
     "thick-slices": "The slices are 5 mm or thicker.",
     "coarse-pixels": "The pixels are far larger than those that the network learned on.",
+    "unlike-training": "The images are unlike those that the network learned from.",
+    "uncertain-infection": "The network is too unsure of the infection to name a category.",
     "gaps-interpolated": "Missing slices were interpolated as asked (--allow-gaps).",
     "duplicate-file": "The same image stood twice and was used once.",
     "series-left-out": "The input holds further series that were not used.",

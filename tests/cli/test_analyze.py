@@ -114,6 +114,17 @@ def test_json_is_the_result_on_one_line(
     assert found["case"] == "Ward 7"
 
 
+def test_ranges_are_given_unless_turned_off(
+    analyze: Analyze, out: Path, phantom_file: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert analyze(phantom_file) == 0
+    assert "confidence" in capsys.readouterr().out
+    assert result_in(out / "chest").ranges is not None
+    assert analyze(phantom_file, "--no-ranges", "--overwrite") == 0
+    assert "confidence" not in capsys.readouterr().out
+    assert result_in(out / "chest").ranges is None
+
+
 def test_own_masks_are_taken(
     analyze: Analyze,
     out: Path,

@@ -8,6 +8,7 @@ import pytest
 from lungscore.anatomy import outer_third, separate_lesions
 from lungscore.anatomy.lungs import Lungs
 from lungscore.errors import Notice
+from lungscore.inference.alternatives import DENSE, Alternatives
 from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed
 from lungscore.labels import REGIONS
 from lungscore.result import Analysis
@@ -35,6 +36,7 @@ def _make_analysis(
     infected: bool = True,
     affine: np.ndarray | None = None,
     masks_only: bool = False,
+    ranges: bool = False,
 ) -> Analysis:
     shape = (depth, HEIGHT, WIDTH)
     lungs = np.zeros(shape, dtype=np.uint8)
@@ -78,6 +80,7 @@ def _make_analysis(
         voxel_ml=scan.voxel_ml,
         sides_known=sides,
         notice_codes=noted,
+        alternatives=_alternatives(lesions, lungs) if ranges else None,
     )
     notices = (*(Notice(code, f"About {code}.") for code in noted), *severity.notices)
     return Analysis(
@@ -94,6 +97,19 @@ def _make_analysis(
         notices,
         {"read": 0.25, "segment": 1.5},
     )
+
+
+def _alternatives(lesions: np.ndarray, lungs: np.ndarray) -> Alternatives:
+    """The lesions; without their first column; and with one more, and one voxel on the right."""
+    columns = np.flatnonzero((lesions > 0).any(axis=(0, 1)))
+    reached = np.where(lesions > 0, 3, 0).astype(np.uint8)
+    if len(columns):
+        reached[:, :, columns[0]] = np.minimum(reached[:, :, columns[0]], 2)
+        reached[:, :, columns[-1] + 1][reached[:, :, columns[-1]] > 0] = 1
+        reached[-1, 10, 10] = 1
+    codes = np.where(lesions == 2, np.uint8(DENSE), np.uint8(0)) | reached * np.uint8(0b010101)
+    voxels = np.flatnonzero(reached)
+    return Alternatives(voxels.astype(np.int32), codes.ravel()[voxels])
 
 
 def _lobes_and_regions(lungs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """The report as a reader and a browser see it."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -198,6 +199,43 @@ def test_the_table_for_the_terminal_holds_aeration_lesions_and_places(make_analy
     assert re.search(r"separate lesions +1, the largest 150 ml, median 150 ml\n", text)
     assert re.search(r"posterior 100\.0 % \(lungs: 50\.0 %\), lower 66\.7 % \(lungs: 33\.3", text)
     assert "aeration  " not in text_table(make_analysis(masks_only=True))
+
+
+# Ranges
+
+
+def test_a_range_stands_beside_each_number(make_analysis):
+    text = page(make_analysis(ranges=True))
+    assert '4.2 %<span class="range"> (3.8–4.6)</span>' in text
+    assert "not a confidence interval" in text
+    # A whisker on the scale of infection percent: 3.75 to 4.59 %.
+    assert '<s style="left: 3.75%; width: 0.84%"></s>' in text
+    plain = page(make_analysis())
+    assert "<s style" not in plain
+    assert 'class="range"' not in plain
+    assert "confidence" not in plain
+
+
+def test_the_table_for_the_terminal_holds_ranges(make_analysis):
+    text = text_table(make_analysis(ranges=True))
+    assert "4.2 % (3.8–4.6) of the lungs, 150 ml (135–165)" in text
+    assert "not a confidence interval" in text
+    assert "(" not in text_table(make_analysis()).split("lobe")[0].replace("(below", "")
+
+
+def test_an_unsure_category_says_between_what(make_analysis):
+    analysis = make_analysis(ranges=True)
+    ranges = replace(analysis.severity.ranges, categories=("none", "mild"), mosmed=("CT-0", "CT-1"))
+    analysis = replace(analysis, severity=replace(analysis.severity, ranges=ranges))
+    assert 'mild<span class="range"> (none to mild)</span>' in page(analysis)
+    text = text_table(analysis)
+    assert "mild (none to mild)" in text
+    assert "CT-1 (CT-0 to CT-1)" in text
+
+
+def test_a_range_that_reads_like_one_number_is_not_written(make_analysis):
+    text = text_table(make_analysis(ranges=True))
+    assert re.search(r"TSS +1 of 20$", text, re.MULTILINE)
 
 
 def test_the_table_of_one_slice_says_what_is_not_computed(make_analysis):

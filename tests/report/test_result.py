@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lungscore.inference.alternatives import THRESHOLDS
 from lungscore.labels import LOBE_ORDER, REGIONS
+from lungscore.ranges import BASIS
 from lungscore.result import Result, json_schema, to_result
 
 KEYS = {
@@ -26,6 +28,7 @@ KEYS = {
     "warnings",
     "models",
     "engine",
+    "ranges",
 }
 PATTERNS = ("aeration", "lesions", "distribution")
 CASES = {
@@ -35,6 +38,8 @@ CASES = {
     "unknown sides": {"sides": False},
     "masks only": {"masks_only": True},
     "healthy": {"infected": False},
+    "ranges": {"ranges": True},
+    "ranges of one slice": {"ranges": True, "depth": 1, "sides": False},
 }
 
 
@@ -65,6 +70,69 @@ def test_equal_analyses_give_equal_bytes(make_analysis):
     first, second = make_analysis(), make_analysis()
     object.__setattr__(second, "times", {"read": 99.0})
     assert to_result(first).to_json() == to_result(second).to_json()
+
+
+NAMES = {
+    "burden": {
+        "infection_percent",
+        "ggo_percent",
+        "consolidation_percent",
+        "infection_ml",
+        "left_percent",
+        "right_percent",
+    },
+    "scores": {"ct_ss", "tss", "ctsi", "po", "pho", "lss", "lhos", "mosmed", "zones"},
+    "severity": {"category"},
+    "lobes": set(LOBE_ORDER),
+}
+
+
+@pytest.mark.parametrize("case", [{}, {"depth": 1, "sides": False}, {"units": "grey"}])
+def test_every_number_lies_in_its_range_and_is_null_with_it(make_analysis, case):
+    content = json.loads(to_result(make_analysis(ranges=True, **case)).to_json())
+    ranges = content["ranges"]
+    assert ranges["alternatives"] == 9
+    assert {part: set(ranges[part]) for part in NAMES} == NAMES
+    order = ["none", "mild", "moderate", "severe"]
+    pairs = [
+        (content["burden"], ranges["burden"]),
+        (content["severity"], ranges["severity"]),
+        (content["scores"], ranges["scores"]),
+        *((content["lobes"][name], ranges["lobes"][name]) for name in LOBE_ORDER),
+    ]
+    for numbers, spans in pairs:
+        for name, span in spans.items():
+            number = numbers[name]["total"] if isinstance(numbers[name], dict) else numbers[name]
+            assert (number is None) == (span is None), name
+            if span is not None:
+                low, high, found = (
+                    order.index(each) if each in order else each for each in (*span, number)
+                )
+                assert low <= found <= high, name
+
+
+def test_ranges_of_a_known_case(make_analysis):
+    ranges = json.loads(to_result(make_analysis(ranges=True)).to_json())["ranges"]
+    lungs = 2 * 12 * 30 * 20
+    # Of six slices of 10 × 10 a column less, or one more and a voxel in the right lung.
+    assert ranges["burden"]["infection_percent"] == [
+        round(100 * 540 / lungs, 4),
+        round(100 * 661 / lungs, 4),
+    ]
+    assert ranges["burden"]["right_percent"] == [0, round(100 / (lungs / 2), 4)]
+    assert ranges["burden"]["infection_ml"] == [540 * 0.25, 661 * 0.25]
+    assert ranges["lobes"]["RUL"]["infection_percent"] == [0, 0]
+    assert ranges["scores"]["mosmed"] == ["CT-1", "CT-1"]
+    assert ranges["severity"]["category"] == ["mild", "mild"]
+
+
+def test_given_masks_have_no_ranges(make_analysis):
+    assert json.loads(to_result(make_analysis()).to_json())["ranges"] is None
+
+
+def test_the_basis_of_the_ranges_names_the_thresholds():
+    for threshold in THRESHOLDS:
+        assert str(threshold) in BASIS
 
 
 def test_the_stored_schema_is_the_schema_of_the_models():

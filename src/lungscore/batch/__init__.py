@@ -33,6 +33,7 @@ class Options:
     resume: bool = False
     model: str | None = None
     lesions_model: str | None = None
+    ranges: bool = True
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def _analyze_one(path: Path, options: Options) -> Outcome:
         lungs=options.lungs,
         lobes=options.lobes,
         name=options.name,
+        ranges=options.ranges,
     )
     folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
     return Outcome(path, folder, text_table(analysis))

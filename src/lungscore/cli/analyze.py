@@ -15,6 +15,7 @@ from lungscore.cli.options import (
     Engine,
     LesionsModel,
     Model,
+    NoRanges,
     Out,
     Overwrite,
     Precision,
@@ -46,6 +47,7 @@ def analyze(
     case_id: Case = None,
     model: Model = None,
     lesions_model: LesionsModel = None,
+    no_ranges: NoRanges = False,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip cases whose results are there already.")
@@ -79,6 +81,7 @@ def analyze(
         resume=resume,
         model=model,
         lesions_model=lesions_model,
+        ranges=not no_ranges,
     )
     outcomes = []
     for outcome in run(inputs, options, workers=workers):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lungscore.cli.console import say
+from lungscore.cli.options import NoRanges
 
 if TYPE_CHECKING:
     from lungscore.result import Analysis
@@ -15,6 +16,7 @@ def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for phantom and results.")],
     preset: Annotated[str, typer.Option(help="How ill the phantom is.")] = "moderate",
     seed: Annotated[int, typer.Option(help="Which phantom.")] = 0,
+    no_ranges: NoRanges = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier demo.")
     ] = False,
@@ -33,7 +35,7 @@ def demo(
     refuse_existing(out, phantom.scan.name, overwrite=overwrite)
     path = out / f"{phantom.scan.name}.nii.gz"
     write_nifti(phantom.scan, path)
-    analysis = analyze(path)
+    analysis = analyze(path, ranges=not no_ranges)
     folder = write_outputs(analysis, out, overwrite=overwrite)
     say(text_table(analysis))
     say()

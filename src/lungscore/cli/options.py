@@ -48,4 +48,8 @@ Case = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace results that are there already.")
 ]
+NoRanges = Annotated[
+    bool,
+    typer.Option("--no-ranges", help="Give no range beside each number; faster."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]

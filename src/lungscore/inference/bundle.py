@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lungscore.errors import ResourceError
 from lungscore.inference.lesions import ModelUsed
+from lungscore.inference.looks import STATISTICS
 
 CARD, GRAPH, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
 
@@ -51,11 +52,33 @@ class InputSpec(BaseModel):
     grey_split: float | None = None
 
 
+class Familiar(BaseModel):
+    """How the slices looked that the network learned from.
+
+    ranges: statistic (looks.STATISTICS) -> lowest and highest; at least one. slices: how many there
+    were. command: what measured them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    ranges: dict[str, tuple[float, float]] = Field(min_length=1)
+    slices: int = Field(ge=1)
+    command: str
+
+    @model_validator(mode="after")
+    def _known_and_in_order(self) -> Self:
+        if unknown := set(self.ranges) - set(STATISTICS):
+            raise ValueError(f"no statistics {sorted(unknown)}")
+        if not all(low < high for low, high in self.ranges.values()):
+            raise ValueError("a range runs from its lowest to its highest")
+        return self
+
+
 class Card(BaseModel):
     """What a bundle is, what it was made from, how good it is and what its files must hash to.
 
     network, encoder, base_width: as networks.make_network takes them. inputs, outputs: INPUTS and
-    OUTPUTS of its target.
+    OUTPUTS of its target. familiar: None where nobody measured how the training slices looked; then
+    no scan is called unlike them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +98,7 @@ class Card(BaseModel):
     experiment: dict[str, object]
     metrics: list[dict[str, object]]
     sha256: dict[str, str]
+    familiar: Familiar | None = None
 
     @property
     def target(self) -> Target:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungscore.errors import Notice
+from lungscore.inference.alternatives import Alternatives
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,14 @@ class SliceFinding:
 
 @dataclass(frozen=True)
 class Lesions:
-    """labels: (D, H, W) uint8, 0 / 1 GGO / 2 consolidation; infection is labels > 0."""
+    """labels: (D, H, W) uint8, 0 / 1 GGO / 2 consolidation; infection is labels > 0.
+
+    alternatives: what the network could be taken to say as well; None where nobody asked, and for
+    masks that were given.
+    """
 
     labels: np.ndarray
     models: tuple[ModelUsed, ...]
     engine: EngineUsed | None
     notices: tuple[Notice, ...] = ()
+    alternatives: Alternatives | None = None

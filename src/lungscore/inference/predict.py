@@ -9,7 +9,8 @@ import numpy as np
 
 from lungscore.anatomy import find_lungs
 from lungscore.errors import InputError
-from lungscore.inference.segment import THRESHOLD, Segmenter, classes
+from lungscore.inference.alternatives import THRESHOLD
+from lungscore.inference.segment import Segmenter, classes
 from lungscore.scan import Scan, read_scan
 
 

@@ -1,13 +1,22 @@
 """Segmentation of a scan: only slices with lung, each in its lung box, one at a time."""
 
 from collections import deque
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Collection, Iterator
+from itertools import groupby, islice
 
 import numpy as np
 
 from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import UsageError
+from lungscore.inference.alternatives import (
+    DENSE,
+    SILENT,
+    THRESHOLD,
+    SliceAlternatives,
+    code,
+    joined,
+    of_slice,
+)
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
     OUTPUTS,
@@ -18,14 +27,12 @@ from lungscore.inference.bundle import (
 )
 from lungscore.inference.density import density_notice, is_dense
 from lungscore.inference.engines import Inputs, make_engine
+from lungscore.inference.familiar import unlike_notice
 from lungscore.inference.lesions import Lesions, SliceFinding
-from lungscore.inference.views import View, views
+from lungscore.inference.views import OTHERS, View, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
 from lungscore.scan.window import resize
-
-#: Infected means a probability of at least this, everywhere and always.
-THRESHOLD = 0.5
 
 #: The channels of GGO and consolidation in what a network for lesions gives.
 _GGO, _CONSOLIDATION = (OUTPUTS["lesions"].index(name) for name in ("ggo", "consolidation"))
@@ -93,9 +100,27 @@ class Segmenter:
                 dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
             yield SliceFinding(index, probability, dense)
 
+    def read_otherwise(
+        self, scan: Scan, lungs: Lungs | None, where: Collection[int]
+    ) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """Slices of ``where`` and their probabilities (H, W) in each group of other views."""
+        groups = [g for g in other_views(scan, lungs) if g[0].index in where]
+        found = self._seen(scan, [view for group in groups for view in group])
+        readings: list[np.ndarray] = []
+        for group in groups:
+            maps = [view.back(each, scan.shape[1:]) for view, each in islice(found, len(group))]
+            readings.append(np.mean(maps, axis=0))
+            if len(readings) == OTHERS:
+                yield group[0].index, readings
+                readings = []
+
     def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
         """Every view with its probability of infection, at the size of the network."""
-        spec, seen = self.bundle.card.input, list(views(scan, lungs))
+        return self._seen(scan, list(views(scan, lungs)))
+
+    def _seen(self, scan: Scan, seen: list[View]) -> Iterator[tuple[View, np.ndarray]]:
+        """``seen`` with their probability of infection, at the size of the network."""
+        spec = self.bundle.card.input
         maps = self._run((view.of(scan, spec),) for view in seen)
         for view, found in zip(seen, maps, strict=True):
             yield view, found[0]  # type: ignore[index]  # every view was shown
@@ -149,21 +174,62 @@ def load_segmenter(
     return Segmenter(*bundles, engine=engine, precision=precision, threads=threads)
 
 
-def segment(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> Lesions:
+def segment(
+    scan: Scan, lungs: Lungs, segmenter: Segmenter, *, alternatives: bool = False
+) -> Lesions:
     """Infection in ``scan``, told apart into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
     Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
-    the notice ``hu-split`` says so.
+    the notice ``hu-split`` says so. alternatives: find them too; the labels stay the same.
     """
-    labels = np.zeros(scan.shape, np.uint8)
+    labels, usual = np.zeros(scan.shape, np.uint8), []
+    field = lung_field(lungs, scan.spacing_mm)
     for found in segmenter.find(scan, lungs):
-        labels[found.index] = classes(found.probability >= THRESHOLD, found.dense)
-    labels[~lung_field(lungs, scan.spacing_mm)] = 0
-    by_density = density_notice(scan.units, segmenter.bundle.card.input)
-    notices = (by_density,) if segmenter.lesions is None else ()
-    models = tuple(bundle.used for bundle in segmenter.bundles)
-    return Lesions(labels, models, segmenter.engine, notices)
+        plane, inside = labels[found.index], field[found.index]
+        plane[inside] = classes(found.probability >= THRESHOLD, found.dense)[inside]
+        if alternatives and found.probability[inside].max(initial=0) >= SILENT:
+            usual.append(of_slice(found.index, code(found.probability, 0) * inside))
+    others = None
+    if alternatives:
+        slices = _otherwise(scan, lungs, segmenter, labels, field, usual)
+        others = joined(slices, labels[0].size)
+    card = segmenter.bundle.card
+    by_density = density_notice(scan.units, card.input) if segmenter.lesions is None else None
+    notices = (unlike_notice(scan, lungs, card), by_density)
+    return Lesions(
+        labels,
+        models=tuple(bundle.used for bundle in segmenter.bundles),
+        engine=segmenter.engine,
+        notices=tuple(notice for notice in notices if notice is not None),
+        alternatives=others,
+    )
+
+
+def _otherwise(
+    scan: Scan,
+    lungs: Lungs,
+    segmenter: Segmenter,
+    labels: np.ndarray,
+    field: np.ndarray,
+    usual: list[SliceAlternatives],
+) -> Iterator[SliceAlternatives]:
+    """The alternatives of the slices of ``usual``.
+
+    labels, field: what was found, and where it counts. usual: the codes of the reading that counts.
+    GGO and consolidation are as found; around that, density tells them apart, averaged over all
+    that any alternative calls infected.
+    """
+    slices = {each.index: each for each in usual}
+    for index, readings in segmenter.read_otherwise(scan, lungs, slices):
+        codes = slices[index].plane(scan.shape[1:])
+        for reading, probability in enumerate(readings, start=1):
+            codes |= code(probability, reading) * field[index]
+        infected, found = codes > 0, labels[index]
+        dense = is_dense(scan, index, infected, segmenter.bundle.card.input)
+        dense = np.where(found > 0, found == CONSOLIDATION, dense)
+        codes[infected & dense] |= DENSE
+        yield of_slice(index, codes)
 
 
 def classes(infected: np.ndarray, dense: np.ndarray) -> np.ndarray:

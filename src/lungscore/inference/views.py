@@ -1,7 +1,7 @@
 """How a network sees the slices of a scan: as the crops it was trained on look."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class View:
 #: As in training, where healthy slices and the full annotated ones have this margin.
 MARGIN = 0.1
 
+#: A margin as defensible: out of fold, its Dice is within 0.01 of that of the other one
+#: (experiments/views.py).
+OTHER_MARGIN = 0.02
+
 #: The boxes in which a lone slice is seen, as multiples of its own.
 WIDER = (1.0, 1.14, 1.33)
 
@@ -55,18 +59,19 @@ WIDER = (1.0, 1.14, 1.33)
 CROP_SHARE = 0.6
 
 
-def views(scan: Scan, lungs: Lungs | None) -> Iterator[View]:
+def views(scan: Scan, lungs: Lungs | None, *, margin: float = MARGIN) -> Iterator[View]:
     """The views in which a network should see ``scan``, superior to inferior.
 
     Of a volume, the lung box of every slice that has lung. Of a lone slice, the same, or all of
     it where it is a lung-box crop already or its ``lungs`` are None (not found); turned where its
     orientation is not known and the lungs lie one above the other; from nearer and from farther,
     and each once more mirrored, which is worth its time for one slice (docs/method.md).
+    margin: about the lungs of a slice of a volume.
     """
     depth, height, width = scan.shape
     boxes = slice_boxes(lungs.labels) if lungs is not None else np.full((depth, 4), -1)
     if depth > 1:
-        boxes = network_boxes(boxes, margin=MARGIN)
+        boxes = network_boxes(boxes, margin=margin)
         for index in np.flatnonzero(boxes[:, 1] > boxes[:, 0]):
             yield View(int(index), _as_box(boxes[index]))
         return
@@ -81,6 +86,27 @@ def views(scan: Scan, lungs: Lungs | None) -> Iterator[View]:
     for times in WIDER:
         for mirrored in (False, True):
             yield View(0, _grown(box, times), turned, mirrored)
+
+
+def other_views(scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, ...]]:
+    """Views that could stand for the usual ones as well: OTHERS groups for each slice, in order.
+
+    What is found in a group's views is averaged. Of a slice of a volume they are the usual view
+    mirrored, and one with another margin; of a lone slice the narrowest of its boxes alone, and
+    the widest alone.
+    """
+    usual = list(views(scan, lungs))
+    if scan.shape[0] == 1:
+        yield tuple(usual[:2])
+        yield tuple(usual[-2:])
+        return
+    for view, other in zip(usual, views(scan, lungs, margin=OTHER_MARGIN), strict=True):
+        yield (replace(view, mirrored=True),)
+        yield (other,)
+
+
+#: Groups of other views for each slice.
+OTHERS = 2
 
 
 def lie_one_above_the_other(lungs: np.ndarray) -> bool:

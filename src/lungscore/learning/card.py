@@ -21,6 +21,7 @@ from lungscore.inference.bundle import (
     WEIGHTS,
     Bundle,
     Card,
+    Familiar,
     InputSpec,
     Target,
     load_bundle,
@@ -48,7 +49,8 @@ def make_bundle(
     The target of the run's experiment says whether it is for infection or for lesions, which is
     also its name by default.
     facts: YAML with description, data, data_terms and limits, and under ``results`` the result
-    files whose figures the card repeats. Raises InputError where the run or a file is missing.
+    files whose figures the card repeats, and under ``familiar`` the one that says how the training
+    slices looked. Raises InputError where the run or a file is missing.
     """
     weights = run / WEIGHTS
     if not weights.is_file():
@@ -97,6 +99,9 @@ def make_bundle(
             for metric in _metrics(facts.parent / file, config.target)  # type: ignore[union-attr]
         ],
         sha256={file: sha256(out / file) for file in (GRAPH, WEIGHTS)},
+        familiar=_familiar(facts.parent / said["familiar"])
+        if facts and "familiar" in said
+        else None,
     )
     atomic_write(out / CARD, json.dumps(card.model_dump(mode="json"), indent=1) + "\n")
     return load_bundle(out)
@@ -132,19 +137,28 @@ def _read_card_facts(path: Path) -> dict[str, Any]:
         raise InputError("input-not-found", f"no file {path.name}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("config-invalid", f"{path.name} is not YAML") from error
-    known = {"description", "data", "data_terms", "limits", "results"}
+    known = {"description", "data", "data_terms", "limits", "results", "familiar"}
     if not isinstance(facts, dict) or set(facts) - known:
         raise InputError("config-invalid", f"{path.name}: expected only the keys {sorted(known)}")
     return facts
 
 
-def _metrics(path: Path, target: Target) -> list[dict[str, Any]]:
-    """What a result file lists under ``card`` of models for ``target``, with the file's name."""
+def _familiar(path: Path) -> Familiar:
+    """What a result file of experiments/familiar.py lists under ``familiar``."""
+    return Familiar.model_validate(_read_result(path)["familiar"])
+
+
+def _read_result(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError("input-not-found", f"the card's result file {path.name} is missing")
-    result = json.loads(path.read_text(encoding="utf-8"))
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
+def _metrics(path: Path, target: Target) -> list[dict[str, Any]]:
+    """What a result file lists under ``card`` of models for ``target``, with the file's name."""
     return [
         {"name": metric["name"], "text": metric["text"], "result": path.name}
-        for metric in result["card"]
+        for metric in _read_result(path)["card"]
         if metric.get("target", "infection") == target
     ]

@@ -9,7 +9,16 @@ from jinja2 import Environment, StrictUndefined
 
 from lungscore.labels import LOBE_NAMES, LOBE_ORDER, REGIONS
 from lungscore.report.pictures import COLOURS, LUNG_WINDOW, Picture
-from lungscore.report.text import BAND_TITLES, lesions_text, ml_text, percent_text, score_text
+from lungscore.report.text import (
+    BAND_TITLES,
+    RANGE_MEANS,
+    lesions_text,
+    ml_text,
+    percent_text,
+    range_text,
+    score_text,
+    span_of,
+)
 from lungscore.result import Analysis, Result, TotalScore, to_result
 from lungscore.severity import RULE
 from lungscore.severity.category import MODERATE_ABOVE, SEVERE_ABOVE
@@ -18,8 +27,12 @@ from lungscore.version import RESEARCH_USE, __version__
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of the table of scores. filled, marks: positions on the scale in percent."""
+    """One line of the table of scores. filled, marks: positions on the scale in percent.
 
+    key: what result.json calls the score.
+    """
+
+    key: str
     name: str
     value: str
     filled: float | None
@@ -41,6 +54,9 @@ def render_page(
         version=__version__,
         colours=COLOURS,
         percent=percent_text,
+        range=lambda *path: range_text(result, *path),
+        whisker=lambda *path: whisker(result, *path),
+        range_means=RANGE_MEANS,
         ml=ml_text,
         rows=score_rows(result),
         infection_marks=INFECTION_MARKS,
@@ -69,36 +85,38 @@ def score_rows(result: Result) -> list[ScoreRow]:
     """Every score with its scale, its cut-off and one line of meaning."""
     scores = result.scores
 
-    def total(name: str, score: TotalScore, meaning: str, *marks: float) -> ScoreRow:
+    def total(key: str, name: str, meaning: str, *marks: float) -> ScoreRow:
+        score: TotalScore = getattr(scores, key)
         filled = None if score.total is None else 100 * score.total / score.max
         places = tuple(100 * mark / score.max for mark in marks)
         value = score_text(score.total, score.max)
-        return ScoreRow(name, value, filled, places, meaning, score.reason)
+        return ScoreRow(key, name, value, filled, places, meaning, score.reason)
 
     no_volume = scores.ct_ss.reason if scores.po is None else None
     no_density = scores.lhos.reason if scores.pho is None else None
     grade = None if scores.mosmed is None else 25.0 * int(scores.mosmed[-1])
     return [
         total(
+            "ct_ss",
             "CT-SS",
-            scores.ct_ss,
             f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % infected). Above the mark at "
             f"{scores.ct_ss.cutoff}: severe in Yang 2020.",
             scores.ct_ss.cutoff,
         ),
         total(
+            "ctsi",
             "CTSI",
-            scores.ctsi,
             "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, more (Pan 2020).",
         ),
         total(
+            "tss",
             "TSS, LSS",
-            scores.tss,
             "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, more (Chung 2020; "
             "LSS, Chaganti 2020, has the same edges).",
         ),
-        total("LHOS", scores.lhos, "As LSS, of infection at −200 HU and denser (Chaganti 2020)."),
+        total("lhos", "LHOS", "As LSS, of infection at −200 HU and denser (Chaganti 2020)."),
         ScoreRow(
+            "po",
             "PO",
             percent_text(scores.po),
             scores.po,
@@ -107,6 +125,7 @@ def score_rows(result: Result) -> list[ScoreRow]:
             no_volume,
         ),
         ScoreRow(
+            "pho",
             "PHO",
             percent_text(scores.pho),
             scores.pho,
@@ -115,6 +134,7 @@ def score_rows(result: Result) -> list[ScoreRow]:
             no_density,
         ),
         ScoreRow(
+            "mosmed",
             "MosMed",
             scores.mosmed or "not computed",
             grade,
@@ -123,11 +143,24 @@ def score_rows(result: Result) -> list[ScoreRow]:
             no_volume,
         ),
         total(
+            "zones",
             "Six zones",
-            scores.zones,
             "Thirds of each lung's height, each 0–4 by quarters as TSS.",
         ),
     ]
+
+
+def whisker(result: Result, *path: str) -> tuple[float, float] | None:
+    """From where to where the range at ``path`` lies on its scale, in percent; None without one."""
+    span = span_of(result, *path)
+    if span is None or span[0] == span[1]:
+        return None
+    if path[-1] == "mosmed":
+        low, high = (25.0 * int(grade[-1]) for grade in span)
+        return low, high
+    score = getattr(result.scores, path[-1], None)
+    whole = score.max if isinstance(score, TotalScore) else 100
+    return 100 * span[0] / whole, 100 * span[1] / whole
 
 
 #: Marks on the scale of infection percent: the category's own edges.

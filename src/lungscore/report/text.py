@@ -1,31 +1,69 @@
 """Numbers as a person reads them, and the severity table as plain text."""
 
+from typing import Any
+
 from lungscore.labels import LOBE_ORDER
 from lungscore.result import Analysis, Result, to_result
 from lungscore.version import RESEARCH_USE
 
 NOT_COMPUTED = "not computed"
 
+#: What a range beside a number is.
+RANGE_MEANS = (
+    "what the number would be if the network were read in other ways that are as defensible; "
+    "not a confidence interval."
+)
+
 
 def percent_text(value: float | None) -> str:
     """ "12.3 %"; a trace is "< 0.1 %", never a false zero."""
     if value is None:
         return NOT_COMPUTED
-    return "< 0.1 %" if 0 < value < 0.05 else f"{value:.1f} %"
+    return f"{_percent_number(value)} %"
+
+
+def _percent_number(value: float) -> str:
+    return "< 0.1" if 0 < value < 0.05 else f"{value:.1f}"
 
 
 def ml_text(value: float | None) -> str:
     """ "4 812 ml"; below 10 ml with one decimal; a trace is "< 0.1 ml", never a false zero."""
     if value is None:
         return NOT_COMPUTED
-    if 0 < value < 0.05:
-        return "< 0.1 ml"
-    return f"{value:.1f} ml" if value < 10 else f"{value:,.0f} ml".replace(",", " ")
+    return "< 0.1 ml" if 0 < value < 0.05 else f"{_ml_number(value)} ml"
+
+
+def _ml_number(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}".replace(",", " ")
 
 
 def score_text(total: int | None, maximum: int) -> str:
     """ "7 of 40"."""
     return NOT_COMPUTED if total is None else f"{total} of {maximum}"
+
+
+def span_of(result: Result, *path: str) -> Any:
+    """The range at ``path`` of the result's ranges, as a pair; None where there is none."""
+    found: Any = result.ranges
+    for name in path:
+        found = None if found is None else getattr(found, name)
+    return found
+
+
+def range_text(result: Result, *path: str) -> str:
+    """ " (9.8–15.1)", to stand behind a number; empty without a range, or if its ends are alike."""
+    span = span_of(result, *path)
+    if span is None:
+        return ""
+    name = path[-1]
+    if name.endswith("_ml"):
+        low, high = map(_ml_number, span)
+    elif name.endswith("_percent") or name in ("po", "pho"):
+        low, high = map(_percent_number, span)
+    else:
+        low, high = span
+    between = " to " if name in ("category", "mosmed") else "–"
+    return "" if low == high else f" ({low}{between}{high})"
 
 
 def text_table(analysis: Analysis) -> str:
@@ -39,6 +77,8 @@ def text_table(analysis: Analysis) -> str:
     lines += ["", *_lobe_lines(result)]
     if patterns := pattern_lines(result):
         lines += ["", *(f"  {name:<24}{text}" for name, text in patterns)]
+    if result.ranges:
+        lines += ["", f"  In brackets: {RANGE_MEANS}"]
     if result.warnings:
         lines += ["", *(f"  ! {w.code}: {w.message}" for w in result.warnings)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -46,29 +86,32 @@ def text_table(analysis: Analysis) -> str:
 
 def _headline(result: Result) -> list[tuple[str, str]]:
     burden, scores = result.burden, result.scores
-    ct_ss = score_text(scores.ct_ss.total, scores.ct_ss.max)
+    severity = result.severity.category or result.severity.basis
+    infection = _percent(result, "burden", "infection_percent")
+    if burden.infection_ml is not None:
+        ml = ml_text(burden.infection_ml) + range_text(result, "burden", "infection_ml")
+        infection += f" of the lungs, {ml}"
+    ct_ss = _total(result, "ct_ss")
     if scores.ct_ss.above_cutoff is not None:
         side = "above" if scores.ct_ss.above_cutoff else "below"
-        ct_ss += f" ({side} the cut-off of {scores.ct_ss.cutoff})"
-    infection = percent_text(burden.infection_percent)
-    if burden.infection_ml is not None:
-        infection += f" of the lungs ({ml_text(burden.infection_ml)})"
+        ct_ss += f", {side} the cut-off of {scores.ct_ss.cutoff}"
+    mosmed = scores.mosmed or NOT_COMPUTED
     return [
-        ("severity", result.severity.category or result.severity.basis),
+        ("severity", severity + range_text(result, "severity", "category")),
         ("infection", infection),
-        ("  ground-glass opacity", percent_text(burden.ggo_percent)),
-        ("  consolidation", percent_text(burden.consolidation_percent)),
-        ("  right lung", percent_text(burden.right_percent)),
-        ("  left lung", percent_text(burden.left_percent)),
+        ("  ground-glass opacity", _percent(result, "burden", "ggo_percent")),
+        ("  consolidation", _percent(result, "burden", "consolidation_percent")),
+        ("  right lung", _percent(result, "burden", "right_percent")),
+        ("  left lung", _percent(result, "burden", "left_percent")),
         ("lung volume", ml_text(result.lungs.volume_ml)),
         ("CT-SS", ct_ss),
-        ("CTSI", score_text(scores.ctsi.total, scores.ctsi.max)),
-        ("TSS", score_text(scores.tss.total, scores.tss.max)),
-        ("LSS", score_text(scores.lss.total, scores.lss.max)),
-        ("LHOS", score_text(scores.lhos.total, scores.lhos.max)),
-        ("PO", percent_text(scores.po)),
-        ("PHO", percent_text(scores.pho)),
-        ("MosMed class", scores.mosmed or NOT_COMPUTED),
+        ("CTSI", _total(result, "ctsi")),
+        ("TSS", _total(result, "tss")),
+        ("LSS", _total(result, "lss")),
+        ("LHOS", _total(result, "lhos")),
+        ("PO", _percent(result, "scores", "po")),
+        ("PHO", _percent(result, "scores", "pho")),
+        ("MosMed class", mosmed + range_text(result, "scores", "mosmed")),
     ]
 
 
@@ -119,13 +162,29 @@ def lesions_text(result: Result) -> str:
     return text
 
 
+def _percent(result: Result, part: str, name: str) -> str:
+    value = getattr(getattr(result, part), name)
+    return percent_text(value) + range_text(result, part, name)
+
+
+def _total(result: Result, name: str) -> str:
+    score = getattr(result.scores, name)
+    return score_text(score.total, score.max) + range_text(result, "scores", name)
+
+
 def _lobe_lines(result: Result) -> list[str]:
     lobes = {name: getattr(result.lobes, name) for name in LOBE_ORDER}
     if all(lobe.infection_percent is None for lobe in lobes.values()):
         return ["  No percent of any lobe is known."]
-    lines = [f"  {'lobe':<6}{'volume':>14}{'infected':>14}{'TSS':>6}{'CTSI':>6}"]
+    infected = {
+        name: percent_text(lobe.infection_percent)
+        + range_text(result, "lobes", name, "infection_percent")
+        for name, lobe in lobes.items()
+    }
+    wide = max(14, *(len(text) + 2 for text in infected.values()))
+    lines = [f"  {'lobe':<6}{'volume':>14}{'infected':>{wide}}{'TSS':>6}{'CTSI':>6}"]
     for name, lobe in lobes.items():
-        volume, infected = ml_text(lobe.volume_ml), percent_text(lobe.infection_percent)
+        volume = ml_text(lobe.volume_ml)
         tss, ctsi = ("–" if v is None else v for v in (lobe.scores.tss, lobe.scores.ctsi))
-        lines.append(f"  {name:<6}{volume:>14}{infected:>14}{tss:>6}{ctsi:>6}")
+        lines.append(f"  {name:<6}{volume:>14}{infected[name]:>{wide}}{tss:>6}{ctsi:>6}")
     return lines

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from lungscore.errors import Notice
 from lungscore.labels import LOBE_ORDER
+from lungscore.ranges import RangesPart, ranges_part
 from lungscore.result.base import SPACING_DECIMALS, Model, millilitres, percent, rounded
 from lungscore.result.patterns import AerationPart, DistributionPart, LesionsPart, patterns
 from lungscore.scan.scan import Scan
@@ -219,6 +220,7 @@ class Result(Model):
     warnings: list[Warning_]
     models: list[ModelPart]
     engine: EnginePart | None
+    ranges: RangesPart | None = Field(description="null for given masks and where turned off")
 
     def to_json(self) -> bytes:
         """The bytes of result.json: fixed key order and decimals, UTF-8, one final newline."""
@@ -262,6 +264,7 @@ def to_result(analysis: Analysis) -> Result:
             for m in analysis.lesions.models
         ],
         "engine": None,
+        "ranges": ranges_part(severity.ranges, percent=percent, ml=millilitres),
     }
     if (engine := analysis.lesions.engine) is not None:
         content["engine"] = {"name": engine.name, "precision": engine.precision}

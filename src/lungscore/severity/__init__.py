@@ -6,6 +6,7 @@ from lungscore.severity.distribution import Distribution, Share
 from lungscore.severity.edges import EDGES, FLOOR_PERCENT, score_part
 from lungscore.severity.lesions import SPECK_ML, LesionSizes
 from lungscore.severity.measure import Burden, Severity, measure
+from lungscore.severity.ranges import Alternatives, Ranges
 from lungscore.severity.scores import (
     CT_SS_CUTOFF,
     PartScore,
@@ -28,11 +29,13 @@ __all__ = [
     "SPECK_ML",
     "WITHHOLDING",
     "Aeration",
+    "Alternatives",
     "Burden",
     "Category",
     "Distribution",
     "LesionSizes",
     "PartScore",
+    "Ranges",
     "Score",
     "Severity",
     "Share",

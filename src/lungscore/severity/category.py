@@ -26,14 +26,18 @@ WITHHOLDING: dict[str, str] = {
     "lung-volume": "the lung volume is outside 0.3–10 litres, so the lung mask is doubtful",
     "truncated-scan": "the scan does not hold the whole lungs",
     "coarse-pixels": "the pixels are too coarse to tell infection from lung",
+    "unlike-training": "the images are unlike those that the network learned from",
     "single-slice": "one slice says nothing about the whole lungs",
     "unknown-orientation": "right and left are not known, so lobes and regions are not either",
     "lobes-incomplete": "less than 60 % of the lungs lie in a lobe of the lobe mask",
     "not-computable": "a number that it rests on could not be computed",
+    "uncertain-infection": "the network is too unsure of the infection",
 }
 
 #: Those after which not even "infected or not" is said of the patient.
-UNSUITABLE = frozenset({"lung-volume", "truncated-scan", "coarse-pixels", "single-slice"})
+UNSUITABLE = frozenset(
+    {"lung-volume", "truncated-scan", "coarse-pixels", "unlike-training", "single-slice"}
+)
 
 RULE = (
     "none: infection below 1 % of the lungs; severe: CT-SS above 19.5 (Yang 2020) or infection "
@@ -73,7 +77,7 @@ def withheld_codes(
     in_lobes_percent: float | None = None,
     notice_codes: Collection[str],
 ) -> tuple[str, ...]:
-    """Codes of WITHHOLDING that hold, in its order; without ``not-computable``.
+    """Codes of WITHHOLDING that hold, in its order; without those that only the scores tell.
 
     in_lobes_percent: how much of the lungs lies in a lobe; None without a lobe mask.
     notice_codes: codes already noted about the scan; those that are no reason are passed over
@@ -82,6 +86,7 @@ def withheld_codes(
     codes = set(notice_codes) & {
         "truncated-scan",
         "coarse-pixels",
+        "unlike-training",
         "single-slice",
         "unknown-orientation",
     }

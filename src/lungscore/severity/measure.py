@@ -6,23 +6,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lungscore.errors import Notice
-from lungscore.labels import LEFT_LUNG, LOBE_NAMES, LOBE_ORDER, LOBES, REGIONS, RIGHT_LUNG
+from lungscore.labels import LEFT_LUNG, LOBE_ORDER, LOBES, REGIONS, RIGHT_LUNG
 from lungscore.severity import scores
 from lungscore.severity.aeration import Aeration, aeration, no_aeration
 from lungscore.severity.category import (
-    LOBES_COMPLETE,
-    SMALL_LUNG_LITRES,
     UNSUITABLE,
     WITHHOLDING,
     Category,
     categorise,
     withheld_codes,
 )
-from lungscore.severity.counts import Counts, Tally, tally
+from lungscore.severity.counts import Counts, Tally, tallies_of_others, tally
 from lungscore.severity.distribution import Distribution, shares, thirds
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.lesions import LesionSizes, lesion_sizes
+from lungscore.severity.notices import Obstacles, notices_of
+from lungscore.severity.ranges import Alternatives, Ranges, ranges_of, too_uncertain
 from lungscore.severity.scores import ZONES, Score
+
+NOT_ASKED = "not asked for"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Severity:
     infected: infection of at least 1 % of the lungs; None where the scan cannot say.
     outside_voxels: infected voxels outside the lungs, counted nowhere.
     notices: what a reader should know, among it why numbers are missing.
+    ranges: of the numbers over other readings of the lesions; None where there are none.
     """
 
     lungs: Burden
@@ -71,15 +74,16 @@ class Severity:
     po: float | None
     pho: float | None
     mosmed: str | None
-    aeration: Aeration
-    lesions: LesionSizes
-    distribution: Distribution
     category: Category | None
     basis: str
     withheld: tuple[str, ...]
     infected: bool | None
     outside_voxels: int
     notices: tuple[Notice, ...]
+    aeration: Aeration
+    lesions: LesionSizes
+    distribution: Distribution
+    ranges: Ranges | None
 
 
 def measure(
@@ -95,6 +99,7 @@ def measure(
     voxel_ml: float | None = None,
     sides_known: bool = True,
     notice_codes: Collection[str] = (),
+    alternatives: Alternatives | None = None,
 ) -> Severity:
     """Measure infection and score severity.
 
@@ -108,42 +113,121 @@ def measure(
     voxel_ml: millilitres of one voxel; None without spacing.
     sides_known: False when lungs are 1 throughout whatever their side; then no lobes are taken.
     notice_codes: what is already noted about the scan; some of it withholds the category.
+    alternatives: other lesions that are as defensible, over which ``ranges`` are taken. Where they
+        lie too far apart, the category is withheld.
     Raises ValueError for arrays that do not belong together or hold unknown labels.
     """
     if not sides_known and (lobes is not None or regions is not None):
         raise ValueError("lobes and regions need known sides")
-    counted = tally(lungs, lesions, lobes=lobes, regions=regions, dense=dense)
-    depth = lungs.shape[0]
+    parts = {"lobes": lobes, "regions": regions, "dense": dense}
+    counted = tally(lungs, lesions, **parts)
+    obstacles = _obstacles(
+        len(lungs), sides_known=sides_known, has_density=dense is not None, voxel_ml=voxel_ml
+    )
+
+    def read(each: Tally) -> Severity:
+        return _read(
+            each,
+            obstacles,
+            has_lobes=lobes is not None,
+            has_regions=regions is not None,
+            voxel_ml=voxel_ml,
+            notice_codes=notice_codes,
+        )
+
+    severity = read(counted)
+    no_hu, no_place = obstacles.hu, obstacles.volume or obstacles.sides
+    severity = replace(
+        severity,
+        aeration=no_aeration(no_hu or NOT_ASKED)
+        if hu is None
+        else aeration(lungs, hu, lobes=lobes, voxel_ml=voxel_ml),
+        lesions=_lesions(
+            components, counted, voxel_ml, obstacles.size, has_lobes=lobes is not None
+        ),
+        distribution=_distribution(lungs, lesions, peripheral, severity, no_place),
+    )
+    if alternatives is None:
+        return severity
+    others = tallies_of_others(
+        counted, alternatives.voxels, alternatives.lesions(), lungs=lungs, **parts
+    )
+    return _with_ranges(severity, ranges_of([read(each) for each in others]))
+
+
+def _obstacles(
+    depth: int, *, sides_known: bool, has_density: bool, voxel_ml: float | None
+) -> Obstacles:
+    no_volume = None if depth > 1 else WITHHOLDING["single-slice"]
+    return Obstacles(
+        volume=no_volume,
+        sides=None if sides_known else "right and left are not known",
+        hu=None if has_density else "there are no Hounsfield units",
+        size=no_volume or (None if voxel_ml is not None else "no voxel size is known"),
+    )
+
+
+def _with_ranges(severity: Severity, ranges: Ranges) -> Severity:
+    """``severity`` with its ranges, its category withheld where they are too wide."""
+    if severity.category is None or not too_uncertain(ranges):
+        return replace(severity, ranges=ranges)
+    code = "uncertain-infection"
+    mildest, gravest = ranges.categories[0], ranges.categories[-1]
+    reason = f"{WITHHOLDING[code]}: read otherwise, it says {mildest} to {gravest}"
+    lowest, highest = ranges.burden["infection_percent"] or (0.0, 100.0)
+    sure = lowest >= FLOOR_PERCENT or highest < FLOOR_PERCENT
+    return replace(
+        severity,
+        category=None,
+        basis=f"withheld: {reason}",
+        withheld=(code,),
+        infected=severity.infected if sure else None,
+        notices=(
+            *severity.notices,
+            Notice(code, reason),
+            Notice("severity-withheld", f"no severity category is given: {reason}"),
+        ),
+        ranges=replace(ranges, categories=()),
+    )
+
+
+def _read(
+    counted: Tally,
+    obstacles: Obstacles,
+    *,
+    has_lobes: bool,
+    has_regions: bool,
+    voxel_ml: float | None,
+    notice_codes: Collection[str],
+) -> Severity:
+    """Every number of one tally."""
+    sides_known, volume = obstacles.sides is None, obstacles.volume is None
 
     def burden(counts: Counts) -> Burden:
-        return _burden(counts, voxel_ml, dense is not None)
+        return _burden(counts, voxel_ml, obstacles.hu is None)
 
     whole = burden(counted.part())
     right = burden(counted.part(lung=RIGHT_LUNG)) if sides_known else None
     left = burden(counted.part(lung=LEFT_LUNG)) if sides_known else None
     by_lobe = {}
-    if lobes is not None:
+    if has_lobes:
         by_lobe = {name: burden(counted.part(lobe=LOBES[name])) for name in LOBE_ORDER}
     by_region = {}
-    if regions is not None:
+    if has_regions:
         by_region = {
             name: burden(counted.part(region=value)).infection_percent
             for value, (name, _) in enumerate(REGIONS, start=1)
         }
     of_lobes = {name: part.infection_percent for name, part in by_lobe.items()}
     dense_of_lobes = {name: part.dense_percent for name, part in by_lobe.items()}
-    volume = depth > 1
-    no_volume = None if volume else WITHHOLDING["single-slice"]
-    no_sides = None if sides_known else "right and left are not known"
-    no_lobes = no_volume or no_sides or (None if by_lobe else "there is no lobe mask")
-    no_regions = no_volume or no_sides or (None if by_region else "there is no region mask")
-    no_hu = None if dense is not None else "there are no Hounsfield units"
-    no_size = no_volume or (None if voxel_ml is not None else "no voxel size is known")
+    no_sides = obstacles.volume or obstacles.sides
+    no_lobes = no_sides or (None if by_lobe else "there is no lobe mask")
+    no_regions = no_sides or (None if by_region else "there is no region mask")
     ct_ss = _given(scores.ct_ss(by_region), no_regions)
-    in_lobes = None if lobes is None else _percent_in_lobes(counted)
+    in_lobes = _percent_in_lobes(counted) if has_lobes else None
     withheld = withheld_codes(
         lungs_ml=whole.volume_ml,
-        depth=depth,
+        depth=len(counted.histogram),
         sides_known=sides_known,
         in_lobes_percent=in_lobes,
         notice_codes=notice_codes,
@@ -152,16 +236,13 @@ def measure(
     infected = None
     if whole.infection_percent is not None and not UNSUITABLE & set(withheld):
         infected = whole.infection_percent >= FLOOR_PERCENT
-    in_bands = no_aeration(no_hu or "not asked for")
-    if hu is not None:
-        in_bands = aeration(lungs, hu, lobes=lobes, voxel_ml=voxel_ml)
     results = {
         "ct_ss": ct_ss,
         "tss": _given(scores.tss(of_lobes), no_lobes),
         "ctsi": _given(scores.ctsi(of_lobes), no_lobes),
         "lss": _given(scores.lss(of_lobes), no_lobes),
-        "lhos": _given(scores.lhos(dense_of_lobes), no_lobes or no_hu),
-        "zones": _given(scores.zone_score(_zones(counted, sides_known)), no_volume or no_sides),
+        "lhos": _given(scores.lhos(dense_of_lobes), no_lobes or obstacles.hu),
+        "zones": _given(scores.zone_score(_zones(counted, sides_known)), no_sides),
     }
     return Severity(
         lungs=whole,
@@ -172,28 +253,25 @@ def measure(
         po=whole.infection_percent if volume else None,
         pho=whole.dense_percent if volume else None,
         mosmed=scores.mosmed_class(whole.infection_percent if volume else None),
-        aeration=in_bands,
-        lesions=_lesions(components, counted, voxel_ml, no_size, has_lobes=lobes is not None),
-        distribution=_distribution(
-            lungs, lesions, peripheral, (right, left), of_lobes, no_volume or no_sides
-        ),
         category=category,
         basis=basis,
         withheld=withheld,
         infected=infected,
         outside_voxels=counted.outside,
-        notices=_notices(
+        notices=notices_of(
             whole,
             by_lobe,
             results,
             withheld=withheld,
-            no_volume=no_volume,
-            no_sides=no_sides,
-            no_size=no_size,
-            no_hu=no_hu,
+            obstacles=obstacles,
             in_lobes_percent=in_lobes,
             noted=notice_codes,
         ),
+        # These come in ``measure``: they are not asked of every alternative.
+        aeration=no_aeration(NOT_ASKED),
+        lesions=LesionSizes(reason=NOT_ASKED),
+        distribution=Distribution(reason=NOT_ASKED),
+        ranges=None,
         **results,
     )
 
@@ -244,7 +322,7 @@ def _lesions(
     if obstacle or voxel_ml is None:
         return LesionSizes(reason=obstacle)
     if components is None:
-        return LesionSizes(reason="not asked for")
+        return LesionSizes(reason=NOT_ASKED)
     if components.sum() != counted.part().infection:
         raise ValueError("the components do not add up to the infection within the lungs")
     return lesion_sizes(components, voxel_ml, has_lobes=has_lobes)
@@ -254,20 +332,20 @@ def _distribution(
     lungs: np.ndarray,
     lesions: np.ndarray,
     peripheral: np.ndarray | None,
-    sides: tuple[Burden | None, Burden | None],
-    of_lobes: Mapping[str, float | None],
+    severity: Severity,
     obstacle: str | None,
 ) -> Distribution:
     if obstacle:
         return Distribution(reason=obstacle)
     outer, posterior, lower = shares(lungs, lesions, peripheral)
-    lungs_affected = _affected([part.infection_percent for part in sides if part is not None])
+    sides = [part for part in (severity.right, severity.left) if part is not None]
+    lungs_affected = _affected([part.infection_percent for part in sides])
     return Distribution(
         outer,
         posterior,
         lower,
         bilateral=None if lungs_affected is None else lungs_affected == len(sides),
-        lobes_affected=_affected(of_lobes.values()),
+        lobes_affected=_affected([part.infection_percent for part in severity.lobes.values()]),
     )
 
 
@@ -296,67 +374,3 @@ def _category(
         raise ValueError("unreachable: a missing percent withholds the category")
     category, reason = categorise(infection_percent, ct_ss)
     return category, reason, withheld
-
-
-def _notices(
-    whole: Burden,
-    lobes: Mapping[str, Burden],
-    results: Mapping[str, Score],
-    *,
-    withheld: tuple[str, ...],
-    no_volume: str | None,
-    no_sides: str | None,
-    no_size: str | None,
-    no_hu: str | None,
-    in_lobes_percent: float | None,
-    noted: Collection[str],
-) -> tuple[Notice, ...]:
-    notices = []
-    litres = None if whole.volume_ml is None else whole.volume_ml / 1000
-    small = litres is not None and litres < SMALL_LUNG_LITRES and "single-slice" not in withheld
-    if ("lung-volume" in withheld or small) and "lung-volume" not in noted:
-        message = f"the lungs measure {litres:.2f} litres, usual are 1 to 10"
-        notices.append(Notice("lung-volume", message))
-    if in_lobes_percent is not None and in_lobes_percent < LOBES_COMPLETE:
-        message = (
-            f"only {in_lobes_percent:.1f} % of the lungs lie in a lobe: the rest counts in the "
-            "totals of the lungs, but in no lobe and no region"
-        )
-        notices.append(Notice("lobes-incomplete", message))
-    empty = [LOBE_NAMES[name] for name, lobe in lobes.items() if lobe.infection_percent is None]
-    if empty:
-        message = f"no voxels were found of the {', '.join(empty)}: no percent, no score"
-        notices.append(Notice("not-computable", message))
-    reasons: dict[str, list[str]] = {}
-    for name, score in results.items():
-        if score.total is None:
-            reasons.setdefault(score.reason or "", []).append(_TITLES[name])
-    if no_volume:
-        reasons.setdefault(no_volume, []).extend(("PO", "PHO", "MosMed class"))
-    elif no_hu:
-        reasons.setdefault(no_hu, []).append("PHO")
-    for obstacle, title in (
-        (no_hu, "aeration"),
-        (no_size, "number and size of lesions"),
-        (no_volume or no_sides, "distribution"),
-    ):
-        if obstacle:
-            reasons.setdefault(obstacle, []).append(title)
-    if no_size and not (no_volume or no_sides):
-        reasons.setdefault(no_size, []).append("peripheral share")
-    for reason, titles in reasons.items():
-        notices.append(Notice("not-computable", f"not computed: {', '.join(titles)}; {reason}"))
-    if withheld:
-        why = "; ".join(WITHHOLDING[code] for code in withheld)
-        notices.append(Notice("severity-withheld", f"no severity category is given: {why}"))
-    return tuple(notices)
-
-
-_TITLES = {
-    "ct_ss": "CT-SS",
-    "tss": "TSS",
-    "ctsi": "CTSI",
-    "lss": "LSS",
-    "lhos": "LHOS",
-    "zones": "six-zone score",
-}

@@ -1,0 +1,101 @@
+"""What a reader should know about the numbers: which are missing, and why."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from lungscore.errors import Notice
+from lungscore.labels import LOBE_NAMES
+from lungscore.severity.category import LOBES_COMPLETE, SMALL_LUNG_LITRES, WITHHOLDING
+from lungscore.severity.scores import Score
+
+
+@dataclass(frozen=True)
+class Obstacles:
+    """Why numbers of a kind cannot be computed; None where they can.
+
+    volume: those of the whole lungs. sides: those by side. hu: those that need Hounsfield units.
+    size: those in millilitres of a volume.
+    """
+
+    volume: str | None
+    sides: str | None
+    hu: str | None
+    size: str | None
+
+
+class Part(Protocol):
+    """The part of measure.Burden that is looked at here."""
+
+    @property
+    def volume_ml(self) -> float | None:
+        """Millilitres."""
+
+    @property
+    def infection_percent(self) -> float | None:
+        """0–100."""
+
+
+def notices_of(
+    whole: Part,
+    lobes: Mapping[str, Part],
+    results: Mapping[str, Score],
+    *,
+    withheld: tuple[str, ...],
+    obstacles: Obstacles,
+    in_lobes_percent: float | None,
+    noted: Collection[str],
+) -> tuple[Notice, ...]:
+    """Unusual lungs, missing lobes, what could not be computed and a category withheld.
+
+    noted: codes that are noted about the scan already.
+    """
+    notices = []
+    litres = None if whole.volume_ml is None else whole.volume_ml / 1000
+    small = litres is not None and litres < SMALL_LUNG_LITRES and "single-slice" not in withheld
+    if ("lung-volume" in withheld or small) and "lung-volume" not in noted:
+        message = f"the lungs measure {litres:.2f} litres, usual are 1 to 10"
+        notices.append(Notice("lung-volume", message))
+    if in_lobes_percent is not None and in_lobes_percent < LOBES_COMPLETE:
+        message = (
+            f"only {in_lobes_percent:.1f} % of the lungs lie in a lobe: the rest counts in the "
+            "totals of the lungs, but in no lobe and no region"
+        )
+        notices.append(Notice("lobes-incomplete", message))
+    empty = [LOBE_NAMES[name] for name, lobe in lobes.items() if lobe.infection_percent is None]
+    if empty:
+        message = f"no voxels were found of the {', '.join(empty)}: no percent, no score"
+        notices.append(Notice("not-computable", message))
+    reasons: dict[str, list[str]] = {}
+    for name, score in results.items():
+        if score.total is None:
+            reasons.setdefault(score.reason or "", []).append(_TITLES[name])
+    if obstacles.volume:
+        reasons.setdefault(obstacles.volume, []).extend(("PO", "PHO", "MosMed class"))
+    elif obstacles.hu:
+        reasons.setdefault(obstacles.hu, []).append("PHO")
+    for obstacle, title in (
+        (obstacles.hu, "aeration"),
+        (obstacles.size, "number and size of lesions"),
+        (obstacles.volume or obstacles.sides, "distribution"),
+    ):
+        if obstacle:
+            reasons.setdefault(obstacle, []).append(title)
+    if obstacles.size and not (obstacles.volume or obstacles.sides):
+        reasons.setdefault(obstacles.size, []).append("peripheral share")
+    for reason, titles in reasons.items():
+        notices.append(Notice("not-computable", f"not computed: {', '.join(titles)}; {reason}"))
+    if withheld:
+        why = "; ".join(WITHHOLDING[code] for code in withheld)
+        notices.append(Notice("severity-withheld", f"no severity category is given: {why}"))
+    return tuple(notices)
+
+
+_TITLES = {
+    "ct_ss": "CT-SS",
+    "tss": "TSS",
+    "ctsi": "CTSI",
+    "lss": "LSS",
+    "lhos": "LHOS",
+    "zones": "six-zone score",
+}

@@ -1,0 +1,101 @@
+"""From the numbers of every alternative to a range beside each number."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, get_args
+
+import numpy as np
+
+from lungscore.labels import LOBE_ORDER
+from lungscore.severity.category import Category
+
+if TYPE_CHECKING:
+    from lungscore.severity.measure import Severity
+
+#: Lowest and highest; None where the number itself is None.
+Span = tuple[float, float] | None
+
+#: From the mildest to the gravest.
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+
+class Alternatives(Protocol):
+    """Lesions that differ from those measured in few voxels, and are as defensible.
+
+    voxels: (N,) places in the flattened (D, H, W) arrays; elsewhere nothing has a lesion.
+    """
+
+    @property
+    def voxels(self) -> np.ndarray:
+        """(N,) integers."""
+
+    def lesions(self) -> Iterable[np.ndarray]:
+        """(N,) uint8 labels at ``voxels`` of each alternative; those measured are one of them."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The lowest and the highest of every number over all alternatives.
+
+    alternatives: how many there are. burden, lobes: by the names of Burden's fields, and for burden
+    "left_percent" and "right_percent". scores: totals by name, "po" and "pho". mosmed: the lowest
+    and the highest class. categories: all that any alternative has, from mild to grave; empty where
+    none has one.
+    """
+
+    alternatives: int
+    burden: Mapping[str, Span]
+    scores: Mapping[str, Span]
+    mosmed: tuple[str, str] | None
+    categories: tuple[Category, ...]
+    lobes: Mapping[str, Mapping[str, Span]]
+
+
+def ranges_of(severities: Sequence["Severity"]) -> Ranges:
+    """The ranges over one Severity for each alternative, all of the same lungs and lobes."""
+
+    percents = ("infection_percent", "ggo_percent", "consolidation_percent")
+    totals = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
+    whole = [each.lungs for each in severities]
+    classes = sorted(each.mosmed for each in severities if each.mosmed is not None)
+    reached = {each.category for each in severities}
+    return Ranges(
+        alternatives=len(severities),
+        burden={
+            **{name: _span_of(name, whole) for name in (*percents, "infection_ml")},
+            "left_percent": _span_of("infection_percent", [each.left for each in severities]),
+            "right_percent": _span_of("infection_percent", [each.right for each in severities]),
+        },
+        scores={
+            **{
+                name: _span_of("total", [getattr(each, name) for each in severities])
+                for name in totals
+            },
+            **{name: _span_of(name, severities) for name in ("po", "pho")},
+        },
+        mosmed=(classes[0], classes[-1]) if classes else None,
+        categories=tuple(category for category in CATEGORIES if category in reached),
+        lobes={
+            lobe: {
+                name: _span_of(name, [each.lobes.get(lobe) for each in severities])
+                for name in percents
+            }
+            for lobe in LOBE_ORDER
+        },
+    )
+
+
+def _span_of(name: str, parts: Sequence[object]) -> Span:
+    """The lowest and the highest of what every part calls ``name``; None where none has it."""
+    numbers = [value for part in parts if (value := getattr(part, name, None)) is not None]
+    return (min(numbers), max(numbers)) if numbers else None
+
+
+def too_uncertain(ranges: Ranges) -> bool:
+    """Whether the alternatives' categories are too many, or too far apart, to name one.
+
+    Two that share an edge may both stand: mild and severe do too, at the cut-off of CT-SS.
+    """
+    several = len(ranges.categories) >= 3
+    apart = "none" in ranges.categories and {"moderate", "severe"} & set(ranges.categories)
+    return several or bool(apart)
