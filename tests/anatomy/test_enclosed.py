@@ -41,10 +41,19 @@ def test_other_hollows_are_no_lung(rest):
     assert not enclosed_bays(rest, RIGHT_LUNG, SPACING_MM).any()
 
 
-def test_where_the_scan_ends_there_is_no_wall():
+def test_where_the_scan_ends_nothing_is_enclosed():
     hollow = without((24, 20, 34), (30, 8, 9))
-    for part in (hollow[20:], hollow[:28]):
+    dense = without((24, 22, 6), (8, 8, 8))
+    for part in (hollow[20:], hollow[:28], dense[22:], dense[:26], dense[20:28], dense[24:25]):
         assert not enclosed_bays(part, RIGHT_LUNG, SPACING_MM).any()
+
+
+@pytest.mark.parametrize("slices", [2, 3, 5, 8])
+def test_a_few_slices_are_served(slices):
+    case = phantom("dense")
+    few = case.scan.values[36 : 36 + slices]
+    lungs = find_lungs(as_scan(few, (2.0, *case.scan.spacing_mm[1:])))
+    assert lungs.aerated is None
 
 
 @pytest.mark.parametrize("lobe", ["RUL", "RLL", "LUL", "LLL"])

@@ -38,6 +38,8 @@ def enclosed_bays(
     nothing = np.zeros_like(lung)
     box = lung_box(lung, margin=(2, 2, 2))
     inner = lung[box]
+    if min(inner.shape) < 3:
+        return nothing  # a slab has no above and below
     hull = convex_hull(inner)
     # Where the scan ends inside the lung, there is no wall.
     wall = hull & ~ndimage.binary_erosion(hull, border_value=1)
@@ -79,6 +81,8 @@ def _closed_holes(depth_mm: np.ndarray, ribs: np.ndarray, *, cell_cm2: float) ->
     sizes = np.bincount(parts.ravel())
     closed = sizes * cell_cm2 >= SMALLEST_CM2
     closed[np.setdiff1d(np.arange(len(sizes)), parts[depth_mm > DEEP_MM])] = False
+    # Where the scan ends, nobody knows what goes on.
+    closed[parts[[0, -1]].ravel()] = False
     closed[0] = False
     for label in np.flatnonzero(closed):
         rim = ndimage.binary_dilation(parts == label, _FULL) & hole & ~ribs
