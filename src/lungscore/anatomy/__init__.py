@@ -3,7 +3,7 @@
 from lungscore.anatomy.boxes import lung_box, slice_boxes
 from lungscore.anatomy.hidden import include_infection, lung_field
 from lungscore.anatomy.lobes import find_lobes
-from lungscore.anatomy.lungs import Lungs, find_lungs
+from lungscore.anatomy.lungs import Lungs, find_lungs, size_notices
 from lungscore.anatomy.regions import divide_regions
 from lungscore.anatomy.sides import sides_of_lobes
 
@@ -16,5 +16,6 @@ __all__ = [
     "lung_box",
     "lung_field",
     "sides_of_lobes",
+    "size_notices",
     "slice_boxes",
 ]

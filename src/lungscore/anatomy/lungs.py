@@ -69,7 +69,7 @@ def find_lungs(scan: Scan) -> Lungs:
     else:
         sides = lungs.astype(np.uint8)
     labels = _refine(scan.values, sides, grid, levels=levels, airways=airways)
-    return Lungs(labels, scan.sides_known, notices + _size_notices(scan, labels))
+    return Lungs(labels, scan.sides_known, notices + size_notices(scan, labels))
 
 
 @dataclass(frozen=True)
@@ -227,8 +227,8 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
         )
 
 
-def _size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
-    """Notices of a scan that does not hold the whole lungs and of an unusual lung volume."""
+def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
+    """Notices of a scan that does not hold the whole of its lungs ``labels``, and of their volume."""
     if len(labels) == 1:
         return ()
     notices = []
