@@ -228,7 +228,7 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
 
 
 def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
-    """Notices of a scan that does not hold the whole of its lungs ``labels``, and of their volume."""
+    """Notices of a scan that does not hold all of its lungs ``labels``, and of their volume."""
     if len(labels) == 1:
         return ()
     notices = []
