@@ -61,6 +61,18 @@ def test_percentages_and_volumes_are_those_of_the_masks(masks: AnyMask, phantom:
         assert found.ggo_percent == pytest.approx(true["ggo_percent"], abs=1e-4)
 
 
+def test_given_lungs_that_are_cut_off_withhold_the_category(
+    masks: AnyMask, tmp_path: Path, phantom: Phantom
+) -> None:
+    lungs = phantom.lungs.copy()
+    lungs[:1] = lungs[len(lungs) // 2]
+    result = result_of(masks | {"lungs": save(tmp_path / "cut.nii.gz", lungs, phantom)})
+    assert result.severity.category is None
+    assert "truncated-scan" in result.severity.withheld
+    assert result.scores.po is not None
+    assert "truncated-scan" not in codes(masks)
+
+
 def test_tss_is_the_sum_over_the_masks_own_lobes(masks: AnyMask, phantom: Phantom) -> None:
     points = 0
     for lobe in LOBE_ORDER:

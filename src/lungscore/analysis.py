@@ -18,6 +18,7 @@ from lungscore.anatomy import (
     outer_third,
     separate_lesions,
     sides_of_lobes,
+    size_notices,
 )
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter, segment
@@ -49,8 +50,8 @@ def analyze(
         the shipped one is loaded.
     series, allow_gaps, name: as scan.read_scan. lungs, lobes: the user's own masks (NIfTI or
     NRRD in the scan's geometry), which win over what would be found.
-    ranges: also find what every number would be under choices that are as defensible
-        (docs/uncertainty.md), for which each slice is shown to the network three times.
+    ranges: also find what every number would be under other choices that are nearly as good
+        (docs/uncertainty.md), for which the network sees slices that may be infected three times.
     Raises InputError or ResourceError with a stable code (docs/errors.md).
     """
     clock = Clock()
@@ -152,11 +153,12 @@ def assess(
 
 
 def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
-    """What masks given alone, or lungs without sides, add to the notices of reading."""
+    """What masks that were given, or lungs without sides, add to the notices of reading."""
     if scan.shape[0] == 1:
         yield Notice("single-slice", "One slice: percentages are of this slice, not of the lungs.")
     if not lungs.sides_known:
         yield Notice("unknown-orientation", "Right and left are not known.")
+    yield from size_notices(scan, lungs.labels)
 
 
 def _tall_enough(scan: Scan, lungs: Lungs) -> bool:

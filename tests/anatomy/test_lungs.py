@@ -4,7 +4,7 @@ import pytest
 from chest import as_scan, body, dice, ellipsoid, found, phantom, windowed
 from nibabel import orientations
 
-from lungscore.anatomy import find_lungs
+from lungscore.anatomy import find_lungs, size_notices
 from lungscore.errors import InputError
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import read_scan
@@ -123,6 +123,16 @@ def test_scan_that_begins_inside_the_lungs_is_noticed():
     lungs = find_lungs(as_scan(values))
     assert "truncated-scan" in codes(lungs)
     assert "in the first slice" in lungs.notices[0].message
+
+
+@pytest.mark.parametrize("end", [0, -1])
+@pytest.mark.parametrize(("area", "cut"), [(0, False), (50, False), (51, True), (1000, True)])
+def test_lungs_cut_off_by_more_than_a_twentieth_of_their_area_are_noticed(end, area, cut):
+    labels = np.zeros((10, 40, 50), np.uint8)
+    labels[1:-1, :20] = 1  # 1000 pixels
+    labels[end].ravel()[:area] = 1
+    noticed = [notice.code for notice in size_notices(as_scan(labels.astype(np.int16)), labels)]
+    assert ("truncated-scan" in noticed) is cut
 
 
 def test_whole_scan_is_not_called_truncated():

@@ -4,7 +4,7 @@ from lungscore.anatomy.boxes import lung_box, slice_boxes
 from lungscore.anatomy.components import separate_lesions
 from lungscore.anatomy.hidden import include_infection, lung_field
 from lungscore.anatomy.lobes import find_lobes
-from lungscore.anatomy.lungs import Lungs, find_lungs
+from lungscore.anatomy.lungs import Lungs, find_lungs, size_notices
 from lungscore.anatomy.periphery import outer_third
 from lungscore.anatomy.regions import divide_regions
 from lungscore.anatomy.sides import sides_of_lobes
@@ -20,5 +20,6 @@ __all__ = [
     "outer_third",
     "separate_lesions",
     "sides_of_lobes",
+    "size_notices",
     "slice_boxes",
 ]

@@ -78,7 +78,7 @@ def find_lungs(scan: Scan) -> Lungs:
     found = Lungs(labels, scan.sides_known, notices)
     if scan.sides_known and len(labels) > 1:
         found = _with_enclosed(found, scan, spacing_mm, airways)
-    return replace(found, notices=found.notices + _size_notices(scan, found.labels))
+    return replace(found, notices=found.notices + size_notices(scan, found.labels))
 
 
 @dataclass(frozen=True)
@@ -275,8 +275,8 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
         )
 
 
-def _size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
-    """Notices of a scan that does not hold the whole lungs and of an unusual lung volume."""
+def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
+    """Notices of a scan that does not hold all of its lungs ``labels``, and of their volume."""
     if len(labels) == 1:
         return ()
     notices = []

@@ -1,7 +1,8 @@
 """What else the network could be taken to say: other views of a slice, other thresholds.
 
 How a slice is shown to the network and from which probability on it counts as infected are choices.
-Others are as defensible (experiments/ranges.py), and what changes with them is uncertain.
+Others agree with radiologists nearly as well (experiments/ranges.py): what changes with them is
+uncertain.
 """
 
 from collections.abc import Iterable, Iterator

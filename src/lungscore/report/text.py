@@ -10,8 +10,8 @@ NOT_COMPUTED = "not computed"
 
 #: What a range beside a number is.
 RANGE_MEANS = (
-    "what the number would be if the network were read in other ways that are as defensible; "
-    "not a confidence interval."
+    "what the number would be if the network were read in other ways that agree with radiologists "
+    "nearly as well; not a confidence interval."
 )
 
 
