@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.grid import assumed_spacing_mm
@@ -12,6 +13,8 @@ from lungscore.labels import LOBES, REGIONS
 SAMPLE_MM = 3.0
 #: Rounds of balancing, at most: ten are the rule, degenerate lobes may never settle.
 ROUNDS = 60
+#: A region with less than this part in one piece on the sample is looked at voxel by voxel.
+WHOLE = 0.99
 
 
 class Segment(NamedTuple):
@@ -32,8 +35,8 @@ class Segment(NamedTuple):
 #: back and out, and all reach the diaphragm.
 _LOWER = {
     "superior": Segment(1.0, 0.4, 0.0, 0.24),
-    "medial basal": Segment(-0.5, -0.3, -1.0, 0.15),
-    "anterior basal": Segment(-0.5, -1.2, 0.3, 0.19),
+    "medial basal": Segment(-0.5, -0.4, -1.0, 0.15),
+    "anterior basal": Segment(-0.4, -1.0, 0.2, 0.19),
     "lateral basal": Segment(-0.2, 0.1, 1.0, 0.19),
     "posterior basal": Segment(-0.3, 1.0, -0.4, 0.23),
 }
@@ -55,8 +58,8 @@ SEGMENTS: dict[str, dict[str, Segment]] = {
         "apical": Segment(1.0, 0.2, -0.2, 0.2),
         "posterior": Segment(0.1, 1.0, 0.2, 0.2),
         "anterior": Segment(0.2, -0.8, 0.1, 0.22),
-        "superior lingular": Segment(-0.7, -0.7, 0.2, 0.19),
-        "inferior lingular": Segment(-1.5, -0.7, -0.2, 0.19),
+        "superior lingular": Segment(-0.7, -0.7, 0.15, 0.19),
+        "inferior lingular": Segment(-1.5, -0.7, -0.1, 0.19),
     },
     "LLL": _LOWER,
 }
@@ -72,8 +75,8 @@ def divide_regions(lobes: np.ndarray, spacing_mm: tuple[float, float, float] | N
     belongs to the region in whose direction (SEGMENTS) it lies farthest from the lobe's middle.
     Before they are compared, each region's distances are offset by the one number that gives the
     region its share of the lobe (a power diagram with given volumes: Aurenhammer, Hoffmann and
-    Aronov, Algorithmica 1998;20:61-76). So borders are planes and regions convex but for the
-    lobe's own outline.
+    Aronov, Algorithmica 1998;20:61-76). So borders are planes, and regions are convex but for the
+    lobe's own outline. A piece that the outline cuts off from its region joins a neighbour.
     """
     spacing_mm = spacing_mm or assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]
     steps = tuple(max(1, round(SAMPLE_MM / size)) for size in spacing_mm)
@@ -119,6 +122,9 @@ def _divide(
     for index, inside in enumerate(lobe):
         scores = plane[:, inside] + levels[:, index, None]
         found[index][inside] = table[scores.argmax(axis=0)]
+    for number in numbers:
+        if _largest_part(sample & (found[:: steps[0], :: steps[1], :: steps[2]] == number)) < WHOLE:
+            _join_pieces(found, number, numbers)
 
 
 def balance(distances: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -139,3 +145,32 @@ def balance(distances: np.ndarray, shares: np.ndarray) -> np.ndarray:
         if np.abs(offsets - before).max() < 1e-3:
             break
     return offsets
+
+
+def _largest_part(mask: np.ndarray) -> float:
+    """The part of ``mask`` in its largest face-connected piece; 0 where there is none."""
+    pieces, count = ndimage.label(mask)
+    if not count:
+        return 0.0
+    sizes = np.bincount(pieces.ravel())[1:]
+    return float(sizes.max() / sizes.sum())
+
+
+def _join_pieces(found: np.ndarray, number: int, numbers: list[int]) -> None:
+    """Give all but the largest piece of region ``number`` to the region that each touches most.
+
+    A piece that touches none of ``numbers``, an island of the lobe, stays; so does dust, pieces
+    below a thousandth of the region.
+    """
+    pieces, _ = ndimage.label(found == number)
+    sizes = np.bincount(pieces.ravel())[1:]
+    boxes = ndimage.find_objects(pieces)
+    for index in np.flatnonzero(1000 * sizes >= sizes.sum()):
+        if index == sizes.argmax():
+            continue
+        around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in boxes[index])
+        inside, near = pieces[around] == index + 1, found[around]
+        edge = ndimage.binary_dilation(inside) & ~inside
+        touched = np.bincount(near[edge], minlength=max(numbers) + 1)[numbers]
+        if touched.any():
+            near[inside] = numbers[int(touched.argmax())]
