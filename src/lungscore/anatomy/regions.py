@@ -30,11 +30,11 @@ class Segment(NamedTuple):
     share: float
 
 
-#: The segments of both lower lobes. The superior one is the top and lies behind, so its lower
-#: border falls towards the back; the basal ones stand around the basal bronchus, which runs down,
-#: back and out, and all reach the diaphragm.
+#: The segments of both lower lobes. The superior one is the top and lies behind: its lower border
+#: is nearly level at the back and rises along the fissure in front. The basal ones stand around
+#: the basal bronchus, which runs down, back and out, and all reach the diaphragm.
 _LOWER = {
-    "superior": Segment(1.0, 0.4, 0.0, 0.24),
+    "superior": Segment(1.2, 0.8, 0.0, 0.24),
     "medial basal": Segment(-0.5, -0.4, -1.0, 0.15),
     "anterior basal": Segment(-0.4, -1.0, 0.2, 0.19),
     "lateral basal": Segment(-0.2, 0.1, 1.0, 0.19),
