@@ -1,17 +1,68 @@
-"""The 20 scoring regions: lobes divided by anatomical position."""
+"""The 20 scoring regions: lobes divided by direction."""
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.grid import assumed_spacing_mm
 from lungscore.labels import LOBES, REGIONS
 
-#: What part of its lobe each cut takes, counted in voxels from the lobe's top. Upper lobes divide
-#: into near thirds; the superior segment is about a quarter of a lower lobe, the lingula a good
-#: third of the left upper lobe.
-APICAL, SUPERIOR, LINGULA = 0.33, 0.25, 0.36
+#: Shares are measured on voxels about this far apart, mm.
+SAMPLE_MM = 3.0
+#: Rounds of balancing, at most: ten are the rule, degenerate lobes may never settle.
+ROUNDS = 60
+#: A region with less than this part in one piece on the sample is looked at voxel by voxel.
+WHOLE = 0.99
+
+
+class Segment(NamedTuple):
+    """Where a region lies in its lobe, and how much of the lobe it is.
+
+    up, back, out (away from the mediastinum): its direction from the lobe's middle, in units of
+    the lobe's spread along each axis. share: its part of the lobe's volume.
+    """
+
+    up: float
+    back: float
+    out: float
+    share: float
+
+
+#: The segments of both lower lobes. The superior one is the top and lies behind: its lower border
+#: is nearly level at the back and rises along the fissure in front. The basal ones stand around
+#: the basal bronchus, which runs down, back and out, and all reach the diaphragm.
+_LOWER = {
+    "superior": Segment(1.2, 0.8, 0.0, 0.24),
+    "medial basal": Segment(-0.5, -0.4, -1.0, 0.15),
+    "anterior basal": Segment(-0.4, -1.0, 0.2, 0.19),
+    "lateral basal": Segment(-0.2, 0.1, 1.0, 0.19),
+    "posterior basal": Segment(-0.3, 1.0, -0.4, 0.23),
+}
+
+#: Directions follow the descriptions of the bronchopulmonary segments in anatomy; shares are
+#: chosen so that each region is 2 to 10 % of the lungs.
+SEGMENTS: dict[str, dict[str, Segment]] = {
+    "RUL": {
+        "apical": Segment(1.0, 0.1, -0.2, 1 / 3),
+        "posterior": Segment(-0.5, 0.9, 0.2, 1 / 3),
+        "anterior": Segment(-0.5, -0.9, -0.1, 1 / 3),
+    },
+    "RML": {
+        "lateral": Segment(0.3, 0.6, 1.0, 0.5),
+        "medial": Segment(-0.3, -0.6, -1.0, 0.5),
+    },
+    "RLL": _LOWER,
+    "LUL": {
+        "apical": Segment(1.0, 0.2, -0.2, 0.2),
+        "posterior": Segment(0.1, 1.0, 0.2, 0.2),
+        "anterior": Segment(0.2, -0.8, 0.1, 0.22),
+        "superior lingular": Segment(-0.7, -0.7, 0.15, 0.19),
+        "inferior lingular": Segment(-1.5, -0.7, -0.1, 0.19),
+    },
+    "LLL": _LOWER,
+}
 
 _NUMBERS = {name: number for number, (name, _) in enumerate(REGIONS, start=1)}
 
@@ -20,114 +71,106 @@ def divide_regions(lobes: np.ndarray, spacing_mm: tuple[float, float, float] | N
     """The 20 regions of Yang et al. 2020, uint8 (D, H, W), 1 to 20 in the order of labels.REGIONS.
 
     lobes: (D, H, W) of labels.LOBES. spacing_mm: (z, y, x), None where unknown. Every voxel of a
-    lobe gets one of the regions of that lobe. Segments have no visible borders; they are
-    approximated by where a voxel lies in its lobe: apical and superior segments at the top,
-    anterior and posterior by the front-to-back axis, lateral and medial by the distance from the
-    mediastinal side, the lingula at the lower front of the left upper lobe, its two segments one
-    above the other.
+    lobe gets one of the regions of that lobe. Segments have no borders that a scan shows; a voxel
+    belongs to the region in whose direction (SEGMENTS) it lies farthest from the lobe's middle.
+    Before they are compared, each region's distances are offset by the one number that gives the
+    region its share of the lobe (a power diagram with given volumes: Aurenhammer, Hoffmann and
+    Aronov, Algorithmica 1998;20:61-76). So borders are planes, and regions are convex but for the
+    lobe's own outline. A piece that the outline cuts off from its region joins a neighbour.
     """
     spacing_mm = spacing_mm or assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]
+    steps = tuple(max(1, round(SAMPLE_MM / size)) for size in spacing_mm)
     regions = np.zeros(lobes.shape, np.uint8)
     for name, value in LOBES.items():
         mask = lobes == value
-        if mask.any():
-            box = lung_box(mask)
-            divided = _DIVISIONS[name](mask[box], name, spacing_mm)
-            regions[box][mask[box]] = divided[mask[box]]
+        if not mask.any():
+            continue
+        box = lung_box(mask)
+        lobe, found = mask[box], regions[box]
+        if name.startswith("L"):  # seen in a mirror, so that in both lungs ribs come first
+            lobe, found = lobe[:, :, ::-1], found[:, :, ::-1]
+        numbers = [_NUMBERS[f"{name} {segment}"] for segment in SEGMENTS[name]]
+        _divide(lobe, found, list(SEGMENTS[name].values()), numbers, steps)
     return regions
 
 
-def _divide_upper(lobe: np.ndarray, name: str, spacing_mm: tuple[float, ...]) -> np.ndarray:
-    """Apical above, the rest halved into anterior and posterior."""
-    apical = _upper_part(lobe, APICAL)
-    front = _first_half(lobe & ~apical, axis=1)
-    result = np.where(front, _NUMBERS[f"{name} anterior"], _NUMBERS[f"{name} posterior"])
-    return np.where(apical, _NUMBERS[f"{name} apical"], result)
+def _divide(
+    lobe: np.ndarray,
+    found: np.ndarray,
+    segments: list[Segment],
+    numbers: list[int],
+    steps: tuple[int, ...],
+) -> None:
+    """Write the region numbers of ``lobe`` (d, h, w; top, front and ribs first) into ``found``."""
+    sample = lobe[:: steps[0], :: steps[1], :: steps[2]]
+    if sample.any():
+        points = np.argwhere(sample) * steps
+    else:
+        points = np.argwhere(lobe)
+    middle, spread = points.mean(axis=0), np.maximum(points.std(axis=0), 0.5)
+    # Axes run downwards, backwards and inwards.
+    directions = np.array([(-s.up, s.back, -s.out) for s in segments]) / spread
+    distances = (points - middle) @ directions.T
+    shares = np.array([s.share for s in segments])
+    offsets = balance(distances, shares) - directions @ middle
+
+    z, y, x = (np.arange(size) for size in lobe.shape)
+    down, back, inward = directions.T[:, :, None].astype(np.float32)
+    plane = (back * y)[:, :, None] + (inward * x)[:, None, :]
+    levels = (down * z + offsets[:, None]).astype(np.float32)
+    table = np.array(numbers, np.uint8)
+    for index, inside in enumerate(lobe):
+        scores = plane[:, inside] + levels[:, index, None]
+        found[index][inside] = table[scores.argmax(axis=0)]
+    for number in numbers:
+        if _largest_part(sample & (found[:: steps[0], :: steps[1], :: steps[2]] == number)) < WHOLE:
+            _join_pieces(found, number, numbers)
 
 
-def _divide_left_upper(lobe: np.ndarray, name: str, spacing_mm: tuple[float, ...]) -> np.ndarray:
-    """The lingula, at the lower front, halved into upper and lower; the rest as the right one."""
-    # How far down and forward a voxel lies, in mm; 45° for want of a visible border.
-    down = np.arange(lobe.shape[0])[:, None] * spacing_mm[0]
-    forward = -np.arange(lobe.shape[1]) * spacing_mm[1]
-    far = down + forward  # (D, H)
-    cut = _weighted_quantile(far.ravel(), lobe.sum(axis=2).ravel(), 1 - LINGULA)
-    lingula = lobe & (far > cut)[:, :, None]
-    upper = _first_half(lingula, axis=0)
-    result = np.where(
-        upper, _NUMBERS[f"{name} superior lingular"], _NUMBERS[f"{name} inferior lingular"]
-    )
-    return np.where(lingula, result, _divide_upper(lobe & ~lingula, name, spacing_mm))
+def balance(distances: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """What to add to each column of ``distances`` so that it is the greatest in its share of rows.
+
+    distances: (n, k); shares: (k,), sum 1. Returns (k,). One column after the other is set so that
+    it wins its share against the others; each such step raises one concave function, whose
+    greatest value is the solution. Where equal distances allow no exact shares, the last is near.
+    """
+    offsets = np.zeros(len(shares))
+    scores = distances.copy()
+    for _ in range(ROUNDS):
+        before = offsets.copy()
+        for k, share in enumerate(shares):
+            others = np.delete(scores, k, axis=1).max(axis=1)
+            offsets[k] = np.quantile(others - distances[:, k], share)
+            scores[:, k] = distances[:, k] + offsets[k]
+        if np.abs(offsets - before).max() < 1e-3:
+            break
+    return offsets
 
 
-def _divide_middle(lobe: np.ndarray, name: str, spacing_mm: tuple[float, ...]) -> np.ndarray:
-    """Halved into lateral and medial."""
-    lateral = _first_half(lobe, axis=2)  # the right lung's outer side comes first
-    return np.where(lateral, _NUMBERS[f"{name} lateral"], _NUMBERS[f"{name} medial"])
+def _largest_part(mask: np.ndarray) -> float:
+    """The part of ``mask`` in its largest face-connected piece; 0 where there is none."""
+    pieces, count = ndimage.label(mask)
+    if not count:
+        return 0.0
+    sizes = np.bincount(pieces.ravel())[1:]
+    return float(sizes.max() / sizes.sum())
 
 
-def _divide_lower(lobe: np.ndarray, name: str, spacing_mm: tuple[float, ...]) -> np.ndarray:
-    """Superior above, the base in four quadrants around its middle."""
-    superior = _upper_part(lobe, SUPERIOR)
-    base = lobe & ~superior
-    back = _standardised(base, axis=1)[:, None]
-    left = _standardised(base, axis=2)[None, :]
-    medial = left if name == "RLL" else -left
-    quadrant = np.where(
-        np.abs(back) > np.abs(medial),
-        np.where(back > 0, _NUMBERS[f"{name} posterior basal"], _NUMBERS[f"{name} anterior basal"]),
-        np.where(medial > 0, _NUMBERS[f"{name} medial basal"], _NUMBERS[f"{name} lateral basal"]),
-    )
-    return np.where(superior, _NUMBERS[f"{name} superior"], quadrant)
+def _join_pieces(found: np.ndarray, number: int, numbers: list[int]) -> None:
+    """Give all but the largest piece of region ``number`` to the region that each touches most.
 
-
-_DIVISIONS: dict[str, Callable[[np.ndarray, str, tuple[float, ...]], np.ndarray]] = {
-    "RUL": _divide_upper,
-    "RML": _divide_middle,
-    "RLL": _divide_lower,
-    "LUL": _divide_left_upper,
-    "LLL": _divide_lower,
-}
-
-
-def _upper_part(mask: np.ndarray, part: float) -> np.ndarray:
-    """The uppermost ``part`` of the voxels of ``mask``, in whole slices."""
-    return mask & _first_part(mask, part, axis=0)
-
-
-def _first_half(mask: np.ndarray, *, axis: int) -> np.ndarray:
-    """The half of ``mask`` that comes first along ``axis``, in whole planes."""
-    return mask & _first_part(mask, 0.5, axis=axis)
-
-
-def _first_part(mask: np.ndarray, part: float, *, axis: int) -> np.ndarray:
-    """Which planes along ``axis`` hold the first ``part`` of ``mask``; broadcasts over it."""
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    counts = _profile(mask, axis)
-    total = counts.sum()
-    # A plane counts to the part that holds its middle, so neither part is empty needlessly.
-    middle = np.cumsum(counts) - counts / 2
-    return (middle <= part * total).reshape(shape)
-
-
-def _standardised(mask: np.ndarray, *, axis: int) -> np.ndarray:
-    """Each plane's distance along ``axis`` from the mean of ``mask``, in standard deviations."""
-    counts = _profile(mask, axis)
-    place = np.arange(len(counts), dtype=float)
-    if not counts.any():
-        return place
-    mean = np.average(place, weights=counts)
-    spread = np.sqrt(np.average((place - mean) ** 2, weights=counts))
-    return (place - mean) / max(spread, 1e-6)
-
-
-def _profile(mask: np.ndarray, axis: int) -> np.ndarray:
-    others = tuple(other for other in range(3) if other != axis)
-    return np.count_nonzero(mask, axis=others)
-
-
-def _weighted_quantile(values: np.ndarray, weights: np.ndarray, part: float) -> float:
-    order = np.argsort(values, kind="stable")
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, part * total[-1])])
+    A piece that touches none of ``numbers``, an island of the lobe, stays; so does dust, pieces
+    below a thousandth of the region.
+    """
+    pieces, _ = ndimage.label(found == number)
+    sizes = np.bincount(pieces.ravel())[1:]
+    boxes = ndimage.find_objects(pieces)
+    for index in np.flatnonzero(1000 * sizes >= sizes.sum()):
+        if index == sizes.argmax():
+            continue
+        around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in boxes[index])
+        inside, near = pieces[around] == index + 1, found[around]
+        edge = ndimage.binary_dilation(inside) & ~inside
+        touched = np.bincount(near[edge], minlength=max(numbers) + 1)[numbers]
+        if touched.any():
+            near[inside] = numbers[int(touched.argmax())]
