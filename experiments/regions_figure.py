@@ -141,7 +141,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     scan = read_scan(parser.parse_args().data / "covid-ct-md" / "normal002")
-    lobes = find_lobes(find_lungs(scan).labels, scan.spacing_mm)
+    lungs = find_lungs(scan).labels
+    lobes = find_lobes(lungs, scan.spacing_mm, hounsfield=scan.values)
     figure = picture(scan, divide_regions(lobes, scan.spacing_mm))
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png")
