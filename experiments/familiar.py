@@ -41,7 +41,7 @@ SCANS = {
     "Chest Imaging Platform ct-64": "chest-imaging-platform/ct-64.nrrd",
     "lungmask test data": "lungmask-testdata",
 }
-PRESETS = "healthy", "mild", "moderate", "severe", "dense"
+PRESETS = "healthy", "mild", "moderate", "severe", "dense", "one-lung"
 
 Ranges = dict[str, tuple[float, float]]
 

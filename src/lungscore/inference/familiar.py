@@ -43,7 +43,7 @@ def unlike_notice(scan: Scan, lungs: Lungs, card: Card) -> Notice | None:
     return Notice(
         "unlike-training",
         f"{100 * strange / held:.0f} % of the lungs lie in slices that look unlike those that the "
-        f"network learned from ({words}): what it finds there cannot be trusted",
+        f"network learned from, in {words}: what it finds there cannot be trusted",
     )
 
 

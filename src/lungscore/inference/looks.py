@@ -8,9 +8,9 @@ STATISTICS = {
     "tissue": "how bright the tissue is",
     "brightest": "how bright the brightest parts are",
     "layout": "how much brighter the middle is than the lungs beside it",
-    "noise": "how noisy it is",
-    "edges": "how sharp its edges are",
-    "black": "how much of it is plain black",
+    "noise": "how noisy they are",
+    "edges": "how sharp the edges are",
+    "black": "how much is plain black",
 }
 
 #: Up to this grey level a pixel is plain black: the window's lower end.
