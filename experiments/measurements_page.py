@@ -291,20 +291,31 @@ def _healthy(results: Path) -> str:
         "## A healthy person (COVID-CT-MD normal002)\n\n"
         f"Infection found: **{figures['infection_percent']:.2f} %** of the lungs, two-fold: each "
         f"half measured by a network that trained with the other half only ({halves}). n = 1 "
-        "person. The shipped network trained with both halves."
+        f"person. Severity category of both halves together: **{figures['category']}**. The shipped "
+        "network trained with both halves."
     )
 
 
 def _patient(results: Path) -> str:
     figures = _load(results, "infection-patient.json")["figures"]
-    auc = figures["slice_auc"]
+    auc, lobes = figures["slice_auc"], figures["lobes"]
+    slices = lobes["slices_of_marked_lobes"]
+    right = ", ".join(
+        f"{lobes['infection_percent'][name]:.2f} % ({name})" for name in ("RUL", "RML", "RLL")
+    )
     return (
         "## A patient never trained on (COVID-CT-MD P002)\n\n"
         f"Infected slices told from clean ones by their infection percent: AUC "
         f"**{_interval(auc, 'auc')}**, n = {auc['n']} slices ({auc['positive']} marked infected) of "
         f"one patient, so the interval says nothing about other patients. Of the infected "
         f"millilitres **{figures['left_percent_of_infection']:.1f} %** lie in the left lung, where "
-        f"radiologists marked the disease. Looks at this scan are logged in looks.md."
+        f"radiologists marked the disease, and **{lobes['marked_percent_of_infection']:.1f} %** in the "
+        f"lobes that they marked, {' and '.join(lobes['marked_lobes'])} (lobes of our own; aim: at "
+        f"least 90 %). Of each right lobe {right} is called infected (aim: below 1 %). Infected or "
+        f"not by slice of those lobes, from 1 % of the lobe's area in the slice on: balanced accuracy "
+        f"**{_interval(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
+        f"({slices['marked']} marked; aim: 0.85), sensitivity {slices['sensitivity']:.2f}, "
+        f"specificity {slices['specificity']:.2f}. Looks at this scan are logged in looks.md."
     )
 
 

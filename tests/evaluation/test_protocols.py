@@ -41,6 +41,8 @@ def test_each_half_of_a_healthy_person_is_measured_by_the_model_that_never_saw_i
     assert figures["halves"]["cranial"]["infection_percent"] == 0
     assert figures["halves"]["cranial"]["slices"] == figures["halves"]["caudal"]["slices"] == 3
     assert figures["infection_percent"] == pytest.approx(100 * 36 / (6 * 72))
+    # Lungs of 0.2 litres are too small for a category.
+    assert figures["category"] is None
 
 
 def write_marks(tmp_path, marks: list[int]):

@@ -26,7 +26,7 @@ WALL_MM = 4.0
 BEND, ASTRAY = 2.0, 0.5
 #: A response this many standard deviations above the mean shows a fissure; with less than that
 #: part of the surface showing one, nothing is moved.
-RESPONSE, VISIBLE = 1.5, 0.2
+RESPONSE, VISIBLE = 1.5, 0.1
 #: The traced sheet is smoothed over this many nodes, each weighing by its response, at least this.
 SMOOTH, FAINT = 3.0, 0.3
 

@@ -104,7 +104,7 @@ def include_infection(lungs: Lungs, infection: np.ndarray, scan: Scan) -> Lungs:
         return replace(lungs, labels=joined)
     part = added / np.count_nonzero(joined)
     notice = Notice(
-        "lungs-from-lesions", f"{part:.1%} of the lungs is dense infection that was added"
+        "lungs-from-lesions", f"{100 * part:.1f} % of the lungs is dense infection that was added"
     )
     return replace(lungs, labels=joined, notices=(*lungs.notices, notice))
 

@@ -251,7 +251,9 @@ def _with_enclosed(
     if not added:
         return lungs
     part = added / np.count_nonzero(labels)
-    text = f"{part:.1%} of the lungs is dense tissue at the ribs with aerated lung around it"
+    text = (
+        f"{100 * part:.1f} % of the lungs is dense tissue at the ribs with aerated lung around it"
+    )
     notice = Notice("lungs-from-shape", text)
     return Lungs(labels, lungs.sides_known, (*lungs.notices, notice), aerated=lungs.labels)
 

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, find_lobes, find_lungs, include_infection
+from lungscore.anatomy import (
+    Lungs,
+    divide_regions,
+    find_lobes,
+    find_lungs,
+    include_infection,
+)
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
 from lungscore.datasets.images import pair, read_grey
@@ -22,6 +28,7 @@ from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
+from lungscore.severity import measure
 
 
 def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
@@ -93,23 +100,38 @@ def on_healthy_halves(scan_path: Path, by_half: dict[str, Segmenter]) -> dict[st
     """Infection in a healthy person's lungs, each half seen by a model that never saw it.
 
     by_half: "cranial" and "caudal" -> the model trained on that half of the slices; it is measured
-    on the other one.
+    on the other one. ``category``: of both halves together.
     """
     scan = read_scan(scan_path)
     lungs = find_lungs(scan)
     halves: dict[str, Any] = {}
     infected = lung = 0
+    together = np.zeros(scan.shape, np.uint8)
     for trained_on, segmenter in by_half.items():
         measured = {"cranial": "caudal", "caudal": "cranial"}[trained_on]
         joined, lesions = _found(scan, lungs, segmenter)
         with_lung = np.flatnonzero((lungs.labels > 0).any(axis=(1, 2)))
         index = part_of(with_lung, measured)  # type: ignore[arg-type]
         inside = joined.labels[index] > 0
+        together[index] = lesions.labels[index]
         found = int(np.count_nonzero(lesions.labels[index][inside]))
         total = int(np.count_nonzero(inside))
         halves[measured] = {"infection_percent": 100 * found / total, "slices": len(index)}
         infected, lung = infected + found, lung + total
-    return {"infection_percent": 100 * infected / lung, "halves": halves}
+    return {
+        "infection_percent": 100 * infected / lung,
+        "category": _category(scan, lungs, together),
+        "halves": halves,
+    }
+
+
+def _category(scan: Scan, lungs: Lungs, lesions: np.ndarray) -> str | None:
+    """The severity category of lesions in ``lungs``, by lobes and regions of our own."""
+    shown = scan.values if scan.units == "hu" else None
+    lobes = find_lobes(lungs.labels, scan.spacing_mm, hounsfield=shown)
+    regions = divide_regions(lobes, scan.spacing_mm)
+    severity = measure(lungs.labels, lesions, lobes=lobes, regions=regions, voxel_ml=scan.voxel_ml)
+    return severity.category
 
 
 def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str, Any]:

@@ -62,6 +62,10 @@ def density_notice(units: str, spec: InputSpec) -> Notice:
     return Notice(
         "hu-split",
         "Ground-glass opacity and consolidation are told apart at "
-        + (f"{cut:.0f} HU, " if units == "hu" else f"grey level {cut:.0f} of 255, ")
+        + (
+            f"{cut:.0f} HU, ".replace("-", "−")
+            if units == "hu"
+            else f"grey level {cut:.0f} of 255, "
+        )
         + "averaged over nearby infection, not by a network that has learned the two.",
     )
