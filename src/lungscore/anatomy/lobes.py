@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import ndimage
 
-from lungscore.anatomy.atlas import LUNG_LOBES, LungAtlas, load_atlas, lung_coordinates
+from lungscore.anatomy.atlas import BLOCK_MM, LUNG_LOBES, LungAtlas, load_atlas, lung_coordinates
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.fissures import THICKEST_MM, WALL_MM, Surface, node_steps, trace_fissure
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
+from lungscore.anatomy.pieces import join_pieces
 from lungscore.labels import LEFT_LUNG, LOBES
 
 Spacing = tuple[float, float, float]
@@ -53,6 +54,8 @@ def find_lobes(
             borders.move(near, spacing_mm)
         for index in np.flatnonzero(lung.any(axis=(1, 2))):
             found[index][lung[index]] = values[borders.lobe_in_slice(int(index))[lung[index]]]
+        steps = tuple(max(1, round(BLOCK_MM / size)) for size in spacing_mm)
+        join_pieces(found, [LOBES[name] for name in names], steps)
     return lobes
 
 

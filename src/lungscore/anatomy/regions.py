@@ -3,18 +3,16 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.grid import assumed_spacing_mm
+from lungscore.anatomy.pieces import join_pieces
 from lungscore.labels import LOBES, REGIONS
 
 #: Shares are measured on voxels about this far apart, mm.
 SAMPLE_MM = 3.0
 #: Rounds of balancing, at most: ten are the rule, degenerate lobes may never settle.
 ROUNDS = 60
-#: A region with less than this part in one piece on the sample is looked at voxel by voxel.
-WHOLE = 0.99
 
 
 class Segment(NamedTuple):
@@ -122,9 +120,7 @@ def _divide(
     for index, inside in enumerate(lobe):
         scores = plane[:, inside] + levels[:, index, None]
         found[index][inside] = table[scores.argmax(axis=0)]
-    for number in numbers:
-        if _largest_part(sample & (found[:: steps[0], :: steps[1], :: steps[2]] == number)) < WHOLE:
-            _join_pieces(found, number, numbers)
+    join_pieces(found, numbers, steps)
 
 
 def balance(distances: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -145,32 +141,3 @@ def balance(distances: np.ndarray, shares: np.ndarray) -> np.ndarray:
         if np.abs(offsets - before).max() < 1e-3:
             break
     return offsets
-
-
-def _largest_part(mask: np.ndarray) -> float:
-    """The part of ``mask`` in its largest face-connected piece; 0 where there is none."""
-    pieces, count = ndimage.label(mask)
-    if not count:
-        return 0.0
-    sizes = np.bincount(pieces.ravel())[1:]
-    return float(sizes.max() / sizes.sum())
-
-
-def _join_pieces(found: np.ndarray, number: int, numbers: list[int]) -> None:
-    """Give all but the largest piece of region ``number`` to the region that each touches most.
-
-    A piece that touches none of ``numbers``, an island of the lobe, stays; so does dust, pieces
-    below a thousandth of the region.
-    """
-    pieces, _ = ndimage.label(found == number)
-    sizes = np.bincount(pieces.ravel())[1:]
-    boxes = ndimage.find_objects(pieces)
-    for index in np.flatnonzero(1000 * sizes >= sizes.sum()):
-        if index == sizes.argmax():
-            continue
-        around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in boxes[index])
-        inside, near = pieces[around] == index + 1, found[around]
-        edge = ndimage.binary_dilation(inside) & ~inside
-        touched = np.bincount(near[edge], minlength=max(numbers) + 1)[numbers]
-        if touched.any():
-            near[inside] = numbers[int(touched.argmax())]
