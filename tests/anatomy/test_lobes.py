@@ -1,3 +1,6 @@
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from chest import dice, ellipsoid, phantom
@@ -71,3 +74,31 @@ def test_a_stray_voxel_hardly_moves_the_lobes():
     strayed[0, 0, 0] = RIGHT_LUNG
     same = find_lobes(lungs, (1.0, 1.0, 1.0)) == find_lobes(strayed, (1.0, 1.0, 1.0))
     assert same[lungs > 0].mean() > 0.995
+
+
+def test_labels_and_spacing_may_be_any_arrays():
+    lungs = two_lungs()
+    plain = find_lobes(lungs, (1.0, 1.0, 1.0))
+    same = find_lobes(lungs.astype(np.int64), np.array([1.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(plain, same)
+
+
+def test_lobes_hardly_depend_on_the_voxel_size():
+    case = phantom("healthy")
+    spacing = case.scan.spacing_mm
+    whole = find_lobes(case.lungs, spacing)[:, ::2, ::2]
+    coarse = find_lobes(case.lungs[:, ::2, ::2], (spacing[0], 2 * spacing[1], 2 * spacing[2]))
+    for value in LOBES.values():
+        assert dice(whole == value, coarse == value) > 0.97
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("index", [1, 12, 20])
+def test_lobes_of_real_lungs_are_near_those_that_were_drawn(real_data, monkeypatch, index):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "experiments"))
+    masks = importlib.import_module("fit_lobe_atlas")
+    path = sorted((real_data / "luna16-lobes").glob("*.nrrd"))[index]
+    truth, spacing_mm = masks.read_lobes(path)
+    found = find_lobes(masks.lungs_of(truth), spacing_mm)
+    # The atlas knows these masks: this holds files, axes and atlas together, no more.
+    assert np.mean([dice(found == value, truth == value) for value in LOBES.values()]) > 0.88

@@ -35,7 +35,8 @@ def find_lobes(
     atlas = atlas or load_atlas()
     if spacing_mm is None or spacing_mm[0] > THICKEST_MM:
         hounsfield = None
-    spacing_mm = spacing_mm or assumed_spacing_mm(lung_labels.shape)  # type: ignore[arg-type]
+    if spacing_mm is None:
+        spacing_mm = assumed_spacing_mm(lung_labels.shape)  # type: ignore[arg-type]
     lobes = np.zeros(lung_labels.shape, np.uint8)
     for side, names in LUNG_LOBES.items():
         mask = lung_labels == side

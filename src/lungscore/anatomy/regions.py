@@ -76,7 +76,8 @@ def divide_regions(lobes: np.ndarray, spacing_mm: tuple[float, float, float] | N
     Aronov, Algorithmica 1998;20:61-76). So borders are planes, and regions are convex but for the
     lobe's own outline. A piece that the outline cuts off from its region joins a neighbour.
     """
-    spacing_mm = spacing_mm or assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]
+    if spacing_mm is None:
+        spacing_mm = assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]
     steps = tuple(max(1, round(SAMPLE_MM / size)) for size in spacing_mm)
     regions = np.zeros(lobes.shape, np.uint8)
     for name, value in LOBES.items():
