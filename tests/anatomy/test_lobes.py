@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lungscore.anatomy import find_lobes
 from lungscore.labels import LEFT_LUNG, LOBES, RIGHT_LUNG
+from lungscore.scan.phantom import make_phantom
 
 
 def two_lungs(right=(14, 16, 9), left=(14, 15, 8)):
@@ -84,12 +85,12 @@ def test_labels_and_spacing_may_be_any_arrays():
 
 
 def test_lobes_hardly_depend_on_the_voxel_size():
-    case = phantom("healthy")
+    case = make_phantom("healthy", seed=1)
     spacing = case.scan.spacing_mm
     whole = find_lobes(case.lungs, spacing)[:, ::2, ::2]
     coarse = find_lobes(case.lungs[:, ::2, ::2], (spacing[0], 2 * spacing[1], 2 * spacing[2]))
     for value in LOBES.values():
-        assert dice(whole == value, coarse == value) > 0.97
+        assert dice(whole == value, coarse == value) > 0.98
 
 
 @pytest.mark.data
