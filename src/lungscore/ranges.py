@@ -84,6 +84,8 @@ class RangesPart(_Model):
     scores: ScoreRanges
     severity: SeverityRange
     lobes: LobesRanges
+    regions: dict[str, Percents] = Field(description="infected percent of the 20 regions")
+    zones: dict[str, Percents] = Field(description="infected percent of the six zones")
 
 
 def ranges_part(ranges: Ranges | None, *, percent: Rounding, ml: Rounding) -> dict[str, Any] | None:
@@ -105,4 +107,6 @@ def ranges_part(ranges: Ranges | None, *, percent: Rounding, ml: Rounding) -> di
         "scores": {**rounded(ranges.scores), "mosmed": ranges.mosmed},
         "severity": {"category": (found[0], found[-1]) if found else None},
         "lobes": {name: rounded(spans) for name, spans in ranges.lobes.items()},
+        "regions": rounded(ranges.regions),
+        "zones": rounded(ranges.zones),
     }

@@ -90,6 +90,11 @@ def test_ranges_are_those_of_measuring_every_alternative_whole(seed, sides, dens
         for name in PERCENTS:
             expected = span(getattr(one.lobes[lobe], name) for one in each) if sides else None
             assert found.lobes[lobe][name] == expected
+    for name in each[0].ct_ss.parts:
+        percents = [one.ct_ss.parts[name].percent for one in each]
+        assert found.regions[name] == (span(percents) if sides else None)
+    for name in each[0].zones.parts:
+        assert found.zones[name] == span(one.zones.parts[name].percent for one in each)
     reached = {one.category for one in each} - {None}
     assert set(found.categories) in (reached, set())
 

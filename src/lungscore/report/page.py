@@ -193,13 +193,14 @@ def _affected(result: Result) -> str | None:
     return ", ".join(parts) or None
 
 
-def _regions(result: Result) -> list[list[tuple[str, str, str]]]:
-    """Right and left column: name, percent, score of each region."""
-    columns: list[list[tuple[str, str, str]]] = [[], []]
+def _regions(result: Result) -> list[list[tuple[str, str, str, str]]]:
+    """Right and left column: name, percent, its range, score of each region."""
+    columns: list[list[tuple[str, str, str, str]]] = [[], []]
     for name, lobe in REGIONS:
         part = result.scores.ct_ss.regions[name]
         score = "–" if part.score is None else str(part.score)
-        columns[lobe.startswith("L")].append((name, percent_text(part.percent), score))
+        between = range_text(result, "regions", name)
+        columns[lobe.startswith("L")].append((name, percent_text(part.percent), between, score))
     return columns
 
 

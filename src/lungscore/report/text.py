@@ -46,7 +46,8 @@ def span_of(result: Result, *path: str) -> Any:
     """The range at ``path`` of the result's ranges, as a pair; None where there is none."""
     found: Any = result.ranges
     for name in path:
-        found = None if found is None else getattr(found, name)
+        if found is not None:
+            found = found.get(name) if isinstance(found, dict) else getattr(found, name)
     return found
 
 
@@ -58,7 +59,7 @@ def range_text(result: Result, *path: str) -> str:
     name = path[-1]
     if name.endswith("_ml"):
         low, high = map(_ml_number, span)
-    elif name.endswith("_percent") or name in ("po", "pho"):
+    elif name.endswith("_percent") or name in ("po", "pho") or path[0] in ("regions", "zones"):
         low, high = map(_percent_number, span)
     else:
         low, high = span

@@ -1,13 +1,14 @@
 """From the numbers of every alternative to a range beside each number."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 
 from lungscore.labels import LOBE_ORDER
 from lungscore.severity.category import Category
+from lungscore.severity.scores import Score
 
 if TYPE_CHECKING:
     from lungscore.severity.measure import Severity
@@ -40,7 +41,7 @@ class Ranges:
     alternatives: how many there are. burden, lobes: by the names of Burden's fields, and for burden
     "left_percent" and "right_percent". scores: totals by name, "po" and "pho". mosmed: the lowest
     and the highest class. categories: all that any alternative has, from mild to grave; empty where
-    none has one.
+    none has one. regions, zones: infected percents of the parts of CT-SS and of the six zones.
     """
 
     alternatives: int
@@ -49,6 +50,8 @@ class Ranges:
     mosmed: tuple[str, str] | None
     categories: tuple[Category, ...]
     lobes: Mapping[str, Mapping[str, Span]]
+    regions: Mapping[str, Span] = field(default_factory=dict)
+    zones: Mapping[str, Span] = field(default_factory=dict)
 
 
 def ranges_of(severities: Sequence["Severity"]) -> Ranges:
@@ -82,7 +85,17 @@ def ranges_of(severities: Sequence["Severity"]) -> Ranges:
             }
             for lobe in LOBE_ORDER
         },
+        regions=_spans_of_parts([each.ct_ss for each in severities]),
+        zones=_spans_of_parts([each.zones for each in severities]),
     )
+
+
+def _spans_of_parts(scores: Sequence[Score]) -> dict[str, Span]:
+    """The lowest and the highest percent of each part of a score."""
+    return {
+        name: _span_of("percent", [score.parts[name] for score in scores])
+        for name in scores[0].parts
+    }
 
 
 def _span_of(name: str, parts: Sequence[object]) -> Span:
