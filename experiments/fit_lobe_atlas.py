@@ -46,17 +46,23 @@ class LungCase:
     hilum: float
 
 
-def read_lobes(path: Path) -> tuple[np.ndarray, Spacing]:
-    """Manual lobes, uint8 (D, H, W) of labels.LOBES in canonical axes, and their spacing."""
+def read_values(path: Path) -> tuple[np.ndarray, Geometry]:
+    """The values of a file (D, H, W) in canonical axes, as in LUNA_VALUES, and its geometry."""
     values, header = nrrd.read(str(path))
     affine = np.eye(4)
     affine[:3, :3] = np.array(header["space directions"]).T
     affine[:2] *= -1  # the files are in LPS
     geometry = Geometry(values.shape, affine)
+    return np.ascontiguousarray(geometry.to_canonical(values) & 511), geometry
+
+
+def read_lobes(path: Path) -> tuple[np.ndarray, Spacing]:
+    """Manual lobes, uint8 (D, H, W) of labels.LOBES in canonical axes, and their spacing."""
+    values, geometry = read_values(path)
     table = np.zeros(512, np.uint8)
     for value, name in LUNA_VALUES.items():
         table[value] = LOBES[name]
-    lobes = geometry.to_canonical(table[values & 511])
+    lobes = table[values]
     steps = [max(1, round(VOXEL_MM / size)) for size in geometry.spacing_mm]
     spacing = tuple(size * step for size, step in zip(geometry.spacing_mm, steps, strict=True))
     return lobes[:: steps[0], :: steps[1], :: steps[2]].copy(), spacing  # type: ignore[return-value]

@@ -7,15 +7,14 @@ each lobe, the third that is nearest to a point at the ribs is taken away, as co
 from pathlib import Path
 from typing import Any
 
-import nrrd
 import numpy as np
+from fit_lobe_atlas import read_values
 from lungs_under_stress import dice
 
 from lungscore.anatomy.enclosed import enclosed_bays
 from lungscore.anatomy.grid import Grid
 from lungscore.anatomy.lungs import WALL_MM
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
-from lungscore.scan import Geometry
 
 LUNG_LOBES = {RIGHT_LUNG: {"RUL": 4, "RML": 5, "RLL": 6}, LEFT_LUNG: {"LUL": 7, "LLL": 8}}
 
@@ -53,12 +52,7 @@ def measure_shapes(folder: Path) -> dict[str, Any]:
 
 def read_masks(path: Path) -> tuple[np.ndarray, Grid]:
     """Lobe values (D, H, W) in canonical axes, and the grid on which bays are looked for."""
-    values, header = nrrd.read(str(path))
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(header["space directions"]).T
-    affine[:2] *= -1  # the files are in LPS
-    geometry = Geometry(values.shape, affine)
-    values = np.ascontiguousarray(geometry.to_canonical(values) & 511)
+    values, geometry = read_values(path)
     return values, Grid.over(values.shape, geometry.spacing_mm, block_mm=WALL_MM)
 
 

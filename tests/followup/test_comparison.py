@@ -163,6 +163,18 @@ def test_the_range_of_a_total_stands_under_its_score(
     assert change.beyond_range is True
 
 
+def test_ranges_of_regions_and_zones_are_compared(
+    earlier: dict[str, Any], later: dict[str, Any]
+) -> None:
+    for content, pair in ((earlier, [90.0, 99.0]), (later, [0.0, 1.0])):
+        content["ranges"] = {"regions": {"RUL apical": pair}, "zones": {"left lower": pair}}
+    changes = compare_results(earlier, later, name="x").changes
+    assert changes["scores.ct_ss.regions.RUL apical.percent"].beyond_range is True
+    assert changes["scores.zones.zones.left lower.percent"].beyond_range is True
+    assert changes["scores.ct_ss.regions.RUL anterior.percent"].beyond_range is None
+    assert changes["scores.ct_ss.regions.RUL apical.score"].beyond_range is None
+
+
 def test_ranges_of_classes_are_compared_by_their_order(
     earlier: dict[str, Any], later: dict[str, Any]
 ) -> None:

@@ -99,14 +99,24 @@ def compare_results(
     )
 
 
+def _in_ranges(path: str) -> str:
+    """Where the range of the number at ``path`` stands in ``ranges``.
+
+    At the same path, but a score's total under the score's name, and the percents of regions and
+    zones directly under these names.
+    """
+    for parts in ("regions", "zones"):
+        score, found, rest = path.rpartition(f".{parts}.")
+        if found and score.startswith("scores."):
+            return f"{parts}.{rest.removesuffix('.percent')}"
+    return path.removesuffix(".total")
+
+
 def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Change:
     """How one number changed; null with a reason where either result lacks it."""
     before, after = (value_at(content, number.path) for content in (earlier, later))
-    # ``ranges`` has the paths of the numbers; a score's total stands there under its name.
-    pairs = [
-        value_at(content.get("ranges"), number.path.removesuffix(".total"))
-        for content in (earlier, later)
-    ]
+    where = _in_ranges(number.path)
+    pairs = [value_at(content.get("ranges"), where) for content in (earlier, later)]
     spans = [_span(number, pair) for pair in pairs]
     first, second = _place(number, before), _place(number, after)
     change: int | float | None = None
