@@ -8,14 +8,12 @@ import typer
 from lungscore.cli.console import say, say_json
 from lungscore.cli.options import AsJson, Out, Overwrite
 
-Rater = Annotated[
-    Path, typer.Argument(help="Folder of results, or a CSV table with a column called case.")
-]
+_GIVEN = "Folder of results, or a CSV table with a column called case."
 
 
 def agree(
-    a: Rater,
-    b: Rater,
+    a: Annotated[Path, typer.Argument(metavar="A", help=_GIVEN)],
+    b: Annotated[Path, typer.Argument(metavar="B", help=_GIVEN)],
     out: Out,
     name_a: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of A instead of its file's.")

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lungscore.labels import LOBE_ORDER, REGIONS
+from lungscore.severity.category import CATEGORIES
 from lungscore.severity.edges import highest_score
-from lungscore.severity.scores import ZONES
+from lungscore.severity.scores import MOSMED_CLASSES, ZONES
 
 #: A volume that no chest holds.
 MAX_ML = 100_000.0
-
-MOSMED = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
-CATEGORIES = ("none", "mild", "moderate", "severe")
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -78,7 +76,7 @@ def _whole() -> Iterator[Measure]:
     yield _total("zones", "Six zones", len(ZONES))
     yield _percent("po", "PO", "scores", "po")
     yield _percent("pho", "PHO", "scores", "pho")
-    yield _classes("mosmed", "MosMed", ("scores", "mosmed"), MOSMED)
+    yield _classes("mosmed", "MosMed", ("scores", "mosmed"), MOSMED_CLASSES)
     yield _classes("category", "Severity category", ("severity", "category"), CATEGORIES)
     for band in ("well_aerated", "poorly_aerated", "not_aerated"):
         title = f"{band.replace('_', ' ').capitalize()} lung"

@@ -1,6 +1,5 @@
 """What one rater found in many cases: from a folder of results, or from a table."""
 
-import json
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,9 @@ from typing import Any, Literal
 from lungscore.errors import InputError
 from lungscore.evaluation.measures import MEASURES, Measure, parse
 from lungscore.evaluation.ratings_table import Table, read_table
-from lungscore.result import SCHEMA
+from lungscore.result.stored import damaged, read_stored
 
 RESULT = "result.json"
-
-#: Bytes that no result of a chest CT comes near.
-MAX_RESULT_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -82,34 +78,17 @@ def _from_folder(folder: Path, name: str) -> Ratings:
 
 def _result(path: Path) -> dict[str, Any]:
     """The content of a result.json of our schema."""
-    try:
-        if path.stat().st_size > MAX_RESULT_BYTES:
-            raise ValueError("it is longer than any result")
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"it is no JSON of lungscore ({str(error)[:80]})") from None
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise InputError(
-            "schema-mismatch",
-            f"{_place(path)} has the schema {str(schema)[:60]!r}",
-            expected=repr(SCHEMA),
-            hint="analyse the scan again with this version",
-        )
+    content = read_stored(path, _place(path))
     if not isinstance(content.get("case"), str):
-        raise _damaged(path, "it names no case")
+        raise damaged(_place(path), "it names no case")
     return content
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"it holds {constant}")
 
 
 def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | None:
     value: Any = content
     for key in measure.path:
         if not isinstance(value, dict) or key not in value:
-            raise _damaged(path, f"it has no {'.'.join(measure.path)}")
+            raise damaged(_place(path), f"it has no {'.'.join(measure.path)}")
         value = value[key]
     if value is None:
         return None
@@ -119,12 +98,7 @@ def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | Non
         return parse(measure, str(value))
     except ValueError as error:
         found = f"{'.'.join(measure.path)} is {str(value)[:40]!r}"
-        raise _damaged(path, found, expected=str(error)) from None
-
-
-def _damaged(path: Path, found: str, *, expected: str = "") -> InputError:
-    hint = "analyse the scan again"
-    return InputError("case-damaged", f"{_place(path)}: {found}", expected=expected, hint=hint)
+        raise damaged(_place(path), found, expected=str(error)) from None
 
 
 def _place(path: Path) -> str:

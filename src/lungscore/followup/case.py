@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from lungscore.errors import InputError
-from lungscore.result import SCHEMA, Analysis, Result, to_result
+from lungscore.result import Analysis, Result, to_result
+from lungscore.result.stored import damaged, read_stored
 from lungscore.scan import read_scan
 from lungscore.scan.masks import check_same_place, read_label_volume
 from lungscore.scan.names import safe_name
@@ -27,9 +28,6 @@ KEYS = (
     *("shape", "spacing_mm", "series_uid", "sides_known", "infection_percent"),
     *("code", "message", "name", "version", "sha256", "precision"),
 )
-#: No result of a chest CT is nearly as long (bytes).
-LONGEST_RESULT = 2**26
-
 #: The masks' percent may differ from the result's by its rounding.
 TOLERANCE_PERCENT = 1e-3
 
@@ -116,24 +114,8 @@ def read_result(folder: Path) -> dict[str, Any]:
     path = folder / RESULT
     if not path.is_file():
         raise InputError("case-incomplete", f"{folder.name} has no {RESULT}", hint=_HINT)
-    try:
-        if path.stat().st_size > LONGEST_RESULT:
-            raise ValueError("it is longer than any result")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(content, allow_nan=False)
-    except OSError as error:
-        found = f"{RESULT} of {folder.name} cannot be read ({error.strerror})"
-        raise InputError("input-unreadable", found) from None
-    except (ValueError, RecursionError) as error:
-        raise _damaged(folder, f"it is no JSON that lungscore writes ({error})") from None
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise InputError(
-            "schema-mismatch",
-            f"{RESULT} of {folder.name} has the schema {str(schema)[:60]!r}",
-            expected=repr(SCHEMA),
-            hint="analyse the scan again with this version",
-        )
+    called = _called(folder)
+    content = read_stored(path, called)
     try:
         Result.model_validate(content)
     except ValidationError as error:
@@ -142,7 +124,7 @@ def read_result(folder: Path) -> dict[str, Any]:
             added = problem["type"] == "extra_forbidden"
             lacks = problem["type"] == "missing" and problem["loc"][-1] not in KEYS
             if not (added or lacks):
-                raise _damaged(folder, f"{where}: {problem['msg']}") from None
+                raise damaged(_called(folder), f"{where}: {problem['msg']}") from None
     # A case's name may become a folder's.
     return {**content, "case": safe_name(content["case"])}
 
@@ -153,7 +135,7 @@ def _check_belonging(
     """Raise case-damaged where the masks are not those that the result was counted on."""
     said = tuple(result["input"]["shape"])
     if lungs.shape != said:
-        raise _damaged(folder, f"its masks have {lungs.shape} voxels, not {said}")
+        raise damaged(_called(folder), f"its masks have {lungs.shape} voxels, not {said}")
     voxels = np.count_nonzero(lungs)
     percent = result["burden"]["infection_percent"]
     if voxels == 0 or percent is None:
@@ -168,10 +150,8 @@ def _check_belonging(
         )
 
 
-def _damaged(folder: Path, what: str) -> InputError:
-    return InputError(
-        "case-damaged", f"{RESULT} of {folder.name} is damaged: {what}", hint="analyse it again"
-    )
+def _called(folder: Path) -> str:
+    return f"{RESULT} of {folder.name}"
 
 
 def _version(folder: Path) -> str | None:

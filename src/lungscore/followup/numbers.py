@@ -2,20 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from lungscore.labels import LOBE_ORDER, REGIONS
-from lungscore.severity import Category
-from lungscore.severity.scores import ZONES
+from lungscore.severity.category import CATEGORIES
+from lungscore.severity.scores import MOSMED_CLASSES, ZONES
 
 Unit = Literal["percent", "ml", "points", "class", "count"]
 
 #: Digits after the point that are read: a change that rounds to nothing is none.
 DECIMALS: dict[Unit, int] = {"percent": 1, "ml": 1, "points": 0, "class": 0, "count": 0}
-
-#: Classes in ascending order.
-MOSMED: tuple[str, ...] = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
-CATEGORIES: tuple[str, ...] = get_args(Category)
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ SCORES: tuple[Number, ...] = (
     _total("lhos", "LHOS (0–20)"),
     Number("scores.po", "PO", "percent", _NO_VOLUME),
     Number("scores.pho", "PHO", "percent", _NO_DENSITY),
-    Number("scores.mosmed", "MosMed class", "class", _NO_VOLUME, MOSMED),
+    Number("scores.mosmed", "MosMed class", "class", _NO_VOLUME, MOSMED_CLASSES),
     _total("zones", "six zones (0–24)"),
 )
 

@@ -15,14 +15,13 @@ from lungscore.labels import LOBE_ORDER
 from lungscore.ranges import RangesPart, ranges_part
 from lungscore.result.base import SPACING_DECIMALS, Model, millilitres, percent, rounded
 from lungscore.result.patterns import AerationPart, DistributionPart, LesionsPart, patterns
+from lungscore.result.stored import SCHEMA
 from lungscore.scan.scan import Scan
 from lungscore.severity import Burden, Score, Severity
 
 if TYPE_CHECKING:
     from lungscore.anatomy.lungs import Lungs
     from lungscore.inference.lesions import Lesions
-
-SCHEMA = "lungscore.result/1"
 
 
 @dataclass(frozen=True)

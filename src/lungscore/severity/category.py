@@ -1,12 +1,15 @@
 """The severity category: none, mild, moderate or severe, from published cut-offs, or withheld."""
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, get_args
 
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.scores import CT_SS_CUTOFF, Score
 
 Category = Literal["none", "mild", "moderate", "severe"]
+
+#: From the mildest to the gravest.
+CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 #: Infected percent of both lungs above which MosMed speaks of moderate (CT-2) and severe (CT-3).
 MODERATE_ABOVE, SEVERE_ABOVE = 25.0, 50.0

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, get_args
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from lungscore.labels import LOBE_ORDER
-from lungscore.severity.category import Category
+from lungscore.severity.category import CATEGORIES, Category
 from lungscore.severity.scores import Score
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 #: Lowest and highest; None where the number itself is None.
 Span = tuple[float, float] | None
-
-#: From the mildest to the gravest.
-CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 
 class Alternatives(Protocol):

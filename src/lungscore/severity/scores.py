@@ -110,13 +110,17 @@ def zone_score(zones: Percents) -> Score:
     return _sum("zones", zones, ZONES)
 
 
+#: From none to the most.
+MOSMED_CLASSES = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
+
+
 def mosmed_class(lungs_percent: float | None) -> str | None:
     """MosMed class "CT-0" (none) to "CT-4" (> 75 %) from the infected percent of both lungs.
 
     Morozov SP et al., "MosMedData: chest CT scans with COVID-19 related findings dataset",
     arXiv:2005.06465 (2020). None stays None.
     """
-    return None if lungs_percent is None else f"CT-{score_part(lungs_percent, 'mosmed')}"
+    return None if lungs_percent is None else MOSMED_CLASSES[score_part(lungs_percent, "mosmed")]
 
 
 def _sum(
