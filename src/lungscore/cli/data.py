@@ -15,9 +15,7 @@ from lungscore.errors import InputError
 if TYPE_CHECKING:
     from lungscore.datasets.dataset import Count, Problem
 
-app = typer.Typer(
-    no_args_is_help=True, help="Public datasets: what they are, whether they are whole."
-)
+app = typer.Typer(no_args_is_help=True, help="Public datasets: what they are, are they whole?")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of lungscore data list.")]
 Root = Annotated[

@@ -89,7 +89,8 @@ def check(
 
 def _checksums(manifest: Path, root: Path) -> dict[str, str | None]:
     """path relative to ``root`` -> checksum of every image and mask of a manifest."""
-    folder, found = manifest.resolve().parent, {}
+    folder = manifest.resolve().parent
+    found: dict[str, str | None] = {}
     for row in read_rows(manifest):
         placed = row.placed(folder, root)
         found[placed.path] = row.sha256

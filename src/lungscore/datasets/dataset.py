@@ -1,4 +1,4 @@
-"""What is said of every public dataset, of every image file in one, and of what is wrong with one."""
+"""What is said of a public dataset, of every image file in it, and of what is wrong with it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Companion:
-    """A further picture that goes with an image: of its size, with ``values`` only (any if none)."""
+    """A further picture that goes with an image, of its size. values: all it may hold, if any."""
 
     path: str
     values: tuple[int, ...] = ()

@@ -40,7 +40,7 @@ class _File:
 
 
 def look(root: Path, entry: Entry) -> Looked:
-    """Read the image of ``entry`` to its end, and what goes with it; faults are told, none raised."""
+    """Read an image to its end, and what goes with it; faults are told, none is raised."""
     image = _file(root, entry.path, _READERS[entry.kind])
     problems = [] if image.problem is None else [image.problem]
     digests = []

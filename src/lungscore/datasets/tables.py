@@ -64,7 +64,7 @@ def _names(
 ) -> list[str] | None:
     """What the columns of the header are called here; None where one is missing."""
     wanted = {_folded(name): name for name in columns}
-    names = []
+    names: list[str] = []
     for name in header:
         known = wanted.pop(_folded(name), name.strip())
         # A name that stands twice means its first column.
