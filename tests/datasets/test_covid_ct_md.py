@@ -26,7 +26,7 @@ INDEX = """Label Index,Diagnosis,Relative Path,Folder/ID
 CLINICAL = """,Diagnosis,Folder,Patient Gender,Patient Age,Weight,Cough
 0,COVID-19,P001,M,039Y,80,1
 1,COVID-19,P002,F,048Y,NA,0
-2,COVID-19,P003,M,068Y,90,0
+2,COVID-19,P003,M,068Y,90,unknown
 3,CAP,cap001,M,062Y,50,0
 4,Normal,normal001,F,049Y,82,0
 """
@@ -118,6 +118,7 @@ def test_the_table_of_patients_has_symptoms_and_slices_by_lobe(root, tmp_path):
     }
     assert [rows["P002"][f"{name} slices"] for name in LOBE_ORDER] == ["0", "2", "0", "0", "0"]
     assert [rows["P003"][f"{name} slices"] for name in LOBE_ORDER] == [""] * 5
+    assert rows["P003"]["cough"] == "unknown"
 
 
 def test_arrays_with_a_case_for_every_number_are_read_by_number(root, tmp_path):
@@ -156,6 +157,14 @@ def test_a_lost_slice_takes_the_labels_of_its_patient(root, tmp_path):
     assert told(checked, "table-values")[0][1] == "not used for P001: slices are missing"
     rows = prepared(covid_ct_md.DATASET, root, tmp_path, partial=True)
     assert {row.slice_label for row in rows if row.patient == "P001"} == {None}
+
+
+def test_numbers_beyond_measure_are_no_gaps_without_end(root):
+    folder = root / "Normal Cases" / "normal001"
+    (folder / "IM0005.dcm").rename(folder / "IM99999999999999.dcm")
+    checked, faults = found(covid_ct_md.DATASET, root)
+    assert faults == {"number-gap": 1}
+    assert told(checked, "number-gap")[0][1] == "no slice is numbered 5, 6, 7, 8, 9, 10"
 
 
 def test_labels_behind_the_last_slice_are_not_used(root):

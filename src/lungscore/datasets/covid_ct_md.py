@@ -8,16 +8,21 @@ SOPInstanceUID may stand in all slices of a series.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from lungscore.datasets.covid_ct_md_labels import INDEX, LOBE_ORDER, SLICES, read_labels
+from lungscore.datasets.covid_ct_md_labels import (
+    INDEX,
+    LOBE_ORDER,
+    SLICE_LABELS,
+    label_slices,
+    read_labels,
+)
 from lungscore.datasets.dataset import Dataset, Entry, Patient
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit, files_in
-from lungscore.errors import InputError
-from lungscore.scan.dicom.header import element_value, parse
 
 #: class -> (its folder, patients). The folder may also end in "subjects".
 CLASSES = {
@@ -25,7 +30,9 @@ CLASSES = {
     "CAP": ("Cap Cases", 60),
     "COVID-19": ("COVID-19 Cases", 169),
 }
-SLICE_LABELS = ("not-infected", "infected")
+
+#: So many missing numbers of slices are told of one patient.
+_GAPS_TOLD = 6
 
 CLINICAL = "Clinical-data.csv"
 _CLINICAL_COLUMNS = ("Diagnosis", "Folder", "Patient Gender", "Patient Age")
@@ -43,22 +50,25 @@ def _patients(visit: Visit) -> Iterator[Patient]:
         else:
             seen.add(who)
             known = {"patient": who, "label": label, "sex": sex or None}
-            numbers = {name.lower(): _number(cell) for name, cell in row.items() if name}
-            yield {**known, "age": _number(age.removesuffix("Y")), **numbers}
+            more = {name.lower(): _value(cell) for name, cell in row.items() if name}
+            yield {**more, **known, "age": _value(age.removesuffix("Y"))}
 
 
-def _number(cell: str) -> float | None:
+def _value(cell: str) -> str | float | None:
+    """The number in a cell, or else its text; None for what is not known."""
+    if cell in ("", "NA"):
+        return None
     try:
         return float(cell)
     except ValueError:
-        return None
+        return cell
 
 
 def _walk(visit: Visit) -> Iterator[Entry]:
     slices, lobes = read_labels(visit)
     visit.patients = [_with_lobes(row, lobes) for row in visit.patients or ()]
     diagnoses = {str(row["patient"]): str(row["label"]) for row in visit.patients}
-    unseen = dict.fromkeys((*diagnoses, *slices), CLINICAL if diagnoses else INDEX)
+    unseen = {**dict.fromkeys(slices, INDEX), **dict.fromkeys(diagnoses, CLINICAL)}
     for label, (place, published) in CLASSES.items():
         patients = visit.folders(_folder(visit, place))
         visit.count(f"patients with {label}", len(patients), published)
@@ -108,50 +118,21 @@ def _entries(
         visit.problem("file-missing", folder, "it holds no slice")
     gaps = _gaps(files)
     if gaps:
-        visit.problem("number-gap", folder, f"no slice is numbered {', '.join(map(str, gaps[:6]))}")
+        visit.problem("number-gap", folder, f"no slice is numbered {', '.join(map(str, gaps))}")
     labels: Mapping[Path, str] = {}
     if infected is not None and files:
-        labels = _slice_labels(visit, files, infected, complete=not gaps)
+        labels = label_slices(visit, files, infected, complete=not gaps)
     for path in files:
         place = visit.relative(path)
         yield Entry(place, who, "dicom", patient=who, label=label, slice_label=labels.get(path))
 
 
 def _gaps(files: Sequence[Path]) -> list[int]:
-    """The numbers that are missing below the highest in names such as IM0001.dcm."""
+    """The first numbers that are missing below the highest in names such as IM0001.dcm."""
     found = [re.fullmatch(r"\D*(\d+)", path.stem) for path in files]
     numbers = {int(match[1]) for match in found if match}
-    return sorted(set(range(1, max(numbers, default=0))) - numbers)
-
-
-def _slice_labels(
-    visit: Visit, files: Sequence[Path], infected: np.ndarray, *, complete: bool
-) -> Mapping[Path, str]:
-    """file -> its label, superior first; nothing, and a problem, where the order is in doubt."""
-    locations = [_location(path) for path in files]
-    problem = ""
-    if not complete:
-        problem = "slices are missing"
-    elif None in locations or len(set(locations)) < len(files):
-        problem = "the slice locations are missing or not all different"
-    elif infected[len(files) :].any():
-        last = int(np.flatnonzero(infected)[-1]) + 1
-        problem = f"slice {last} is labelled as infected, there are {len(files)} slices"
-    if problem:
-        who = files[0].parent.name
-        visit.problem("table-values", SLICES, f"not used for {who}: {problem}")
-        return {}
-    downwards = sorted(zip(locations, files, strict=True), reverse=True)
-    return {path: SLICE_LABELS[int(infected[i])] for i, (_, path) in enumerate(downwards)}
-
-
-def _location(path: Path) -> float | None:
-    """Slice Location (0020,1041) in mm, upwards."""
-    try:
-        header = parse(path, ["SliceLocation"], with_pixels=False)
-        return float(element_value(header, "SliceLocation"))
-    except (InputError, TypeError, ValueError):
-        return None
+    missing = (n for n in range(1, max(numbers, default=0)) if n not in numbers)
+    return list(islice(missing, _GAPS_TOLD))
 
 
 DATASET = Dataset(

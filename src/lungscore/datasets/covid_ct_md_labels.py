@@ -5,18 +5,24 @@ up with zeros behind the last slice of a case; slices run from superior to infer
 …-updated-1.npy are the authors' later corrections of P001 and P006 and are preferred.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit
+from lungscore.errors import InputError
+from lungscore.scan.dicom.header import element_value, parse
 
 INDEX = "Index.csv"
 SLICES, LOBES = "Slice-level-labels", "Lobe-level-labels"
 
 #: Lobes along the last axis of the lobe array. Source: the dataset's README.
 LOBE_ORDER = ("LLL", "LUL", "RLL", "RML", "RUL")
+
+SLICE_LABELS = ("not-infected", "infected")
 
 #: Patients whose slices are labelled: 54 with COVID-19, 25 with another pneumonia.
 LABELLED = 79
@@ -97,3 +103,34 @@ def _by_patient(
     text = f"it has {len(array)} cases, {INDEX} has {len(index)}"
     visit.problem("table-values", place, text)
     return {}
+
+
+def label_slices(
+    visit: Visit, files: Sequence[Path], infected: np.ndarray, *, complete: bool
+) -> Mapping[Path, str]:
+    """file -> its label, superior first; nothing, and a problem, where the order is in doubt."""
+    locations = [_location(path) for path in files]
+    problem = ""
+    if not complete:
+        problem = "slices are missing"
+    elif None in locations or len(set(locations)) < len(files):
+        problem = "the slice locations are missing or not all different"
+    elif infected[len(files) :].any():
+        last = int(np.flatnonzero(infected)[-1]) + 1
+        problem = f"slice {last} is labelled as infected, there are {len(files)} slices"
+    if problem:
+        who = files[0].parent.name
+        visit.problem("table-values", SLICES, f"not used for {who}: {problem}")
+        return {}
+    downwards = sorted(zip(locations, files, strict=True), reverse=True)
+    return {path: SLICE_LABELS[int(infected[i])] for i, (_, path) in enumerate(downwards)}
+
+
+def _location(path: Path) -> float | None:
+    """Slice Location (0020,1041) in mm, upwards."""
+    try:
+        header = parse(path, ["SliceLocation"], with_pixels=False)
+        location = float(element_value(header, "SliceLocation"))
+    except (InputError, TypeError, ValueError):
+        return None
+    return location if math.isfinite(location) else None
