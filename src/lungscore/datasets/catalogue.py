@@ -10,6 +10,10 @@ from lungscore.errors import UsageError
 _MODULES = {
     "covid-semiseg": "covid_semiseg",
     "medseg": "medseg",
+    "medseg-volumes": "medseg_volumes",
+    "mosmed": "mosmed",
+    "covid-ct-md": "covid_ct_md",
+    "stoic2021": "stoic2021",
 }
 
 NAMES = tuple(_MODULES)
