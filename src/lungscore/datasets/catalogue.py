@@ -10,6 +10,11 @@ from lungscore.errors import UsageError
 _MODULES = {
     "covid-semiseg": "covid_semiseg",
     "medseg": "medseg",
+    "ictcf": "ictcf",
+    "covid-ct": "covid_ct",
+    "covid-chestxray": "covid_chestxray",
+    "cc-ccii": "cc_ccii",
+    "covid-19-ct-seg": "covid_19_ct_seg",
 }
 
 NAMES = tuple(_MODULES)
