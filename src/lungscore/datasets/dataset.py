@@ -43,7 +43,7 @@ PROBLEMS: dict[str, tuple[str, bool]] = {
     "patient-in-two-classes": ("The images of one patient carry two classes.", True),
     "patient-on-both-sides": ("A patient is on both sides of the official split.", True),
     "duplicate-image": ("The same image is filed under two patients.", True),
-    "duplicate-copy": ("The same image is there twice for one patient.", False),
+    "duplicate-copy": ("The same image is there twice, for one patient or for none.", False),
     "content-changed": ("A file is not the one that the manifest was made of.", True),
 }
 
