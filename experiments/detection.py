@@ -1,13 +1,14 @@
 """Infected or not, slice by slice: measured on slices of two sources that were made alike.
 
     lungscore train experiments/infection-cranial.yaml --fold 0      # 1 to 4 too, and caudal alike
-    python experiments/detection.py slices maps measure
+    python experiments/detection.py slices maps measure figure
     python experiments/detection.py patient                          # one look at P002
 
 "slices" makes the 50 annotated training slices and as many of a healthy person alike; "maps" lets
 the ten networks, each of which saw four fifths of the ones and half of the others, find infection
-in what they have not seen; "measure" writes results/detection-slices.json. "patient" applies what
-was learned to a patient never trained on, with the shipped network; log it in docs/looks.md.
+in what they have not seen; "measure" writes results/detection-slices.json, "figure" draws it.
+"patient" applies what was learned to a patient never trained on, with the shipped network; log it
+in docs/looks.md.
 Needs LUNGSCORE_DATA, the extras train and study, and the finished run of infection-stage.yaml.
 """
 
@@ -169,17 +170,37 @@ def measure(root: Path) -> None:
     seen, found = load("slices"), load("maps")
     folds, halves = parts(seen)
     infected = np.arange(len(folds) + len(halves)) < len(folds)
-    told: dict[str, dict[str, Any]] = {"map": {}, "rule": {}, "encoder": {}}
+    told: dict[str, dict[str, Any]] = {
+        "map": {},
+        "rule": {},
+        "encoder": {},
+        "parted": {},
+        "probabilities": {},
+    }
+    # Whose neighbours train knows the person: how much a control gains by that is told, too.
+    others = {
+        "tens": np.arange(len(halves)) * 5 // len(halves),
+        "random": np.random.default_rng(SEED).permutation(len(halves)) % 5,
+    }
     for variant in VARIANTS:
         values = [of_maps(seen, found, group, variant) for group in ("infected", "healthy")]
-        probability = out_of_fold(*values, folds, halves, regularisation=USUAL)
-        told["map"][variant] = figures(probability, infected)
         told["rule"][variant] = by_rule(np.concatenate(values), infected)
-        values = [of_encoder(seen[f"{group}_{variant}"]) for group in ("infected", "healthy")]
-        told["encoder"][variant] = {
-            str(c): figures(out_of_fold(*values, folds, halves, regularisation=c), infected)
-            for c in REGULARISATIONS
-        }
+        of = {"map": (values, USUAL)}
+        deepest = [of_encoder(seen[f"{group}_{variant}"]) for group in ("infected", "healthy")]
+        of |= {f"encoder {c}": (deepest, c) for c in REGULARISATIONS}
+        told["parted"][variant] = {}
+        for name, (both, c) in of.items():
+            probability = out_of_fold(*both, folds, halves, regularisation=c)
+            one = figures(probability, infected)
+            told["probabilities"].setdefault(variant, {})[name] = probability.tolist()
+            if name == "map":
+                told["map"][variant] = one
+            else:
+                told["encoder"].setdefault(variant, {})[str(c)] = one
+            told["parted"][variant][name] = {"halves": one["auc"]} | {
+                how: figures(out_of_fold(*both, folds, parts_of, regularisation=c), infected)["auc"]
+                for how, parts_of in others.items()
+            }
         print(variant, with_interval(told["map"][variant]["auc"], key="value"), flush=True)
         for c, each in told["encoder"][variant].items():
             print("  encoder", c, with_interval(each["auc"], key="value"), flush=True)
@@ -198,6 +219,53 @@ def measure(root: Path) -> None:
             **told,
         },
     )
+
+
+def figure(root: Path) -> None:
+    """docs/figures/detection.png: ROC and calibration, from the result file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    told = json.loads((HERE / "results/detection-slices.json").read_text(encoding="utf-8"))
+    ill, well = told["infected"]["slices"], told["healthy"]["slices"]
+    infected = np.arange(ill + well) < ill
+    picture = Figure(figsize=(9, 5), layout="constrained")
+    left, right = picture.subplots(1, 2)
+    lines = (
+        ("plain", "map", "infection map", "tab:blue", "-"),
+        ("plain", "encoder 0.01", "encoder", "tab:orange", "-"),
+        ("without_lungs", "map", "infection map, lungs hidden", "tab:blue", ":"),
+        ("without_lungs", "encoder 0.01", "encoder, lungs hidden", "tab:orange", ":"),
+    )
+    for shown, name, text, colour, style in lines:
+        probability = np.array(told["probabilities"][shown][name])
+        cuts = [np.inf, *sorted(set(probability), reverse=True)]
+        found = [
+            [(probability[group] >= cut).mean() for cut in cuts] for group in (~infected, infected)
+        ]
+        area = told["parted"][shown][name]["halves"]
+        text += f"\nAUC {area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]"
+        left.plot(*found, style, color=colour, label=text)
+    rule = told["rule"]["plain"]
+    spot = 1 - rule["specificity"]["value"], rule["sensitivity"]["value"]
+    left.plot(*spot, "k*", markersize=10, label="1 % of the slice's lungs")
+    left.set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC, out of fold")
+    left.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    for name, text, colour in (("map", "infection map", "tab:blue"),
+                               ("encoder", "encoder", "tab:orange")):  # fmt: skip
+        each = told[name]["plain"] if name == "map" else told[name]["plain"]["0.01"]
+        bins = each["calibration"]["reliability"]
+        observed = np.array([[b["observed"][k] for k in ("value", "low", "high")] for b in bins])
+        spread = np.abs(observed[:, 1:] - observed[:, :1]).T
+        predicted = [b["predicted"] for b in bins]
+        right.errorbar(predicted, observed[:, 0], spread, fmt="o", color=colour, label=text)
+    right.plot([0, 1], [0, 1], "k--", linewidth=0.8)
+    right.set(xlabel="predicted probability", ylabel="observed share", title="Calibration")
+    right.legend(fontsize=8, loc="upper left")
+    for axes in (left, right):
+        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    with atomic_path(HERE.parent / "docs/figures/detection.png") as temporary:
+        FigureCanvasAgg(picture).print_figure(temporary, dpi=110)
 
 
 def by_rule(values: np.ndarray, infected: np.ndarray) -> dict[str, Any]:
@@ -304,7 +372,7 @@ def load(name: str) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    steps = {f.__name__: f for f in (slices, maps, measure, patient)}
+    steps = {f.__name__: f for f in (slices, maps, measure, figure, patient)}
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/detection.py {' '.join(steps)}")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lungscore.benchmark import patients
 from lungscore.benchmark.comparisons import (
     Comparison,
     Results,
@@ -42,7 +43,8 @@ def write_pages(folder: Path, results: Path, page: Path, readme: Path) -> None:
     benchmark = load_rows(folder)
     found = read_results(results, [row.name for row in benchmark.rows])
     there = folder.parent.name + "/" + folder.name
-    atomic_write(page, page_text(benchmark, found, peers(results.parent), there))
+    text = page_text(benchmark, found, peers(results.parent), there)
+    atomic_write(page, text + "\n\n".join(["", *patients.sections(results.parent)])[1:] + "\n")
     if readme.is_file() and BEGIN in (text := readme.read_text(encoding="utf-8")):
         head, rest = text.split(BEGIN)
         lines = f"{BEGIN}\n{readme_lines(benchmark, found)}\n{END}"
