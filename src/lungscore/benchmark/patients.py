@@ -82,15 +82,16 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
     ]
     parts = [
         f"{ill} annotated training slices of COVID-SemiSeg against {well} of "
-        f"{found['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in the "
-        f"shape of their lungs. All go one way: window ({lower:.0f} to {upper:.0f} HU, chosen by "
-        "what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG again. A slice's map "
-        "comes from networks that had its fold, or its half of the healthy person, held out. The rule "
-        "calls a slice infected from 1 % of its lungs on; nothing in it is learned. A logistic "
-        "regression on the map's burden, peak and affected lungs gives a probability; another one "
-        "on the encoder's 512 features is the comparison. Both are cross-validated over the same "
-        "folds and halves; sensitivity and specificity are at one half. Intervals are over slices, "
-        "and too narrow: the healthy ones are of one person. "
+        f"{found['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in "
+        f"the shape of their lungs. All go one way: window ({lower:.0f} to {upper:.0f} HU, "
+        "chosen by what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG "
+        "again. A slice's map comes from networks that had its fold, or its half of the "
+        "healthy person, held out. The rule calls a slice infected from 1 % of its lungs "
+        "on; nothing in it is learned. A logistic regression on the map's burden, peak and "
+        "affected lungs gives a probability; another one on the encoder's 512 features is "
+        "the comparison. Both are cross-validated over the same folds and halves; "
+        "sensitivity and specificity are at one half. Intervals are over slices, and too "
+        "narrow: the healthy ones are of one person. "
         f"Seed {found['seed']}. `{found['command']}`",
         "![ROC and calibration](figures/detection.png)",
         table(HEAD, lines),

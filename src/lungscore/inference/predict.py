@@ -33,7 +33,7 @@ class SlicePrediction:
     def infection_pattern(self) -> bool | None:
         """Whether the slice shows a pattern of infection, from FLOOR_PERCENT of its lungs on.
 
-        Not whose: other pneumonias, oedema and bleeding look alike. docs/detection.md measures it.
+        Not whose: other pneumonias, oedema and bleeding look alike. docs/benchmarks.md measures it.
         """
         return None if self.infected_percent is None else self.infected_percent >= FLOOR_PERCENT
 
