@@ -58,6 +58,8 @@ REJECTIONS: dict[str, str] = {
     "precision-unsupported": "The engine cannot run at the precision asked for.",
     "config-invalid": "An experiment file has an unknown key or a wrong value.",
     "dataset-incomplete": "A dataset's folder lacks images or labels.",
+    "dataset-faulty": "A dataset is incomplete or damaged; lungscore data check lists what.",
+    "manifest-invalid": "A manifest lacks a column or holds a wrong value.",
     "label-invalid": "A label image holds values outside its table.",
     "checkpoint-mismatch": "A checkpoint or weights file belongs to another network.",
     "run-missing": "An experiment builds on a run that is not finished.",

@@ -11,6 +11,7 @@ from lungscore.cli import (
     analyze,
     benchmark,
     compare,
+    data,
     demo,
     evaluate,
     info,
@@ -47,6 +48,7 @@ app.command("train")(train.train)
 app.command("pretrain")(train.pretrain)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(benchmark.app, name="benchmark")
+app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.command("info")(info.info)
 

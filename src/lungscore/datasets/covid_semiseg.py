@@ -6,13 +6,15 @@ back here. Ground truth is ground-glass opacity or consolidation; pleural effusi
 Layout seen in the original download (the folders TrainingSet and TestingSet).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from lungscore.datasets.dataset import Companion, Dataset, Entry, Group
 from lungscore.datasets.images import files_by_stem, pair, read_grey, read_indices, read_mask
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.visit import Visit, stem
 from lungscore.errors import InputError
 
 NAME = "covid-semiseg"
@@ -106,3 +108,75 @@ def load_pseudo(root: Path) -> list[Sample]:
 def _volume(name: str) -> str:
     """The volume that an unlabelled slice comes from: its name without the slice's number."""
     return name.rpartition("_")[0]
+
+
+#: What goes with an annotated slice: folder -> values that its pictures may hold, any if none.
+_BESIDE: dict[str, dict[str, tuple[int, ...]]] = {
+    "train": {
+        "TrainingSet/LungInfection-Train/Doctor-label/Edge": (0, 255),
+        "TrainingSet/MultiClassInfection-Train/Imgs": (),
+        "TrainingSet/MultiClassInfection-Train/GT": (0, 1, 2),
+        "TrainingSet/MultiClassInfection-Train/Prior": (),
+    },
+    "test": {
+        "TestingSet/MultiClassInfection-Test/Imgs": (),
+        "TestingSet/MultiClassInfection-Test/GT": (0, 1, 2),
+        "TestingSet/MultiClassInfection-Test/GT-1": (0, 1),
+        "TestingSet/MultiClassInfection-Test/GT-2": (0, 1),
+    },
+}
+
+
+def _walk(visit: Visit) -> Iterator[Entry]:
+    yield from _annotated(visit, "train", published=50)
+    images, maps = (visit.files(f"{_UNLABELLED}/{part}") for part in ("Imgs", "GT"))
+    visit.count("slices without radiologists' labels", len(images), 1600)
+    for image, soft in visit.pairs(images, maps):
+        volume = _volume(stem(image))
+        place, mask = visit.relative(image), visit.relative(soft)
+        yield Entry(place, volume, "slice", patient=volume, group="train", mask=mask)
+    yield from _annotated(visit, "test", published=48)
+
+
+def _annotated(visit: Visit, part: Group, *, published: int) -> Iterator[Entry]:
+    folder = _PARTS[part][0]
+    images = visit.files(f"{folder}/Imgs")
+    visit.count("training slices" if part == "train" else "test slices", len(images), published)
+    beside = {place: {stem(path): path for path in visit.files(place)} for place in _BESIDE[part]}
+    for image, mask in visit.pairs(images, visit.files(f"{folder}/GT")):
+        name, companions = stem(image), []
+        for place, values in _BESIDE[part].items():
+            path = beside[place].pop(name, None)
+            if path is None:
+                if beside[place] or visit.root.joinpath(place).is_dir():
+                    visit.problem("file-missing", f"{place}/{name}", f"the slice {name} lacks it")
+                continue
+            companions.append(Companion(visit.relative(path), values))
+        yield Entry(
+            visit.relative(image),
+            f"{part}-{name}",
+            "slice",
+            group=part,
+            mask=visit.relative(mask),
+            mask_values=(0, 255),
+            companions=tuple(companions),
+        )
+
+
+DATASET = Dataset(
+    name=NAME,
+    title="COVID-SemiSeg (Inf-Net's dataset)",
+    what="lung-box crops of axial CT slices, 8-bit, stored transposed: 50 training and 48 test "
+    "slices with infection, GGO and consolidation; 1600 slices with soft pseudo-labels",
+    size="1698 slices of more than 40 patients and 20 volumes",
+    licence="research, non-commercial",
+    citation="Fan D-P, Zhou T, Ji G-P, et al. Inf-Net: automatic COVID-19 lung infection "
+    "segmentation from CT images. IEEE Trans Med Imaging 2020;39(8):2626-2637. "
+    "doi:10.1109/TMI.2020.2996645",
+    where="https://github.com/DengPingFan/Inf-Net",
+    seen="the original download",
+    unverified="TrainingSet/LungInfection-Train/Pseudo-label/Edge and DataPrepare of the original "
+    "are not looked for",
+    walk=_walk,
+    overlaps=("medseg", "covid-19-ct-seg"),
+)

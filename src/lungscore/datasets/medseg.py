@@ -6,12 +6,15 @@ labels/*.png in normal orientation (0 background, 1 ground-glass opacity, 2 cons
 """
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from lungscore.datasets.dataset import Dataset, Entry
 from lungscore.datasets.images import pair, read_grey, read_indices
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.visit import Visit, stem
 from lungscore.errors import InputError
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan.window import crop
@@ -58,3 +61,32 @@ def _box(row: dict[str, str], margin: float) -> tuple[int, int, int, int]:
     width, height = int(row["height"]), int(row["width"])
     down, right = round(margin * height), round(margin * width)
     return row0 - down, row0 + height + down, column0 - right, column0 + width + right
+
+
+def _walk(visit: Visit) -> Iterator[Entry]:
+    images = visit.files("images")
+    visit.count("slices", len(images), 100)
+    visit.use(CROPS)
+    for image, labels in visit.pairs(images, visit.files("labels")):
+        yield Entry(
+            visit.relative(image),
+            f"slice-{stem(image)}",
+            "slice",
+            mask=visit.relative(labels),
+            mask_values=(0, 1, 2, 3),
+        )
+
+
+DATASET = Dataset(
+    name=NAME,
+    title="MedSeg COVID-19 CT segmentation",
+    what="axial CT slices with GGO, consolidation and pleural effusion",
+    size="100 slices of more than 40 patients",
+    licence="at the source",
+    citation="MedSeg, Jenssen HB, Sakinis T. COVID-19 CT segmentation dataset. 2020.",
+    where="https://medicalsegmentation.com/covid19",
+    seen="PNG written from the original NIfTI stacks",
+    unverified="the stacks themselves",
+    walk=_walk,
+    overlaps=("covid-semiseg",),
+)

@@ -1,0 +1,156 @@
+"""The whole of a dataset, file by file, in bounded memory: rows for a manifest, and problems."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from lungscore.datasets.dataset import Dataset, Group
+from lungscore.datasets.integrity import Looked, look
+from lungscore.datasets.manifest import Row
+from lungscore.datasets.split import group_of
+from lungscore.datasets.visit import Visit
+from lungscore.errors import InputError
+from lungscore.scan.dicom.header import quiet_pydicom
+
+#: Files that are looked at ahead of the one that is next.
+_AHEAD = 16
+
+#: Entries between two reports of progress.
+_EVERY = 1000
+
+
+def open_visit(root: Path) -> Visit:
+    """A visit to the folder of a dataset. Raises input-not-found or input-empty."""
+    if not root.is_dir():
+        raise InputError(
+            "input-not-found",
+            f"there is no folder {root.name}",
+            hint="name the folder into which the dataset was unpacked",
+        )
+    if not any(root.iterdir()):
+        raise InputError("input-empty", f"{root.name} holds nothing")
+    return Visit(root)
+
+
+def examine(
+    dataset: Dataset,
+    visit: Visit,
+    *,
+    threads: int = 1,
+    report: Callable[[int], None] = lambda count: None,
+) -> Iterator[Row]:
+    """A row for every whole image of ``dataset``, in its own order; the rest is told to ``visit``.
+
+    Every image is read to its end. Paths of rows are relative to the visit's root. What cannot be
+    known before the end (a patient with two classes, say) is told when it is met: rows of that
+    patient may have been yielded before.
+    report: is given the number of images looked at, now and then.
+    """
+    conflicts = _Conflicts(dataset, visit)
+    visit.patients = None if dataset.patients is None else list(dataset.patients(visit))
+    with quiet_pydicom():
+        for number, looked in enumerate(_looks(dataset, visit, threads), start=1):
+            entry = looked.entry
+            visit.use(entry.path, entry.mask, *(each.path for each in entry.companions))
+            visit.problems += looked.problems
+            if number % _EVERY == 0:
+                report(number)
+            if not looked.problems:
+                row = _row(dataset, looked)
+                if conflicts.allow(row):
+                    yield row
+    visit.leftovers()
+
+
+def _looks(dataset: Dataset, visit: Visit, threads: int) -> Iterator[Looked]:
+    """The look at every entry, in order, a few of them at once."""
+    entries = dataset.walk(visit)
+    if threads == 1:
+        yield from (look(visit.root, entry) for entry in entries)
+        return
+    waiting: deque[Future[Looked]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for entry in entries:
+                waiting.append(pool.submit(look, visit.root, entry))
+                if len(waiting) > _AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _row(dataset: Dataset, looked: Looked) -> Row:
+    entry = looked.entry
+    return Row(
+        case=entry.case,
+        patient=entry.patient,
+        group=entry.group or group_of(dataset.name, entry.patient or entry.case),
+        label=entry.label,
+        slice_label=entry.slice_label,
+        source=dataset.name,
+        kind=entry.kind,
+        path=entry.path,
+        mask=entry.mask,
+        sha256=looked.sha256 or "",
+        mask_sha256=looked.mask_sha256,
+    )
+
+
+class _Conflicts:
+    """What only several rows together show. Keeps some 150 bytes an image."""
+
+    def __init__(self, dataset: Dataset, visit: Visit) -> None:
+        self.dataset, self.visit = dataset, visit
+        self.classes: dict[str, str | None] = {}
+        self.groups: dict[str, Group] = {}
+        self.images: dict[bytes, str] = {}
+
+    def allow(self, row: Row) -> bool:
+        """Whether the row stands in no conflict with one before it; if not, the visit is told."""
+        checks = (self._known_class, self._one_class, self._one_side, self._one_patient)
+        return all(check(row) for check in checks)
+
+    def _known_class(self, row: Row) -> bool:
+        for label, known in (
+            (row.label, self.dataset.labels),
+            (row.slice_label, self.dataset.slice_labels),
+        ):
+            if label is not None and known and label not in known:
+                found = f"the class {label!r}; known are {', '.join(known)}"
+                self.visit.problem("class-unknown", row.path, found)
+                return False
+        return True
+
+    def _one_class(self, row: Row) -> bool:
+        if row.patient is None or self.classes.setdefault(row.patient, row.label) == row.label:
+            return True
+        self.visit.in_conflict.add(row.unit)
+        found = f"patient {row.patient} is {self.classes[row.patient]} and {row.label}"
+        self.visit.problem("patient-in-two-classes", row.path, found)
+        return False
+
+    def _one_side(self, row: Row) -> bool:
+        who = row.unit
+        if self.groups.setdefault(who, row.group) == row.group:
+            return True
+        self.visit.in_conflict.add(who)
+        found = f"{who} is in {self.groups[who]} and {row.group}"
+        self.visit.problem("patient-on-both-sides", row.path, found)
+        return False
+
+    def _one_patient(self, row: Row) -> bool:
+        who = row.unit
+        digest = bytes.fromhex(row.sha256)
+        first = self.images.get(digest)
+        if first is None:
+            self.images[digest] = who
+        elif first == who:
+            self.visit.problem("duplicate-copy", row.path, f"the same image stood there for {who}")
+        else:
+            found = f"the same image is filed under {first} and {who}"
+            self.visit.problem("duplicate-image", row.path, found)
+            self.visit.in_conflict |= {first, who}
+        return first in (None, who)

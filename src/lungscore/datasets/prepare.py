@@ -1,0 +1,131 @@
+"""From the folder of a dataset to its manifest: complete, or not written."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungscore.datasets.dataset import Count, Dataset, Patient, Problem
+from lungscore.datasets.examine import examine, open_visit
+from lungscore.datasets.manifest import check_format, read_rows, write_rows
+from lungscore.errors import InputError
+from lungscore.files import atomic_path, atomic_write
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was written.
+
+    groups: rows by side of the split. problems: all that was found; with a blocking one among them
+    the manifest is partial. patients: the table of patients, None where the dataset has none.
+    """
+
+    groups: Mapping[str, int]
+    problems: tuple[Problem, ...]
+    counts: tuple[Count, ...]
+    patients: list[Patient] | None
+
+
+def patients_path(manifest: Path) -> Path:
+    """Where the table of patients lies that goes with a manifest."""
+    return manifest.with_name(f"{manifest.stem}.patients.csv")
+
+
+def left_out_path(manifest: Path) -> Path:
+    """Where a partial manifest lists what it lacks."""
+    return manifest.with_name(f"{manifest.stem}.left-out.csv")
+
+
+def prepare(
+    dataset: Dataset,
+    root: Path,
+    manifest: Path,
+    *,
+    partial: bool = False,
+    overwrite: bool = False,
+    threads: int = 1,
+    report: Callable[[int], None] = lambda count: None,
+) -> Prepared:
+    """Write the manifest of the dataset at ``root``, and its table of patients where it has one.
+
+    Nothing is written where anything is missing or damaged, unless ``partial``: then what cannot be
+    used is left out, patients in conflict wholly, and listed beside the manifest.
+    Raises InputError ``dataset-faulty`` or ``output-exists``.
+    """
+    check_format(manifest)
+    refuse_existing(manifest, overwrite=overwrite)
+    root, folder = root.resolve(), manifest.resolve().parent
+    visit = open_visit(root)
+    with atomic_path(manifest) as temporary:
+        rows = examine(dataset, visit, threads=threads, report=report)
+        groups = write_rows((row.placed(root, folder) for row in rows), temporary)
+        blocking = [problem for problem in visit.problems if problem.blocking]
+        if blocking and not partial:
+            raise _faulty(dataset, blocking)
+        if visit.in_conflict:
+            groups = _without(visit.in_conflict, temporary)
+        if not groups:
+            raise InputError(
+                "dataset-incomplete",
+                f"{root.name} holds no usable image of {dataset.name}",
+                hint=f"lungscore data check {dataset.name} FOLDER says what is missing",
+            )
+        if visit.patients is not None:
+            atomic_write(patients_path(manifest), patients_table(visit.patients))
+        if blocking:
+            atomic_write(left_out_path(manifest), problems_table(blocking))
+    return Prepared(groups, tuple(visit.problems), tuple(visit.counts), visit.patients)
+
+
+def refuse_existing(manifest: Path, *, overwrite: bool) -> None:
+    """Raise InputError output-exists where something would be overwritten unasked."""
+    for path in (manifest, patients_path(manifest), left_out_path(manifest)):
+        if path.exists() and not overwrite:
+            raise InputError(
+                "output-exists", f"{path.name} is there already", hint="pass --overwrite"
+            )
+
+
+def _faulty(dataset: Dataset, blocking: Sequence[Problem]) -> InputError:
+    kinds = Counter(problem.code for problem in blocking)
+    first = blocking[0]
+    return InputError(
+        "dataset-faulty",
+        f"{', '.join(f'{code} ({count})' for code, count in kinds.items())}; first: {first.path}: "
+        f"{first.found}",
+        expected="a whole dataset",
+        hint=f"lungscore data check {dataset.name} FOLDER lists all; --partial leaves them out",
+    )
+
+
+def _without(patients: Collection[str], manifest: Path) -> Counter[str]:
+    """Write the manifest anew without the rows of ``patients``."""
+    kept = manifest.with_name(f"kept-{manifest.name}")
+    try:
+        rows = (row for row in read_rows(manifest) if row.unit not in patients)
+        groups = write_rows(rows, kept)
+        kept.replace(manifest)
+    finally:
+        kept.unlink(missing_ok=True)
+    return groups
+
+
+def patients_table(patients: Sequence[Patient]) -> str:
+    """The table as CSV; what is missing is an empty cell."""
+    columns = list(dict.fromkeys(("patient", "label", *(key for row in patients for key in row))))
+    return _csv(columns, ([row.get(column) for column in columns] for row in patients))
+
+
+def problems_table(problems: Iterable[Problem]) -> str:
+    """Problems as CSV."""
+    return _csv(("problem", "path", "found"), ((p.code, p.path, p.found) for p in problems))
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
