@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lungscore.errors import InputError
@@ -16,7 +16,7 @@ SEXES = {"female": 0.0, "f": 0.0, "male": 1.0, "m": 1.0}
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def read_covariates(path: Path, names: Sequence[str]) -> Mapping[str, Mapping[str, float | None]]:
+def read_covariates(path: Path, names: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """patient -> name -> value, None where the cell is empty; of the columns ``names`` alone.
 
     The first column is called ``patient``; each patient stands on one line. Raises InputError

@@ -227,7 +227,13 @@ def result_content(
             {"index": index, "position_mm": None, **_percents(float(percent), consolidation)}
             for index, percent in enumerate(slices)
         ],
-        "detection": {"infected": whole >= FLOOR_PERCENT, "probability": None},
+        "detection": {
+            "infected": whole >= FLOOR_PERCENT,
+            "probability": None,
+            "infected_slices": int((slices >= FLOOR_PERCENT).sum()),
+            "peak_slice": int(slices.argmax()),
+            "detector": None,
+        },
         "warnings": [],
         "models": [],
         "engine": None,
