@@ -61,7 +61,9 @@ def figures(
             },
         },
         "calibration": {
-            f"{classes[c]} or graver": calibration_content(at_least[:, c - 1], truth >= c, patients)
+            classes[c] + (" or graver" if c < highest else ""): calibration_content(
+                at_least[:, c - 1], truth >= c, patients
+            )
             for c in range(1, len(classes))
         },
         "severe_or_critical": _severe(cohort, classes, at_least, point),

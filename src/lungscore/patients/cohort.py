@@ -172,10 +172,18 @@ def refuse_too_few(cohort: Cohort, classes: Sequence[str], *, patients: int, of_
     told = ", ".join(f"{name} {counts.get(number, 0)}" for number, name in enumerate(classes))
     small = any(counts.get(number, 0) < of_class for number in range(len(classes)))
     if sum(counts.values()) < patients or small:
-        most = max(cohort.left_out.items(), key=lambda item: len(item[1]), default=("", ()))
         raise InputError(
             "too-few-patients",
             f"there are too few patients: {told}",
             expected=f"at least {patients}, and {of_class} of each class",
-            hint=f"{len(most[1])} cases were left out: {REASONS[most[0]]}" if most[1] else "",
+            hint=_told(cohort),
         )
+
+
+def _told(cohort: Cohort) -> str:
+    """What left out most cases."""
+    if not cohort.left_out:
+        return ""
+    reason, cases = max(cohort.left_out.items(), key=lambda item: len(item[1]))
+    labels = ", ".join(sorted(cohort.labels_not_used)[:10]) if reason == "label-not-used" else ""
+    return f"{len(cases)} cases were left out: {REASONS[reason]}" + (labels and f" ({labels})")

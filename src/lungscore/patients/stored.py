@@ -78,6 +78,7 @@ class StoredModel(Model):
     def to_json(self) -> str:
         """The content of the file."""
         content = self.model_dump(mode="json", by_alias=True)
+        content = {"schema": content["schema"], **content}
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -5,19 +5,23 @@ from typing import Any
 
 from lungscore.version import RESEARCH_USE
 
-_WIDE = 34
+_WIDE = 36
 
 
 def figure_text(figure: Mapping[str, Any], decimals: int = 3) -> str:
     """ "0.841 (0.815–0.866), n = 1669"; why there is none where there is none."""
     if figure["value"] is None:
         return f"not given: {figure['reason']}"
-    text = f"{figure['value']:.{decimals}f}"
+    text = _number(figure["value"], decimals)
     if figure["low"] is not None:
-        low, high = figure["low"], figure["high"]
-        between = " to " if low < 0 else "–"
-        text += f" ({low:.{decimals}f}{between}{high:.{decimals}f})"
+        low, high = _number(figure["low"], decimals), _number(figure["high"], decimals)
+        text += f" ({low} to {high})" if low.startswith("−") else f" ({low}–{high})"
     return f"{text}, n = {figure['n']}"
+
+
+def _number(value: float, decimals: int) -> str:
+    """With a true minus sign, and none before a zero."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
 def detection_table(content: Mapping[str, Any]) -> str:
@@ -35,6 +39,11 @@ def detection_table(content: Mapping[str, Any]) -> str:
         _line("AUC", figure_text(content["auc"])),
         *_rates(content["at_operating_point"], "at the operating point"),
         *_calibration(content["calibration"]),
+        f"    {'predicted':>10}  observed",
+        *(
+            f"    {each['predicted']:>10.3f}  {figure_text(each['observed'])}"
+            for each in content["calibration"]["reliability"]
+        ),
         "",
         _line("infection percent alone: AUC", figure_text(burden["auc"])),
         _line("  AUC more than that", figure_text(burden["auc_difference"])),
@@ -94,20 +103,16 @@ def coefficient_table(features: Sequence[Any], thresholds: Sequence[float]) -> s
         figure = {"value": each.coefficient, "low": each.low, "high": each.high, "n": 0}
         shape = f"log(1 + {each.name})" if each.transform == "log1p" else each.name
         lines.append(_line(f"  {shape}", _without_n(figure)))
-    lines.append(_line("  thresholds", ", ".join(f"{value:.3f}" for value in thresholds)))
+    lines.append(_line("  thresholds", ", ".join(_number(value, 3) for value in thresholds)))
     return _text(lines)
 
 
 def _calibration(content: Mapping[str, Any]) -> list[str]:
-    lines = [
+    return [
         _line("Brier score", figure_text(content["brier"])),
         _line("calibration slope (1 is right)", figure_text(content["slope"], 2)),
         _line("calibration intercept (0 is right)", figure_text(content["intercept"], 2)),
-        f"    {'predicted':>10}  observed",
     ]
-    for each in content["reliability"]:
-        lines.append(f"    {each['predicted']:>10.3f}  {figure_text(each['observed'])}")
-    return lines
 
 
 def _rates(content: Mapping[str, Any], where: str) -> list[str]:
