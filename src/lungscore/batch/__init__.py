@@ -56,9 +56,12 @@ class Outcome:
 def run(inputs: Sequence[Path], options: Options, *, workers: int = 1) -> Iterator[Outcome]:
     """Analyse every input and yield its outcome in order; a failed case stops no other.
 
-    Raises UsageError before anything is read where two inputs would be written to one folder.
+    Raises UsageError before anything is read where two inputs would be written to one folder, and
+    ResourceError where the detector cannot be read.
     """
     check_names(inputs, options.name)
+    if options.detector is not None:
+        _detector(options.detector)
     workers = min(workers, len(inputs))
     if workers > 1:
         from lungscore.batch.processes import run_in_processes

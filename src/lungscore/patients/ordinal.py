@@ -70,7 +70,7 @@ def fit_ordinal(names: Sequence[str], values: np.ndarray, classes: np.ndarray) -
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say is found out below
-            start = model.fit(method="bfgs", disp=0, maxiter=_MOST_STEPS)
+            start = model.fit(method="bfgs", disp=0, maxiter=_MOST_STEPS, skip_hessian=True)
             fitted = model.fit(start.params, method="newton", disp=0, maxiter=_MOST_STEPS)
             errors = np.asarray(fitted.bse, np.float64)
     except np.linalg.LinAlgError:

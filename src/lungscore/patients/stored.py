@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from lungscore.errors import ResourceError
 from lungscore.patients.cohort import Cohort
@@ -20,7 +20,13 @@ from lungscore.result.base import Model
 LONGEST = 2**24
 
 
-class FeaturePart(Model):
+class Finite(Model):
+    """A part whose numbers are finite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class FeaturePart(Finite):
     """One number that the model takes; mean and scale are of the transformed number."""
 
     name: str
@@ -43,7 +49,7 @@ class TrainedOn(Model):
     data_sha256: str
 
 
-class StoredModel(Model):
+class StoredModel(Finite):
     """What both kinds share."""
 
     name: str
