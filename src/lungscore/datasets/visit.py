@@ -44,6 +44,10 @@ class Visit:
         """These files are known and used."""
         self._used.update(self.relative(path) for path in paths if path is not None)
 
+    def use_folder(self, place: str) -> None:
+        """All that lies below ``place``, if anything, is known and not looked at (code, say)."""
+        self.use(*(path for path in (self.root / place).rglob("*") if path.is_file()))
+
     def count(self, name: str, found: int, published: int | None) -> None:
         """So many were found; fewer than published is a problem."""
         self.counts.append(Count(name, found, published))
