@@ -1,7 +1,7 @@
 """Proof of method on GENERATED patients: what was planted is found again. No evidence about people.
 
 Makes two cohorts with a fixed seed, runs the commands of lungscore on them, and writes
-experiments/results/generated-detection.json and generated-clinical.json. Takes about a minute.
+experiments/results/generated-detection.json and generated-clinical.json. Takes about two minutes.
 
     python experiments/patients.py
 """
@@ -15,11 +15,16 @@ import numpy as np
 
 from lungscore.cli.main import call
 from lungscore.files import atomic_write
+from lungscore.patients.clinical import clinical_cohort
+from lungscore.patients.cohort import measured
+from lungscore.patients.features import FEATURES
 from lungscore.patients.figures import area
 from lungscore.patients.generate import CLINICAL, DETECTION, Generated, generate, write_generated
+from lungscore.patients.ordinal import fit_ordinal
 
 RESULTS = Path(__file__).parent / "results"
 PATIENTS, SEED = 1500, 1
+COHORTS, COHORT_PATIENTS = 200, 400
 WHAT = (
     "GENERATED patients: made up by lungscore.patients.generate. A proof that the method finds "
     "what was planted, and no evidence about any patient, disease or hospital."
@@ -60,7 +65,35 @@ def clinical(folder: Path) -> dict[str, Any]:
         **described(made),
         **shares,
         "coefficients": coefficients(model, CLINICAL.coefficients),
+        "coverage": coverage(),
         "figures": figures(folder),
+    }
+
+
+def coverage() -> dict[str, Any]:
+    """How often the 95 % interval of each coefficient holds the planted one."""
+    names = tuple(CLINICAL.coefficients)
+    chosen = tuple(name for name in names if name in FEATURES)
+    covariates = tuple(name for name in names if name not in FEATURES)
+    planted = np.array(list(CLINICAL.coefficients.values()))
+    held = np.zeros(len(names), int)
+    for seed in range(COHORTS):
+        made = generate(CLINICAL, COHORT_PATIENTS, seed=10_000 + seed)
+        cohort = clinical_cohort(
+            made.cases,
+            {case: measured(content, case) for case, content in made.results.items()},
+            names=chosen,
+            table=made.covariates,
+            covariates=covariates,
+        )
+        model = fit_ordinal(names, cohort.columns(names), cohort.classes)
+        off = np.abs(model.coefficients / model.standard.scale - planted)
+        held += off <= 1.959964 * model.errors / model.standard.scale
+    return {
+        "cohorts": COHORTS,
+        "patients_of_each": COHORT_PATIENTS,
+        "held": {name: int(count) for name, count in zip(names, held, strict=True)},
+        "share_of_all": round(float(held.sum()) / (COHORTS * len(names)), 4),
     }
 
 

@@ -15,6 +15,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from lungscore.datasets.ictcf_patients import CLASSES as ICTCF_CLASSES
 from lungscore.errors import InputError, UsageError
 from lungscore.patients.clinical import (
     CLASSES,
@@ -52,6 +53,13 @@ def predicted(cohort):
     latent = cohort.classes + rng.normal(0, 1.2, len(cohort.classes))
     at_least = 1 / (1 + np.exp(-1.5 * (latent[:, None] - [0.5, 1.5, 2.5, 3.5])))
     return at_least, figures(cohort, CLASSES, at_least, np.full(len(latent), 0.4))
+
+
+def test_the_labels_are_those_of_ictcf():
+    assert set(LABELS) < set(ICTCF_CLASSES)
+    others = set(ICTCF_CLASSES) - set(LABELS)
+    assert all(name.startswith(("Suspected", "Control (Community")) for name in others)
+    assert list(LABELS.values()) == list(CLASSES)
 
 
 def test_every_patient_is_one_row_and_the_rest_is_counted(cohort):

@@ -118,7 +118,7 @@ def _headline(result: Result) -> list[tuple[str, str]]:
 
 
 def detection_text(result: Result) -> str:
-    """ "yes, in 12 of 40 slices; probability 0.93 (NAME, learned from 1 200 patients)"."""
+    """ "yes, in 12 of 40 slices; probability 0.93 (detector NAME, learned from 1 200 patients)"."""
     detection = result.detection
     parts = []
     if detection.infected is not None:
@@ -132,7 +132,8 @@ def detection_text(result: Result) -> str:
         if detection.probability is not None:
             told = f"probability {detection.probability:.2f}"
         patients = f"{detection.detector.patients:,}".replace(",", " ")
-        parts.append(f"{told} ({detection.detector.name}, learned from {patients} patients)")
+        name = detection.detector.name
+        parts.append(f"{told} (detector {name}, learned from {patients} patients)")
     return "; ".join(parts) or NOT_COMPUTED
 
 
