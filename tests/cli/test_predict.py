@@ -107,6 +107,28 @@ def test_a_folder_of_slices_is_predicted_in_the_order_of_counting(
     assert lines[1]["infected_percent_of_image"] == lines[3]["infected_percent_of_image"] > 0
 
 
+def test_a_slice_says_whether_its_lungs_show_an_infection_pattern(
+    predict: Predict, tmp_path: Path, grey: np.ndarray, capsys: pytest.CaptureFixture
+) -> None:
+    healthy = grey.copy()
+    healthy[(grey > 80) & (grey < 200)] = 70  # what is denser than lung and lighter than muscle
+    blank = np.tile(np.linspace(150, 250, grey.shape[1]).astype(np.uint8), (len(grey), 1))
+    for name, picture in (("ill", grey), ("well", healthy), ("none", blank)):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    paths = [tmp_path / f"{name}.png" for name in ("ill", "well", "none")]
+    assert predict(*paths, "--json") == 0
+    ill, well, none = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert ill["infection_pattern"] is True
+    assert ill["infected_percent_of_image"] < ill["infected_percent_of_lungs"] <= 100
+    assert well["infection_pattern"] is (well["infected_percent_of_lungs"] >= 1)
+    assert well["infected_percent_of_lungs"] < ill["infected_percent_of_lungs"]
+    assert (none["infection_pattern"], none["infected_percent_of_lungs"]) == (None, None)
+    assert predict(paths[0], paths[2], to=tmp_path / "again") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("ill: infection pattern, ")
+    assert lines[1].startswith("none: no lungs found; ")
+
+
 def test_a_slice_that_is_none_is_named_and_stops_no_other(
     predict: Predict, out: Path, tmp_path: Path, image: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -1,7 +1,7 @@
 """lungscore predict: infection in 2-D slices."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from lungscore.cli.options import (
     RunBy,
 )
 from lungscore.errors import InputError, LungscoreError, UsageError
+
+if TYPE_CHECKING:
+    from lungscore.inference.predict import SlicePrediction
 
 
 def predict(
@@ -55,10 +58,25 @@ def predict(
             continue
         percent = 100 * float((prediction.classes > 0).mean())
         if as_lines:
-            say_json({"slice": file.stem, "infected_percent_of_image": round(percent, 4)})
+            of_lungs = prediction.infected_percent
+            say_json(
+                {
+                    "slice": file.stem,
+                    "infected_percent_of_image": round(percent, 4),
+                    "infected_percent_of_lungs": None if of_lungs is None else round(of_lungs, 4),
+                    "infection_pattern": prediction.infection_pattern,
+                }
+            )
         else:
-            say(f"{file.stem}: {percent:.1f} % of the image is infected")
+            say(f"{file.stem}: {_verdict(prediction)}; {percent:.1f} % of the image is infected")
     exit_with(worst)
+
+
+def _verdict(prediction: "SlicePrediction") -> str:
+    if prediction.infected_percent is None:
+        return "no lungs found"
+    sign = "infection pattern" if prediction.infection_pattern else "no infection pattern"
+    return f"{sign}, {prediction.infected_percent:.1f} % of the lungs"
 
 
 def _files(inputs: list[Path]) -> list[Path]:

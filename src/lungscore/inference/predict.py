@@ -12,6 +12,7 @@ from lungscore.errors import InputError
 from lungscore.inference.alternatives import THRESHOLD
 from lungscore.inference.segment import Segmenter, classes
 from lungscore.scan import Scan, read_scan
+from lungscore.severity.edges import FLOOR_PERCENT
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,22 @@ class SlicePrediction:
     """infection: (H, W) uint8, round(255 · probability), never stretched to the image's range.
 
     classes: (H, W) uint8, 0 background, 1 GGO, 2 consolidation; above 0 exactly where the
-    probability is at least 0.5, which is ``infection`` ≥ 128.
+    probability is at least 0.5, which is ``infection`` ≥ 128. infected_percent: 0–100, of the lungs
+    of this slice, infection included; None where no lungs were found.
     """
 
     name: str
     infection: np.ndarray
     classes: np.ndarray
+    infected_percent: float | None
+
+    @property
+    def infection_pattern(self) -> bool | None:
+        """Whether the slice shows a pattern of infection, from FLOOR_PERCENT of its lungs on.
+
+        Not whose: other pneumonias, oedema and bleeding look alike. docs/detection.md measures it.
+        """
+        return None if self.infected_percent is None else self.infected_percent >= FLOOR_PERCENT
 
 
 def predict_slices(
@@ -61,5 +72,13 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
     labels = classes(infection >= round(255 * THRESHOLD + 0.5), found.dense)
     own = scan.geometry.to_source
     return SlicePrediction(
-        Path(scan.name).name, np.squeeze(own(infection[None])), np.squeeze(own(labels[None]))
+        Path(scan.name).name,
+        np.squeeze(own(infection[None])),
+        np.squeeze(own(labels[None])),
+        None if lungs is None else _infected_percent(labels > 0, lungs.labels[0] > 0),
     )
+
+
+def _infected_percent(infected: np.ndarray, lungs: np.ndarray) -> float:
+    """Percent of the lungs that is infected; dense infection at their edge is part of them."""
+    return 100 * float(infected.sum() / (infected | lungs).sum())
