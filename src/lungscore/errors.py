@@ -47,6 +47,8 @@ REJECTIONS: dict[str, str] = {
     "table-invalid": "A table of ratings cannot be read, or holds a wrong value.",
     "too-few-cases": "Two raters share too few cases.",
     "no-common-measure": "Two raters share no measure.",
+    "too-few-patients": "A class has too few patients for a model, or there are too few in all.",
+    "model-not-identified": "The cases do not determine the coefficients of a model.",
     "output-exists": "The output is there already and --overwrite was not given.",
     "output-not-writable": "The output cannot be written.",
     "disk-full": "The disk is full.",

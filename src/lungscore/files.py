@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lungscore.errors import ResourceError
+from lungscore.errors import ResourceError, UsageError
 
 
 @contextmanager
@@ -34,6 +34,13 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     """Write ``content`` to ``path`` whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def refuse_existing_file(path: Path, *, overwrite: bool = False) -> None:
+    """Raise UsageError ``output-exists`` where a file would be replaced unasked."""
+    if os.path.lexists(path) and (path.is_dir() or not overwrite):
+        hint = "another name with -o" if path.is_dir() else "--overwrite, or another name with -o"
+        raise UsageError("output-exists", f"{path.name} is there already", hint=hint)
 
 
 def write_error(path: Path, error: OSError) -> ResourceError:

@@ -241,5 +241,5 @@ def test_a_range_that_reads_like_one_number_is_not_written(make_analysis):
 def test_the_table_of_one_slice_says_what_is_not_computed(make_analysis):
     text = text_table(make_analysis(depth=1, sides=False))
     assert "No percent of any lobe" in text
-    assert re.search(r"not computed +right lung, left lung, CT-SS, CTSI", text)
+    assert re.search(r"not computed +infection pattern, right lung, left lung, CT-SS, CTSI", text)
     assert "withheld" in text

@@ -1,6 +1,8 @@
 """result.json: the contract, null rules and stable bytes."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 from lungscore.inference.alternatives import THRESHOLDS
 from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.ranges import BASIS
-from lungscore.result import Result, json_schema, to_result
+from lungscore.report import text_table
+from lungscore.report.page import render_page
+from lungscore.result import Detected, Result, json_schema, to_result
 
 KEYS = {
     "schema",
@@ -153,7 +157,13 @@ def test_numbers_of_a_known_case(make_analysis):
     assert content["lobes"]["LLL"]["scores"] == {"tss": 1, "ctsi": 2, "lss": 1, "lhos": 1}
     assert content["scores"]["tss"] == {"total": 1, "max": 20, "reason": None}
     assert content["scores"]["pho"] == round(100 * 54 / (2 * lung), 4)
-    assert content["detection"] == {"infected": True, "probability": None}
+    assert content["detection"] == {
+        "infected": True,
+        "probability": None,
+        "infected_slices": 6,
+        "peak_slice": 6,
+        "detector": None,
+    }
 
 
 def test_patterns_of_a_known_case(make_analysis):
@@ -209,6 +219,42 @@ def test_every_part_without_numbers_has_a_reason_and_a_warning(make_analysis):
             reason = content[name]["reason"]
             assert (number is None) == (reason is not None)
             assert reason is None or reason in messages
+
+
+def test_what_a_detector_said_stands_in_the_result_and_the_report(make_analysis):
+    said = Detected("mine", "ab" * 32, 1234, 0.98765)
+    analysis = replace(make_analysis(), detected=said)
+    detection = json.loads(to_result(analysis).to_json())["detection"]
+    assert detection["probability"] == 0.9877
+    assert detection["detector"] == {"name": "mine", "sha256": "ab" * 32, "patients": 1234}
+    text = "yes, in 6 of 12 slices; probability 0.99 (detector mine, learned from 1 234 patients)"
+    assert re.search(rf"infection pattern +{re.escape(text)}", text_table(analysis))
+    page = render_page(analysis, slices=[], overview=[], curve=None)
+    assert f"Infection pattern: {text}." in page
+
+
+def test_a_detector_that_could_not_say_is_named_without_a_probability(make_analysis):
+    said = Detected("mine", "ab" * 32, 30, None)
+    analysis = replace(make_analysis(depth=1, sides=False), detected=said)
+    detection = json.loads(to_result(analysis).to_json())["detection"]
+    assert (detection["infected"], detection["probability"]) == (None, None)
+    assert detection["detector"]["name"] == "mine"
+    assert "no probability (detector mine, learned from 30 patients)" in text_table(analysis)
+
+
+def test_without_infection_there_is_no_peak(make_analysis):
+    analysis = make_analysis(infected=False)
+    detection = json.loads(to_result(analysis).to_json())["detection"]
+    assert (detection["infected_slices"], detection["peak_slice"]) == (0, None)
+    assert re.search("infection pattern +no, less than 1 % of the lungs\n", text_table(analysis))
+
+
+def test_no_text_calls_anything_positive_for_a_disease(make_analysis):
+    said = Detected("mine", "ab" * 32, 30, 0.9)
+    analysis = replace(make_analysis(), detected=said)
+    page = render_page(analysis, slices=[], overview=[], curve=None)
+    assert "positive" not in (page + text_table(analysis)).lower()
+    assert "covid" not in text_table(analysis).lower()
 
 
 def test_slices_run_from_superior_to_inferior(make_analysis):

@@ -11,6 +11,7 @@ from lungscore.errors import LungscoreError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from lungscore.inference import Segmenter
+    from lungscore.patients.stored import Detector
 
 _FEWER_WORKERS = "use fewer --workers"
 _REPORT = "run again with --debug and report what it prints"
@@ -34,6 +35,7 @@ class Options:
     model: str | None = None
     lesions_model: str | None = None
     ranges: bool = True
+    detector: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,12 @@ class Outcome:
 def run(inputs: Sequence[Path], options: Options, *, workers: int = 1) -> Iterator[Outcome]:
     """Analyse every input and yield its outcome in order; a failed case stops no other.
 
-    Raises UsageError before anything is read where two inputs would be written to one folder.
+    Raises UsageError before anything is read where two inputs would be written to one folder, and
+    ResourceError where the detector cannot be read.
     """
     check_names(inputs, options.name)
+    if options.detector is not None:
+        _detector(options.detector)
     workers = min(workers, len(inputs))
     if workers > 1:
         from lungscore.batch.processes import run_in_processes
@@ -112,6 +117,7 @@ def _analyze_one(path: Path, options: Options) -> Outcome:
     if options.resume and (finished / "result.json").is_file():
         return Outcome(path, finished, skipped=True)
     refuse_existing(options.out, case, overwrite=options.overwrite)
+    detector = None if options.detector is None else _detector(options.detector)
     analysis = analyze(
         path,
         segmenter=lambda: _segmenter(
@@ -128,8 +134,20 @@ def _analyze_one(path: Path, options: Options) -> Outcome:
         name=options.name,
         ranges=options.ranges,
     )
+    if detector is not None:
+        from lungscore.patients.detect import detect
+
+        analysis = replace(analysis, detected=detect(analysis, *detector))
     folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
     return Outcome(path, folder, text_table(analysis))
+
+
+@lru_cache(maxsize=1)
+def _detector(path: Path) -> "tuple[Detector, str]":
+    """The user's detector and the hash of its file, read once in each process."""
+    from lungscore.patients.stored import Detector, read_model
+
+    return read_model(path, Detector)
 
 
 @lru_cache(maxsize=1)

@@ -47,6 +47,14 @@ def analyze(
     case_id: Case = None,
     model: Model = None,
     lesions_model: LesionsModel = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Your detector (lungscore detection train): the probability of an infection "
+            "pattern.",
+        ),
+    ] = None,
     no_ranges: NoRanges = False,
     overwrite: Overwrite = False,
     resume: Annotated[
@@ -82,6 +90,7 @@ def analyze(
         model=model,
         lesions_model=lesions_model,
         ranges=not no_ranges,
+        detector=detector,
     )
     outcomes = []
     for outcome in run(inputs, options, workers=workers):

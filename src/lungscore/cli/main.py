@@ -10,9 +10,11 @@ from lungscore.cli import (
     agree,
     analyze,
     benchmark,
+    clinical,
     compare,
     data,
     demo,
+    detection,
     evaluate,
     info,
     inspect,
@@ -47,6 +49,8 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("pretrain")(train.pretrain)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(detection.app, name="detection")
+app.add_typer(clinical.app, name="clinical")
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
@@ -79,6 +83,11 @@ def run() -> None:
     sys.exit(call(arguments, debug="--debug" in sys.argv[1:]))
 
 
+def _extra_of(module: str) -> str:
+    """The extra of pyproject.toml that brings a library."""
+    return "study" if module.split(".")[0] in ("sklearn", "statsmodels") else "train"
+
+
 def call(arguments: list[str], *, debug: bool = False) -> int:
     """Run one command and return its exit code."""
     try:
@@ -89,7 +98,7 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
     except MemoryError:
         return fail(ResourceError("out-of-memory", "there is not enough memory for this"))
     except ModuleNotFoundError as error:
-        hint = 'pip install "lungscore[train]"'
+        hint = f'pip install "lungscore[{_extra_of(error.name or "")}]"'
         return fail(ResourceError("library-missing", f"{error.name} is not installed", hint=hint))
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED

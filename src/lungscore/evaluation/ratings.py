@@ -1,6 +1,7 @@
 """What one rater found in many cases: from a folder of results, or from a table."""
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,22 @@ def printable(text: str) -> str:
 
 
 def _from_folder(folder: Path, name: str) -> Ratings:
+    values = {
+        case: {measure.name: _value(content, measure, path) for measure in MEASURES.values()}
+        for case, path, content in read_results(folder)
+    }
+    return Ratings(name, "results", values, tuple(MEASURES))
+
+
+def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    """Case, path and content of every result.json of a folder of cases, or of one case's folder.
+
+    Raises InputError ``input-not-found``, ``input-empty``, ``input-unreadable``,
+    ``schema-mismatch`` or ``case-damaged``, also where two folders hold one case.
+    """
+    called = printable(folder.name or folder.resolve().name)
+    if not folder.is_dir():
+        raise InputError("input-not-found", f"there is no folder {called}")
     results = [folder / RESULT]
     if not results[0].is_file():
         children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
@@ -61,34 +78,26 @@ def _from_folder(folder: Path, name: str) -> Ratings:
     if not results:
         raise InputError(
             "input-empty",
-            f"{printable(folder.name)} holds no results",
+            f"{called} holds no results",
             expected="a folder into which lungscore analyze or score wrote, or a CSV table",
         )
-    values: dict[str, dict[str, float | None]] = {}
+    seen: set[str] = set()
     for path in results:
-        content = _result(path)
-        case = printable(str(content["case"]))
-        if case in values:
-            raise InputError("case-damaged", f"two folders of {name} hold the case {case}")
-        values[case] = {
-            measure.name: _value(content, measure, path) for measure in MEASURES.values()
-        }
-    return Ratings(name, "results", values, tuple(MEASURES))
-
-
-def _result(path: Path) -> dict[str, Any]:
-    """The content of a result.json of our schema."""
-    content = read_stored(path, _place(path))
-    if not isinstance(content.get("case"), str):
-        raise damaged(_place(path), "it names no case")
-    return content
+        content = read_stored(path, place_of(path))
+        if not isinstance(content.get("case"), str):
+            raise damaged(place_of(path), "it names no case")
+        case = printable(content["case"])
+        if case in seen:
+            raise InputError("case-damaged", f"two folders of {called} hold the case {case}")
+        seen.add(case)
+        yield case, path, content
 
 
 def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | None:
     value: Any = content
     for key in measure.path:
         if not isinstance(value, dict) or key not in value:
-            raise damaged(_place(path), f"it has no {'.'.join(measure.path)}")
+            raise damaged(place_of(path), f"it has no {'.'.join(measure.path)}")
         value = value[key]
     if value is None:
         return None
@@ -98,10 +107,11 @@ def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | Non
         return parse(measure, str(value))
     except ValueError as error:
         found = f"{'.'.join(measure.path)} is {str(value)[:40]!r}"
-        raise damaged(_place(path), found, expected=str(error)) from None
+        raise damaged(place_of(path), found, expected=str(error)) from None
 
 
-def _place(path: Path) -> str:
+def place_of(path: Path) -> str:
+    """What messages call a result.json."""
     return printable(f"{path.parent.name}/{path.name}")
 
 

@@ -1,4 +1,4 @@
-"""A table of ratings: CSV as people and spreadsheets write it."""
+"""A table of ratings, or of patients: CSV as people and spreadsheets write it."""
 
 import csv
 import io
@@ -21,15 +21,15 @@ _NUMBER_WITH_POINT = re.compile(r"[+-]?\d+\.\d+")
 
 @dataclass(frozen=True)
 class Table:
-    """columns: those after the first, ``case``, as written. rows: line number, case, and the text
-    of each column with a decimal point, None where there is no value."""
+    """columns: those after the first, as written. rows: line number, the first cell, and the text
+    of each other column with a decimal point, None where there is no value."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[int, str, dict[str, str | None]], ...]
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV file whose first line names the columns, the first of them ``case``.
+def read_table(path: Path, *, first_column: str = "case") -> Table:
+    """Read a CSV file whose first line names the columns, the first of them ``first_column``.
 
     Comma, semicolon or tabulator separates, whichever the first line has first. In a table that
     commas do not separate a decimal comma is read as such, unless decimal points stand there too.
@@ -45,8 +45,8 @@ def read_table(path: Path) -> Table:
     header = [cell.strip() for cell in first[1]]
     while len(header) > 1 and not header[-1]:  # spreadsheets leave separators at the end
         header.pop()
-    if header[0].casefold() != "case":
-        expected = "a CSV table whose first column is called case"
+    if header[0].casefold() != first_column:
+        expected = f"a CSV table whose first column is called {first_column}"
         raise _invalid(name, f"the first column is called {header[0][:60]!r}", expected=expected)
     columns = tuple(header[1:])
     if "" in columns:
@@ -55,7 +55,7 @@ def read_table(path: Path) -> Table:
         raise _invalid(name, f"two columns are called {twice[0][:60]!r}")
     rows = [_row(number, cells, columns, name) for number, cells in lines]
     if not rows:
-        raise _invalid(name, "it holds no case")
+        raise _invalid(name, f"it holds no {first_column}")
     return Table(columns, _with_points(rows, separator=_separator(text), name=name))
 
 

@@ -12,6 +12,7 @@ from lungscore.report.pictures import COLOURS, LUNG_WINDOW, Picture
 from lungscore.report.text import (
     BAND_TITLES,
     RANGE_MEANS,
+    detection_text,
     lesions_text,
     ml_text,
     percent_text,
@@ -69,6 +70,7 @@ def render_page(
         ],
         places=[(title, getattr(result.distribution, name)) for name, title in PLACES.items()],
         lesions=lesions_text(result),
+        detection=detection_text(result),
         affected=_affected(result),
         regions=_regions(result) if analysis.regions is not None else [],
         approximate=_approximate(analysis),

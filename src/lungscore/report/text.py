@@ -99,6 +99,7 @@ def _headline(result: Result) -> list[tuple[str, str]]:
     mosmed = scores.mosmed or NOT_COMPUTED
     return [
         ("severity", severity + range_text(result, "severity", "category")),
+        ("infection pattern", detection_text(result)),
         ("infection", infection),
         ("  ground-glass opacity", _percent(result, "burden", "ggo_percent")),
         ("  consolidation", _percent(result, "burden", "consolidation_percent")),
@@ -114,6 +115,26 @@ def _headline(result: Result) -> list[tuple[str, str]]:
         ("PHO", _percent(result, "scores", "pho")),
         ("MosMed class", mosmed + range_text(result, "scores", "mosmed")),
     ]
+
+
+def detection_text(result: Result) -> str:
+    """ "yes, in 12 of 40 slices; probability 0.93 (detector NAME, learned from 1 200 patients)"."""
+    detection = result.detection
+    parts = []
+    if detection.infected is not None:
+        text = "yes" if detection.infected else "no, less than 1 % of the lungs"
+        if detection.infected_slices:
+            seen = sum(each.infection_percent is not None for each in result.slices)
+            text += f", in {detection.infected_slices} of {seen} slices"
+        parts.append(text)
+    if detection.detector is not None:
+        told = "no probability"
+        if detection.probability is not None:
+            told = f"probability {detection.probability:.2f}"
+        patients = f"{detection.detector.patients:,}".replace(",", " ")
+        name = detection.detector.name
+        parts.append(f"{told} (detector {name}, learned from {patients} patients)")
+    return "; ".join(parts) or NOT_COMPUTED
 
 
 #: The bands of density as a reader calls them, with their edges in HU.

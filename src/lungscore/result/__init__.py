@@ -14,6 +14,7 @@ from lungscore.errors import Notice
 from lungscore.labels import LOBE_ORDER
 from lungscore.ranges import RangesPart, ranges_part
 from lungscore.result.base import SPACING_DECIMALS, Model, millilitres, percent, rounded
+from lungscore.result.detection import Detected, Detection, detection_part
 from lungscore.result.patterns import AerationPart, DistributionPart, LesionsPart, patterns
 from lungscore.result.stored import SCHEMA
 from lungscore.scan.scan import Scan
@@ -31,6 +32,7 @@ class Analysis:
     lobes, regions: (D, H, W) uint8 labels; None where sides are unknown or for one slice.
     notices: all of them, in order, none twice.
     times: seconds by stage; they go to run.json only.
+    detected: what the user's detector said; None without one.
     """
 
     scan: Scan
@@ -41,6 +43,7 @@ class Analysis:
     severity: Severity
     notices: tuple[Notice, ...]
     times: dict[str, float]
+    detected: Detected | None = None
 
     @property
     def has_ct(self) -> bool:
@@ -170,13 +173,6 @@ class Slice(Model):
     consolidation_percent: float | None
 
 
-class Detection(Model):
-    """Whether the lungs are infected at all."""
-
-    infected: bool | None
-    probability: float | None
-
-
 class Warning_(Model):
     """A notice."""
 
@@ -255,8 +251,11 @@ def to_result(analysis: Analysis) -> Result:
         **patterns(severity),
         "lobes": {name: _lobe(severity, name) for name in LOBE_ORDER},
         "slices": _slices(analysis),
-        # No network of ours gives a probability per scan: null until one does.
-        "detection": {"infected": severity.infected, "probability": None},
+        "detection": detection_part(
+            severity.infected,
+            [percent(burden.infection_percent) for burden in severity.slices],
+            analysis.detected,
+        ),
         "warnings": [{"code": n.code, "message": n.message} for n in analysis.notices],
         "models": [
             {"name": m.name, "version": m.version, "sha256": m.sha256, "data_terms": m.data_terms}

@@ -2,8 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
-#: Decimals written to result.json: percents and millimetres, millilitres, voxel sizes.
-PERCENT_DECIMALS, MILLILITRE_DECIMALS, SPACING_DECIMALS = 4, 3, 6
+#: Decimals written to result.json: percents and millimetres, millilitres, voxel sizes,
+#: probabilities.
+PERCENT_DECIMALS, MILLILITRE_DECIMALS, SPACING_DECIMALS, PROBABILITY_DECIMALS = 4, 3, 6, 4
 
 
 class Model(BaseModel):

@@ -1,0 +1,49 @@
+"""Cross-validation that never parts the scans of one patient."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lungscore.errors import InputError
+
+#: Folds, and the seed that parts the patients.
+FOLDS, SEED = 5, 20200414
+
+#: Patients below which there is no model, in all and of a class: one of each class in every fold.
+MIN_PATIENTS, MIN_OF_CLASS = 20, FOLDS
+
+
+def patient_folds(
+    classes: np.ndarray, patients: Sequence[str], *, folds: int = FOLDS, seed: int = SEED
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Indices of the training and of the held-out cases of each fold, balanced by class.
+
+    classes: (n,). Every case is held out once, and all cases of a patient together. Raises
+    InputError ``too-few-patients`` where a training part lacks a class.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    parts = list(split.split(np.zeros(len(classes)), classes, np.asarray(patients)))
+    if any(set(classes[train]) != set(classes) for train, _ in parts):
+        raise InputError(
+            "too-few-patients",
+            "a class is missing in the training part of a fold",
+            expected="the cases of each class spread over more patients",
+        )
+    return parts
+
+
+def out_of_fold(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    predict: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """What ``predict(train, held_out)`` returns for the held-out cases, in the order of all cases.
+
+    The first axis of what it returns is that of the held-out cases.
+    """
+    found = [(held_out, predict(train, held_out)) for train, held_out in parts]
+    together = np.concatenate([values for _, values in found])
+    ordered = np.empty_like(together)
+    ordered[np.concatenate([held_out for held_out, _ in found])] = together
+    return ordered
