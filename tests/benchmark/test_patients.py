@@ -8,7 +8,7 @@ from tiny_benchmark import REPOSITORY
 
 from lungscore.benchmark.patients import PATIENTS, SLICES, sections
 
-RESULTS = REPOSITORY / "experiments" / "results"
+RESULTS = REPOSITORY.parent / "results"
 FILES = ("detection-slices", "detection-patient", "generated-detection", "generated-clinical")
 
 
