@@ -144,7 +144,8 @@ def icc_agreement(ratings: np.ndarray) -> Estimate:
     between = k * raters + (k * n - k - n) * rest
     low = n * (cases - upper_f * rest) / (upper_f * between + n * cases)
     high = n * (lower_f * cases - rest) / (between + n * lower_f * cases)
-    if not np.isfinite([low, high]).all():  # a negative coefficient can leave no freedom
+    # A negative coefficient can leave no freedom, or an interval that it does not lie in.
+    if not np.isfinite([low, high]).all() or not low <= value <= high:
         return Estimate(float(value), None, None, n, "its interval is not defined")
     return Estimate(float(value), float(low), float(high), n)
 
