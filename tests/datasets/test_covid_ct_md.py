@@ -306,11 +306,33 @@ def test_real_slices_get_the_radiologists_labels(real_data, tmp_path):
 
 
 @pytest.mark.data
-def test_folders_of_patients_alone_are_no_dataset(real_data):
-    _, faults = found(covid_ct_md.DATASET, real_data / "covid-ct-md")
-    assert faults == {
-        "table-missing": 4,
-        "folder-missing": 3,
-        "count-short": 4,
-        "file-unknown": 301,
+def test_folders_of_single_patients_are_known_by_their_names(real_data, tmp_path):
+    checked, faults = found(covid_ct_md.DATASET, real_data / "covid-ct-md")
+    assert faults == {"table-missing": 1, "folder-missing": 1, "count-short": 4}
+    assert (checked.images, checked.patients) == (300, 2)
+    assert checked.classes == {"COVID-19": 1, "Normal": 1}
+    prepare(covid_ct_md.DATASET, real_data / "covid-ct-md", tmp_path / "manifest.csv", partial=True)
+    rows = list(read_rows(tmp_path / "manifest.csv"))
+    assert Counter(row.slice_label for row in rows if row.patient == "P002") == {
+        "infected": 68,
+        "not-infected": 65,
     }
+    assert {row.slice_label for row in rows if row.patient == "normal002"} == {None}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda text: text.replace("\n1,0,", "\n1,2,"), "line 3"),
+        (lambda text: text.replace("\n7,", "\n8,", 1), "line 9"),
+        (lambda text: text.replace("infected", "ill"), "no column 'infected'"),
+    ],
+)
+def test_a_damaged_table_of_one_patient_is_named(real_data, tmp_path, edit, says):
+    source = real_data / "covid-ct-md"
+    (tmp_path / "P002").symlink_to(source / "P002")
+    (tmp_path / "P002_labels.csv").write_text(edit((source / "P002_labels.csv").read_text()))
+    checked, faults = found(covid_ct_md.DATASET, tmp_path)
+    assert faults["table-values"] + faults["table-columns"] == 1
+    assert any(p.path == "P002_labels.csv" and says in p.found for p in checked.problems)

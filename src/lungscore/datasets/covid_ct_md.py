@@ -3,7 +3,8 @@
 Afshar et al., Scientific Data 8:121, 2021 (doi:10.1038/s41597-021-00900-3). One folder a class, in
 it one a patient with DICOM slices. Layout: the authors' README and the loaders of others, who read
 the published archive. Slices are ordered by Slice Location, as the authors ask, never by name; one
-SOPInstanceUID may stand in all slices of a series.
+SOPInstanceUID may stand in all slices of a series. Folders of single patients may lie in the root,
+too, without their class's folder: their names tell the class.
 """
 
 import re
@@ -30,6 +31,9 @@ CLASSES = {
     "CAP": ("Cap Cases", 60),
     "COVID-19": ("COVID-19 Cases", 169),
 }
+
+#: class -> the names of its patients' folders.
+_NAMES = {"Normal": r"normal\d+", "CAP": r"cap\d+", "COVID-19": r"P\d+"}
 
 #: So many missing numbers of slices are told of one patient.
 _GAPS_TOLD = 6
@@ -70,7 +74,11 @@ def _walk(visit: Visit) -> Iterator[Entry]:
     diagnoses = {str(row["patient"]): str(row["label"]) for row in visit.patients}
     unseen = {**dict.fromkeys(slices, INDEX), **dict.fromkeys(diagnoses, CLINICAL)}
     for label, (place, published) in CLASSES.items():
-        patients = visit.folders(_folder(visit, place))
+        alone = [path for path in visit.folders(".") if re.fullmatch(_NAMES[label], path.name)]
+        own = _folder(visit, place)
+        patients = (
+            alone if alone and not (visit.root / own).is_dir() else visit.folders(own) + alone
+        )
         visit.count(f"patients with {label}", len(patients), published)
         for folder in patients:
             who = folder.name

@@ -3,6 +3,9 @@
 Slice-level-labels.npy is (case, slice), Lobe-level-labels.npy (case, slice, lobe), 0 or 1, filled
 up with zeros behind the last slice of a case; slices run from superior to inferior. Files called
 …-updated-1.npy are the authors' later corrections of P001 and P006 and are preferred.
+
+Of single patients the same may stand in PATIENT_labels.csv beside them: one row a slice, with the
+columns slice_superior_to_inferior, infected and the five lobes.
 """
 
 import math
@@ -22,6 +25,9 @@ SLICES, LOBES = "Slice-level-labels", "Lobe-level-labels"
 #: Lobes along the last axis of the lobe array. Source: the dataset's README.
 LOBE_ORDER = ("LLL", "LUL", "RLL", "RML", "RUL")
 
+#: The end of the name of a table of one patient, and its column that numbers slices from 0.
+TABLE, _NUMBER = "_labels.csv", "slice_superior_to_inferior"
+
 SLICE_LABELS = ("not-infected", "infected")
 
 #: Patients whose slices are labelled: 54 with COVID-19, 25 with another pneumonia.
@@ -30,10 +36,36 @@ LABELLED = 79
 
 def read_labels(visit: Visit) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """(slices,) and (slices, 5) booleans by patient; empty where the files cannot be used."""
-    index = _index(visit)
-    visit.count("patients with slice labels", len(index), LABELLED)
-    arrays = (_array(visit, SLICES, axes=2), _array(visit, LOBES, axes=3))
-    slices, lobes = (_by_patient(visit, index, array) for array in arrays)
+    slices, lobes = _of_tables(visit)
+    labelled = set(slices)
+    if not slices or (visit.root / INDEX).is_file():
+        index = _index(visit)
+        arrays = (_array(visit, SLICES, axes=2), _array(visit, LOBES, axes=3))
+        slices |= _by_patient(visit, index, arrays[0])
+        lobes |= _by_patient(visit, index, arrays[1])
+        labelled |= index.keys()
+    visit.count("patients with slice labels", len(labelled), LABELLED)
+    return slices, lobes
+
+
+def _of_tables(visit: Visit) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The labels that stand in tables of single patients."""
+    slices, lobes = {}, {}  # patient -> (slices,) and (slices, 5)
+    columns = (_NUMBER, "infected", *LOBE_ORDER)
+    for path in sorted(visit.root.glob(f"*{TABLE}")):
+        who = path.name.removesuffix(TABLE)
+        rows: list[list[bool]] = []
+        for line, row in read_table(visit, path.name, columns):
+            cells = [row[name] for name in columns[1:]]
+            if row[_NUMBER] != str(len(rows)) or not set(cells) <= {"0", "1"}:
+                found = f"line {line}: slice {row[_NUMBER]!r}, {', '.join(cells)}; known are 0, 1"
+                visit.problem("table-values", path.name, found)
+                break
+            rows.append([cell == "1" for cell in cells])
+        else:
+            if rows:
+                labels = np.array(rows)
+                slices[who], lobes[who] = labels[:, 0], labels[:, 1:]
     return slices, lobes
 
 

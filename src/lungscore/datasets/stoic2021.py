@@ -15,7 +15,8 @@ from lungscore.scan.metaimage import read_metaimage_header
 
 PATIENTS = 2000
 
-REFERENCE = "metadata/reference.csv"
+#: The table, and where it lies in copies without the folders of the bucket.
+REFERENCE, BARE = "metadata/reference.csv", "reference.csv"
 _COLUMNS = ("PatientID", "probCOVID", "probSevere")
 _SCANS = "data/mha"
 
@@ -26,20 +27,21 @@ LABELS = {("0", "0"): "negative", ("1", "0"): "non-severe", ("1", "1"): "severe"
 def _patients(visit: Visit) -> Iterator[Patient]:
     """PCR and outcome of the table, age (middle of a ten-year class) and sex of the scan."""
     seen: set[str] = set()
-    for line, row in read_table(visit, REFERENCE, _COLUMNS):
+    place = _reference(visit)
+    for line, row in read_table(visit, place, _COLUMNS):
         if tuple(row)[: len(_COLUMNS)] != _COLUMNS:
             # Copies carry a second block of the same names for a drawing of 400 patients.
-            visit.problem("table-columns", REFERENCE, f"it does not begin with {_COLUMNS}")
+            visit.problem("table-columns", place, f"it does not begin with {_COLUMNS}")
             return
         who, covid, severe = (row[name] for name in _COLUMNS)
         label = LABELS.get((covid, severe))
         if not who.isdecimal():
-            visit.problem("table-values", REFERENCE, f"line {line}: PatientID is {who!r}")
+            visit.problem("table-values", place, f"line {line}: PatientID is {who!r}")
         elif who in seen:
-            visit.problem("duplicate-patient", REFERENCE, f"{who} stands twice (line {line})")
+            visit.problem("duplicate-patient", place, f"{who} stands twice (line {line})")
         elif label is None:
             found = f"line {line}: probCOVID {covid!r} with probSevere {severe!r}"
-            visit.problem("class-unknown", REFERENCE, found)
+            visit.problem("class-unknown", place, found)
         else:
             seen.add(who)
             yield {
@@ -49,6 +51,12 @@ def _patients(visit: Visit) -> Iterator[Patient]:
                 "severe": float(severe),
                 **_stated(visit, who),
             }
+
+
+def _reference(visit: Visit) -> str:
+    """Where the table lies."""
+    there = (visit.root / REFERENCE).is_file() or not (visit.root / BARE).is_file()
+    return REFERENCE if there else BARE
 
 
 def _stated(visit: Visit, who: str) -> dict[str, str | float | None]:
@@ -74,7 +82,7 @@ def _walk(visit: Visit) -> Iterator[Entry]:
         who = stem(path)
         label = labels.pop(who, None)
         if told and label is None:
-            visit.problem("table-values", REFERENCE, f"it says nothing usable of {who}")
+            visit.problem("table-values", _reference(visit), f"it says nothing usable of {who}")
             visit.use(path)
             continue
         yield Entry(visit.relative(path), who, "volume", patient=who, label=label)
