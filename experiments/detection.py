@@ -1,16 +1,18 @@
 """Infected or not, slice by slice: measured on slices of two sources that were made alike.
 
-    lungscore train experiments/infection-cranial.yaml --fold 0      # and 1 to 4, and caudal alike
+    lungscore train experiments/infection-cranial.yaml --fold 0      # 1 to 4 too, and caudal alike
     python experiments/detection.py slices maps measure
     python experiments/detection.py patient                          # one look at P002
 
-"slices" makes the 50 annotated training slices and as many of a healthy person alike; "maps" lets the
-ten networks, each of which saw four fifths of the ones and half of the others, find infection in what
-they have not seen; "measure" writes results/detection-slices.json. "patient" applies what was learned
-to a patient never trained on, and logs nothing: docs/looks.md is kept by hand.
+"slices" makes the 50 annotated training slices and as many of a healthy person alike; "maps" lets
+the ten networks, each of which saw four fifths of the ones and half of the others, find infection
+in what they have not seen; "measure" writes results/detection-slices.json. "patient" applies what
+was learned to a patient never trained on, with the shipped network; log it in docs/looks.md.
 Needs LUNGSCORE_DATA, the extras train and study, and the finished run of infection-stage.yaml.
 """
 
+import csv
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,15 +34,30 @@ from lungscore.evaluation.alike import (
     without_lesions,
     without_lungs,
 )
-from lungscore.files import atomic_path
+from lungscore.evaluation.results import plain, with_interval
+from lungscore.evaluation.slice_detection import (
+    FEATURES,
+    blocks,
+    called,
+    features,
+    figures,
+    fit_logistic,
+    out_of_fold,
+)
+from lungscore.files import atomic_path, atomic_write
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.window import network_boxes
+from lungscore.severity.edges import FLOOR_PERCENT
 
 HERE = Path(__file__).parent
 KEPT = Path("runs/detection")
 HALVES = ("cranial", "caudal")
 FOLDS = 5
 SEED = 20200414
+
+#: Regularisations (scikit-learn's C) of the classifier on the encoder's features: both are told,
+#: none was chosen. That on the few features of maps takes scikit-learn's own.
+REGULARISATIONS, USUAL = (0.01, 0.001), 1.0
 
 #: Slices of a scan take part whose lungs are at least this share of those of its largest slice:
 #: annotated slices show no tips of lungs.
@@ -50,17 +67,17 @@ LARGE = 0.4
 VARIANTS = ("plain", "without_lungs", "without_lesions")
 
 
-def of_scan(scan: Scan, window_hu: tuple[float, float], chosen: np.ndarray) -> dict[int, AlikeSlice]:
-    """index -> slice of a scan made alike, with nothing annotated; without those it cannot be of."""
+def of_scan(scan: Scan, window_hu: tuple[float, float], chosen: np.ndarray) -> list[AlikeSlice]:
+    """The chosen slices made alike, named by their index; without those in which lungs are lost."""
     boxes = network_boxes(slice_boxes(find_lungs(scan).labels), margin=LOOSE)
-    found = {}
+    found = []
     for index in map(int, chosen):
         row0, row1, column0, column1 = map(int, boxes[index])
         shown = as_published(scan.values[index], (row0, row1, column0, column1), window_hu)
         try:
-            found[index] = make_alike(str(index), shown, np.zeros(shown.shape, bool))
+            found.append(make_alike(str(index), shown, np.zeros(shown.shape, bool)))
         except InputError as error:
-            print(f"slice {index}: {error.message}", flush=True)
+            print(f"slice {index} is left out: {error.found}", flush=True)
     return found
 
 
@@ -80,12 +97,12 @@ def slices(root: Path) -> None:
     chosen = large_slices(scan)
     # What lies outside the lungs chooses the window: wide enough to lose nothing of it.
     wide = (-1350.0, 450.0)
-    some = of_scan(scan, wide, chosen[::6]).values()
+    some = of_scan(scan, wide, chosen[::6])
     outside = np.concatenate([each.image[~each.lungs] for each in some]) / 255
     hounsfield = (outside * (wide[1] - wide[0]) + wide[0])[::20]
     grey = np.concatenate([each.image[~each.lungs] for each in infected])[::40]
     window_hu = matching_window(grey, hounsfield)
-    healthy = list(of_scan(scan, window_hu, chosen).values())
+    healthy = of_scan(scan, window_hu, chosen)
     partners = match_by_shape(*(np.stack([s.lungs for s in of]) for of in (infected, healthy)))
     healthy = [healthy[index] for index in np.sort(partners)]
     rng = np.random.default_rng(SEED)
@@ -113,7 +130,6 @@ def maps(root: Path) -> None:
     """Let every network predict what it has not seen, in all variants."""
     import torch
 
-    from lungscore.evaluation.slice_detection import blocks
     from lungscore.learning.experiment_file import load_experiment
     from lungscore.learning.maps import load_network
     from lungscore.learning.references import at, run_folder
@@ -148,6 +164,133 @@ def parts(seen: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([folds[name] for name in seen["infected_names"]]), halves
 
 
+def measure(root: Path) -> None:
+    """Write the figures of both detectors and of their controls."""
+    seen, found = load("slices"), load("maps")
+    folds, halves = parts(seen)
+    infected = np.arange(len(folds) + len(halves)) < len(folds)
+    told: dict[str, dict[str, Any]] = {"map": {}, "rule": {}, "encoder": {}}
+    for variant in VARIANTS:
+        values = [of_maps(seen, found, group, variant) for group in ("infected", "healthy")]
+        probability = out_of_fold(*values, folds, halves, regularisation=USUAL)
+        told["map"][variant] = figures(probability, infected)
+        told["rule"][variant] = by_rule(np.concatenate(values), infected)
+        values = [of_encoder(seen[f"{group}_{variant}"]) for group in ("infected", "healthy")]
+        told["encoder"][variant] = {
+            str(c): figures(out_of_fold(*values, folds, halves, regularisation=c), infected)
+            for c in REGULARISATIONS
+        }
+        print(variant, with_interval(told["map"][variant]["auc"], key="value"), flush=True)
+        for c, each in told["encoder"][variant].items():
+            print("  encoder", c, with_interval(each["auc"], key="value"), flush=True)
+    write(
+        "detection-slices",
+        "python experiments/detection.py slices maps measure",
+        {
+            "seed": SEED,
+            "infected": {"slices": len(folds), "source": "covid-semiseg, training slices"},
+            "healthy": {
+                "slices": len(halves),
+                "of": int(seen["large"]),
+                "source": "covid-ct-md/normal002, one person",
+            },
+            "window_hu": seen["window_hu"].tolist(),
+            **told,
+        },
+    )
+
+
+def by_rule(values: np.ndarray, infected: np.ndarray) -> dict[str, Any]:
+    """The rule without any learning: FLOOR_PERCENT of the slice's lungs are infected."""
+    percent = 100 * 10 ** values[:, FEATURES.index("burden")]
+    return called(percent >= FLOOR_PERCENT, infected)
+
+
+def of_maps(
+    seen: dict[str, np.ndarray], found: dict[str, np.ndarray], group: str, variant: str
+) -> np.ndarray:
+    """(slices, k) features of a group, each the mean over the networks that had it held out."""
+    folds, halves = parts(seen)
+    lungs = seen[f"{group}_lungs"]
+    total, times = np.zeros((len(lungs), len(FEATURES))), np.zeros((len(lungs), 1))
+    for block in blocks(folds, halves):
+        out = block.infected[1] if group == "infected" else block.healthy[1]
+        levels = found[f"{group}_{variant}_{block.fold}_{block.half}"]
+        for index, level in zip(out, levels, strict=True):
+            total[index] += features(level / np.float32(255), lungs[index])
+            times[index] += 1
+    return total / times
+
+
+def of_encoder(images: np.ndarray) -> np.ndarray:
+    """(slices, 512) deepest features of the encoder of infection-stage.yaml, averaged over a slice.
+
+    That network has seen neither radiologists' labels nor healthy slices.
+    """
+    import torch
+
+    from lungscore.learning.experiment_file import load_experiment
+    from lungscore.learning.maps import load_network
+    from lungscore.learning.references import at, run_folder
+    from lungscore.networks import normalise
+
+    config = at(load_experiment(HERE / "infection-stage.yaml"), fold=None, seed=None)
+    encoder = load_network(run_folder(config), config).network.encoder
+    with torch.inference_mode():
+        few = torch.from_numpy(images)[:, None].split(8)
+        deepest = [encoder(normalise(grey.float() / 255))[-1].mean((2, 3)) for grey in few]
+    return torch.cat(deepest).numpy()
+
+
+def patient(root: Path) -> None:
+    """One look: the slices of P002 by what the annotated and healthy slices taught."""
+    from lungscore.inference import load_bundle
+    from lungscore.inference.engines import make_engine
+
+    seen, held_out = load("slices"), load("maps")
+    folder = root / "covid-ct-md"
+    scan = read_scan(folder / "P002")
+    with open(folder / "P002_labels.csv", newline="") as file:
+        marked = np.array([row["infected"] == "1" for row in csv.DictReader(file)])
+    lower, upper = map(float, seen["window_hu"])
+    with_lungs = np.flatnonzero(find_lungs(scan).labels.any(axis=(1, 2)))
+    alike = of_scan(scan, (lower, upper), with_lungs)
+    truth = marked[[int(each.name) for each in alike]]
+    learned = [of_maps(seen, held_out, group, "plain") for group in ("infected", "healthy")]
+    model = fit_logistic(*learned, regularisation=USUAL)
+    engine, _ = make_engine(load_bundle("infection"))
+    told = {}
+    for variant, show in (("plain", lambda each: each.image), ("without_lungs", without_lungs)):
+        maps_of = engine((show(each) / np.float32(255),) for each in alike)
+        pairs = zip(maps_of, alike, strict=True)
+        values = np.stack(
+            [features(one.reshape(each.image.shape), each.lungs) for one, each in pairs]
+        )
+        told[variant] = figures(model.predict_proba(values)[:, 1], truth)
+        told[variant]["rule"] = by_rule(values, truth)
+        print(variant, with_interval(told[variant]["auc"], key="value"), flush=True)
+    write(
+        "detection-patient",
+        "python experiments/detection.py patient",
+        {
+            "scan": "covid-ct-md/P002",
+            "slices": len(truth),
+            "infected": int(truth.sum()),
+            "left_out": {
+                "slices": len(marked) - len(truth),
+                "infected": int(marked.sum() - truth.sum()),
+            },
+            "map": told,
+        },
+    )
+
+
+def write(name: str, command: str, content: dict[str, Any]) -> None:
+    """A result file with the command that made it."""
+    text = json.dumps(plain({"command": command, **content}), indent=1, ensure_ascii=False)
+    atomic_write(HERE / "results" / f"{name}.json", text + "\n")
+
+
 def save(name: str, arrays: dict[str, Any]) -> None:
     """Keep arrays as runs/detection/NAME.npz."""
     with atomic_path(KEPT / f"{name}.npz") as temporary:
@@ -161,7 +304,7 @@ def load(name: str) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    steps = {f.__name__: f for f in (slices, maps)}
+    steps = {f.__name__: f for f in (slices, maps, measure, patient)}
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/detection.py {' '.join(steps)}")

@@ -10,6 +10,15 @@ from lungscore.errors import UsageError
 _MODULES = {
     "covid-semiseg": "covid_semiseg",
     "medseg": "medseg",
+    "medseg-volumes": "medseg_volumes",
+    "ictcf": "ictcf",
+    "covid-ct": "covid_ct",
+    "covid-chestxray": "covid_chestxray",
+    "cc-ccii": "cc_ccii",
+    "covid-19-ct-seg": "covid_19_ct_seg",
+    "mosmed": "mosmed",
+    "covid-ct-md": "covid_ct_md",
+    "stoic2021": "stoic2021",
 }
 
 NAMES = tuple(_MODULES)

@@ -23,6 +23,7 @@ PROBLEMS: dict[str, tuple[str, bool]] = {
     "count-short": ("There are fewer than were published.", True),
     "count-above": ("There are more than were published.", False),
     "file-missing": ("A file that a table or a partner names is not there.", True),
+    "number-gap": ("Numbers are missing in a row of numbered slices; some may be lost.", False),
     "file-unknown": ("A file belongs to no known part of the dataset and was left out.", False),
     "download-unfinished": ("A download or an unpacking stopped halfway.", True),
     "archive-left": ("An archive lies among the files; what is in it was not looked at.", False),
@@ -42,7 +43,7 @@ PROBLEMS: dict[str, tuple[str, bool]] = {
     "patient-in-two-classes": ("The images of one patient carry two classes.", True),
     "patient-on-both-sides": ("A patient is on both sides of the official split.", True),
     "duplicate-image": ("The same image is filed under two patients.", True),
-    "duplicate-copy": ("The same image is there twice for one patient.", False),
+    "duplicate-copy": ("The same image is there twice, for one patient or for none.", False),
     "content-changed": ("A file is not the one that the manifest was made of.", True),
 }
 

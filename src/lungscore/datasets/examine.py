@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from lungscore.datasets.dataset import Dataset, Group
 from lungscore.datasets.integrity import Looked, look
@@ -100,13 +101,14 @@ def _row(dataset: Dataset, looked: Looked) -> Row:
 
 
 class _Conflicts:
-    """What only several rows together show. Keeps some 150 bytes an image."""
+    """What only several rows together show. Keeps 150 to 300 bytes an image."""
 
     def __init__(self, dataset: Dataset, visit: Visit) -> None:
         self.dataset, self.visit = dataset, visit
         self.classes: dict[str, str] = {}
         self.groups: dict[str, Group] = {}
-        self.images: dict[bytes, str] = {}
+        self.images: dict[bytes, _Said] = {}
+        self.said: dict[_Said, _Said] = {}
         self.told: set[tuple[str, str]] = set()
 
     def allow(self, row: Row) -> bool:
@@ -150,15 +152,35 @@ class _Conflicts:
             self.visit.problem(code, row.path, found)
 
     def _one_patient(self, row: Row) -> bool:
-        who = row.unit
+        said = _Said(row.unit, row.patient, row.group, row.label, row.slice_label)
         digest = bytes.fromhex(row.sha256)
         first = self.images.get(digest)
         if first is None:
-            self.images[digest] = who
-        elif first == who:
-            self.visit.problem("duplicate-copy", row.path, f"the same image stood there for {who}")
+            self.images[digest] = self.said.setdefault(said, said)
+        elif first.unit == said.unit:
+            found = f"the same image stood there for {said.unit}"
+            self.visit.problem("duplicate-copy", row.path, found)
+        elif first.allows(said):
+            found = f"the same image stood there for {first.unit}; this one was left out"
+            self.visit.problem("duplicate-copy", row.path, found)
         else:
-            found = f"the same image is filed under {first} and {who}"
+            found = f"the same image is filed under {first.unit} and {said.unit}"
             self.visit.problem("duplicate-image", row.path, found)
-            self.visit.in_conflict |= {first, who}
-        return first in (None, who)
+            self.visit.in_conflict |= {first.unit, said.unit}
+        return first is None or first.unit == said.unit
+
+
+class _Said(NamedTuple):
+    """Whose an image is (unit: the case where no patient is known), and what is said of it."""
+
+    unit: str
+    patient: str | None
+    group: Group
+    label: str | None
+    slice_label: str | None
+
+    def allows(self, other: "_Said") -> bool:
+        """Whether one image can be both: one names no patient, or neither does and all is equal."""
+        if self.patient is None and other.patient is None:
+            return self[2:] == other[2:]
+        return self.patient is None or other.patient is None

@@ -18,6 +18,7 @@ from lungscore.datasets.dataset import Companion, Entry, Problem
 from lungscore.errors import InputError
 from lungscore.scan.dicom.header import read_header
 from lungscore.scan.dicom.pixels import read_hounsfield
+from lungscore.scan.metaimage import open_metaimage
 from lungscore.scan.nifti import open_nifti
 
 #: Pixels of one picture; no CT slice has more, and X-rays are left out before they are decoded.
@@ -176,7 +177,8 @@ def _read_planes(path: Path, known: _File, *, numbers_only: bool = True) -> set[
     _hash(path, known)
     _check_packed(path)
     found: set[float] = set()
-    with open_nifti(path) as stored:
+    open_volume = open_metaimage if path.suffix.lower() == ".mha" else open_nifti
+    with open_volume(path) as stored:
         known.shape = stored.shape
         for plane in stored.planes:
             if len(found) < _ENOUGH_VALUES:

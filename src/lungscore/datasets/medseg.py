@@ -2,7 +2,9 @@
 
 "100 axial CT slices" of medicalsegmentation.com; terms at the source. Layout: images/*.png and
 labels/*.png in normal orientation (0 background, 1 ground-glass opacity, 2 consolidation,
-3 pleural effusion), and crop_of_covid_semiseg.csv, which maps a crop back to its slice.
+3 pleural effusion), and crop_of_covid_semiseg.csv, which maps a crop back to its slice. The
+original download is two NIfTI stacks, tr_im with its labels tr_mask and val_im without; lungs of
+the first are a download of their own.
 """
 
 import csv
@@ -11,17 +13,22 @@ from pathlib import Path
 
 import numpy as np
 
-from lungscore.datasets.dataset import Dataset, Entry, Group
+from lungscore.datasets.dataset import Companion, Dataset, Entry, Group
 from lungscore.datasets.images import pair, read_grey, read_indices
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit, stem
 from lungscore.errors import InputError
 from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.scan.nifti import open_nifti
 from lungscore.scan.window import crop
 
 NAME = "medseg"
 CROPS = "crop_of_covid_semiseg.csv"
+CLINICAL = "Test-Images-Clinical-Details.csv"
+
+SLICES, TEST_SLICES = 100, 10
+
 _SIDES: dict[str, Group] = {"train": "train", "test": "test"}
 
 
@@ -76,9 +83,15 @@ def _sides(visit: Visit) -> dict[str, Group]:
 
 
 def _walk(visit: Visit) -> Iterator[Entry]:
+    """The original stacks, or the same slices as pictures (see the module's text)."""
+    pictures = visit.root.joinpath("images").is_dir()
+    yield from _pictures(visit) if pictures else _stacks(visit)
+
+
+def _pictures(visit: Visit) -> Iterator[Entry]:
     split = _sides(visit)
     images = visit.files("images")
-    visit.count("slices", len(images), 100)
+    visit.count("slices", len(images), SLICES)
     for name in sorted(split.keys() - {stem(image) for image in images}):
         visit.problem("file-missing", f"images/{name}.png", f"{CROPS} names it")
     for image, labels in visit.pairs(images, visit.files("labels")):
@@ -93,16 +106,59 @@ def _walk(visit: Visit) -> Iterator[Entry]:
         )
 
 
+def _stacks(visit: Visit) -> Iterator[Entry]:
+    """A stack is one file and one row: slices of different patients, not a volume of one."""
+    training, test = (_stack(visit, name) for name in ("tr_im", "val_im"))
+    labels, lungs = (_stack(visit, name) for name in ("tr_mask", "tr_lungmasks_updated"))
+    visit.use(CLINICAL)
+    for name, stack, published in (
+        ("slices", training, SLICES),
+        ("slices without labels", test, TEST_SLICES),
+    ):
+        visit.count(name, 0 if stack is None else _depth(stack), published)
+    if training is not None:
+        if labels is None:
+            visit.problem("file-missing", "tr_mask.nii.gz", "tr_im has no labels")
+        yield Entry(
+            visit.relative(training),
+            "tr_im",
+            "volume",
+            # Among its slices are those that COVID-SemiSeg tests on, and a row has one side.
+            group="test",
+            mask=None if labels is None else visit.relative(labels),
+            mask_values=(0, 1, 2, 3),
+            companions=() if lungs is None else (Companion(visit.relative(lungs), (0, 1, 2)),),
+        )
+    if test is not None:
+        yield Entry(visit.relative(test), "val_im", "volume", group="test")
+
+
+def _stack(visit: Visit, name: str) -> Path | None:
+    """The stack called so, packed or not; None where it is not there."""
+    paths = (visit.root / f"{name}{ending}" for ending in (".nii.gz", ".nii"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _depth(path: Path) -> int:
+    """Slices that the header promises; 0 where it cannot be read (the file is told later)."""
+    try:
+        with open_nifti(path) as stored:
+            return stored.shape[2]
+    except (InputError, OSError):
+        return 0
+
+
 DATASET = Dataset(
     name=NAME,
-    title="MedSeg COVID-19 CT segmentation",
-    what="axial CT slices with GGO, consolidation and pleural effusion",
-    size="100 slices of more than 40 patients",
-    licence="at the source",
-    citation="MedSeg, Jenssen HB, Sakinis T. COVID-19 CT segmentation dataset. 2020.",
+    title="MedSeg COVID-19 CT segmentation, dataset 1",
+    what="axial CT slices with GGO, consolidation and pleural effusion; ten more without labels",
+    size="100 labelled and 10 unlabelled slices of more than 40 patients, in NIfTI stacks",
+    licence="CC0",
+    citation="MedSeg, Jenssen HB, Sakinis T. MedSeg Covid Dataset 1. figshare 2021. "
+    "doi:10.6084/m9.figshare.13521488.v2",
     where="https://medicalsegmentation.com/covid19",
-    seen="PNG written from the original NIfTI stacks",
-    unverified="the stacks themselves",
+    seen="readers of the original download; PNG written from the original stacks",
+    unverified="headers of the stacks; the name of the table that tells where a slice comes from",
     walk=_walk,
     overlaps=("covid-semiseg",),
 )

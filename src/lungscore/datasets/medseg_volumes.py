@@ -1,16 +1,19 @@
 """MedSeg's nine volumes: axial CT from Radiopaedia with ground-glass opacity and consolidation.
 
-"Segmentation dataset nr. 2" of medicalsegmentation.com; terms at the source. NIfTI in Hounsfield
+"Segmentation dataset nr. 2" of medicalsegmentation.com, CC0. NIfTI in Hounsfield
 units, rp_im/NAME.nii.gz with its labels rp_msk/NAME.nii.gz (0 background, 1 ground-glass opacity,
 2 consolidation, 3 pleural effusion).
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from lungscore.anatomy import find_lungs, slice_boxes
+from lungscore.datasets.dataset import Companion, Dataset, Entry
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.visit import VOLUMES, Visit, stem
 from lungscore.errors import InputError
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Geometry, Scan, read_scan
@@ -20,7 +23,10 @@ from lungscore.scan.window import crop, network_boxes
 
 NAME = "medseg-volumes"
 
+PUBLISHED = 9
+
 _PARTS = ("rp_im", "rp_msk")
+_LUNGS = "rp_lung_msk"
 
 
 def load(root: Path, *, margin: float = 0.1) -> list[Sample]:
@@ -90,3 +96,41 @@ def _pairs(root: Path) -> list[tuple[Path, Path]]:
 
 def _files(folder: Path) -> list[Path]:
     return [*folder.glob("*.nii"), *folder.glob("*.nii.gz")]
+
+
+def _walk(visit: Visit) -> Iterator[Entry]:
+    images, labels, lungs = (visit.files(part, VOLUMES) for part in (*_PARTS, _LUNGS))
+    visit.count("volumes", len(images), PUBLISHED)
+    lungs_of = {stem(path): path for path in lungs}
+    for image, mask in visit.pairs(images, labels):
+        lung = lungs_of.pop(stem(image), None)
+        if lung is None:
+            visit.problem("file-missing", f"{_LUNGS}/{image.name}", "the volume lacks its lungs")
+        yield Entry(
+            visit.relative(image),
+            f"volume-{stem(image)}",
+            "volume",
+            patient=f"volume-{stem(image)}",
+            mask=visit.relative(mask),
+            mask_values=(0, 1, 2, 3),
+            companions=() if lung is None else (Companion(visit.relative(lung), (0, 1, 2)),),
+        )
+    for path in lungs_of.values():
+        visit.problem("file-missing", path, "it has no image of its name")
+        visit.use(path)
+
+
+DATASET = Dataset(
+    name=NAME,
+    title="MedSeg COVID-19 CT segmentation, dataset 2",
+    what="axial chest CT from Radiopaedia with GGO, consolidation and lungs",
+    size="9 volumes (NIfTI) of 829 slices, 373 of them with disease",
+    licence="CC0",
+    citation="MedSeg, Jenssen HB, Sakinis T. MedSeg Covid Dataset 2. figshare 2021. "
+    "doi:10.6084/m9.figshare.13521509.v2",
+    where="https://medicalsegmentation.com/covid19",
+    seen="readers of the original download (neuro-ml/amid, dataset medseg9)",
+    unverified="headers of the volumes; whether two of them show one patient",
+    walk=_walk,
+    overlaps=("covid-19-ct-seg",),
+)

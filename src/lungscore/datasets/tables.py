@@ -22,15 +22,8 @@ def read_table(
     names. A missing table (unless ``optional``), another encoding, a missing column and a row of
     another length are told to the visit; after the first three nothing is yielded.
     """
-    path = visit.root / place
-    if not path.is_file():
-        if not optional:
-            visit.problem("table-missing", place, "there is no such table")
-        return
-    visit.use(path)
-    text = _decoded(path.read_bytes(), encodings)
+    text = _text(visit, place, encodings, optional=optional)
     if text is None:
-        visit.problem("table-encoding", place, f"it is not in {' or '.join(encodings)}")
         return
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -48,6 +41,32 @@ def read_table(
             yield reader.line_num, {n: c.strip() for n, c in zip(names, cells, strict=True)}
     except csv.Error as error:
         visit.problem("table-values", place, f"line {reader.line_num} is no CSV ({error})")
+
+
+def read_lines(
+    visit: Visit, place: str, *, encodings: Sequence[str] = ("utf-8-sig",)
+) -> list[str] | None:
+    """The lines of a list below the visit's root, stripped, empty ones left out.
+
+    A missing list and another encoding are told to the visit; None then.
+    """
+    text = _text(visit, place, encodings)
+    return None if text is None else [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _text(
+    visit: Visit, place: str, encodings: Sequence[str], *, optional: bool = False
+) -> str | None:
+    path = visit.root / place
+    if not path.is_file():
+        if not optional:
+            visit.problem("table-missing", place, "there is no such table")
+        return None
+    visit.use(path)
+    text = _decoded(path.read_bytes(), encodings)
+    if text is None:
+        visit.problem("table-encoding", place, f"it is not in {' or '.join(encodings)}")
+    return text
 
 
 def _decoded(content: bytes, encodings: Sequence[str]) -> str | None:

@@ -44,11 +44,17 @@ class Visit:
 
     def told(self) -> tuple[Problem, ...]:
         """All problems, by path: whatever the order in which files were looked at."""
-        return tuple(sorted(self.problems, key=lambda problem: (problem.path, problem.code)))
+        return tuple(
+            sorted(self.problems, key=lambda each: (natural_order(Path(each.path)), each.code))
+        )
 
     def use(self, *paths: str | Path | None) -> None:
         """These files are known and used."""
         self._used.update(self.relative(path) for path in paths if path is not None)
+
+    def use_folder(self, place: str) -> None:
+        """All that lies below ``place``, if anything, is known and not looked at (code, say)."""
+        self.use(*(path for path in (self.root / place).rglob("*") if path.is_file()))
 
     def count(self, name: str, found: int, published: int | None) -> None:
         """So many were found; fewer than published is a problem."""

@@ -13,7 +13,7 @@ from scipy.stats import f as f_distribution
 from scipy.stats import nct, norm, rankdata
 from scipy.stats import t as t_distribution
 
-from lungscore.evaluation.statistics import RESAMPLES, SEED, correlations
+from lungscore.evaluation.statistics import RESAMPLES, SEED, correlations, wilson
 
 #: Pairs below which no figure is given.
 MIN_PAIRS = 3
@@ -242,9 +242,8 @@ def exact_agreement(a: np.ndarray, b: np.ndarray) -> Estimate:
     if n < MIN_PAIRS:
         return undefined(n, TOO_FEW)
     share = float((a == b).mean())
-    middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * float(np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)))
-    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half), n)
+    low, high = wilson(share, n)
+    return Estimate(share, low, high, n)
 
 
 def confusion(a: np.ndarray, b: np.ndarray, *, highest: int) -> np.ndarray:

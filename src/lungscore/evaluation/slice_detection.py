@@ -3,13 +3,15 @@
 Needs scikit-learn (the extra ``study``).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from lungscore.evaluation.by_patient import area_under_curve_of, estimate, rate
+from lungscore.evaluation.calibration import calibration
 from lungscore.severity.edges import FLOOR_PERCENT
 
 #: The columns of ``features``.
@@ -46,10 +48,10 @@ def share(found: np.ndarray, lungs: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Block:
-    """One part of a cross-validation over two sources: who trains, and who is held out.
+    """One part of a cross-validation over two sources.
 
-    All are indices: of infected slices, whose folds are drawn, and of healthy ones, whose halves
-    (cranial, caudal) are, since neighbours look alike.
+    Indices of infected slices, whose folds are drawn, and of healthy ones, whose halves (cranial,
+    caudal) are, since neighbours look alike: those that train, and those that are held out.
     """
 
     fold: int
@@ -59,7 +61,7 @@ class Block:
 
 
 def blocks(folds: np.ndarray, halves: np.ndarray) -> Iterator[Block]:
-    """Every fold of infected slices (n,) with every half of healthy slices (m,), numbered from 0."""
+    """Every fold of infected slices (n,) with every half of healthy slices (m,)."""
     for fold in np.unique(folds):
         for half in np.unique(halves):
             yield Block(
@@ -70,30 +72,29 @@ def blocks(folds: np.ndarray, halves: np.ndarray) -> Iterator[Block]:
             )
 
 
-Values = Callable[[Block], tuple[np.ndarray, np.ndarray]]
-
-
 def out_of_fold(
-    values: Values, folds: np.ndarray, halves: np.ndarray, *, regularisation: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (n,) of infected and (m,) of healthy slices by models that saw neither.
+    infected: np.ndarray,
+    healthy: np.ndarray,
+    folds: np.ndarray,
+    halves: np.ndarray,
+    *,
+    regularisation: float,
+) -> np.ndarray:
+    """(n + m,) probabilities of infected, then of healthy slices, by models that saw neither.
 
-    values: the features (n, k) and (m, k) of all slices that hold for a block, as networks that
-    held its slices out give them. The logit of a slice is the mean over the blocks that hold it out.
+    infected, healthy: features (n, k), (m, k). The logit of a slice is the mean over the blocks
+    that hold it out.
     """
-    logits = np.zeros(len(folds)), np.zeros(len(halves))
-    times = np.zeros(len(folds)), np.zeros(len(halves))
+    count = len(infected)
+    logits, times = np.zeros(count + len(healthy)), np.zeros(count + len(healthy))
     for block in blocks(folds, halves):
-        infected, healthy = values(block)
         model = fit_logistic(
             infected[block.infected[0]], healthy[block.healthy[0]], regularisation=regularisation
         )
-        for side, (all_of, (_, out)) in enumerate(
-            ((infected, block.infected), (healthy, block.healthy))
-        ):
-            logits[side][out] += model.decision_function(all_of[out])
-            times[side][out] += 1
-    return tuple(1 / (1 + np.exp(-total / count)) for total, count in zip(logits, times, strict=True))
+        out = np.concatenate([block.infected[1], count + block.healthy[1]])
+        logits[out] += model.decision_function(np.concatenate([infected, healthy])[out])
+        times[out] += 1
+    return 1 / (1 + np.exp(-logits / times))
 
 
 def fit_logistic(infected: np.ndarray, healthy: np.ndarray, *, regularisation: float) -> Any:
@@ -102,24 +103,30 @@ def fit_logistic(infected: np.ndarray, healthy: np.ndarray, *, regularisation: f
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    values = np.concatenate([infected, healthy])
-    positive = np.arange(len(values)) < len(infected)
     model = LogisticRegression(C=regularisation, class_weight="balanced", max_iter=5000)
-    return make_pipeline(StandardScaler(), model).fit(values, positive)
+    positive = np.arange(len(infected) + len(healthy)) < len(infected)
+    return make_pipeline(StandardScaler(), model).fit(np.concatenate([infected, healthy]), positive)
 
 
-def stacked(infected: np.ndarray, healthy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values of both, one behind the other, and which of them are infected."""
-    return np.concatenate([infected, healthy]), np.arange(len(infected) + len(healthy)) < len(
-        infected
-    )
+def figures(probability: np.ndarray, infected: np.ndarray) -> dict[str, Any]:
+    """ROC, calibration, and sensitivity and specificity at one half, with intervals over slices.
+
+    probability: (slices,) 0–1. infected: (slices,) bool.
+    """
+    every = range(len(probability))
+    return {
+        "auc": asdict(estimate(area_under_curve_of(probability, infected), every)),
+        "calibration": asdict(calibration(probability, infected, every)),
+        "at_one_half": called(probability >= 0.5, infected),
+    }
 
 
-def halves_of(count: int) -> np.ndarray:
-    """(count,) 0 for the cranial and 1 for the caudal half of slices in order."""
-    return (np.arange(count) >= count // 2).astype(int)
-
-
-def folds_of(names: Sequence[str], fold: dict[str, int]) -> np.ndarray:
-    """(names,) the fold of each."""
-    return np.array([fold[name] for name in names])
+def called(positive: np.ndarray, infected: np.ndarray) -> dict[str, Any]:
+    """Sensitivity and specificity of (slices,) verdicts, with intervals over slices."""
+    return {
+        name: asdict(rate(hit, range(len(hit))))
+        for name, hit in (
+            ("sensitivity", positive[infected]),
+            ("specificity", ~positive[~infected]),
+        )
+    }

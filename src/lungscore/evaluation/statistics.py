@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata, wilcoxon
+from scipy.stats import norm, rankdata, wilcoxon
 
 #: Resamples of every bootstrap, and its seed.
 RESAMPLES, SEED = 10_000, 20200414
@@ -145,6 +145,14 @@ def bootstrap(count: int, statistic: Callable[[np.ndarray], np.ndarray]) -> tupl
     index = np.random.default_rng(SEED).integers(0, count, (RESAMPLES, count))
     low, high = np.nanpercentile(statistic(index), [2.5, 97.5])
     return float(low), float(high)
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """95 % interval of a share, 0–1, of ``n`` cases. Wilson EB, J Am Stat Assoc 1927;22:209–212."""
+    z = float(norm.ppf(0.975))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def area_under_curve(score: np.ndarray, positive: np.ndarray) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
+from lungscore.scan.planes import Inflated, read_planes
 from lungscore.scan.volume import Stored, Volume
 from lungscore.scan.voxels import gather_volume
 
@@ -59,7 +60,9 @@ def open_nrrd(path: Path) -> Iterator[Stored]:
         dtype = _dtype(header, source)
         affine, notices, oriented = _affine(header, shape, source)
         check_affine(affine, source)
-        planes = _planes(file, header, shape=shape, dtype=dtype, source=source)
+        _check_start(header, source)
+        read = _reader(file, str(header.get("encoding")).lower(), source)
+        planes = read_planes(read, shape, dtype, source=source)
         yield Stored(shape, affine, planes, oriented, tuple(notices))
 
 
@@ -126,63 +129,18 @@ def _affine(
     return affine, [], True
 
 
-def _planes(
-    file: IO[bytes],
-    header: dict[str, Any],
-    *,
-    shape: tuple[int, int, int],
-    dtype: np.dtype,
-    source: str,
-) -> Iterator[np.ndarray]:
-    """2-D planes along the last (slowest) axis; never more bytes than the header promises."""
+def _check_start(header: dict[str, Any], source: str) -> None:
     if int(header.get("line skip", 0)) or int(header.get("byte skip", 0)):
         raise InputError("format-not-recognised", f"{source}: data that begin after a skip")
-    size = shape[0] * shape[1] * dtype.itemsize
-    read = _reader(file, str(header.get("encoding")).lower(), source)
-    for index in range(shape[2]):
-        try:
-            data = read(size)
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise _broken(source, index, shape[2]) from error
-        if len(data) < size:
-            raise _broken(source, index, shape[2])
-        yield np.frombuffer(data, dtype=dtype).reshape(shape[:2], order="F")
 
 
 def _reader(file: IO[bytes], encoding: str, source: str) -> Any:
     if encoding == "raw":
         return file.read
     if encoding in ("gzip", "gz"):
-        return _Inflated(file, zlib.decompressobj(wbits=47)).read  # gzip or zlib by its head
+        return Inflated(file, zlib.decompressobj(wbits=47)).read  # gzip or zlib by its head
     if encoding in ("bzip2", "bz2"):
         return bz2.BZ2File(file).read
     raise InputError(
         "format-not-recognised", f"{source}: encoding {encoding!r}", expected="raw, gzip or bzip2"
-    )
-
-
-class _Inflated:
-    """Reads a deflated stream piece by piece, holding no more than was asked for."""
-
-    def __init__(self, file: IO[bytes], inflater: Any) -> None:
-        self._file, self._inflater, self._left = file, inflater, b""
-
-    def read(self, size: int) -> bytes:
-        pieces = []
-        while size > 0:
-            block = self._left or self._file.read(2**16)
-            if not block or self._inflater.eof:
-                break
-            piece = self._inflater.decompress(block, size)
-            self._left = self._inflater.unconsumed_tail
-            size -= len(piece)
-            pieces.append(piece)
-        return b"".join(pieces)
-
-
-def _broken(source: str, index: int, count: int) -> InputError:
-    return InputError(
-        "input-unreadable",
-        f"{source} ends or breaks at slice {index + 1} of {count}",
-        hint="copy it again from its source",
     )
