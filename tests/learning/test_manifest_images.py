@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny_training import U_NET, experiment, logged, slices
+from volumes_on_disk import metaimage
 
 from lungscore.datasets.manifest import Row, write_rows
 from lungscore.errors import InputError
@@ -170,6 +171,22 @@ def test_a_volume_gives_several_of_its_slices_with_lung_in_hounsfield_units(tree
     for sample in drawn:
         assert sample.image.dtype == np.int16
         np.testing.assert_array_equal(sample.image, expected[sample.name])
+
+
+def test_a_metaimage_gives_the_slices_that_its_nifti_gives(tree):
+    write_nifti(tree.phantom.scan, tree.folder / "a.nii.gz")
+    values = np.ascontiguousarray(tree.phantom.scan.values.transpose(2, 1, 0)[..., ::-1])
+    (tree.folder / "a.mha").write_bytes(metaimage(values, ElementSpacing="3.75 3.75 17.5"))
+    samples = {}
+    for name in ("a.nii.gz", "a.mha"):
+        tree.rows.clear()
+        tree.add(name, patient="a", kind="volume")
+        drawn, _ = tree.images().draw(100, rng())
+        samples[name] = {sample.name.split(":")[1]: sample.image for sample in drawn}
+    assert len(samples["a.mha"]) > 2
+    assert samples["a.mha"].keys() == samples["a.nii.gz"].keys()
+    for index, image in samples["a.mha"].items():
+        np.testing.assert_array_equal(image, samples["a.nii.gz"][index])
 
 
 def test_no_more_than_so_many_slices_come_from_a_volume_and_all_have_their_turn(tree, monkeypatch):

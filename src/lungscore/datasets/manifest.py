@@ -129,7 +129,7 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _write_csv(rows: Iterable[Row], path: Path) -> Counter[str]:
     groups: Counter[str] = Counter()
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)  # lines end as in RFC 4180: else a lone \r is not quoted
         writer.writerow(COLUMNS)
         for batch in _batches(rows):
             writer.writerows(_cells(row) for row in batch)

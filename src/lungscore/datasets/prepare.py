@@ -133,7 +133,7 @@ def problems_table(problems: Iterable[Problem]) -> str:
 
 def _csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue()
