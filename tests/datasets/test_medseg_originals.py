@@ -33,7 +33,7 @@ def test_whole_stacks_are_two_rows_without_patients(stacks, tmp_path):
     ]
     rows = prepared(medseg.DATASET, stacks, tmp_path)
     assert [(row.path, row.mask, row.group, row.patient) for row in rows] == [
-        ("medseg/tr_im.nii.gz", "medseg/tr_mask.nii.gz", "train", None),
+        ("medseg/tr_im.nii.gz", "medseg/tr_mask.nii.gz", "test", None),
         ("medseg/val_im.nii.gz", None, "test", None),
     ]
 
@@ -121,7 +121,7 @@ def test_damaged_volumes_are_each_named(volumes):
     write_nifti(volumes / "rp_msk" / "2.nii.gz", lesion(1, 4))
     half = nib.Nifti1Image(np.full(ct(0).shape, 0.5, np.float32), np.diag([*SPACING, 1]))
     nib.save(half, volumes / "rp_lung_msk" / "2.nii.gz")
-    assert found(medseg_volumes.DATASET, volumes)[1] == {"image-unreadable": 2, "label-values": 1}
+    assert found(medseg_volumes.DATASET, volumes)[1] == {"image-unreadable": 1, "label-values": 2}
 
 
 @pytest.mark.data

@@ -23,6 +23,9 @@ Root = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads; all by default.")]
 
+#: Images between two lines of progress.
+_EVERY = 10_000
+
 #: Problems of one kind that are printed; --json and -o hold all.
 _SHOWN = 5
 
@@ -147,7 +150,7 @@ def _threads() -> int:
 
 
 def _progress(count: int) -> None:
-    if count % 10_000 == 0:
+    if count % _EVERY == 0:
         note(f"{count} images looked at")
 
 

@@ -74,8 +74,11 @@ def check(
         for place, digest in ((row.path, row.sha256), (row.mask, row.mask_sha256)):
             if place is not None and earlier.pop(place, digest) != digest:
                 visit.problem("content-changed", place, "its checksum is not the manifest's")
-    for place in earlier:
-        visit.problem("file-missing", place, "the manifest has it, the folder no whole file")
+    told = {problem.path for problem in visit.problems}
+    for place in earlier.keys() - told:
+        # One that is there and gave no row has a faulty partner, which is told.
+        if not (root / place).is_file():
+            visit.problem("file-missing", place, "the manifest has it")
     return Checked(
         dataset.name,
         images,
@@ -83,7 +86,7 @@ def check(
         len(patients),
         Counter(label for label in classes.values() if label is not None),
         tuple(visit.counts),
-        tuple(visit.problems),
+        visit.told(),
     )
 
 

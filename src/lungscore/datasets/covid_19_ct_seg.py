@@ -92,5 +92,5 @@ DATASET = Dataset(
     "Radiopaedia's case 29 are of one patient (they are kept together)",
     walk=_walk,
     labels=("COVID-19",),
-    overlaps=("covid-semiseg", "covid-chestxray"),
+    overlaps=("covid-semiseg", "covid-chestxray", "medseg-volumes"),
 )

@@ -14,7 +14,7 @@ import numpy as np
 from lungscore.datasets.dataset import Companion, Dataset, Entry, Group
 from lungscore.datasets.images import files_by_stem, pair, read_grey, read_indices, read_mask
 from lungscore.datasets.sample import Sample
-from lungscore.datasets.visit import Visit, stem
+from lungscore.datasets.visit import Visit, partner, stem
 from lungscore.errors import InputError
 
 NAME = "covid-semiseg"
@@ -142,16 +142,20 @@ def _annotated(visit: Visit, part: Group, *, published: int) -> Iterator[Entry]:
     folder = _PARTS[part][0]
     images = visit.files(f"{folder}/Imgs")
     visit.count("training slices" if part == "train" else "test slices", len(images), published)
-    beside = {place: {stem(path): path for path in visit.files(place)} for place in _BESIDE[part]}
-    for image, mask in visit.pairs(images, visit.files(f"{folder}/GT")):
+    masks = visit.files(f"{folder}/GT")
+    beside = {place: visit.files(place) for place in _BESIDE[part]}
+    by_name = {place: {stem(path): path for path in paths} for place, paths in beside.items()}
+    for mask in masks:  # what lies beside a slice without image is told with the image
+        visit.use(*(paths.get(stem(mask)) for paths in by_name.values()))
+    for image, mask in visit.pairs(images, masks):
         name, companions = stem(image), []
         for place, values in _BESIDE[part].items():
-            path = beside[place].pop(name, None)
-            if path is None:
-                if beside[place] or visit.root.joinpath(place).is_dir():
-                    visit.problem("file-missing", f"{place}/{name}", f"the slice {name} lacks it")
-                continue
-            companions.append(Companion(visit.relative(path), values))
+            if name in by_name[place]:
+                companions.append(Companion(visit.relative(by_name[place][name]), values))
+            elif visit.root.joinpath(place).is_dir():
+                others = beside[place]
+                missing = partner(image, others) if others else f"{place}/{name}"
+                visit.problem("file-missing", missing, f"the slice {name} lacks it")
         yield Entry(
             visit.relative(image),
             f"{part}-{name}",

@@ -105,10 +105,11 @@ class _Conflicts:
 
     def __init__(self, dataset: Dataset, visit: Visit) -> None:
         self.dataset, self.visit = dataset, visit
-        self.classes: dict[str, str | None] = {}
+        self.classes: dict[str, str] = {}
         self.groups: dict[str, Group] = {}
         self.images: dict[bytes, _Said] = {}
         self.said: dict[_Said, _Said] = {}
+        self.told: set[tuple[str, str]] = set()
 
     def allow(self, row: Row) -> bool:
         """Whether the row stands in no conflict with one before it; if not, the visit is told."""
@@ -127,21 +128,28 @@ class _Conflicts:
         return True
 
     def _one_class(self, row: Row) -> bool:
-        if row.patient is None or self.classes.setdefault(row.patient, row.label) == row.label:
+        if row.patient is None or row.label is None:
             return True
-        self.visit.in_conflict.add(row.unit)
+        if self.classes.setdefault(row.patient, row.label) == row.label:
+            return True
         found = f"patient {row.patient} is {self.classes[row.patient]} and {row.label}"
-        self.visit.problem("patient-in-two-classes", row.path, found)
+        self._tell("patient-in-two-classes", row, found)
         return False
 
     def _one_side(self, row: Row) -> bool:
         who = row.unit
         if self.groups.setdefault(who, row.group) == row.group:
             return True
-        self.visit.in_conflict.add(who)
         found = f"{who} is in {self.groups[who]} and {row.group}"
-        self.visit.problem("patient-on-both-sides", row.path, found)
+        self._tell("patient-on-both-sides", row, found)
         return False
+
+    def _tell(self, code: str, row: Row, found: str) -> None:
+        """The patient is in conflict; told with the first image of every scan that shows it."""
+        self.visit.in_conflict.add(row.unit)
+        if (code, row.case) not in self.told:
+            self.told.add((code, row.case))
+            self.visit.problem(code, row.path, found)
 
     def _one_patient(self, row: Row) -> bool:
         said = _Said(row.unit, row.patient, row.group, row.label, row.slice_label)

@@ -1,8 +1,13 @@
 """Whether one image file of a dataset is whole, and its checksum."""
 
+import gzip
 import hashlib
 import io
-from collections.abc import Callable
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +23,9 @@ from lungscore.scan.nifti import open_nifti
 
 #: Pixels of one picture; no CT slice has more, and X-rays are left out before they are decoded.
 MAX_PIXELS = 2**26
+
+#: The last chunk of a PNG. Decoders do not miss it.
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,15 @@ class _File:
 
     sha256: str | None = None
     shape: tuple[int, ...] | None = None
-    values: frozenset[int] = field(default_factory=frozenset)
+    values: frozenset[float] = field(default_factory=frozenset)
     problem: Problem | None = None
 
 
 def look(root: Path, entry: Entry) -> Looked:
     """Read an image to its end, and what goes with it; faults are told, none is raised."""
+    if not _has_text(entry.path) or not _has_text(entry.mask or ""):
+        nameless = Problem("image-unreadable", entry.path, "its name is not in UTF-8")
+        return Looked(entry, None, problems=(nameless,))
     image = _file(root, entry.path, _READERS[entry.kind])
     problems = [] if image.problem is None else [image.problem]
     digests = []
@@ -56,6 +67,11 @@ def look(root: Path, entry: Entry) -> Looked:
     return Looked(entry, image.sha256, digests[0] if labels else None, tuple(problems))
 
 
+def _has_text(place: str) -> bool:
+    """Whether a manifest can hold the name; bytes that are no UTF-8 come as lone surrogates."""
+    return place.isascii() or place.encode("utf-8", "ignore").decode() == place
+
+
 def _disagreements(label: Companion, image: _File, beside: _File) -> list[Problem]:
     found = []
     if image.shape != beside.shape:
@@ -64,7 +80,7 @@ def _disagreements(label: Companion, image: _File, beside: _File) -> list[Proble
         found.append(Problem("sizes-differ", label.path, text))
     if label.values and not beside.values <= set(label.values):
         other = sorted(beside.values - set(label.values))
-        text = f"it holds {', '.join(map(str, other[:6]))}; known are {label.values}"
+        text = f"it holds {', '.join(f'{x:g}' for x in other[:6])}; known are {label.values}"
         found.append(Problem("label-values", label.path, text))
     return found
 
@@ -76,14 +92,15 @@ def _file(root: Path, place: str, read: Reader) -> _File:
     """A file read by ``read``, which fills in what it finds and raises what is wrong."""
     path, known = root / place, _File()
     try:
-        if not path.is_file():
-            known.problem = Problem("file-missing", place, "there is no such file")
-        elif path.stat().st_size == 0:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            known.problem = Problem("image-unreadable", place, "it is no ordinary file")
+        elif status.st_size == 0:
             known.problem = Problem("image-empty", place, "the file holds no bytes")
         else:
-            with open(path, "rb") as file:
-                known.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             read(path, known)
+    except FileNotFoundError:
+        known.problem = Problem("file-missing", place, "there is no such file")
     except InputError as error:
         code = "image-constant" if error.code == "constant-image" else "image-unreadable"
         known.problem = Problem(code, place, error.found)
@@ -96,64 +113,97 @@ def _constant() -> InputError:
     return InputError("constant-image", "all pixels have one value")
 
 
-def _picture(path: Path) -> np.ndarray:
-    """The pixels as they are stored: palette indices of a palette picture."""
+def _hash(path: Path, known: _File) -> None:
+    with open(path, "rb") as file:
+        known.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _picture(path: Path, known: _File) -> Iterator[Image.Image]:
+    """A PNG or JPEG whose file is read once, and whose decoder may fail in any way."""
+    content = path.read_bytes()
+    known.sha256 = hashlib.sha256(content).hexdigest()
     try:
-        with Image.open(io.BytesIO(path.read_bytes()), formats=("PNG", "JPEG")) as picture:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+            if picture.format == "PNG" and PNG_END not in content:
+                raise InputError("input-unreadable", "it ends too early")
+            picture.verify()  # the checksums of a PNG, which decoding passes over
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise InputError("input-unreadable", f"{picture.width} × {picture.height} pixels")
-            return np.asarray(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            known.shape = picture.height, picture.width
+            yield picture
+    except InputError:
+        raise
+    except Exception:
         raise InputError("input-unreadable", "it is no whole PNG or JPEG") from None
 
 
 def _read_slice(path: Path, known: _File) -> None:
-    pixels = _picture(path)
-    known.shape = pixels.shape[:2]
-    if pixels.size == 0 or pixels.min() == pixels.max():
-        raise _constant()
+    with _picture(path, known) as picture:
+        extremes = np.reshape(picture.getextrema(), (-1, 2))  # a row a band
+        seen = [band != "A" for band in picture.getbands()]
+        if (extremes[seen, 0] == extremes[seen, 1]).all():
+            raise _constant()
 
 
 def _read_slice_mask(path: Path, known: _File) -> None:
-    pixels = _picture(path)
-    if pixels.ndim == 3:  # grey levels stored as colours
-        if (pixels[..., :3] != pixels[..., :1]).any():
-            raise InputError("input-unreadable", "a label in colours")
-        pixels = pixels[..., 0]
-    known.shape, known.values = pixels.shape, frozenset(np.unique(pixels).tolist())
+    """Values as they are stored: the indices of a palette, 0 and 1 of one bit."""
+    with _picture(path, known) as picture:
+        pixels = np.asarray(picture)
+        if pixels.ndim == 3:
+            grey = picture.getbands()[0] == "L"  # with transparency
+            if not grey and (pixels[..., :3] != pixels[..., :1]).any():
+                raise InputError("input-unreadable", "a label in colours")
+            pixels = pixels[..., 0]
+        known.values = frozenset(float(value) for value in np.unique(pixels))
 
 
 def _read_volume(path: Path, known: _File) -> None:
-    values = _read_planes(path, known)
-    if len(values) < 2:
+    if len(_read_planes(path, known)) < 2:
         raise _constant()
 
 
 def _read_volume_mask(path: Path, known: _File) -> None:
-    found = _read_planes(path, known)
-    if any(value != int(value) for value in found):
-        raise InputError("input-unreadable", "a label with values that are no whole numbers")
-    known.values = frozenset(int(value) for value in found)
+    known.values = frozenset(_read_planes(path, known, numbers_only=False))
 
 
 #: So many different values tell any image from a constant one and any label from a wrong one.
 _ENOUGH_VALUES = 64
 
 
-def _read_planes(path: Path, known: _File) -> set[float]:
+def _read_planes(path: Path, known: _File, *, numbers_only: bool = True) -> set[float]:
     """Read every plane; some of the values that occur, all of them where they are few."""
+    _hash(path, known)
+    _check_packed(path)
     found: set[float] = set()
     open_volume = open_metaimage if path.suffix.lower() == ".mha" else open_nifti
     with open_volume(path) as stored:
         known.shape = stored.shape
         for plane in stored.planes:
             if len(found) < _ENOUGH_VALUES:
-                finite = plane[np.isfinite(plane)]
-                found.update(np.unique(finite)[:_ENOUGH_VALUES].tolist())
+                values = np.unique(plane[np.isfinite(plane)] if numbers_only else plane)
+                found.update(values[:_ENOUGH_VALUES].tolist())
     return found
 
 
+def _check_packed(path: Path) -> None:
+    """Inflate a gzip file to its end, where its checksum stands; readers of voxels stop before."""
+    with open(path, "rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return
+        file.seek(0)
+        try:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                while unpacked.read(2**20):
+                    pass
+        except (OSError, EOFError, zlib.error) as error:
+            found = f"it ends too early or was changed ({type(error).__name__})"
+            raise InputError("input-unreadable", found) from None
+
+
 def _read_dicom(path: Path, known: _File) -> None:
+    _hash(path, known)
     header = read_header(path)
     if header is None:
         raise InputError("input-unreadable", "it is a DICOM file without an image")

@@ -97,6 +97,9 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def _checked(values: dict[str, Any], path: Path, number: int) -> Row:
+    for name, value in values.items():
+        if value is not None and not isinstance(value, str):
+            raise _invalid(path, f"row {number}: {name} is {value!r}", expected="text")
     empty = [name for name in _NEVER_EMPTY if not values[name]]
     if empty:
         raise _invalid(path, f"row {number} has no {empty[0]}")
@@ -126,7 +129,7 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _write_csv(rows: Iterable[Row], path: Path) -> Counter[str]:
     groups: Counter[str] = Counter()
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)  # lines end as in RFC 4180: else a lone \r is not quoted
         writer.writerow(COLUMNS)
         for batch in _batches(rows):
             writer.writerows(_cells(row) for row in batch)
@@ -185,5 +188,5 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
             _check_columns(path, file.schema_arrow.names)
             for batch in file.iter_batches(BATCH, columns=list(COLUMNS)):
                 yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _invalid(path, f"it is no Parquet file ({type(error).__name__})") from None

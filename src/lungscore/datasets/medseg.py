@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lungscore.datasets.dataset import Companion, Dataset, Entry
+from lungscore.datasets.dataset import Companion, Dataset, Entry, Group
 from lungscore.datasets.images import pair, read_grey, read_indices
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit, stem
 from lungscore.errors import InputError
 from lungscore.labels import CONSOLIDATION, GGO
@@ -27,6 +28,8 @@ CROPS = "crop_of_covid_semiseg.csv"
 CLINICAL = "Test-Images-Clinical-Details.csv"
 
 SLICES, TEST_SLICES = 100, 10
+
+_SIDES: dict[str, Group] = {"train": "train", "test": "test"}
 
 
 def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
@@ -69,6 +72,16 @@ def _box(row: dict[str, str], margin: float) -> tuple[int, int, int, int]:
     return row0 - down, row0 + height + down, column0 - right, column0 + width + right
 
 
+def _sides(visit: Visit) -> dict[str, Group]:
+    """name -> its side in COVID-SemiSeg."""
+    split: dict[str, Group] = {}
+    for line, cells in read_table(visit, CROPS, ("name", "split")):
+        side = _SIDES.get(cells["split"])
+        if side is None or split.setdefault(cells["name"], side) != side:
+            visit.problem("table-values", CROPS, f"line {line}: split is {cells['split']!r}")
+    return split
+
+
 def _walk(visit: Visit) -> Iterator[Entry]:
     """The original stacks, or the same slices as pictures (see the module's text)."""
     pictures = visit.root.joinpath("images").is_dir()
@@ -76,14 +89,18 @@ def _walk(visit: Visit) -> Iterator[Entry]:
 
 
 def _pictures(visit: Visit) -> Iterator[Entry]:
+    split = _sides(visit)
     images = visit.files("images")
     visit.count("slices", len(images), SLICES)
-    visit.use(CROPS)
+    for name in sorted(split.keys() - {stem(image) for image in images}):
+        visit.problem("file-missing", f"images/{name}.png", f"{CROPS} names it")
     for image, labels in visit.pairs(images, visit.files("labels")):
         yield Entry(
             visit.relative(image),
             f"slice-{stem(image)}",
             "slice",
+            # What COVID-SemiSeg tests on must not train, nor what nobody knows a side of.
+            group=split.get(stem(image), "test"),
             mask=visit.relative(labels),
             mask_values=(0, 1, 2, 3),
         )
@@ -106,7 +123,8 @@ def _stacks(visit: Visit) -> Iterator[Entry]:
             visit.relative(training),
             "tr_im",
             "volume",
-            group="train",
+            # Among its slices are those that COVID-SemiSeg tests on, and a row has one side.
+            group="test",
             mask=None if labels is None else visit.relative(labels),
             mask_values=(0, 1, 2, 3),
             companions=() if lungs is None else (Companion(visit.relative(lungs), (0, 1, 2)),),

@@ -58,10 +58,15 @@ def prepare(
     refuse_existing(manifest, overwrite=overwrite)
     root, folder = root.resolve(), manifest.resolve().parent
     visit = open_visit(root)
+    beside = patients_path(manifest), left_out_path(manifest)
+    if folder.is_relative_to(root):
+        visit.use(*(folder / path.name for path in (manifest, *beside)))
     with atomic_path(manifest) as temporary:
+        if folder.is_relative_to(root):
+            visit.use(folder / temporary.name)
         rows = examine(dataset, visit, threads=threads, report=report)
         groups = write_rows((row.placed(root, folder) for row in rows), temporary)
-        blocking = [problem for problem in visit.problems if problem.blocking]
+        blocking = [problem for problem in visit.told() if problem.blocking]
         if blocking and not partial:
             raise _faulty(dataset, blocking)
         if visit.in_conflict:
@@ -72,11 +77,14 @@ def prepare(
                 f"{root.name} holds no usable image of {dataset.name}",
                 hint=f"lungscore data check {dataset.name} FOLDER says what is missing",
             )
-        if visit.patients is not None:
-            atomic_write(patients_path(manifest), patients_table(visit.patients))
-        if blocking:
-            atomic_write(left_out_path(manifest), problems_table(blocking))
-    return Prepared(groups, tuple(visit.problems), tuple(visit.counts), visit.patients)
+        patients = None if visit.patients is None else patients_table(visit.patients)
+        left_out = problems_table(blocking) if blocking else None
+        for path, table in zip(beside, (patients, left_out), strict=True):
+            if table is None:
+                path.unlink(missing_ok=True)  # an earlier manifest's
+            else:
+                atomic_write(path, table)
+    return Prepared(groups, visit.told(), tuple(visit.counts), visit.patients)
 
 
 def refuse_existing(manifest: Path, *, overwrite: bool) -> None:
@@ -125,7 +133,7 @@ def problems_table(problems: Iterable[Problem]) -> str:
 
 def _csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue()

@@ -1,5 +1,6 @@
 """The slices that an experiment names, from the folder of real data."""
 
+import difflib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lungscore.datasets import covid_semiseg, healthy, medseg, medseg_volumes
+from lungscore.datasets.manifest import FORMATS
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
 
@@ -34,6 +36,10 @@ def load_infected(names: tuple[str, ...], root: Path) -> list[Sample]:
     return [sample for name in names for sample in loaders[name]()]
 
 
+#: Datasets whose images train without labels and need no manifest.
+UNLABELLED = ("covid-semiseg", "covid-semiseg-unlabelled")
+
+
 def load_unlabelled(names: tuple[str, ...], root: Path) -> list[Sample]:
     """Training images whose labels are not looked at: the infection of every sample is empty."""
     loaders = {
@@ -45,6 +51,30 @@ def load_unlabelled(names: tuple[str, ...], root: Path) -> list[Sample]:
         replace(sample, infection=np.zeros(sample.image.shape, bool), lesions=None)
         for sample in samples
     ]
+
+
+def find_manifest(name: str, root: Path) -> Path:
+    """The manifest of the name: manifests/NAME.parquet or .csv below ``root``.
+
+    Raises InputError config-invalid, which lists those that are there.
+    """
+    folder = root / "manifests"
+    inside = folder.iterdir() if folder.is_dir() else ()
+    # What prepare writes beside a manifest has a second suffix.
+    there = sorted(p for p in inside if p.suffix in FORMATS and "." not in p.stem)
+    found = [path for path in there if path.stem == name]
+    if len(found) == 1:
+        return found[0]
+    names = sorted({path.stem for path in there})
+    close = difflib.get_close_matches(name, [*UNLABELLED, *names], n=1)
+    raise InputError(
+        "config-invalid",
+        f"pretraining.unlabelled: {name!r} is "
+        + ("there as Parquet and as CSV" if found else "no dataset"),
+        expected=f"{', '.join(UNLABELLED)}, or a manifest in LUNGSCORE_DATA/manifests "
+        f"({', '.join(names) or 'there is none'})",
+        hint="keep one of them" if found else f"did you mean {close[0]}?" if close else "",
+    )
 
 
 def load_healthy(folder: str | None, part: healthy.Part, root: Path) -> list[Sample]:

@@ -25,6 +25,9 @@ def read_table(
     text = _text(visit, place, encodings, optional=optional)
     if text is None:
         return
+    if "\0" in text:
+        visit.problem("table-values", place, "it holds bytes of zero, as no table does")
+        return
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])

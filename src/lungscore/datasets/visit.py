@@ -38,7 +38,15 @@ class Visit:
 
     def problem(self, code: str, path: str | Path, found: str) -> None:
         """Report what is wrong with a file or a part."""
-        self.problems.append(Problem(code, self.relative(path), found))
+        # Bytes of a name that are no UTF-8 cannot be printed or written.
+        place = self.relative(path).encode("utf-8", "replace").decode()
+        self.problems.append(Problem(code, place, found))
+
+    def told(self) -> tuple[Problem, ...]:
+        """All problems, by path: whatever the order in which files were looked at."""
+        return tuple(
+            sorted(self.problems, key=lambda each: (natural_order(Path(each.path)), each.code))
+        )
 
     def use(self, *paths: str | Path | None) -> None:
         """These files are known and used."""
@@ -65,9 +73,14 @@ class Visit:
     def folder(self, place: str) -> Path | None:
         """The folder at ``place``, or None and a problem."""
         path = self.root / place
-        if path.is_dir():
+        try:
+            os.scandir(path).close()
+        except (FileNotFoundError, NotADirectoryError):
+            self.problem("folder-missing", place, "there is no such folder")
+        except OSError as error:
+            self._closed(error)
+        else:
             return path
-        self.problem("folder-missing", place, "there is no such folder")
         return None
 
     def files(self, place: str, suffixes: Iterable[str] = PICTURES) -> list[Path]:
@@ -89,22 +102,33 @@ class Visit:
         for image in images:
             mask = by_stem.pop(stem(image), None)
             if mask is None:
-                self.problem("file-missing", image, "it has no label of its name")
-                self.use(image)
+                self._alone(image, masks, f"the label of {self.relative(image)}")
             else:
                 yield image, mask
         for mask in by_stem.values():
-            self.problem("file-missing", mask, "it has no image of its name")
-            self.use(mask)
+            self._alone(mask, images, f"the image of {self.relative(mask)}")
+
+    def _alone(self, path: Path, partners: list[Path], what: str) -> None:
+        """``path`` has no partner; said of every file, unless their whole folder is missing."""
+        self.use(path)
+        if partners:
+            self.problem("file-missing", partner(path, partners), f"{what} is not there")
+        elif not any(problem.code == "folder-missing" for problem in self.problems):
+            self.problem("file-missing", path, f"{what} is not there")
+
+    def _closed(self, error: OSError) -> None:
+        place = Path(error.filename)
+        self.problem("folder-missing", place, f"it cannot be opened ({error.strerror})")
 
     def leftovers(self) -> None:
         """Report every file that nobody used."""
-        for folder, folders, names in os.walk(self.root):
+        for folder, folders, names in os.walk(self.root, onerror=self._closed):
             folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
+            below = self.relative(Path(folder))
+            prefix = "" if below == "." else f"{below}/"
             for name in sorted(names):
-                path = Path(folder, name)
-                if self.relative(path) not in self._used and not _harmless(name):
-                    self.problem(_stray(name), path, "it was left out")
+                if f"{prefix}{name}" not in self._used and not _harmless(name):
+                    self.problem(_stray(name), f"{prefix}{name}", "it was left out")
 
 
 def files_in(folder: Path, suffixes: Iterable[str] = PICTURES) -> list[Path]:
@@ -127,9 +151,15 @@ def stem(path: Path) -> str:
     return name
 
 
+def partner(path: Path, others: list[Path]) -> Path:
+    """Where the file that belongs to ``path`` should lie among ``others``, named like them."""
+    other = others[0]
+    return other.with_name(stem(path) + other.name.removeprefix(stem(other)))
+
+
 def _harmless(name: str) -> bool:
     low = name.lower()
-    return low in _HARMLESS or low.startswith(_TEXTS)
+    return low in _HARMLESS or low.startswith((*_TEXTS, "._"))
 
 
 def _stray(name: str) -> str:

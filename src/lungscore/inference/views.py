@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, slice_boxes
+from lungscore.anatomy import Lungs, find_lungs, slice_boxes
 from lungscore.inference.bundle import InputSpec
 from lungscore.scan import Scan
 from lungscore.scan.window import crop, network_boxes, paste, resize, window
@@ -28,9 +28,13 @@ class View:
     def of(self, scan: Scan, spec: InputSpec) -> np.ndarray:
         """(spec.height, spec.width) float32 grey levels 0…1."""
         lower, upper = spec.window_hu if scan.units == "hu" else (0.0, 255.0)
-        part = window(crop(scan.values[self.index], self.box), lower, upper)
+        return resize(window(self.cut(scan), lower, upper), spec.height, spec.width)
+
+    def cut(self, scan: Scan) -> np.ndarray:
+        """The same in the scan's own pixels and values."""
+        part = crop(scan.values[self.index], self.box)
         part = part.T if self.turned else part
-        return resize(part[:, ::-1] if self.mirrored else part, spec.height, spec.width)
+        return part[:, ::-1] if self.mirrored else part
 
     def back(self, probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """A probability map of the view, in the slice's own pixels; 0 outside the box."""
@@ -86,6 +90,15 @@ def views(scan: Scan, lungs: Lungs | None, *, margin: float = MARGIN) -> Iterato
     for times in WIDER:
         for mirrored in (False, True):
             yield View(0, _grown(box, times), turned, mirrored)
+
+
+def views_to_learn(scan: Scan) -> tuple[View, ...]:
+    """The views in which a network learns from ``scan``: one of each slice with lung.
+
+    Raises InputError no-lungs.
+    """
+    found = views(scan, find_lungs(scan))
+    return tuple(found) if scan.shape[0] > 1 else (next(found),)
 
 
 def other_views(scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, ...]]:

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
+#: The name of a manifest is no path.
+ManifestName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -138,17 +141,18 @@ class PretrainingConfig(_Strict):
     """Pre-training by inpainting (Algorithm 2): what is erased, and by whom.
 
     masks: "coach" chooses the blocks to erase, "random" is its control. unlabelled: datasets whose
-    images are used, never their labels. erase: share of the blocks that is erased at the first and
-    at the last epoch. block: side of a block in pixels. random_epochs: epochs before the coach's
-    masks are used. coach_batches: share of the batches on which the coach is trained. coach_width:
-    channels of its first stage (64 as published). The recipe is that of ``training``: "paper"
-    erases a fixed quarter (k = 0.75), and its coach is trained for as many steps as the network.
+    images are used, never their labels: "covid-semiseg" (its 50 annotated slices),
+    "covid-semiseg-unlabelled" (its 1600 others), or any other name for the manifest
+    manifests/NAME.parquet or .csv below LUNGSCORE_DATA, of which the group "train" is used. erase:
+    share of the blocks that is erased at the first and at the last epoch. block: side of a block in
+    pixels. random_epochs: epochs before the coach's masks are used. coach_batches: share of the
+    batches on which the coach is trained. coach_width: channels of its first stage (64 as
+    published). The recipe is that of ``training``: "paper" erases a fixed quarter (k = 0.75), and
+    its coach is trained for as many steps as the network.
     """
 
     masks: Literal["coach", "random"] = "coach"
-    unlabelled: tuple[Literal["covid-semiseg", "covid-semiseg-unlabelled"], ...] = Field(
-        default=("covid-semiseg",), min_length=1
-    )
+    unlabelled: tuple[ManifestName, ...] = Field(default=("covid-semiseg",), min_length=1)
     erase: tuple[Fraction, Fraction] = (0.25, 0.5)
     block: int = Field(default=16, ge=8, le=64)
     random_epochs: int = Field(default=1, ge=0)

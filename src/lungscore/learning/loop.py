@@ -9,7 +9,7 @@ import math
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,15 @@ class Progress:
 
 
 class Task(ABC):
-    """What is trained: networks, the optimisers of those that learn, and one epoch of work."""
+    """What is trained: networks, the optimisers of those that learn, and one epoch of work.
+
+    facts: what else stands in the headers of checkpoint and weights; a run resumes only where they
+    are the same.
+    """
 
     networks: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
+    facts: Mapping[str, Any] = {}
 
     @abstractmethod
     def epoch(self, fabric: Fabric, number: int) -> dict[str, float]:
@@ -123,11 +128,11 @@ def fit(
     if checkpoint.exists():
         # Not before Fabric has moved the weights: an optimiser's state goes where they are.
         facts = load_checkpoint(checkpoint, networks, optimizers)
-        _check_same(config, facts, checkpoint)
+        _check_same(config, facts, checkpoint, task.facts)
         start, history = facts["epoch"], facts["history"]
         if fabric.is_global_zero:  # it may have been stopped between the checkpoint and the log
             _write_logs(out, history)
-    said = config.model_dump(mode="json")
+    said = {**task.facts, "config": config.model_dump(mode="json")}
     for number in range(start, config.training.epochs):
         began = time.perf_counter()
         figures = _mean_over_processes(fabric, task.epoch(fabric, number))
@@ -136,14 +141,14 @@ def fit(
         history.append({"epoch": number + 1, **figures, "seconds": round(seconds, 2)})
         if fabric.is_global_zero:
             save_checkpoint(
-                checkpoint, networks, optimizers, epoch=number + 1, history=history, config=said
+                checkpoint, networks, optimizers, epoch=number + 1, history=history, **said
             )
             _write_logs(out, history)
             left = (config.training.epochs - number - 1) * seconds
             report(Progress(number + 1, config.training.epochs, figures, seconds, left))
     network = _bare(task.result()).eval()
     if fabric.is_global_zero:
-        save_weights(network, out / WEIGHTS, config=said)
+        save_weights(network, out / WEIGHTS, **said)
         # Three times the weights' size, and of no more use.
         checkpoint.unlink()
     fabric.barrier()
@@ -217,16 +222,23 @@ def _bare(network: nn.Module) -> nn.Module:
     return inner if isinstance(inner, nn.Module) else network
 
 
-def _check_same(config: ExperimentConfig, facts: dict[str, Any], path: Path) -> None:
-    """Raise checkpoint-mismatch where ``facts`` belong to another experiment."""
+def _check_same(
+    config: ExperimentConfig,
+    facts: dict[str, Any],
+    path: Path,
+    of_task: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise checkpoint-mismatch where ``facts`` belong to another experiment or other data."""
     try:
         same = ExperimentConfig.model_validate(facts.get("config")) == config
     except ValidationError:
         same = False
-    if not same:
+    other = [] if same else ["another experiment"]
+    other += [f"other {key}" for key, value in (of_task or {}).items() if facts.get(key) != value]
+    if other:
         raise InputError(
             "checkpoint-mismatch",
-            f"{path.name} of {path.parent.name} belongs to another experiment",
+            f"{path.name} of {path.parent.name} belongs to {other[0]}",
             hint="choose another output folder",
         )
 

@@ -9,6 +9,7 @@ holds); errors are measured at the resolution that the heads have; masks are dra
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.nn import functional
 from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig, PretrainingConfig
 from lungscore.learning.loop import Progress, Task, fit, make_fabric, optimise, part, set_rate
+from lungscore.learning.manifest_images import ManifestImages
 from lungscore.learning.pictures import Pictures
 from lungscore.learning.slices import SliceStore, epoch_indices
 from lungscore.learning.train import build_network, learning_rate
@@ -39,13 +41,27 @@ ERASED, CONTEXT = 0.99, 0.01
 PAPER_KEEP, PAPER_LIMIT = 0.75, 2.0
 
 
-class Inpainting(Task):
-    """A network that reconstructs, and the coach that makes it hard."""
+#: Epoch (from 0) -> its slices, and what is to be logged of how they were drawn.
+Draw = Callable[[int], tuple[SliceStore, dict[str, float]]]
 
-    def __init__(self, config: ExperimentConfig, network: nn.Module, store: SliceStore) -> None:
+
+class Inpainting(Task):
+    """A network that reconstructs, and the coach that makes it hard.
+
+    draw: where ``store`` is that of one epoch only, gives that of any (from 0).
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        network: nn.Module,
+        store: SliceStore,
+        draw: Draw | None = None,
+    ) -> None:
         if config.pretraining is None:
             raise ValueError("the experiment has no section pretraining")
-        self.config, self.settings, self.store = config, config.pretraining, store
+        self.config, self.settings = config, config.pretraining
+        self.store, self.draw = store, draw
         self.heads = put_inpainting_heads(network)
         self.bare = network
         self.paper = config.training.recipe == "paper"
@@ -67,6 +83,9 @@ class Inpainting(Task):
         training = self.config.training
         torch.manual_seed(int(np.random.SeedSequence([training.seed, number]).generate_state(1)[0]))
         rng = np.random.default_rng([training.seed, number])
+        of_drawing: dict[str, float] = {}
+        if self.draw is not None:
+            self.store, of_drawing = self.draw(number)
         batches = epoch_indices(len(self.store), 0, self.config, rng)
         guided = "coach" in self.networks and number >= self.settings.random_epochs
         figures = {}
@@ -92,6 +111,7 @@ class Inpainting(Task):
             "erased_error": float(np.mean(random_losses)),
             "erased_share": self.erased_share(number),
             "learning_rate": rate,
+            **of_drawing,
         }
         if "coach" in self.networks:
             figures |= self._hardness(fabric, number, rng)
@@ -208,18 +228,23 @@ def pretrain(
     samples: list[Sample],
     out: Path,
     *,
+    manifests: ManifestImages | None = None,
     imagenet: Path | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> nn.Module:
     """Pre-train on the images of ``samples``; their labels are not looked at. See loop.fit.
 
-    Besides, ``out``/pictures gets a picture after every epoch.
+    manifests: further images, of which every epoch draws ``training.slices_per_epoch`` anew,
+    together with ``samples``. Besides, ``out``/pictures gets a picture after every epoch.
     """
     fabric = make_fabric(config)
-    store = SliceStore(samples, config)
+    draw = None if manifests is None else _drawing(config, samples, manifests)
+    store = SliceStore(samples, config) if draw is None else draw(0)[0]
     network = build_network(config, store.images, imagenet=imagenet)
-    task = Inpainting(config, network, store)
+    task = Inpainting(config, network, store, draw)
+    if manifests is not None:
+        task.facts = {"manifests": manifests.sha256}
     pictures = Pictures(out / "pictures")
 
     def tell(progress: Progress) -> None:
@@ -228,6 +253,19 @@ def pretrain(
         report(progress)
 
     return fit(task, config, fabric, out, resume=resume, report=tell)
+
+
+def _drawing(config: ExperimentConfig, samples: list[Sample], manifests: ManifestImages) -> Draw:
+    """Slices drawn from (seed, epoch), so that a resumed training sees the same ones."""
+
+    @lru_cache(maxsize=1)
+    def draw(epoch: int) -> tuple[SliceStore, dict[str, float]]:
+        training = config.training
+        rng = np.random.default_rng([training.seed, epoch, 1])  # epochs themselves have two numbers
+        drawn, left_out = manifests.draw(training.slices_per_epoch, rng, among=samples)
+        return SliceStore(drawn, config), {"left_out": left_out}
+
+    return draw
 
 
 def erased_share(settings: PretrainingConfig, epoch: int, epochs: int, *, paper: bool) -> float:

@@ -12,7 +12,7 @@ from lungscore.learning.outcome import priors_of_training
 from lungscore.learning.pretrain import pretrain
 from lungscore.learning.pseudo_labels import make_pseudo_labels, pseudo_labelled
 from lungscore.learning.references import at, referred, run_folder
-from lungscore.learning.selection import training_slices, unlabelled_slices
+from lungscore.learning.selection import manifest_images, training_slices, unlabelled_slices
 from lungscore.learning.train import train
 
 
@@ -43,9 +43,19 @@ def run_experiment(
         report(_line(config.name, progress))
 
     if config.pretraining is not None:
-        images = unlabelled_slices(config, root)
-        report(f"{config.name}: {len(images)} slices without labels")
-        pretrain(config, images, folder, imagenet=imagenet, resume=resume, report=tell)
+        images, manifests = unlabelled_slices(config, root), manifest_images(config, root)
+        counts = {} if manifests is None else manifests.counts
+        of_manifests = "".join(f", {count} images of {name}" for name, count in counts.items())
+        report(f"{config.name}: {len(images)} slices without labels{of_manifests}")
+        pretrain(
+            config,
+            images,
+            folder,
+            manifests=manifests,
+            imagenet=imagenet,
+            resume=resume,
+            report=tell,
+        )
         return folder
     infected = training_slices(config, root)
     start = _start(config, file)
@@ -99,7 +109,9 @@ def _imagenet(config: ExperimentConfig, root: Path) -> Path | None:
 
 
 def _line(name: str, progress: Progress) -> str:
+    left_out = progress.figures.get("left_out")
     return (
         f"{name}  epoch {progress.epoch}/{progress.epochs}  loss {progress.figures['loss']:.3f}  "
         f"{progress.seconds:.0f} s  about {progress.seconds_left / 60:.0f} min left"
+        + (f"  {left_out:.0f} images without lungs left out" if left_out else "")
     )

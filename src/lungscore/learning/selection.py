@@ -5,9 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from lungscore.datasets import covid_semiseg
-from lungscore.datasets.registry import data_root, fold_of, load_infected, load_unlabelled
+from lungscore.datasets.registry import (
+    UNLABELLED,
+    data_root,
+    find_manifest,
+    fold_of,
+    load_infected,
+    load_unlabelled,
+)
 from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.manifest_images import ManifestImages
 
 #: The sources whose slices the folds are made of; both show the same slices under the same names.
 ANNOTATED = ("covid-semiseg", "medseg")
@@ -35,10 +43,24 @@ def held_out_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
 
 
 def unlabelled_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
-    """The images of pre-training; of the annotated ones, none that the fold holds out."""
+    """The images of pre-training that are kept in memory; none that the fold holds out."""
     if config.pretraining is None:
         return []
-    return _without_held_out(load_unlabelled(config.pretraining.unlabelled, root), config)
+    names = tuple(name for name in config.pretraining.unlabelled if name in UNLABELLED)
+    return _without_held_out(load_unlabelled(names, root), config)
+
+
+def manifest_images(config: ExperimentConfig, root: Path) -> ManifestImages | None:
+    """The images of pre-training that manifests name; none that the fold holds out.
+
+    Raises InputError config-invalid for a name that is none, or manifest-invalid.
+    """
+    names = () if config.pretraining is None else config.pretraining.unlabelled
+    manifests = {name: find_manifest(name, root) for name in names if name not in UNLABELLED}
+    if not manifests:
+        return None
+    held_out = frozenset(_held_out_names(config))
+    return ManifestImages(manifests, held_out=held_out, annotated=ANNOTATED)
 
 
 def _without_held_out(samples: list[Sample], config: ExperimentConfig) -> list[Sample]:
