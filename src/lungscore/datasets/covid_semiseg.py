@@ -147,6 +147,10 @@ def _annotated(visit: Visit, part: Group, *, published: int) -> Iterator[Entry]:
     by_name = {place: {stem(path): path for path in paths} for place, paths in beside.items()}
     for mask in masks:  # what lies beside a slice without image is told with the image
         visit.use(*(paths.get(stem(mask)) for paths in by_name.values()))
+    # What goes with a slice whose image or mask is missing is told by that, and by no more.
+    alone = {stem(path) for path in images} ^ {stem(path) for path in masks}
+    for of_place in by_name.values():
+        visit.use(*(of_place[name] for name in alone & of_place.keys()))
     for image, mask in visit.pairs(images, masks):
         name, companions = stem(image), []
         for place, values in _BESIDE[part].items():

@@ -152,7 +152,7 @@ class _Conflicts:
             self.visit.problem(code, row.path, found)
 
     def _one_patient(self, row: Row) -> bool:
-        said = _Said(row.unit, row.patient, row.group, row.label, row.slice_label)
+        said = _Said(row.unit, row.patient, row.group, row.label, row.slice_label, row.mask_sha256)
         digest = bytes.fromhex(row.sha256)
         first = self.images.get(digest)
         if first is None:
@@ -178,6 +178,7 @@ class _Said(NamedTuple):
     group: Group
     label: str | None
     slice_label: str | None
+    mask_sha256: str | None
 
     def allows(self, other: "_Said") -> bool:
         """Whether one image can be both: one names no patient, or neither does and all is equal."""
