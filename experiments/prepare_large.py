@@ -2,7 +2,7 @@
 
     python experiments/prepare_large.py FOLDER
 
-Generates in FOLDER, which needs 3 GB and is left there, a tree of 2,000 slices of 512 x 512 as JPEG,
+Generates in FOLDER (it needs 3 GB, and leaves them) a tree of 2,000 slices of 512 x 512 as JPEG,
 and one laid out like CC-CCII: 617,775 slices of 4154 patients and 750 slices with masks, all
 different, as tiny PNG files. Each is prepared by `lungscore data prepare` in a process of its own,
 whose time and largest memory are written to results/prepare-large.json.
