@@ -22,7 +22,7 @@ from lungscore.patients.folds import (
     patient_folds,
 )
 from lungscore.patients.ordinal import Ordinal, fit_ordinal, of_classes
-from lungscore.patients.stored import ClinicalModel, data_sha256, feature_parts, trained_on
+from lungscore.patients.stored import ClinicalModel, feature_parts, refuse_seen, trained_on
 from lungscore.version import RESEARCH_USE, __version__
 
 #: From the mildest to the gravest.
@@ -144,12 +144,7 @@ def applied(cohort: Cohort, model: ClinicalModel) -> dict[str, Any]:
 
     Raises UsageError where it has seen exactly these cases.
     """
-    if model.trained_on.data_sha256 == data_sha256(cohort):
-        raise UsageError(
-            "usage",
-            f"{model.name} was trained on these very cases",
-            hint="leave the model away to cross-validate, or give the cases of other patients",
-        )
+    refuse_seen(model, cohort)
     at_least = model.model.at_least(cohort.columns(model.names))
     point = np.full(len(at_least), model.operating_point)
     how = {"how": "applied", "model": model.name, "inputs": list(model.names)}

@@ -30,7 +30,7 @@ from lungscore.patients.folds import (
     patient_folds,
 )
 from lungscore.patients.logistic import fit_logistic
-from lungscore.patients.stored import Detector, data_sha256, feature_parts, trained_on
+from lungscore.patients.stored import Detector, feature_parts, refuse_seen, trained_on
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -124,12 +124,7 @@ def applied(cohort: Cohort, detector: Detector) -> dict[str, Any]:
 
     Raises UsageError where it has seen exactly these cases.
     """
-    if detector.trained_on.data_sha256 == data_sha256(cohort):
-        raise UsageError(
-            "usage",
-            f"{detector.name} was trained on these very cases",
-            hint="leave the detector away to cross-validate, or give the cases of other patients",
-        )
+    refuse_seen(detector, cohort)
     probability = detector.model.probability(cohort.columns(detector.names))
     point = np.full(len(probability), detector.operating_point)
     how = {"how": "applied", "detector": detector.name, "features": list(detector.names)}

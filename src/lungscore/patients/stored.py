@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 
-from lungscore.errors import ResourceError
+from lungscore.errors import ResourceError, UsageError
 from lungscore.patients.cohort import Cohort
 from lungscore.patients.features import Transform
 from lungscore.patients.logistic import Logistic
@@ -191,6 +191,16 @@ def trained_on(cohort: Cohort, classes: list[str], labels: dict[str, str]) -> Tr
         labels={name: sorted(k for k, v in labels.items() if v == name) for name in classes},
         data_sha256=data_sha256(cohort),
     )
+
+
+def refuse_seen(model: StoredModel, cohort: Cohort) -> None:
+    """Raise UsageError where a model was trained on exactly these cases."""
+    if model.trained_on.data_sha256 == data_sha256(cohort):
+        raise UsageError(
+            "usage",
+            f"{model.name} was trained on these very cases",
+            hint="leave the model away to cross-validate, or give the cases of other patients",
+        )
 
 
 def data_sha256(cohort: Cohort) -> str:
