@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from nibabel import orientations
 from PIL import Image
+from volumes_on_disk import metaimage, stated_place
 
 from lungscore import Analysis, analyze
 from lungscore.errors import InputError
@@ -100,6 +101,23 @@ def test_percent_of_ggo_and_consolidation_add_up(analysis: Analysis) -> None:
     assert None not in (burden.ggo_percent, burden.consolidation_percent)
     parts = (burden.ggo_percent or 0) + (burden.consolidation_percent or 0)
     assert parts == pytest.approx(burden.infection_percent, abs=2e-4)
+
+
+def test_a_metaimage_gives_the_same_result_and_its_own_masks(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter, analysis: Analysis
+) -> None:
+    scan = small_phantom("moderate").scan
+    source = scan.geometry.to_source(scan.values)
+    path = tmp_path / "chest.mha"
+    path.write_bytes(metaimage(source, **stated_place(scan.geometry.affine)))
+    found = analyze(path, segmenter=segmenter)
+    ours, theirs = (to_result(each).model_dump() for each in (found, analysis))
+    assert ours["input"].pop("kind") == "metaimage"
+    assert theirs["input"].pop("kind") == "nifti"
+    assert ours == theirs
+    mask = nib.load(write_outputs(found, tmp_path / "out") / "lungs.nii.gz")
+    assert mask.shape == source.shape
+    np.testing.assert_allclose(mask.affine, scan.geometry.affine, atol=1e-4)
 
 
 @pytest.mark.parametrize("axes", ["RPI", "PSR"])

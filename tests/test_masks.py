@@ -7,6 +7,7 @@ import nibabel as nib
 import nrrd
 import numpy as np
 import pytest
+from volumes_on_disk import metaimage, stated_place
 
 from lungscore import score
 from lungscore.errors import InputError
@@ -170,6 +171,27 @@ def test_nrrd_masks_score_the_same(tmp_path: Path, masks: AnyMask, phantom: Phan
     found, ours = result_of(theirs), result_of(masks)
     assert found.input.kind == "nrrd"
     assert (found.lungs, found.burden, found.scores) == (ours.lungs, ours.burden, ours.scores)
+
+
+def test_metaimage_masks_and_ct_score_the_same(
+    tmp_path: Path, masks: AnyMask, phantom: Phantom
+) -> None:
+    geometry = phantom.scan.geometry
+    volumes = {name: (getattr(phantom, name), "MET_UCHAR") for name in masks}
+    volumes["ct"] = (phantom.scan.values, "MET_SHORT")
+    theirs = {}
+    for name, (values, number) in volumes.items():
+        header = {"ElementType": number, **stated_place(geometry.affine)}
+        theirs[name] = tmp_path / f"{name}.mha"
+        theirs[name].write_bytes(metaimage(geometry.to_source(values), **header))
+    write_nifti(phantom.scan, tmp_path / "ct.nii.gz")
+    found, ours = result_of(theirs), result_of(masks, ct=tmp_path / "ct.nii.gz")
+    assert (found.input.kind, ours.input.kind) == ("metaimage", "nifti")
+    changing = {"input": {"kind"}, "case": True}
+    assert found.model_dump(exclude=changing) == ours.model_dump(exclude=changing)
+    alone = result_of({name: theirs[name] for name in masks})
+    assert alone.input.kind == "metaimage"
+    assert alone.burden == ours.burden
 
 
 # What a CT adds, and what can be given without one

@@ -10,9 +10,8 @@ from lungscore.errors import Notice
 from lungscore.inference.lesions import Lesions
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
-from lungscore.scan.masks import check_same_place, read_label_volume, read_labels
+from lungscore.scan.masks import check_same_place, mask_format, read_label_volume, read_labels
 from lungscore.scan.names import case_name
-from lungscore.scan.recognise import content_of
 
 AnyPath = str | PathLike[str]
 
@@ -25,7 +24,7 @@ def score(
     ct: AnyPath | None = None,
     name: str | None = None,
 ) -> Analysis:
-    """Severity from masks in one geometry (NIfTI or NRRD).
+    """Severity from masks in one geometry (NIfTI, NRRD or MetaImage).
 
     lungs: 1 right, 2 left (or 1 throughout: then only lobes can tell the sides). lesions: 1 GGO,
     2 consolidation. lobes: 1–5 as lungmask or 10–14 as TotalSegmentator. ct: the scan itself, for
@@ -44,7 +43,7 @@ def score(
             geometry=geometry,
             spacing_mm=geometry.spacing_mm,
             sides_known=found.sides_known,
-            kind="nrrd" if content_of(lungs) == "nrrd" else "nifti",
+            kind=mask_format(lungs),
             name=case_name(lesions, name),
             notices=(Notice("no-ct", "No CT was given: numbers that need one are not given."),),
         )

@@ -59,6 +59,21 @@ def metaimage(values: np.ndarray, *, deflate: bool = True, **header: str) -> byt
     return "".join([*lines, f"ElementDataFile = {keys['ElementDataFile']}\n"]).encode() + packed
 
 
+def stated_place(affine: np.ndarray) -> dict[str, str]:
+    """The keys of a MetaImage header that place voxels as a RAS+ ``affine`` does."""
+    axes = np.diag([-1, -1, 1]) @ affine[:3, :3]
+    spacing = np.linalg.norm(axes, axis=0)
+    return {
+        "TransformMatrix": _row((axes / spacing).T),
+        "Offset": _row([-1, -1, 1] * affine[:3, 3]),
+        "ElementSpacing": _row(spacing),
+    }
+
+
+def _row(numbers: np.ndarray) -> str:
+    return " ".join(f"{number:.17g}" for number in numbers.ravel())
+
+
 def truncate(path: Path, share: float = 0.6) -> None:
     """The file as a copy that stopped halfway."""
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel import orientations
+from volumes_on_disk import metaimage, stated_place
 
 from lungscore.errors import InputError
 from lungscore.scan.masks import read_label_volume, read_labels
@@ -91,6 +92,14 @@ def test_nrrd_masks_are_read(tmp_path: Path) -> None:
     }
     nrrd.write(str(tmp_path / "mask.nrrd"), geometry().to_source(labels()), header)
     np.testing.assert_array_equal(read_labels(tmp_path / "mask.nrrd", scan(), "lungs"), labels())
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+def test_metaimage_masks_are_read(tmp_path: Path, deflate: bool) -> None:
+    path = tmp_path / "mask.mha"
+    header = {"ElementType": "MET_UCHAR", **stated_place(AFFINE)}
+    path.write_bytes(metaimage(geometry().to_source(labels()), deflate=deflate, **header))
+    np.testing.assert_array_equal(read_labels(path, scan(), "lungs"), labels())
 
 
 def test_lobes_numbered_as_totalsegmentator_become_those_of_lungmask(tmp_path: Path) -> None:
@@ -227,6 +236,19 @@ def test_forged_dimensions_take_no_memory(tmp_path: Path) -> None:
     content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()  # dim[1:4]
     (tmp_path / "mask.nii.gz").write_bytes(gzip.compress(bytes(content)))
     assert rejection(tmp_path / "mask.nii.gz").code == "volume-too-large"
+
+
+def test_a_metaimage_cut_off_or_elsewhere_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "mask.mha"
+    header = {"ElementType": "MET_UCHAR", **stated_place(AFFINE)}
+    content = metaimage(geometry().to_source(labels()), **header)
+    path.write_bytes(content[:-20])
+    assert rejection(path).code == "input-unreadable"
+    path.write_bytes(content.replace(b"LOCAL", b"../secret.raw"))
+    assert rejection(path).code == "format-not-recognised"
+    moved = header | {"Offset": "3 0 0"}
+    path.write_bytes(metaimage(geometry().to_source(labels()), **moved))
+    assert rejection(path).code == "mask-geometry"
 
 
 def test_nrrd_that_points_to_another_file_is_rejected(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from lungscore.scan.names import MAX_BYTES, RESERVED, case_name, safe_name
         ("SCAN.NII.GZ", "SCAN"),
         ("scan.2", "scan.2"),
         ("IM0001.dcm", "IM0001"),
+        ("12.mha", "12"),
+        ("12.mhd", "12"),
         (".nii.gz", "nii.gz"),
         ("Müller 7.zip", "Müller 7"),
     ],

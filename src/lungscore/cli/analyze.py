@@ -30,7 +30,8 @@ def analyze(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="DICOM folder or file, zip, NIfTI, NRRD, a PNG/JPG slice or a folder of slices.",
+            help="DICOM folder or file, zip, NIfTI, NRRD, MetaImage, a PNG/JPG slice or a folder of"
+            " slices.",
         ),
     ],
     out: Out,

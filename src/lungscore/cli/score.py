@@ -24,7 +24,7 @@ def score(
     overwrite: Overwrite = False,
     as_line: AsJson = False,
 ) -> None:
-    """Score the severity from masks (NIfTI or NRRD) that lie in one geometry."""
+    """Score the severity from masks (NIfTI, NRRD or MetaImage) that lie in one geometry."""
     from lungscore.masks import score as score_masks
     from lungscore.report import text_table, write_outputs
     from lungscore.result import to_result

@@ -3,7 +3,7 @@
 #: Voxels of one volume: 1024 slices of 1024×1024 (2 GiB as int16).
 MAX_VOXELS = 2**30
 
-#: Pixels of one slice image.
+#: Pixels of one slice.
 MAX_SLICE_PIXELS = 4096 * 4096
 
 #: Files of one folder, or members of one archive.

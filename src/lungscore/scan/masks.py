@@ -1,17 +1,16 @@
 """A user's own masks: label volumes that must lie where the scan lies."""
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from lungscore.errors import InputError
-from lungscore.scan.nifti import open_nifti
 from lungscore.scan.recognise import content_of
 from lungscore.scan.scan import Geometry, Scan
-from lungscore.scan.volume import Stored
+from lungscore.scan.volume import VolumeFormat
+from lungscore.scan.volume_files import FORMATS, open_volume
 
 #: Masks may disagree with the scan's affine by this much (mm), as tools round their headers.
 TOLERANCE_MM = 0.05
@@ -37,12 +36,12 @@ def read_labels(path: Path, scan: Scan, kind: Kind) -> np.ndarray:
 
 
 def read_label_volume(path: Path, kind: Kind) -> tuple[np.ndarray, Geometry]:
-    """(canonical (D, H, W) uint8 labels, geometry) of a NIfTI or NRRD mask.
+    """(canonical (D, H, W) uint8 labels, geometry) of a NIfTI, NRRD or MetaImage mask.
 
     Raises InputError ``input-not-found``, ``format-not-recognised``, ``mask-labels``, or what
     ``scan.nifti.open_nifti`` raises for a header.
     """
-    with _opener(path) as stored:
+    with open_volume(path, mask_format(path)) as stored:
         values, found = _gather(stored.planes, stored.shape, path.name)
     if kind == "lobes" and max(found) > _HIGHEST[kind] and found <= {0, *_FOREIGN_LOBES}:
         table = np.zeros(max(_FOREIGN_LOBES) + 1, np.uint8)
@@ -81,23 +80,20 @@ def check_same_place(
         )
 
 
-def _opener(path: Path) -> AbstractContextManager[Stored]:
-    """The file at ``path``, told by its content."""
+def mask_format(path: Path) -> VolumeFormat:
+    """The format of the mask at ``path``, told by its content.
+
+    Raises InputError ``input-not-found``, ``input-unreadable`` or ``format-not-recognised``.
+    """
     try:
         content = content_of(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise InputError("input-not-found", f"there is no mask {path.name}") from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
-    if content == "nifti":
-        return open_nifti(path)
-    if content == "nrrd":
-        from lungscore.scan.nrrd import open_nrrd
-
-        return open_nrrd(path)
-    raise InputError(
-        "format-not-recognised", f"{path.name} is no mask file", expected="NIfTI or NRRD"
-    )
+    if content == "nifti" or content == "nrrd" or content == "metaimage":
+        return content
+    raise InputError("format-not-recognised", f"{path.name} is no mask file", expected=FORMATS)
 
 
 def _gather(

@@ -12,24 +12,11 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
-from lungscore.scan.volume import Stored, Volume
-from lungscore.scan.voxels import gather_volume
-
-#: Times that deflate can shrink at most; a header that promises more is forged.
-LARGEST_DEFLATE_RATIO = 1032
+from lungscore.scan.planes import check_promise
+from lungscore.scan.volume import Stored
 
 #: Part of the largest entry by which sform and qform may differ and still be called equal.
 FORM_TOLERANCE = 1e-3
-
-
-def read_nifti(path: Path) -> Volume:
-    """The one volume of a NIfTI file, in its own axis order.
-
-    Raises InputError as ``open_nifti`` does, and ``not-finite``, ``constant-image`` or
-    ``not-hounsfield``.
-    """
-    with open_nifti(path) as stored:
-        return gather_volume(stored, "nifti", source=path.name)
 
 
 @contextmanager
@@ -57,7 +44,8 @@ def open_nifti(path: Path) -> Iterator[Stored]:
             raise _unreadable(source, error) from error
         shape = _three_axes(shape, source)
         _check_type(dtype, source)
-        _check_promise(path, shape, dtype.itemsize, source)
+        deflated = isinstance(file, gzip.GzipFile)
+        check_promise(shape, dtype, path.stat().st_size, deflated=deflated, source=source)
         affine, notices, oriented = _affine(image, source)
         check_affine(affine, source)
         if repairs:
@@ -118,21 +106,6 @@ def _check_type(dtype: np.dtype, source: str) -> None:
         raise InputError("colour-image", f"{source}: the voxels are colours", expected="numbers")
     if dtype.kind not in "iuf":
         raise InputError("not-hounsfield", f"{source}: voxels of type {dtype}", expected="numbers")
-
-
-def _check_promise(path: Path, shape: tuple[int, ...], item: int, source: str) -> None:
-    """A file must be long enough for what its header promises."""
-    promised = int(np.prod(shape, dtype=object)) * item
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    if promised > size * (LARGEST_DEFLATE_RATIO if packed else 1):
-        raise InputError(
-            "volume-too-large",
-            f"{source}: the header promises {promised} bytes, the file has {size}",
-            expected="a whole file",
-            hint="copy it again from its source",
-        )
 
 
 def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:

@@ -13,8 +13,7 @@ import numpy as np
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
 from lungscore.scan.planes import Inflated, read_planes
-from lungscore.scan.volume import Stored, Volume
-from lungscore.scan.voxels import gather_volume
+from lungscore.scan.volume import Stored
 
 #: The format's names of number types. Source: NRRD definition, field "type".
 TYPES = {
@@ -38,12 +37,6 @@ SPACES = {
     "left-anterior-superior": (-1, 1, 1),
     "las": (-1, 1, 1),
 }
-
-
-def read_nrrd(path: Path) -> Volume:
-    """The volume of an NRRD file, in its own axis order. Raises InputError as ``read_nifti``."""
-    with open_nrrd(path) as stored:
-        return gather_volume(stored, "nrrd", source=path.name)
 
 
 @contextmanager

@@ -7,6 +7,24 @@ from typing import IO, Any
 import numpy as np
 
 from lungscore.errors import InputError
+from lungscore.scan.limits import MAX_SLICE_PIXELS
+
+#: Times that deflate can shrink at most; a header that promises more is forged.
+LARGEST_DEFLATE_RATIO = 1032
+
+
+def check_promise(
+    shape: tuple[int, int, int], dtype: np.dtype, size: int, *, deflated: bool, source: str
+) -> None:
+    """Raise InputError ``volume-too-large`` where ``size`` bytes cannot hold what a header says."""
+    promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if promised > size * (LARGEST_DEFLATE_RATIO if deflated else 1):
+        raise InputError(
+            "volume-too-large",
+            f"{source}: the header promises {promised} bytes, the file has {size}",
+            expected="a whole file",
+            hint="copy it again from its source",
+        )
 
 
 def read_planes(
@@ -15,8 +33,15 @@ def read_planes(
     """2-D planes along the last (slowest) axis; never more bytes than ``shape`` promises.
 
     read: gives so many of the next bytes, fewer at the end. Raises InputError
-    ``input-unreadable`` where they end or break too early.
+    ``input-unreadable`` where they end or break too early, and ``volume-too-large`` for planes
+    that no CT has.
     """
+    if shape[0] * shape[1] > MAX_SLICE_PIXELS:
+        raise InputError(
+            "volume-too-large",
+            f"{source}: planes of {shape[0]} × {shape[1]} voxels",
+            expected=f"at most {MAX_SLICE_PIXELS}",
+        )
     size = shape[0] * shape[1] * dtype.itemsize
     for index in range(shape[2]):
         try:
@@ -46,6 +71,10 @@ class Inflated:
             size -= len(piece)
             pieces.append(piece)
         return b"".join(pieces)
+
+    def is_at_end(self) -> bool:
+        """Whether all was read and its checksum is right. Raises zlib.error where it is not."""
+        return not self.read(1) and bool(self._inflater.eof)
 
 
 def _broken(source: str, index: int, count: int) -> InputError:

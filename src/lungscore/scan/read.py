@@ -11,7 +11,8 @@ from lungscore.scan.archive import unpacked
 from lungscore.scan.names import case_name
 from lungscore.scan.recognise import Found, content_of, find
 from lungscore.scan.scan import Scan
-from lungscore.scan.volume import Volume, to_scan
+from lungscore.scan.volume import to_scan
+from lungscore.scan.volume_files import read_volume
 
 
 def read_scan(
@@ -23,8 +24,8 @@ def read_scan(
 ) -> Scan:
     """Read the chest CT at ``path`` in one convention.
 
-    path: a DICOM folder (searched with all folders below) or file, NIfTI, NRRD, a PNG or JPEG slice
-        or a folder of them, or a zip of any of these; told by content, not by name.
+    path: a DICOM folder (searched with all folders below) or file, NIfTI, NRRD, MetaImage, a PNG or
+        JPEG slice or a folder of them, or a zip of any of these; told by content, not by name.
     series: SeriesInstanceUID to read instead of the one chosen by rule (``scan.dicom.series``).
     allow_gaps: interpolate missing DICOM slices instead of rejecting the series.
     name: of the case; by default the input's own file name.
@@ -76,25 +77,15 @@ def read_found(
         groups = read_groups(found.files)
         ignored += groups.not_images
         volume = read_dicom(groups, series=series, allow_gaps=allow_gaps)
+    elif found.content == "image":
+        from lungscore.scan.slices import read_slices
+
+        volume = read_slices(found.files)
     else:
-        volume = _read_other(found)
+        volume = read_volume(found.files[0], found.content)
     notices = tuple(_ignored_notices(found, ignored))
     volume = replace(volume, notices=(*notices, *volume.notices))
     return to_scan(volume, case_name(path, name), path.name)
-
-
-def _read_other(found: Found) -> Volume:
-    if found.content == "nifti":
-        from lungscore.scan.nifti import read_nifti
-
-        return read_nifti(found.files[0])
-    if found.content == "nrrd":
-        from lungscore.scan.nrrd import read_nrrd
-
-        return read_nrrd(found.files[0])
-    from lungscore.scan.slices import read_slices
-
-    return read_slices(found.files)
 
 
 def _ignored_notices(found: Found, ignored: int) -> Iterator[Notice]:

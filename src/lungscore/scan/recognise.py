@@ -1,6 +1,7 @@
 """What lies at a path, told by its content and never by its name."""
 
 import os
+import re
 import stat
 import zlib
 from collections import Counter
@@ -11,10 +12,16 @@ from typing import Literal
 from lungscore.errors import InputError
 from lungscore.scan.limits import MAX_FILES, MAX_FOLDER_DEPTH
 
-Content = Literal["dicom", "nifti", "nrrd", "image", "zip", "empty", "other"]
+Content = Literal["dicom", "nifti", "nrrd", "metaimage", "image", "zip", "empty", "other"]
 
 #: Bytes that tell every format; a NIfTI header is 352 bytes long.
 HEAD_BYTES = 4096
+
+#: Formats of files that hold one volume.
+_VOLUMES = ("nifti", "nrrd", "metaimage")
+
+#: A MetaImage header begins with the kind of its object or, as the format allows, without it.
+_METAIMAGE = re.compile(rb"\s*(ObjectType\s*=\s*Image\b|NDims\s*=\s*\d)")
 
 _VALUE_REPRESENTATIONS = {b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"UL", b"OB", b"PN"}
 
@@ -23,12 +30,13 @@ _VALUE_REPRESENTATIONS = {b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"UL", b"OB"
 class Found:
     """The files of one input.
 
-    content: what they are. files: one volume, or all DICOM files or all slice images.
+    content: what they are. files: one volume (of MetaImage the header, and the file of its data
+    where they lie beside it), or all DICOM files or all slice images.
     folder: whether they came from a folder. ignored: further files that are none of these.
     unreadable: files that could not be opened. archive: whether they were unpacked from a zip.
     """
 
-    content: Literal["dicom", "nifti", "nrrd", "image"]
+    content: Literal["dicom", "nifti", "nrrd", "metaimage", "image"]
     files: tuple[Path, ...]
     folder: bool = False
     ignored: int = 0
@@ -53,6 +61,8 @@ def content_of_bytes(head: bytes) -> Content:
         return "image"
     if head.startswith(b"NRRD000"):
         return "nrrd"
+    if _METAIMAGE.match(head):
+        return "metaimage"
     if _is_nifti(head) or (head.startswith(b"\x1f\x8b") and _is_nifti(_inflate(head))):
         return "nifti"
     if head[128:132] == b"DICM" or _is_bare_dicom(head):
@@ -90,9 +100,9 @@ def find(path: Path) -> Found:
         raise InputError(
             "format-not-recognised",
             f"the content of {path.name} is not known",
-            expected="DICOM, NIfTI, NRRD, PNG, JPEG, or a folder or zip of these",
+            expected="DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder or zip of these",
         )
-    return Found(content, (path,))  # type: ignore[arg-type]
+    return Found(content, _with_data(path, content))  # type: ignore[arg-type]
 
 
 def _find_in_folder(folder: Path) -> Found:
@@ -104,7 +114,7 @@ def _find_in_folder(folder: Path) -> Found:
         except OSError:
             unreadable += 1
     counts = Counter({content: len(members) for content, members in by_content.items()})
-    volumes = by_content.get("nifti", []) + by_content.get("nrrd", [])
+    volumes = [(file, format) for format in _VOLUMES for file in by_content.get(format, ())]
     if counts["dicom"]:
         content, chosen = "dicom", by_content["dicom"]
     elif len(volumes) > 1:
@@ -115,18 +125,32 @@ def _find_in_folder(folder: Path) -> Found:
             hint="give the file itself",
         )
     elif volumes:
-        content, chosen = ("nifti" if counts["nifti"] else "nrrd"), volumes
+        file, content = volumes[0]
+        chosen = list(_with_data(file, content))
     elif counts["image"]:
         content, chosen = "image", by_content["image"]
     else:
         raise InputError(
             "input-empty",
             f"{folder.name} holds no image among {len(files)} files",
-            expected="DICOM, NIfTI, NRRD, PNG or JPEG",
+            expected="DICOM, NIfTI, NRRD, MetaImage, PNG or JPEG",
             hint="give the zip file itself" if counts["zip"] else "",
         )
     ignored = len(files) - len(chosen)
     return Found(content, tuple(chosen), True, ignored, unreadable)  # type: ignore[arg-type]
+
+
+def _with_data(file: Path, content: str) -> tuple[Path, ...]:
+    """``file``, and the file of its data where they lie beside it."""
+    if content != "metaimage":
+        return (file,)
+    from lungscore.scan.metaimage import find_data
+
+    try:
+        data = find_data(file)
+    except (InputError, OSError):
+        return (file,)  # for its reader to say
+    return (file,) if data is None else (file, data)
 
 
 def _ordinary_files(folder: Path) -> tuple[list[Path], int]:

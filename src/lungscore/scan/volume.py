@@ -10,6 +10,9 @@ from lungscore.errors import Notice
 from lungscore.scan.hounsfield import check_hounsfield
 from lungscore.scan.scan import Geometry, Scan
 
+#: Formats of files that hold one whole volume.
+VolumeFormat = Literal["nifti", "nrrd", "metaimage"]
+
 #: Slices from this distance on are called thick (mm).
 THICK_MM = 5.0
 
@@ -43,7 +46,7 @@ class Volume:
     values: np.ndarray
     affine: np.ndarray
     units: Literal["hu", "grey"]
-    kind: Literal["dicom", "nifti", "nrrd", "slices", "slice"]
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice"]
     spacing_known: bool = True
     sides_known: bool = True
     notices: tuple[Notice, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 from lungscore.errors import InputError, Notice
 from lungscore.scan.hounsfield import AIR, to_hounsfield
 from lungscore.scan.limits import HU_RANGE
-from lungscore.scan.volume import Stored, Volume
+from lungscore.scan.volume import Stored, Volume, VolumeFormat
 
 #: Share of voxels that may be NaN or infinite and be replaced by air, outside the body only.
 REPLACEABLE_SHARE = 1e-4
@@ -58,7 +58,7 @@ def gather(
     return values, "hu", notices
 
 
-def gather_volume(stored: Stored, kind: Literal["nifti", "nrrd"], *, source: str) -> Volume:
+def gather_volume(stored: Stored, kind: VolumeFormat, *, source: str) -> Volume:
     """The voxels of an opened volume file, in its own axis order. Raises as ``gather``."""
     values, units, notices = gather(stored.planes, stored.shape, source=source)
     return Volume(

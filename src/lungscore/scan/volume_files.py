@@ -1,0 +1,39 @@
+"""Files that hold one whole volume and its place in the patient: one table for scans and masks."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from lungscore.scan.volume import Stored, Volume, VolumeFormat
+from lungscore.scan.voxels import gather_volume
+
+#: The formats, for messages.
+FORMATS = "NIfTI, NRRD or MetaImage"
+
+
+def open_volume(path: Path, content: VolumeFormat) -> AbstractContextManager[Stored]:
+    """The volume of the file at ``path``, its header checked before memory is taken.
+
+    content: the file's format, as ``recognise.content_of`` tells it. Raises InputError as the
+    format's own module does: see ``nifti.open_nifti``.
+    """
+    if content == "nifti":
+        from lungscore.scan.nifti import open_nifti
+
+        return open_nifti(path)
+    if content == "nrrd":
+        from lungscore.scan.nrrd import open_nrrd
+
+        return open_nrrd(path)
+    from lungscore.scan.metaimage import open_metaimage
+
+    return open_metaimage(path)
+
+
+def read_volume(path: Path, content: VolumeFormat) -> Volume:
+    """The volume of the file at ``path``, in its own axis order.
+
+    Raises InputError as ``open_volume`` does, and ``not-finite``, ``constant-image`` or
+    ``not-hounsfield``.
+    """
+    with open_volume(path, content) as stored:
+        return gather_volume(stored, content, source=path.name)
