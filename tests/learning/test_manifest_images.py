@@ -14,9 +14,8 @@ from volumes_on_disk import metaimage
 from lungscore.datasets.manifest import Row, write_rows
 from lungscore.errors import InputError
 from lungscore.inference.views import views_to_learn
-from lungscore.learning import manifest_images
+from lungscore.learning import manifest_images, selection
 from lungscore.learning import run as run_module
-from lungscore.learning import selection
 from lungscore.learning.checkpoints import read_facts
 from lungscore.learning.manifest_images import OF_A_VOLUME, ManifestImages
 from lungscore.learning.pretrain import pretrain
