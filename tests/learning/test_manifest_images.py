@@ -14,6 +14,7 @@ from volumes_on_disk import metaimage
 from lungscore.datasets.manifest import Row, write_rows
 from lungscore.errors import InputError
 from lungscore.inference.views import views_to_learn
+from lungscore.learning import manifest_images as module
 from lungscore.learning import run as run_module
 from lungscore.learning import selection
 from lungscore.learning.checkpoints import read_facts
@@ -190,7 +191,7 @@ def test_a_metaimage_gives_the_slices_that_its_nifti_gives(tree):
 
 
 def test_no_more_than_so_many_slices_come_from_a_volume_and_all_have_their_turn(tree, monkeypatch):
-    monkeypatch.setattr("lungscore.learning.manifest_images.OF_A_VOLUME", 2)
+    monkeypatch.setattr(module, "OF_A_VOLUME", 2)
     write_nifti(tree.phantom.scan, tree.folder / "a.nii.gz")
     tree.add("a.nii.gz", patient="a", kind="volume")
     views = views_to_learn(read_scan(tree.folder / "a.nii.gz"))
@@ -238,7 +239,7 @@ def test_images_without_any_lungs_are_an_error(tree):
 
 
 def test_a_search_for_lungs_ends(tree, monkeypatch):
-    monkeypatch.setattr("lungscore.learning.manifest_images._ENOUGH", 3)
+    monkeypatch.setattr(module, "_ENOUGH", 3)
     for index in range(9):
         square = np.full((96, 96), 40 + index, np.uint8)
         square[30:60, 30:60] = np.arange(30) * 5 + 50
