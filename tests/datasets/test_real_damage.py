@@ -269,3 +269,83 @@ def rows(edit: Callable[[list[list[str]]], None]) -> Callable[[str], str]:
 def test_a_damaged_registry_is_named(real_data, tmp_path, edit, encoding, code):
     told = found("mosmed", registry(real_data, tmp_path, edit, encoding))
     assert (code, "dataset_registry.csv") in told
+
+
+# COVID-CT-MD's slices and the table of STOIC2021, damaged
+
+
+@pytest.fixture
+def ct_md(real_data, tmp_path):
+    """The first ten slices of the healthy person, and what is missing of all others."""
+    source = real_data / "covid-ct-md"
+    root = tmp_path / "covid-ct-md"
+    linked(source / "normal002", root / "normal002", lambda path: path.stem <= "IM0010")
+    return root, found("covid-ct-md", root)
+
+
+def cut_slice(root):
+    path = root / "normal002/IM0004.dcm"
+    replace(path, path.read_bytes()[:-5000])
+    return {("image-unreadable", "normal002/IM0004.dcm")}
+
+
+def empty_slice(root):
+    replace(root / "normal002/IM0004.dcm", b"")
+    return {("image-empty", "normal002/IM0004.dcm")}
+
+
+def no_dicom(root):
+    replace(root / "normal002/IM0004.dcm", b"<html>404 Not Found</html>" * 40)
+    return {("image-unreadable", "normal002/IM0004.dcm")}
+
+
+def no_slice(root):
+    (root / "normal002/IM0004.dcm").unlink()
+    return {("number-gap", "normal002")}
+
+
+def unfinished_slice(root):
+    (root / "normal002/IM0011.dcm.part").write_bytes(b"DICM")
+    return {("download-unfinished", "normal002/IM0011.dcm.part")}
+
+
+def slice_of_another(root):
+    """Under a patient who has a slice of their own, too."""
+    (root / "normal003").mkdir()
+    (root / "normal003/IM0001.dcm").symlink_to((root / "normal002/IM0010.dcm").resolve())
+    (root / "normal002/IM0010.dcm").unlink()
+    (root / "normal003/IM0002.dcm").symlink_to((root / "normal002/IM0003.dcm").resolve())
+    return {("duplicate-image", "normal003/IM0002.dcm")}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [cut_slice, empty_slice, no_dicom, no_slice, unfinished_slice, slice_of_another],
+    ids=lambda damage: damage.__name__,
+)
+def test_a_damaged_slice_is_named_and_nothing_else_is(ct_md, damage):
+    root, before = ct_md
+    expected = damage(root)
+    assert found("covid-ct-md", root) - before == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "encoding", "code"),
+    [
+        ("probSevere", "probDeath", "utf-8", "table-columns"),
+        ("\n17,0,0,", "\n17,0,1,", "utf-8", "class-unknown"),
+        ("\n17,0,0,", "\n6,0,0,", "utf-8", "duplicate-patient"),
+        ("\n17,0,0,", "\nseventeen,0,0,", "utf-8", "table-values"),
+        ("Original", "Örtlich", "latin-1", "table-encoding"),
+    ],
+)
+def test_a_damaged_table_of_stoic_is_named(real_data, tmp_path, old, new, encoding, code):
+    text = (real_data / "stoic2021/reference.csv").read_text("utf-8-sig")
+    assert old in text
+    place = tmp_path / "reference.csv"
+    place.write_text(text)
+    before = found("stoic2021", tmp_path)
+    place.write_text(text.replace(old, new), encoding=encoding)
+    # Scans whose row cannot be used are missed no more: what is told besides is the table alone.
+    told = found("stoic2021", tmp_path) - before
+    assert {each for each in told if each[0] != "count-short"} == {(code, "reference.csv")}
