@@ -43,6 +43,7 @@ def assert_same_training(one: Path, two: Path) -> None:
         assert float(row["loss"]) == pytest.approx(float(expected["loss"]), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one_at_the_same_batch(tmp_path):
     port = free_port()
     runs = [(0, 1, port, tmp_path / "one"), *((i, 2, port, tmp_path / "two") for i in range(2))]
@@ -96,7 +97,13 @@ def kill_at_random(kind: str, out: Path, within: float, *, resume: bool) -> floa
     return delay
 
 
-@pytest.mark.parametrize("kind", sorted(processes.KILLED))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if kind == "pretrain" else ())
+        for kind in sorted(processes.KILLED)
+    ],
+)
 def test_a_killed_run_goes_on_to_the_very_weights_of_one_that_was_not(tmp_path, kind):
     began = time.perf_counter()
     whole = processes.run(kind, tmp_path / "whole").state_dict()
