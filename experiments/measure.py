@@ -197,7 +197,8 @@ def write(path: Path, command: str, content: dict) -> None:
 
 def docs(root: Path) -> None:
     """docs/measurements.md and the README's figures from the result files."""
-    from measurements_page import page, readme_figures
+    from measurements_page import page
+    from readme_figures import readme_figures
 
     atomic_write(HERE.parent / "docs/measurements.md", page(RESULTS))
     readme = HERE.parent / "README.md"

@@ -26,69 +26,24 @@ def page(results: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def readme_figures(results: Path) -> str:
-    """The few lines that the README repeats."""
-    slices = _load(results, "infection-slices.json")["figures"]
-    folds = _load(results, "infection-folds.json")["figures"]
-    inf_net, semi = (
-        _load(results, f"peer-{peer}.json")["figures"] for peer in ("Inf-Net", "Semi-Inf-Net")
-    )
-    healthy = _load(results, "infection-healthy.json")["figures"]
-    patient = _load(results, "infection-patient.json")["figures"]
-    auc = patient["slice_auc"]
-    scan = _load(results, "real-scans.json")["scans"][0]
-    return "\n".join(
-        [
-            f"- Infection in the {slices['dice']['n']} public test slices of COVID-SemiSeg: Dice "
-            f"{_interval(slices['dice'])} (released maps of Inf-Net: {_interval(inf_net['dice'])}, "
-            f"of Semi-Inf-Net: {_interval(semi['dice'])}). Out of fold on the {folds['dice']['n']} "
-            f"annotated slices: {_interval(folds['dice'])}; we had aimed at 0.80.",
-            f"- A healthy person: {healthy['infection_percent']:.2f} % of the lungs called infected "
-            "(two-fold, n = 1).",
-            f"- A patient never trained on: infected slices told from clean ones with AUC "
-            f"{_interval(auc, 'auc')} (n = {auc['n']} slices of 1 patient); "
-            f"{patient['left_percent_of_infection']:.0f} % of the infected millilitres in the lung "
-            "that radiologists marked.",
-            _told_apart(results),
-            f"- {scan['slices']} slices of 512 × 512 in {scan['seconds']:.0f} s on "
-            f"{scan['cpus']} threads of {scan['cpu']}, cold start included (one run).",
-        ]
-    )
-
-
-def _told_apart(results: Path) -> str:
-    """Infected or not, slice by slice, by the rule that `predict` goes by."""
-    slices, patient = (_load(results, f"detection-{name}.json") for name in ("slices", "patient"))
-    rules = slices["rule"]["plain"], patient["map"]["plain"]["rule"]
-    out_of_fold, of_patient = (
-        ", ".join(f"{name} {_interval(rule[name], 'value')}" for name in rule) for rule in rules
-    )
-    return (
-        f"- Infected or not, slice by slice, at 1 % of its lungs: {out_of_fold} (out of fold, "
-        f"{slices['infected']['slices']} annotated slices and {slices['healthy']['slices']} of one "
-        f"healthy person, made alike); in the patient never trained on {of_patient} "
-        f"(n = {patient['slices']} slices)."
-    )
-
-
-def _load(results: Path, name: str) -> dict[str, Any]:
+def load(results: Path, name: str) -> dict[str, Any]:
     return json.loads((results / name).read_text(encoding="utf-8"))
 
 
-def _interval(figure: dict[str, Any], key: str = "mean") -> str:
+def interval(figure: dict[str, Any], key: str = "mean") -> str:
     return f"{figure[key]:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
 
 
 def _aims(results: Path) -> str:
     """What was aimed at, and how far what ships is from it."""
-    folds = _load(results, "infection-folds.json")["figures"]
+    folds = load(results, "infection-folds.json")["figures"]
     lesions = folds["lesions"]
-    tested = _load(results, "infection-slices.json")["figures"]
-    semi = _load(results, "peer-Semi-Inf-Net.json")["figures"]
-    healthy = _load(results, "infection-healthy.json")["figures"]["infection_percent"]
-    auc = _load(results, "infection-patient.json")["figures"]["slice_auc"]
+    tested = load(results, "infection-slices.json")["figures"]
+    semi = load(results, "peer-Semi-Inf-Net.json")["figures"]
+    healthy = load(results, "infection-healthy.json")["figures"]["infection_percent"]
+    auc = load(results, "infection-patient.json")["figures"]["slice_auc"]
     of_slices = [
-        (name, aim, *(_interval(each[key]) for each in (folds, tested, semi)))
+        (name, aim, *(interval(each[key]) for each in (folds, tested, semi)))
         for name, aim, key in (
             ("infection, Dice at 0.5", 0.80, "dice"),
             ("infection, toolbox mean Dice", 0.79, "toolbox_dice"),
@@ -98,8 +53,8 @@ def _aims(results: Path) -> str:
         (
             f"{name}, Dice where there is any",
             aim,
-            _interval(lesions[key]["dice"]),
-            _interval(tested["lesions"][key]["dice"]),
+            interval(lesions[key]["dice"]),
+            interval(tested["lesions"][key]["dice"]),
             _best_peer(results, key),
         )
         for name, aim, key in (("GGO", 0.70, "ggo"), ("consolidation", 0.58, "consolidation"))
@@ -125,20 +80,20 @@ def _aims(results: Path) -> str:
             ),
             "",
             f"A healthy person: aim below 0.3 % of the lungs, found {healthy:.2f} %. Slices of a "
-            f"patient told apart: aim AUC 0.95, found {_interval(auc, 'auc')}.",
+            f"patient told apart: aim AUC 0.95, found {interval(auc, 'auc')}.",
         ]
     )
 
 
 def _tried(results: Path) -> str:
     """What was tried to come nearer, and what it gave."""
-    rows = (_load(results, f"benchmark/{name}.json") for name in ("supervised", "finer-inf-net"))
+    rows = (load(results, f"benchmark/{name}.json") for name in ("supervised", "finer-inf-net"))
     of_slices = (row["held_out"]["infection"]["per_slice"]["dice"]["seed0"] for row in rows)
     supervised, finer = (sum(dice) / len(dice) for dice in of_slices)
-    views = _load(results, "views.json")["crop"]
+    views = load(results, "views.json")["crop"]
     once, six = views["1.0"]["mean"], views[_shipped_boxes(results)]["mean"]
-    density = _load(results, "infection-folds.json")["figures"]["lesions"]
-    network = _load(results, "lesions-folds.json")["figures"]
+    density = load(results, "infection-folds.json")["figures"]["lesions"]
+    network = load(results, "lesions-folds.json")["figures"]
     return "\n".join(
         [
             "## What was tried to come nearer",
@@ -164,7 +119,7 @@ def _tried(results: Path) -> str:
 
 def _finer(results: Path) -> str:
     """Why the shipped network has a finer stage."""
-    resolution = _load(results, "resolution.json")
+    resolution = load(results, "resolution.json")
     rows = [
         f"| {row['height']} × {row['width']} | 1/{row['step']} | {row['dice']:.3f} |"
         for row in resolution["rows"]
@@ -187,14 +142,14 @@ def _finer(results: Path) -> str:
 
 def _views(results: Path) -> str:
     """Why slices are seen in the boxes in which they are."""
-    views, chosen = _load(results, "views.json"), _shipped_boxes(results)
+    views, chosen = load(results, "views.json"), _shipped_boxes(results)
     rows = [
-        f"| the published crop, lone | {_told(name, name == chosen)} | {_interval(figure)} |"
+        f"| the published crop, lone | {_told(name, name == chosen)} | {interval(figure)} |"
         for name, figure in views["crop"].items()
     ]
     rows += [
         f"| the full slice, as in a volume | "
-        f"{_told(name, float(name) == views['shipped']['full_slice'])} | {_interval(figure)} |"
+        f"{_told(name, float(name) == views['shipped']['full_slice'])} | {interval(figure)} |"
         for name, figure in views["full_slice"].items()
     ]
     return "\n".join(
@@ -215,7 +170,7 @@ def _views(results: Path) -> str:
 
 def _shipped_boxes(results: Path) -> str:
     """What the boxes in which a lone slice is seen are called in views.json."""
-    boxes = _load(results, "views.json")["shipped"]["crop"]
+    boxes = load(results, "views.json")["shipped"]["crop"]
     return ", ".join(map(str, boxes)) + ", mirrored too"
 
 
@@ -224,9 +179,9 @@ def _told(name: str, shipped: bool) -> str:
 
 
 def _lesions(results: Path) -> str:
-    tested = _load(results, "infection-slices.json")["figures"]["lesions"]
-    folds = _load(results, "infection-folds.json")["figures"]["lesions"]
-    network = _load(results, "lesions-folds.json")["figures"]
+    tested = load(results, "infection-slices.json")["figures"]["lesions"]
+    folds = load(results, "infection-folds.json")["figures"]["lesions"]
+    network = load(results, "lesions-folds.json")["figures"]
     rows = [
         f"| {name} | {_dice_and_n(each['ggo'])} | {_dice_and_n(each['consolidation'])} |"
         for name, each in (
@@ -255,7 +210,7 @@ def _lesions(results: Path) -> str:
 def _best_peer(results: Path, part: str) -> str:
     """The peer whose maps of a class agree best where the class is present."""
     found = {
-        path.stem.removeprefix(f"peer-{part}-"): _load(results, path.name)["figures"]
+        path.stem.removeprefix(f"peer-{part}-"): load(results, path.name)["figures"]
         for path in results.glob(f"peer-{part}-*.json")
     }
     present = {name: figures["where_present"] for name, figures in found.items()}
@@ -264,22 +219,22 @@ def _best_peer(results: Path, part: str) -> str:
 
 
 def _dice_and_n(figures: dict[str, Any]) -> str:
-    return f"{_interval(figures['dice'])}, n = {figures['dice']['n']}"
+    return f"{interval(figures['dice'])}, n = {figures['dice']['n']}"
 
 
 def _slices(results: Path) -> str:
     rows = []
-    ours = _load(results, "infection-slices.json")["figures"]
+    ours = load(results, "infection-slices.json")["figures"]
     named = [
         ("**lungscore**", ours),
         ("the same without slice 91", ours["without_91"]),
     ]
     for peer in ("UNet", "UNet++", "Inf-Net", "Semi-Inf-Net"):
-        named.append((f"{peer} (released maps)", _load(results, f"peer-{peer}.json")["figures"]))
+        named.append((f"{peer} (released maps)", load(results, f"peer-{peer}.json")["figures"]))
     for name, figures in named:
         rows.append(
-            f"| {name} | {figures['dice']['n']} | {_interval(figures['dice'])} | "
-            f"{_interval(figures['toolbox_dice'])} | {figures['toolbox_mae']['mean']:.3f} | "
+            f"| {name} | {figures['dice']['n']} | {interval(figures['dice'])} | "
+            f"{interval(figures['toolbox_dice'])} | {figures['toolbox_mae']['mean']:.3f} | "
             f"{figures['area_correlation']:.3f} |"
         )
     return "\n".join(
@@ -298,7 +253,7 @@ def _slices(results: Path) -> str:
 
 
 def _healthy(results: Path) -> str:
-    figures = _load(results, "infection-healthy.json")["figures"]
+    figures = load(results, "infection-healthy.json")["figures"]
     halves = "; ".join(
         f"{half} half {value['infection_percent']:.2f} % ({value['slices']} slices)"
         for half, value in figures["halves"].items()
@@ -313,7 +268,7 @@ def _healthy(results: Path) -> str:
 
 
 def _patient(results: Path) -> str:
-    figures = _load(results, "infection-patient.json")["figures"]
+    figures = load(results, "infection-patient.json")["figures"]
     auc, lobes = figures["slice_auc"], figures["lobes"]
     slices = lobes["slices_of_marked_lobes"]
     right = ", ".join(
@@ -322,14 +277,14 @@ def _patient(results: Path) -> str:
     return (
         "## A patient never trained on (COVID-CT-MD P002)\n\n"
         f"Infected slices told from clean ones by their infection percent: AUC "
-        f"**{_interval(auc, 'auc')}**, n = {auc['n']} slices ({auc['positive']} marked infected) of "
+        f"**{interval(auc, 'auc')}**, n = {auc['n']} slices ({auc['positive']} marked infected) of "
         f"one patient, so the interval says nothing about other patients. Of the infected "
         f"millilitres **{figures['left_percent_of_infection']:.1f} %** lie in the left lung, where "
         f"radiologists marked the disease, and **{lobes['marked_percent_of_infection']:.1f} %** in the "
         f"lobes that they marked, {' and '.join(lobes['marked_lobes'])} (lobes of our own; aim: at "
         f"least 90 %). Of each right lobe {right} is called infected (aim: below 1 %). Infected or "
         f"not by slice of those lobes, from 1 % of the lobe's area in the slice on: balanced accuracy "
-        f"**{_interval(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
+        f"**{interval(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
         f"({slices['marked']} marked; aim: 0.85), sensitivity {slices['sensitivity']:.2f}, "
         f"specificity {slices['specificity']:.2f}. Looks at this scan are logged in looks.md."
     )
@@ -337,7 +292,7 @@ def _patient(results: Path) -> str:
 
 def _scans(results: Path) -> str:
     rows = []
-    for scan in _load(results, "real-scans.json")["scans"]:
+    for scan in load(results, "real-scans.json")["scans"]:
         if scan["exit"]:
             reason = " ".join(scan["rejected"].split())
             rows.append(f"| {scan['scan']} | exit {scan['exit']} | | | | | {reason} |")
@@ -368,7 +323,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _stages(results: Path) -> str:
-    scan = _load(results, "real-scans.json")["scans"][0]
+    scan = load(results, "real-scans.json")["scans"][0]
     rows = [f"| {name} | {seconds:.1f} |" for name, seconds in scan["stages"].items()]
     return "\n".join(
         [
@@ -387,7 +342,7 @@ def _stages(results: Path) -> str:
 
 
 def _engines(results: Path) -> str:
-    content = _load(results, "engines.json")
+    content = load(results, "engines.json")
     lowest = {
         precision: min(
             row["dice_at_equal_precision"]
