@@ -1,5 +1,7 @@
 """Manifests, tables of covariates, and bringing both together with results."""
 
+from pathlib import Path
+
 import pytest
 from made_up import made, manifest
 
@@ -15,6 +17,7 @@ from lungscore.patients.cohort import (
 )
 from lungscore.patients.covariates import read_covariates
 from lungscore.patients.generate import write_generated
+from lungscore.scan.names import case_name
 
 
 def test_rows_of_one_case_are_one_case_in_csv_and_parquet(tmp_path):
@@ -34,11 +37,20 @@ def test_rows_of_one_case_are_one_case_in_csv_and_parquet(tmp_path):
     assert read_cases(tmp_path / "cases.parquet") == found
 
 
+def test_a_case_is_called_as_its_result_is(tmp_path):
+    """Manifests name cases by their folders; a result's folder cannot hold a slash."""
+    rows = [{"case": "NCP/1/1001", "patient": "1", "label": "NCP"}]
+    (case,) = read_cases(manifest(tmp_path / "cases.csv", rows))
+    assert case.case == case_name(Path("scan"), "NCP/1/1001") == "NCP_1_1001"
+    assert case.patient == "1"
+
+
 @pytest.mark.parametrize(
     ("rows", "groups", "found"),
     [
         ([{"case": "a", "label": "Mild"}, {"case": "a", "label": "Regular"}], (), "of the case a"),
         ([{"case": "a", "patient": "p"}, {"case": "a", "patient": "q"}], (), "rows of the case a"),
+        ([{"case": "a/b"}, {"case": "a_b"}], (), "would both be a_b"),
         ([], (), "it holds no case"),
         ([{"case": "a"}], ("validation",), "no case of validation"),
     ],

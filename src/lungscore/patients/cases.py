@@ -6,11 +6,16 @@ from pathlib import Path
 from lungscore.datasets.manifest import read_rows
 from lungscore.errors import InputError
 from lungscore.evaluation.ratings import printable
+from lungscore.scan.names import safe_name
 
 
 @dataclass(frozen=True)
 class Case:
-    """One scan. patient: the case itself where the manifest names none. label: None without one."""
+    """One scan.
+
+    case: as its result names it, safe as a folder's name. patient: the case itself where the
+    manifest names none. label: None without one.
+    """
 
     case: str
     patient: str
@@ -26,8 +31,16 @@ def read_cases(path: Path, *, groups: tuple[str, ...] = ()) -> list[Case]:
     ``input-not-found`` or ``manifest-invalid``, also where rows contradict each other about a case.
     """
     cases: dict[str, Case] = {}
+    spelt: dict[str, str] = {}
     for row in read_rows(path):
-        name = printable(row.case)
+        # Manifests call a case NCP/1/1001, whose result is NCP_1_1001.
+        name = safe_name(printable(row.case))
+        if spelt.setdefault(name, row.case) != row.case:
+            raise InputError(
+                "manifest-invalid",
+                f"{path.name}: the results of {spelt[name]} and {row.case} would both be {name}",
+                expected="names that differ as names of folders do",
+            )
         label = printable(row.label) if row.label else None
         case = Case(name, printable(row.unit), label, row.group, row.source)
         if cases.setdefault(name, case) != case:
