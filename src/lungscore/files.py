@@ -1,8 +1,10 @@
 """Writing files so that they are whole or not there."""
 
+import csv
 import errno
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +36,18 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     """Write ``content`` to ``path`` whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table as CSV; None is an empty cell.
+
+    Lines end as RFC 4180 has it: else Python leaves a lone carriage return in a cell unquoted.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def refuse_existing_file(path: Path, *, overwrite: bool = False) -> None:

@@ -125,6 +125,17 @@ def test_check_for_programs_is_one_line_and_the_same_exit_code(run, root, tmp_pa
     assert json.loads((tmp_path / "all.json").read_text()) == content
 
 
+def test_a_report_of_a_check_overwrites_nothing_unasked(run, root, tmp_path):
+    out = tmp_path / "all.json"
+    out.write_text("precious")
+    code, _, said = run("check", "made", root, "-o", out)
+    assert code == 2
+    assert "error [output-exists]" in said
+    assert out.read_text() == "precious"
+    assert run("check", "made", root, "-o", out, "--overwrite")[0] == 0
+    assert json.loads(out.read_text())["complete"] is True
+
+
 def test_check_against_a_manifest(run, root, tmp_path):
     run("prepare", "made", root, "-o", tmp_path / "m.parquet")
     assert run("check", "made", root, "--against", tmp_path / "m.parquet")[0] == 0
@@ -178,7 +189,7 @@ def test_prepare_overwrites_when_asked(run, root, tmp_path):
     out = ("-o", tmp_path / "m.csv")
     assert run("prepare", "made", root, *out)[0] == 0
     code, _, said = run("prepare", "made", root, *out)
-    assert code == 3
+    assert code == 2
     assert "error [output-exists]" in said
     assert run("prepare", "made", root, *out, "--overwrite")[0] == 0
 

@@ -11,7 +11,7 @@ from made_dataset import made, make_tree, told
 
 from lungscore.datasets.manifest import read_rows
 from lungscore.datasets.prepare import left_out_path, patients_path, prepare
-from lungscore.errors import InputError, ResourceError, UsageError
+from lungscore.errors import LungscoreError, ResourceError, UsageError
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -34,7 +34,7 @@ def patients(visit):
 
 
 def refused(code: str, *args, **options) -> str:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(LungscoreError) as caught:
         prepare(*args, **options)
     assert caught.value.code == code
     return caught.value.message

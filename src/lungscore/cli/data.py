@@ -75,14 +75,17 @@ def check_dataset(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="FILE", help="All problems, as JSON.")
     ] = None,
+    overwrite: Overwrite = False,
     threads: Threads = None,
     as_line: AsJson = False,
 ) -> None:
     """Look at every file: is all there, and whole? Exit code 3 if not. Changes nothing."""
     from lungscore.datasets.catalogue import dataset
     from lungscore.datasets.check import check
-    from lungscore.files import atomic_write
+    from lungscore.files import atomic_write, refuse_existing_file
 
+    if out is not None:
+        refuse_existing_file(out, overwrite=overwrite)
     checked = check(
         dataset(name), root, against=against, threads=threads or _threads(), report=_progress
     )

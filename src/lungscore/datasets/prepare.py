@@ -1,7 +1,5 @@
 """From the folder of a dataset to its manifest: complete, or not written."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from lungscore.datasets.dataset import Count, Dataset, Patient, Problem
 from lungscore.datasets.examine import examine, open_visit
 from lungscore.datasets.manifest import check_format, read_rows, write_rows
 from lungscore.errors import InputError
-from lungscore.files import atomic_path, atomic_write
+from lungscore.files import atomic_path, atomic_write, csv_text, refuse_existing_file
 
 
 @dataclass(frozen=True)
@@ -52,13 +50,14 @@ def prepare(
 
     Nothing is written where anything is missing or damaged, unless ``partial``: then what cannot be
     used is left out, patients in conflict wholly, and listed beside the manifest.
-    Raises InputError ``dataset-faulty`` or ``output-exists``.
+    Raises InputError ``dataset-faulty``, and UsageError ``output-exists``.
     """
     check_format(manifest)
-    refuse_existing(manifest, overwrite=overwrite)
+    beside = patients_path(manifest), left_out_path(manifest)
+    for path in (manifest, *beside):
+        refuse_existing_file(path, overwrite=overwrite)
     root, folder = root.resolve(), manifest.resolve().parent
     visit = open_visit(root)
-    beside = patients_path(manifest), left_out_path(manifest)
     if folder.is_relative_to(root):
         visit.use(*(folder / path.name for path in (manifest, *beside)))
     with atomic_path(manifest) as temporary:
@@ -85,15 +84,6 @@ def prepare(
             else:
                 atomic_write(path, table)
     return Prepared(groups, visit.told(), tuple(visit.counts), visit.patients)
-
-
-def refuse_existing(manifest: Path, *, overwrite: bool) -> None:
-    """Raise InputError output-exists where something would be overwritten unasked."""
-    for path in (manifest, patients_path(manifest), left_out_path(manifest)):
-        if path.exists() and not overwrite:
-            raise InputError(
-                "output-exists", f"{path.name} is there already", hint="pass --overwrite"
-            )
 
 
 def _faulty(dataset: Dataset, blocking: Sequence[Problem]) -> InputError:
@@ -123,17 +113,9 @@ def _without(patients: Collection[str], manifest: Path) -> Counter[str]:
 def patients_table(patients: Sequence[Patient]) -> str:
     """The table as CSV; what is missing is an empty cell."""
     columns = list(dict.fromkeys(("patient", "label", *(key for row in patients for key in row))))
-    return _csv(columns, ([row.get(column) for column in columns] for row in patients))
+    return csv_text(columns, ([row.get(column) for column in columns] for row in patients))
 
 
 def problems_table(problems: Iterable[Problem]) -> str:
     """Problems as CSV."""
-    return _csv(("problem", "path", "found"), ((p.code, p.path, p.found) for p in problems))
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(("problem", "path", "found"), ((p.code, p.path, p.found) for p in problems))

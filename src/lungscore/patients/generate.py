@@ -5,10 +5,8 @@ together; then each patient's class is drawn from a planted model of the numbers
 states. A fit can thus be held against what it should find.
 """
 
-import csv
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lungscore.datasets.manifest import Row, write_rows
-from lungscore.files import atomic_path, atomic_write
+from lungscore.files import atomic_path, atomic_write, csv_text
 from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.patients.cases import Case
 from lungscore.patients.features import FEATURES, features
@@ -297,10 +295,6 @@ def _row(case: Case) -> Row:
 
 
 def _table(covariates: Mapping[str, Mapping[str, float | None]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    names: Sequence[str] = list(next(iter(covariates.values()), {}))
-    writer.writerow(["patient", *names])
-    for patient, values in covariates.items():
-        writer.writerow([patient, *("" if values[n] is None else values[n] for n in names)])
-    return text.getvalue()
+    names = list(next(iter(covariates.values()), {}))
+    rows = ([patient, *(each[n] for n in names)] for patient, each in covariates.items())
+    return csv_text(["patient", *names], rows)

@@ -1,9 +1,8 @@
 """Models applied to a folder of results: one line a scan, as CSV."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 
+from lungscore.files import csv_text
 from lungscore.patients.clinical import classes_of
 from lungscore.patients.clinical_figures import graver_from
 from lungscore.patients.cohort import Measured
@@ -61,11 +60,7 @@ def _reason(model: ClinicalModel, found: Measured) -> str:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue()
+    return csv_text(columns, ([_cell(value) for value in row] for row in rows))
 
 
 def _cell(value: object) -> object:

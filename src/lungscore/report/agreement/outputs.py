@@ -1,13 +1,11 @@
 """OUT/: agreement.json, tables, figures and report, written whole or not at all."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungscore.files import atomic_write
+from lungscore.files import atomic_write, csv_text
 from lungscore.report.agreement.figures import agreement_figures
 from lungscore.report.agreement.page import render_page
 from lungscore.report.outputs import appearing, refuse_folder
@@ -95,11 +93,8 @@ def _number(value: float | None) -> str:
 
 def _csv(rows: Iterable[Sequence[Any]]) -> str:
     """Rows as CSV; text that a spreadsheet would run is made text by an apostrophe before it."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for index, row in enumerate(rows):
-        writer.writerow([cell if index == 0 else _harmless(cell) for cell in row])
-    return buffer.getvalue()
+    head, *lines = rows
+    return csv_text(head, ([_harmless(cell) for cell in row] for row in lines))
 
 
 def _harmless(cell: Any) -> Any:
