@@ -321,6 +321,24 @@ def test_a_constant_dicom_image_and_what_is_no_dicom(tmp_path):
     assert found(looked(tmp_path, path.name, "dicom")) == [("image-unreadable", path.name)]
 
 
+@pytest.mark.parametrize(
+    ("modality", "code"),
+    [("CT", None), ("DX", "x-ray"), ("CR", "x-ray"), ("MR", "not-ct"), ("PT", "not-ct")],
+)
+def test_an_x_ray_among_cts_is_named_by_its_modality(tmp_path, modality, code):
+    path = write_series(
+        tmp_path, chest(1), edit=lambda index, dataset: setattr(dataset, "Modality", modality)
+    )[0]
+    assert found(looked(tmp_path, path.name, "dicom")) == (
+        [] if code is None else [(code, path.name)]
+    )
+
+
+def test_a_volume_is_read_by_its_content_and_not_its_name(tmp_path):
+    (tmp_path / "scan.nii.gz").write_bytes(b"no volume at all" * 20)
+    assert found(looked(tmp_path, "scan.nii.gz", "volume")) == [("image-unreadable", "scan.nii.gz")]
+
+
 def test_a_dicom_file_without_an_image(tmp_path):
     def leave_out(index, dataset) -> None:
         del dataset.PixelData

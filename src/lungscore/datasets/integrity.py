@@ -18,8 +18,7 @@ from lungscore.datasets.dataset import Companion, Entry, Problem
 from lungscore.errors import InputError
 from lungscore.scan.dicom.header import read_header
 from lungscore.scan.dicom.pixels import read_hounsfield
-from lungscore.scan.metaimage import open_metaimage
-from lungscore.scan.nifti import open_nifti
+from lungscore.scan.volume_files import FORMATS, open_volume, volume_format
 
 #: Pixels of one picture; no CT slice has more, and X-rays are left out before they are decoded.
 MAX_PIXELS = 2**26
@@ -102,11 +101,18 @@ def _file(root: Path, place: str, read: Reader) -> _File:
     except FileNotFoundError:
         known.problem = Problem("file-missing", place, "there is no such file")
     except InputError as error:
-        code = "image-constant" if error.code == "constant-image" else "image-unreadable"
-        known.problem = Problem(code, place, error.found)
+        known.problem = _problem(place, error)
     except OSError as error:
         known.problem = Problem("image-unreadable", place, error.strerror or "it cannot be read")
     return known
+
+
+def _problem(place: str, error: InputError) -> Problem:
+    if error.code == "wrong-modality":
+        code = "x-ray" if error.found in _X_RAYS else "not-ct"
+        return Problem(code, place, f"its modality is {error.found}; it was left out")
+    code = "image-constant" if error.code == "constant-image" else "image-unreadable"
+    return Problem(code, place, error.found)
 
 
 def _constant() -> InputError:
@@ -177,8 +183,10 @@ def _read_planes(path: Path, known: _File, *, numbers_only: bool = True) -> set[
     _hash(path, known)
     _check_packed(path)
     found: set[float] = set()
-    open_volume = open_metaimage if path.suffix.lower() == ".mha" else open_nifti
-    with open_volume(path) as stored:
+    content = volume_format(path)
+    if content is None:
+        raise InputError("input-unreadable", f"it is no volume ({FORMATS})")
+    with open_volume(path, content) as stored:
         known.shape = stored.shape
         for plane in stored.planes:
             if len(found) < _ENOUGH_VALUES:
@@ -202,11 +210,17 @@ def _check_packed(path: Path) -> None:
             raise InputError("input-unreadable", found) from None
 
 
+#: Modalities of projections.
+_X_RAYS = frozenset({"CR", "DX", "MG", "RF", "XA"})
+
+
 def _read_dicom(path: Path, known: _File) -> None:
     _hash(path, known)
     header = read_header(path)
     if header is None:
         raise InputError("input-unreadable", "it is a DICOM file without an image")
+    if header.modality not in ("CT", "unknown", ""):
+        raise InputError("wrong-modality", header.modality)
     values, _ = read_hounsfield(header)
     known.shape = values.shape
     if values.min() == values.max():

@@ -9,7 +9,6 @@ from lungscore.scan.slices import natural_order
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg"})
 VOLUMES = (".nii", ".nii.gz", ".mha")
-DICOM = (".dcm", "")
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z", ".gz")
 _UNFINISHED = (".part", ".crdownload", ".aria2", ".download", ".partial", ".tmp")

@@ -7,10 +7,9 @@ from typing import Literal
 import numpy as np
 
 from lungscore.errors import InputError
-from lungscore.scan.recognise import content_of
 from lungscore.scan.scan import Geometry, Scan
 from lungscore.scan.volume import VolumeFormat
-from lungscore.scan.volume_files import FORMATS, open_volume
+from lungscore.scan.volume_files import FORMATS, open_volume, volume_format
 
 #: Masks may disagree with the scan's affine by this much (mm), as tools round their headers.
 TOLERANCE_MM = 0.05
@@ -86,14 +85,14 @@ def mask_format(path: Path) -> VolumeFormat:
     Raises InputError ``input-not-found``, ``input-unreadable`` or ``format-not-recognised``.
     """
     try:
-        content = content_of(path)
+        content = volume_format(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise InputError("input-not-found", f"there is no mask {path.name}") from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
-    if content == "nifti" or content == "nrrd" or content == "metaimage":
-        return content
-    raise InputError("format-not-recognised", f"{path.name} is no mask file", expected=FORMATS)
+    if content is None:
+        raise InputError("format-not-recognised", f"{path.name} is no mask file", expected=FORMATS)
+    return content
 
 
 def _gather(

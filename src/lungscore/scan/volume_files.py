@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from lungscore.scan.recognise import content_of
 from lungscore.scan.volume import Stored, Volume, VolumeFormat
 from lungscore.scan.voxels import gather_volume
 
@@ -10,10 +11,18 @@ from lungscore.scan.voxels import gather_volume
 FORMATS = "NIfTI, NRRD or MetaImage"
 
 
+def volume_format(path: Path) -> VolumeFormat | None:
+    """The format of a file, told by its content; None where it is none of them. Raises OSError."""
+    content = content_of(path)
+    if content == "nifti" or content == "nrrd" or content == "metaimage":
+        return content
+    return None
+
+
 def open_volume(path: Path, content: VolumeFormat) -> AbstractContextManager[Stored]:
     """The volume of the file at ``path``, its header checked before memory is taken.
 
-    content: the file's format, as ``recognise.content_of`` tells it. Raises InputError as the
+    content: the file's format, as ``volume_format`` tells it. Raises InputError as the
     format's own module does: see ``nifti.open_nifti``.
     """
     if content == "nifti":
