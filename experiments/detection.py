@@ -13,6 +13,7 @@ Needs LUNGSCORE_DATA, the extras train and study, and the finished run of infect
 """
 
 import csv
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -46,6 +47,7 @@ from lungscore.evaluation.slice_detection import (
     out_of_fold,
 )
 from lungscore.files import atomic_path, atomic_write
+from lungscore.machine import cpu_model
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.window import network_boxes
 from lungscore.severity.edges import FLOOR_PERCENT
@@ -132,18 +134,23 @@ def maps(root: Path) -> None:
     import torch
 
     from lungscore.learning.experiment_file import load_experiment
+    from lungscore.learning.loop import WEIGHTS
     from lungscore.learning.maps import load_network
     from lungscore.learning.references import at, run_folder
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    where = torch.cuda.get_device_name() if device == "cuda" else cpu_model()
     seen = load("slices")
     folds, halves = parts(seen)
-    kept = {}
+    kept: dict[str, Any] = {"device": where}
     for block in blocks(folds, halves):
         # The held-out half is the one that the network was not trained on.
         file = HERE / f"infection-{HALVES[1 - block.half]}.yaml"
         config = at(load_experiment(file), fold=block.fold, seed=None)
-        network = load_network(run_folder(config), config).to(device)
+        run = run_folder(config)
+        network = load_network(run, config).to(device)
+        weights = hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
+        kept["networks"] = [*kept.get("networks", []), f"{run.as_posix()} {weights}"]
         for group, out in (("infected", block.infected[1]), ("healthy", block.healthy[1])):
             for variant in VARIANTS:
                 grey = torch.from_numpy(seen[f"{group}_{variant}"][out])[:, None].float() / 255
@@ -216,6 +223,10 @@ def measure(root: Path) -> None:
                 "source": "covid-ct-md/normal002, one person",
             },
             "window_hu": seen["window_hu"].tolist(),
+            "networks": {
+                "weights_sha256": dict(line.split() for line in found["networks"].tolist()),
+                "maps_made_on": str(found["device"]),
+            },
             **told,
         },
     )

@@ -91,7 +91,8 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
         "affected lungs gives a probability; another one on the encoder's 512 features is "
         "the comparison. Both are cross-validated over the same folds and halves; "
         "sensitivity and specificity are at one half. Intervals are over slices, and too "
-        "narrow: the healthy ones are of one person. "
+        "narrow: the healthy ones are of one person. A slice's lungs are the convex hull of "
+        "either lung here, those that were found and the infection together in `predict`. "
         f"Seed {found['seed']}. `{found['command']}`",
         "![ROC and calibration](figures/detection.png)",
         table(HEAD, lines),
