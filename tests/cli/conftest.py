@@ -1,0 +1,33 @@
+"""What tests of commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lungscore import batch
+from lungscore.cli.main import call
+
+Analyze = Callable[..., int]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def analyze(out: Path, stand_in_model: Path) -> Analyze:
+    """``lungscore analyze`` with the stand-in model; returns the exit code."""
+
+    def command(*arguments: object) -> int:
+        given = [str(argument) for argument in arguments]
+        return call(["analyze", *given, "-o", str(out), "--model", str(stand_in_model)])
+
+    return command
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where anything is analysed in earnest."""
+    monkeypatch.setattr(batch, "_segmenter", None)
