@@ -116,6 +116,7 @@ def test_numbers_that_nearly_say_the_same_do_not_break_the_fit():
 # What was planted
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_planted_coefficients_as_often_as_they_say():
     """40 cohorts: each 95 % interval holds the planted value in about 95 % of them."""
     planted = Planted(
