@@ -85,7 +85,7 @@ def cluster(address: str, *, cores: int) -> Iterator[Any]:
             raise ResourceError(
                 "cluster-unusable",
                 f"no Ray cluster can be used at {address} ({type(error).__name__})",
-                expected="a running cluster of the same Ray and Python",
+                expected="a running cluster of the same Ray and Python, and its RAY_AUTH_TOKEN",
                 hint="try `ray status` on this computer; docs/clusters.md",
             ) from error
         try:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungscore.errors import UsageError
-from lungscore.scan.names import case_name
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,8 @@ class Shard:
         whatever order it is listed, so that jobs which start hours apart still agree. The price:
         shares are only about equal.
         """
+        from lungscore.scan.names import case_name
+
         digest = hashlib.sha256(case_name(path).casefold().encode("utf-8", "surrogateescape"))
         return int.from_bytes(digest.digest()) % self.total == self.number - 1
 
