@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,7 +94,7 @@ def descendants(of: int) -> dict[int, str]:
     return found
 
 
-def busy_worker(*, other_than: set[int] = frozenset()) -> int:
+def busy_worker(*, other_than: Sequence[int] = ()) -> int:
     """Wait for a worker that is analysing a case."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -102,7 +102,7 @@ def busy_worker(*, other_than: set[int] = frozenset()) -> int:
             if title.startswith("ray::Worker.analyze") and number not in other_than:
                 return number
         time.sleep(0.02)
-    pytest.fail("no worker is at work")
+    raise TimeoutError("no worker is at work")
 
 
 def test_two_workers_give_what_the_plain_run_gives(
@@ -129,32 +129,41 @@ def test_two_workers_give_what_the_plain_run_gives(
     assert list(options.out.glob(".tmp-*")) == []
 
 
+def kill_busy_workers(count: int) -> tuple[threading.Thread, list[int]]:
+    """Kill ``count`` workers, one after the other, as each is seen at work; and which they were."""
+    killed: list[int] = []
+
+    def watch() -> None:
+        # A new worker's first case takes a second at least: it loads the libraries and the model.
+        for _ in range(count):
+            killed.append(busy_worker(other_than=killed))
+            os.kill(killed[-1], signal.SIGKILL)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread, killed
+
+
 def test_a_killed_worker_costs_no_case(
     ray: Any, chests: list[Path], options: Options, expected: dict[str, bytes]
 ) -> None:
-    outcomes = run_on_ray(chests, options, workers=2)
-    first = next(outcomes)
-    killed = busy_worker()
-    os.kill(killed, signal.SIGKILL)
-    found = codes([first, *outcomes])
+    thread, killed = kill_busy_workers(1)
+    found = codes(list(run_on_ray(chests, options, workers=2)))
+    thread.join()
+    assert len(killed) == 1
+    assert killed[0] not in descendants(os.getpid())
     assert found.pop("broken.nii.gz") == "format-not-recognised"
     assert found == {f"chest{number}.nii.gz": None for number in range(6)}
     assert results(options.out) == expected
-    assert killed not in descendants(os.getpid())
 
 
 def test_a_case_that_loses_two_workers_fails_alone(
     ray: Any, chests: list[Path], options: Options
 ) -> None:
-    def kill_two() -> None:
-        first = busy_worker()
-        os.kill(first, signal.SIGKILL)
-        os.kill(busy_worker(other_than={first}), signal.SIGKILL)
-
-    killer = threading.Thread(target=kill_two)
-    killer.start()
+    thread, killed = kill_busy_workers(2)
     outcomes = list(run_on_ray(chests[:2], options, workers=1))
-    killer.join()
+    thread.join()
+    assert len(killed) == 2
     assert codes(outcomes) == {"chest0.nii.gz": "worker-lost", "chest1.nii.gz": None}
     lost = outcomes[0].error
     assert isinstance(lost, ResourceError)
