@@ -134,7 +134,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 HEAVY = {"numpy", "scipy", "torch", "matplotlib", "openvino", "onnxruntime", "nibabel", "pydicom"}
-HEAVY |= {"pandas", "sklearn", "statsmodels", "pyarrow"}
+HEAVY |= {"pandas", "sklearn", "statsmodels", "pyarrow", "ray"}
 
 
 def test_importing_lungscore_loads_no_heavy_library() -> None:

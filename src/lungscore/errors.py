@@ -53,6 +53,8 @@ REJECTIONS: dict[str, str] = {
     "output-not-writable": "The output cannot be written.",
     "disk-full": "The disk is full.",
     "out-of-memory": "There is not enough memory.",
+    "worker-lost": "The process or computer that analysed a case was lost, and again at a retry.",
+    "cluster-unusable": "The Ray cluster cannot be used: no answer, no cores, or no shared folder.",
     "model-missing": "A model bundle is incomplete or not there.",
     "model-damaged": "A model file does not have the checksum its card states.",
     "engine-missing": "The inference engine asked for is not installed.",

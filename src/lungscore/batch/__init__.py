@@ -53,8 +53,12 @@ class Outcome:
     trace: str = ""
 
 
-def run(inputs: Sequence[Path], options: Options, *, workers: int = 1) -> Iterator[Outcome]:
+def run(
+    inputs: Sequence[Path], options: Options, *, workers: int = 1, ray: str | None = None
+) -> Iterator[Outcome]:
     """Analyse every input and yield its outcome in order; a failed case stops no other.
+
+    ray: the address of a Ray cluster, or ``local`` (ray_cluster.py); outcomes come as cases end.
 
     Raises UsageError before anything is read where two inputs would be written to one folder, and
     ResourceError where the detector cannot be read.
@@ -62,6 +66,11 @@ def run(inputs: Sequence[Path], options: Options, *, workers: int = 1) -> Iterat
     check_names(inputs, options.name)
     if options.detector is not None:
         _detector(options.detector)
+    if ray is not None:
+        from lungscore.batch.ray_cluster import run_on_ray
+
+        yield from run_on_ray(inputs, options, address=ray, workers=workers)
+        return
     workers = min(workers, len(inputs))
     if workers > 1:
         from lungscore.batch.processes import run_in_processes

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lungscore.batch import Options, Outcome, run
+from lungscore.batch.shards import Shard, parse_shard
 from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
 from lungscore.cli.options import (
     AsJson,
@@ -62,6 +63,16 @@ def analyze(
         bool, typer.Option("--resume", help="Skip cases whose results are there already.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Scans analysed at once.")] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ADDRESS", help="Run the workers on Ray: here, or on a cluster you have."
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="i/N", help="Only the i-th of N shares of the scans, for job arrays."),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads for each scan; all by default.")
     ] = None,
@@ -93,8 +104,10 @@ def analyze(
         ranges=not no_ranges,
         detector=detector,
     )
+    if shard is not None:
+        inputs = _share(inputs, parse_shard(shard))
     outcomes = []
-    for outcome in run(inputs, options, workers=workers):
+    for outcome in run(inputs, options, workers=workers, ray=ray):
         outcomes.append(outcome)
         _print(outcome, as_lines)
         if outcome.trace and context.obj:
@@ -105,6 +118,12 @@ def analyze(
         for outcome in failed:
             note(f"  {outcome.input.name}: {outcome.error.code}")  # type: ignore[union-attr]
     exit_with(max((outcome.error.exit_code for outcome in failed if outcome.error), default=0))
+
+
+def _share(inputs: list[Path], shard: Shard) -> list[Path]:
+    share = shard.of(inputs)
+    note(f"share {shard.number}/{shard.total}: {len(share)} of {len(inputs)} scans")
+    return share
 
 
 def _print(outcome: Outcome, as_lines: bool) -> None:

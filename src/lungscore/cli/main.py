@@ -85,7 +85,8 @@ def run() -> None:
 
 def _extra_of(module: str) -> str:
     """The extra of pyproject.toml that brings a library."""
-    return "study" if module.split(".")[0] in ("sklearn", "statsmodels") else "train"
+    library = module.split(".")[0]
+    return {"ray": "ray", "sklearn": "study", "statsmodels": "study"}.get(library, "train")
 
 
 def call(arguments: list[str], *, debug: bool = False) -> int:
