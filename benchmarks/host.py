@@ -1,4 +1,4 @@
-"""What a figure was measured on. Imports no library: who measures memory must be small itself."""
+"""What a figure was measured on."""
 
 import os
 import platform

@@ -4,9 +4,9 @@
     python benchmarks/latency.py -o … --slices 300 --formats dicom --repeats 5
     python benchmarks/latency.py -o … --slices --scan covid-ct-md/P002
 
-Every run is a fresh process, so that the cold start of the program counts; the input's files are
-in the system's memory, because phantoms were just written or the first run has read them. One line
-of JSON an input is appended to the file. --scan is looked for in LUNGSCORE_DATA too.
+Every run is a fresh process, so that the cold start of the program counts. That of the disk does
+not: from the second run on, the system has the input's files in memory. One line of JSON an input
+is appended to the file. --scan is looked for in LUNGSCORE_DATA too.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from host import commit, host
-from inputs import CACHE, FORMATS, made, phantom_path
+from inputs import CACHE, FORMATS, phantom
 from processes import Finished, python, run_measured
 
 SCHEMA = "lungscore.latency/1"
@@ -156,7 +156,7 @@ def inputs(asked: argparse.Namespace) -> Iterator[tuple[Path, dict[str, Any]]]:
     """What was asked for: a path, and what stands for it in the line."""
     for slices in asked.slices:
         for form in asked.formats:
-            path = made(phantom_path(slices, form, asked.cache))
+            path = phantom(slices, form, asked.cache)
             yield path, {"name": "phantom", "format": form}
     for place in asked.scan:
         path = real_scan(place)

@@ -1,7 +1,6 @@
 """One command in a process of its own: its wall time, CPU time and peak memory."""
 
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ class Finished:
     wall_seconds: from before it was started until it was gone. cpu_seconds: of all its threads and
     helper processes. peak_memory_mib: the most resident memory of it and its helpers together,
     looked at every STEP_SECONDS (pages that two of them share count twice), and at least what the
-    system itself noted as the peak of the largest of them.
+    system noted until then as the peak of the largest of them.
     """
 
     code: int
@@ -43,10 +42,10 @@ def run_measured(command: Sequence[str]) -> Finished:
         child.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
         stderr = errors.read().decode(errors="replace")
-    unit = 2**20 if platform.system() == "Darwin" else 2**10
-    noted = usage.ru_maxrss / unit
-    cpu = usage.ru_utime + usage.ru_stime
-    return Finished(child.returncode, wall, cpu, max(noted, watch.peak_mib), stderr)
+    # What wait4 says of memory is not used where there is better: on Linux it counts what this
+    # process held when it started the other one.
+    peak = watch.peak_mib or usage.ru_maxrss / 2**20
+    return Finished(child.returncode, wall, usage.ru_utime + usage.ru_stime, peak, stderr)
 
 
 def python(*arguments: object) -> list[str]:
@@ -71,8 +70,12 @@ class _Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._stop.wait(STEP_SECONDS):
-            self.peak_mib = max(self.peak_mib, sum(map(_resident_mib, _family(self._pid))))
+        stopped = False
+        while not stopped:
+            held = [_memory_mib(pid) for pid in _family(self._pid)]
+            together = sum(now for now, _ in held)
+            self.peak_mib = max(self.peak_mib, together, *(most for _, most in held))
+            stopped = self._stop.wait(STEP_SECONDS)
 
 
 def _family(pid: int) -> list[int]:
@@ -88,9 +91,11 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _resident_mib(pid: int) -> float:
+def _memory_mib(pid: int) -> tuple[float, float]:
+    """What a process holds now and the most that it has held; 0 where the system does not tell."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):  # it has just ended, or there is no /proc
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+        now, most = (int(status.split(key)[1].split()[0]) for key in ("VmRSS:", "VmHWM:"))
+    except (OSError, IndexError):  # it has just ended, or there is no /proc
+        return 0.0, 0.0
+    return now / 2**10, most / 2**10
