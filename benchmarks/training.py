@@ -46,6 +46,9 @@ from lungscore.machine import available_threads
 
 SCHEMA = "lungscore.training/1"
 
+#: Rows and columns that the networks see, as in experiments/benchmark.
+SIZE = (192, 256)
+
 #: What is trained -> its network, and whether a coach pre-trains it.
 KINDS = {
     "Inf-Net": ("inf-net", False),
@@ -246,9 +249,8 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure everything; one line."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    size = (192, 256)
     repeats = arguments.repeats or (3 if arguments.quick else 5)
-    before = host()
+    before, revision = host(), commit()
     samples = made_slices(64)
     rows: list[dict[str, Any]] = []
     for kind in arguments.kinds:
@@ -257,7 +259,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         rows += measure(
             kind_settings,
             samples,
-            size,
+            SIZE,
             steps=arguments.steps or steps_of(kind, device, quick=arguments.quick),
             repeats=repeats,
             parts_repeats=1 if arguments.quick else min(repeats, 3),
@@ -266,7 +268,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         print(f"{kind}: {len(kind_settings)} settings measured", file=sys.stderr)
     return {
         "schema": SCHEMA,
-        "commit": commit(),
+        "commit": revision,
         "command": command(),
         "date": datetime.now(UTC).date().isoformat(),
         "host": before,
@@ -276,7 +278,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "cuda": torch.version.cuda,
             "lightning-fabric": fabric_version(),
         },
-        "input": list(size),
+        "input": list(SIZE),
         "settings": rows,
     }
 

@@ -39,8 +39,8 @@ the network and the loss, “optimiser” clips and steps, “coach” is all th
 steps, its masks, and the measure of how hard they are, on 16 slices an epoch, however short it is).
 """
 
-#: What was tried: the fields of a setting that differ from the usual one, what it is, and why it
-#: is what is done (the usual setting) or is not.
+#: What was tried: the fields of a setting that differ from the usual one (None: in whatever way),
+#: what that is, and why it is done or not.
 TRIED: tuple[tuple[dict[str, Any], str, str], ...] = (
     (
         {"augment": "cpu", "read": "step"},
@@ -79,6 +79,12 @@ TRIED: tuple[tuple[dict[str, Any], str, str], ...] = (
         {"compiled": True},
         "torch.compile",
         "not done: the epoch in which it compiles takes longer than it saves in most experiments",
+    ),
+    (
+        {"threads": None},
+        "As many threads as the machine has",
+        "the command's `--threads`; where other work takes a core meanwhile, threads wait for each "
+        "other, and busily",
     ),
     ({"batch": 4}, "Batches of 4", "an experiment's choice: it is another training"),
     ({"batch": 16}, "Batches of 16", "likewise"),
@@ -191,7 +197,7 @@ def _times(line: Line, change: dict[str, Any]) -> Iterator[str]:
     for row in line["settings"]:
         first = usual.setdefault(row["kind"], row)
         if {key for key in SETTING if row[key] != first[key]} == change.keys() and all(
-            row[key] == value for key, value in change.items()
+            value in (None, row[key]) for key, value in change.items()
         ):
             device = line["host"]["cpu"] if line["device"] == "cpu" else line["device"]
             n = row["slices_per_second"]["n"]

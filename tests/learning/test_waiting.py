@@ -1,4 +1,4 @@
-"""What a GPU must not be kept from its work by: augmentation on the CPU, and losses that are read."""
+"""What would keep a GPU waiting: slices augmented on the CPU, and losses that are read."""
 
 from types import SimpleNamespace
 
@@ -52,7 +52,9 @@ def test_the_mean_of_losses_is_that_of_their_numbers():
     assert found == np.mean([torch.tensor(value).item() for value in values])
 
 
-@pytest.mark.parametrize(("training", "drawing"), [("cpu", "cpu"), ("cuda", "cuda"), ("mps", "cpu")])
+@pytest.mark.parametrize(
+    ("training", "drawing"), [("cpu", "cpu"), ("cuda", "cuda"), ("mps", "cpu")]
+)
 def test_slices_are_augmented_on_a_gpu_with_cuda_only(training, drawing):
     fabric = SimpleNamespace(device=torch.device(training))
     assert drawing_device(fabric).type == drawing
