@@ -141,9 +141,9 @@ def drawn(monkeypatch):
         seen["samples"] += samples
         make(self, samples, config, **options)
 
-    def draw(self, indices, config, rng):
+    def draw(self, indices, config, rng, device):
         seen["sizes"].append(len(self))
-        return batch(self, indices, config, rng)
+        return batch(self, indices, config, rng, device)
 
     monkeypatch.setattr(SliceStore, "__init__", init)
     monkeypatch.setattr(SliceStore, "batch", draw)

@@ -75,14 +75,15 @@ def apply_augmentation(
 ) -> tuple[Tensor, Tensor]:
     """Move images and masks (N, 1, h, w), 0…1, to (N, 1, *size), then change the images' greys.
 
-    What comes from outside an image is black (air) and not infected.
+    What comes from outside an image is black (air) and not infected. It happens where the images
+    are; another kind of device draws other noise.
     """
-    count = len(images)
+    count, device = len(images), images.device
     grid = functional.affine_grid(
-        torch.from_numpy(augmentation.affine), [count, 1, *size], align_corners=False
+        _on(device, augmentation.affine), [count, 1, *size], align_corners=False
     )
     bend = functional.interpolate(
-        torch.from_numpy(augmentation.bend), size, mode="bicubic", align_corners=True
+        _on(device, augmentation.bend), size, mode="bicubic", align_corners=True
     )
     grid = grid + bend.permute(0, 2, 3, 1)
     moved = functional.grid_sample(
@@ -91,7 +92,7 @@ def apply_augmentation(
     image, mask = moved[:, :1], moved[:, 1:]
 
     def each(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).view(count, 1, 1, 1)
+        return _on(device, values).view(count, 1, 1, 1)
 
     lower, upper = each(augmentation.lower), each(augmentation.upper)
     image = ((image - lower) / (upper - lower)).clamp(0, 1) ** each(augmentation.gamma)
@@ -99,21 +100,26 @@ def apply_augmentation(
         functional.pad(image, (1, 1, 1, 1), mode="replicate"), 3, stride=1
     )
     image = torch.lerp(image, softened, each(augmentation.blur))
-    generator = torch.Generator().manual_seed(augmentation.noise_seed)
-    image = image + each(augmentation.noise) * torch.randn(image.shape, generator=generator)
-    image = image.clamp(0, 1)
+    generator = torch.Generator(device).manual_seed(augmentation.noise_seed)
+    noise = torch.randn(image.shape, generator=generator, device=device)
+    image = (image + each(augmentation.noise) * noise).clamp(0, 1)
     return _cut_out(image, augmentation), mask
+
+
+def _on(device: torch.device, values: np.ndarray) -> Tensor:
+    """float32 on ``device``, without waiting for what the device still has to do."""
+    return torch.from_numpy(values.astype(np.float32)).to(device, non_blocking=True)
 
 
 def _cut_out(image: Tensor, augmentation: Augmentation) -> Tensor:
     """One rectangle of random grey per image; the label stays (the network must infer it)."""
-    height, width = image.shape[-2:]
-    rows = (torch.arange(height) + 0.5).view(1, 1, height, 1) / height
-    columns = (torch.arange(width) + 0.5).view(1, 1, 1, width) / width
-    cutout = torch.from_numpy(augmentation.cutout.astype(np.float32)).view(-1, 4, 1, 1, 1)
+    (height, width), device = image.shape[-2:], image.device
+    rows = (torch.arange(height, device=device) + 0.5).view(1, 1, height, 1) / height
+    columns = (torch.arange(width, device=device) + 0.5).view(1, 1, 1, width) / width
+    cutout = _on(device, augmentation.cutout).view(-1, 4, 1, 1, 1)
     top, left, tall, wide = cutout.unbind(1)
     inside = (rows >= top) & (rows < top + tall) & (columns >= left) & (columns < left + wide)
-    grey = torch.from_numpy(augmentation.cutout_grey.astype(np.float32)).view(-1, 1, 1, 1)
+    grey = _on(device, augmentation.cutout_grey).view(-1, 1, 1, 1)
     return torch.where(inside, grey, image)
 
 

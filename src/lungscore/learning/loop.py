@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from pydantic import ValidationError
@@ -30,6 +31,7 @@ from lungscore.learning.checkpoints import (
 )
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.log import write_csv, write_tensorboard
+from lungscore.learning.slices import CPU
 
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.safetensors", "weights.safetensors", "log.csv"
 
@@ -118,12 +120,7 @@ def fit(
         load_weights(task.result(), out / WEIGHTS)
         return task.result().eval()
     networks, optimizers = dict(task.networks), dict(task.optimizers)
-    for name, network in networks.items():
-        if name not in optimizers:  # an average follows a network and learns nothing itself
-            network.to(fabric.device)
-            continue
-        wrapped, optimizer = fabric.setup(network, optimizers[name])
-        task.networks[name], task.optimizers[name] = wrapped, optimizer
+    set_up(task, fabric)
     start, history = 0, []
     if checkpoint.exists():
         # Not before Fabric has moved the weights: an optimiser's state goes where they are.
@@ -155,12 +152,25 @@ def fit(
     return network
 
 
+def set_up(task: Task, fabric: Fabric) -> None:
+    """Move the networks of ``task`` to the device; those that learn, and their optimisers, get
+    Fabric's wrappers.
+    """
+    for name, network in list(task.networks.items()):
+        if name not in task.optimizers:  # an average follows a network and learns nothing itself
+            network.to(fabric.device)
+            continue
+        wrapped, optimizer = fabric.setup(network, task.optimizers[name])
+        task.networks[name], task.optimizers[name] = wrapped, optimizer
+
+
 def optimise(
     fabric: Fabric, network: nn.Module, optimizer: Optimizer, loss: Tensor, **clip: float
-) -> float:
-    """One optimiser step, gradients clipped (``value`` or ``norm``); returns the loss.
+) -> Tensor:
+    """One optimiser step, gradients clipped (``value`` or ``norm``); returns the loss, detached.
 
-    A loss that is no number changes nothing; the epoch's mean then stops the training.
+    Whether the loss is a number shows in the epoch's mean, before anything is kept: to look at
+    every step's would make the CPU wait for the device.
     """
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
@@ -168,9 +178,18 @@ def optimise(
         nn.utils.clip_grad_value_(network.parameters(), clip["value"])
     elif "norm" in clip:
         nn.utils.clip_grad_norm_(network.parameters(), clip["norm"])
-    if math.isfinite(value := loss.item()):
-        optimizer.step()
-    return value
+    optimizer.step()
+    return loss.detach()
+
+
+def mean_of(values: list[Tensor]) -> float:
+    """The mean of scalars, each () on the device."""
+    return float(np.mean(torch.stack(values).tolist()))
+
+
+def drawing_device(fabric: Fabric) -> torch.device:
+    """Where slices are augmented: on the GPU where CUDA trains, else on the CPU."""
+    return fabric.device if fabric.device.type == "cuda" else CPU
 
 
 def part(fabric: Fabric, batch: Tensor) -> Tensor:

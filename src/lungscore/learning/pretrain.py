@@ -20,7 +20,17 @@ from torch.nn import functional
 
 from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig, PretrainingConfig
-from lungscore.learning.loop import Progress, Task, fit, make_fabric, optimise, part, set_rate
+from lungscore.learning.loop import (
+    Progress,
+    Task,
+    drawing_device,
+    fit,
+    make_fabric,
+    mean_of,
+    optimise,
+    part,
+    set_rate,
+)
 from lungscore.learning.manifest_images import ManifestImages
 from lungscore.learning.pictures import Pictures
 from lungscore.learning.slices import SliceStore, epoch_indices
@@ -94,7 +104,7 @@ class Inpainting(Task):
             learns = guided or not self.paper
             some = batches[: self._coach_batches(len(batches), learns=learns)]
             coach_losses = [self._coach_step(fabric, i, rng, learns=learns) for i in some]
-            figures["coach_loss"] = float(np.mean(coach_losses))
+            figures["coach_loss"] = mean_of(coach_losses)
         losses, random_losses = [], []
         network, optimizer = self.networks["segmentation"], self.optimizers["segmentation"]
         network.train()
@@ -107,8 +117,8 @@ class Inpainting(Task):
             losses.append(optimise(fabric, network, optimizer, loss, norm=5.0))
             random_losses.append(erased)
         figures |= {
-            "loss": float(np.mean(losses)),
-            "erased_error": float(np.mean(random_losses)),
+            "loss": mean_of(losses),
+            "erased_error": mean_of(random_losses),
             "erased_share": self.erased_share(number),
             "learning_rate": rate,
             **of_drawing,
@@ -132,7 +142,8 @@ class Inpainting(Task):
         return finest.float()
 
     def _images(self, fabric: Fabric, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
-        return normalise(part(fabric, self.store.batch(indices, self.config, rng).image))
+        batch = self.store.batch(indices, self.config, rng, drawing_device(fabric))
+        return normalise(part(fabric, batch.image))
 
     def _coach_batches(self, batches: int, *, learns: bool) -> int:
         if self.paper:
@@ -155,14 +166,14 @@ class Inpainting(Task):
 
     def _network_loss(
         self, network: nn.Module, image: Tensor, mask: Tensor
-    ) -> tuple[Tensor, float]:
+    ) -> tuple[Tensor, Tensor]:
         """Loss over all outputs, and the mean error of the finest where the image was erased."""
         errors = self._errors(network, image, mask)
         erased = torch.stack([masked_mean(error, 1 - mask) for error in errors])
         # The published loop overwrites the context term, so that only the edge output's counts.
         context = masked_mean(errors[-1], mask)
         finest = erased[-2] if len(errors) > 1 else erased[-1]
-        return ERASED * erased.sum() + CONTEXT * context, finest.item()
+        return ERASED * erased.sum() + CONTEXT * context, finest.detach()
 
     def _errors(self, network: nn.Module, image: Tensor, mask: Tensor) -> list[Tensor]:
         """Squared errors (N, 1, H, W) of every output, the edge branch's last."""
@@ -181,7 +192,7 @@ class Inpainting(Task):
 
     def _coach_step(
         self, fabric: Fabric, indices: np.ndarray, rng: np.random.Generator, *, learns: bool
-    ) -> float:
+    ) -> Tensor:
         """One step on L_coach = 1 − L_rec(x ⊙ M) (equation 3); returns that loss."""
         coach, network = self.networks["coach"].train(), self.networks["segmentation"].eval()
         image = self._images(fabric, indices, rng)
@@ -198,7 +209,7 @@ class Inpainting(Task):
                 error = torch.stack(self._errors(network, image, 1 - erased)).mean(0)
                 error = error / masked_mean(error, erased)
             loss = 1 - masked_mean(error, (1 - soft) * erased)
-        return optimise(fabric, coach, self.optimizers["coach"], loss) if learns else loss.item()
+        return optimise(fabric, coach, self.optimizers["coach"], loss) if learns else loss.detach()
 
     def _hardness(self, fabric: Fabric, number: int, rng: np.random.Generator) -> dict[str, float]:
         """The network's error under the coach's masks and under random ones, on the same slices.
@@ -211,7 +222,7 @@ class Inpainting(Task):
         with torch.no_grad():
             for name, guided in (("coach_mask_error", True), ("random_mask_error", False)):
                 mask = self._mask(image, number, guided=guided)
-                errors[name] = self._network_loss(network, image, mask)[1]
+                errors[name] = self._network_loss(network, image, mask)[1].item()
         return errors
 
     def _rate(self, progress: float, epoch: int) -> float:

@@ -17,6 +17,8 @@ from lungscore.scan.window import resize, window
 #: Slices are kept this much larger than the network's input, so that zooming in loses nothing.
 OVERSIZE = 1.25
 
+CPU = torch.device("cpu")
+
 
 class Batch(NamedTuple):
     """image (N, 1, H, W) grey 0…1; target (N, 1, H, W) infection in 0…1, or class index 0, 1, 2;
@@ -70,14 +72,18 @@ class SliceStore:
         self.soft = torch.cat([self.soft, other.soft])
 
     def batch(
-        self, indices: np.ndarray, config: ExperimentConfig, rng: np.random.Generator
+        self,
+        indices: np.ndarray,
+        config: ExperimentConfig,
+        rng: np.random.Generator,
+        device: torch.device = CPU,
     ) -> Batch:
-        """The slices at ``indices``, augmented anew."""
+        """The slices at ``indices``, augmented anew on ``device`` and left there."""
         chosen = torch.from_numpy(indices)
         augmentation = sample_augmentation(config.augmentation, len(indices), rng)
         image, masks = apply_augmentation(
-            self.images[chosen].float(),
-            self.masks[chosen].float(),
+            self.images[chosen].to(device).float(),
+            self.masks[chosen].to(device).float(),
             augmentation,
             (config.input.height, config.input.width),
         )
@@ -88,7 +94,8 @@ class SliceStore:
             dense = hard * (masks[:, 1:2] > 0.5)
             return Batch(image, hard + dense, edge_of(hard), masks[:, 2:])
         # The published code leaves the resized labels soft at their borders.
-        keep = self.soft[chosen].view(-1, 1, 1, 1) | (config.training.recipe == "paper")
+        soft_label = self.soft[chosen].to(device).view(-1, 1, 1, 1)
+        keep = soft_label | (config.training.recipe == "paper")
         target = torch.where(keep, soft, hard)
         return Batch(image, target, edge_of(hard), torch.zeros_like(hard))
 

@@ -17,7 +17,17 @@ from lungscore.errors import InputError
 from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig, TrainingConfig
 from lungscore.learning.imagenet import calibrate_batch_norm, load_imagenet_weights
-from lungscore.learning.loop import Progress, Task, fit, make_fabric, optimise, part, set_rate
+from lungscore.learning.loop import (
+    Progress,
+    Task,
+    drawing_device,
+    fit,
+    make_fabric,
+    mean_of,
+    optimise,
+    part,
+    set_rate,
+)
 from lungscore.learning.losses import infection_loss, lesion_loss
 from lungscore.learning.slices import Batch, SliceStore, epoch_indices
 from lungscore.networks import LesionInfNet, lesion_input, make_network, normalise
@@ -134,7 +144,7 @@ class Supervised(Task):
         for step, indices in enumerate(batches):
             progress = (number + step / len(batches)) / training.epochs
             set_rate(optimizer, rate := self.rate(progress, number))
-            batch = self.store.batch(indices, self.config, rng)
+            batch = self.store.batch(indices, self.config, rng, drawing_device(fabric))
             own = Batch(*(part(fabric, each) for each in batch))
             for scaled in _sizes(own, self.config):
                 if self.config.target == "lesions":
@@ -148,7 +158,7 @@ class Supervised(Task):
                 losses.append(optimise(fabric, network, optimizer, loss, **_clipping(self.config)))
                 if self.average is not None:
                     self.average.update_parameters(self.bare)
-        return {"loss": float(np.mean(losses)), "learning_rate": rate}
+        return {"loss": mean_of(losses), "learning_rate": rate}
 
     def batches(self, rng: np.random.Generator) -> list[np.ndarray]:
         """Which slices of the store make up each batch of an epoch."""
