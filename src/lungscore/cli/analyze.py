@@ -1,8 +1,10 @@
 """lungscore analyze: from scans to severity, masks and reports."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +25,10 @@ from lungscore.cli.options import (
 )
 from lungscore.errors import UsageError
 
+if TYPE_CHECKING:
+    from lungscore.batch.case import Case as CohortCase
+    from lungscore.batch.cohort import Progress
+
 
 def analyze(
     context: typer.Context,
@@ -30,7 +36,8 @@ def analyze(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="DICOM folder or file, zip, NIfTI, NRRD, a PNG/JPG slice or a folder of slices.",
+            help="DICOM folder or file, zip, NIfTI, NRRD, a PNG/JPG slice or a folder of slices; "
+            "or many: a folder of scans, or a manifest (lungscore data prepare).",
         ),
     ],
     out: Out,
@@ -64,15 +71,25 @@ def analyze(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads for each scan; all by default.")
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Give a scan up after this time."),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="train|validation|test", help="Only this part of a manifest."),
+    ] = None,
     as_lines: AsJson = False,
 ) -> None:
-    """Find lungs and infection in chest CTs, score the severity and write a report for each."""
-    if len(inputs) > 1 and (case_id or series or lungs or lobes):
-        raise UsageError(
-            "usage",
-            "--case-id, --series, --lungs and --lobes belong to one scan",
-            expected="a single INPUT with them",
-        )
+    """Find lungs and infection in chest CTs, score the severity and write a report for each.
+
+    Of a folder of scans or a manifest also tables and a page of all cases.
+    """
+    from lungscore.batch.cohort import cohort_cases
+
+    of_one = bool(case_id or series or lungs or lobes)
+    if len(inputs) > 1 and of_one:
+        raise _belongs_to_one()
     if overwrite and resume:
         raise UsageError("usage", "--overwrite and --resume contradict each other")
     options = Options(
@@ -91,9 +108,16 @@ def analyze(
         lesions_model=lesions_model,
         ranges=not no_ranges,
         detector=detector,
+        timeout=timeout,
     )
+    cases, cohort = cohort_cases(inputs, group or ())
+    if cohort:
+        if of_one:
+            raise _belongs_to_one()
+        _run_cohort(cases, options, workers, as_lines=as_lines, debug=bool(context.obj))
+        return
     outcomes = []
-    for outcome in run(inputs, options, workers=workers):
+    for outcome in run(cases, options, workers=workers):
         outcomes.append(outcome)
         _print(outcome, as_lines)
         if outcome.trace and context.obj:
@@ -106,13 +130,59 @@ def analyze(
     exit_with(max((outcome.error.exit_code for outcome in failed if outcome.error), default=0))
 
 
-def _print(outcome: Outcome, as_lines: bool) -> None:
+def _belongs_to_one() -> UsageError:
+    return UsageError(
+        "usage",
+        "--case-id, --series, --lungs and --lobes belong to one scan",
+        expected="a single INPUT with them",
+    )
+
+
+def _run_cohort(
+    cases: "Sequence[Path | CohortCase]",
+    options: Options,
+    workers: int,
+    *,
+    as_lines: bool,
+    debug: bool,
+) -> None:
+    from lungscore.batch.cohort import run_cohort
+    from lungscore.cli.progress import progress_of
+
+    with progress_of(len(cases)) as show:
+
+        def report(progress: "Progress", outcome: Outcome) -> None:
+            if as_lines:
+                _say_line(outcome)
+            if outcome.error:
+                show.note(f"{outcome.case}: {outcome.error.code}: {outcome.error.found}")
+            if outcome.trace and debug:
+                show.note(outcome.trace)
+            show.update(progress)
+
+        progress = run_cohort(cases, options, workers=workers, report=report)
+    failed = progress.failures.values()
+    note(f"{len(cases) - len(failed)} of {len(cases)} analysed, {len(failed)} failed")
+    for code, count in sorted(Counter(error.code for error in failed).items()):
+        note(f"  {code}: {count}")
+    note(f"Cohort: {options.out / 'cohort.html'}")
+    exit_with(max((error.exit_code for error in failed), default=0))
+
+
+def _say_line(outcome: Outcome) -> None:
     if outcome.error:
-        if as_lines:
-            say_json(as_json(outcome.error, outcome.input))
-        note(f"{outcome.input.name}: {describe(outcome.error)}")
-    elif as_lines and outcome.folder:
+        say_json(as_json(outcome.error, outcome.input))
+    elif outcome.folder:
         say_json(json.loads((outcome.folder / "result.json").read_text(encoding="utf-8")))
+
+
+def _print(outcome: Outcome, as_lines: bool) -> None:
+    if as_lines:
+        _say_line(outcome)
+    if outcome.error:
+        note(f"{outcome.input.name}: {describe(outcome.error)}")
+    elif as_lines:
+        return
     elif outcome.skipped:
         say(f"{outcome.input.name}: done already, skipped")
     elif outcome.folder:
