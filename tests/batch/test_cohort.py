@@ -227,6 +227,29 @@ def test_tables_of_an_earlier_run_are_replaced_on_resume_alone(tmp_path: Path) -
         refuse_tables(tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(
+    tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing("disk-full", monkeypatch)  # were it asked for anything
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ResourceError) as caught:
+        run_cohort([Case("a", Path("a"))], options)
+    assert caught.value.code == "output-not-writable"
+
+
+def test_a_disk_that_fills_up_at_the_end_leaves_no_half_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("csv.writer", full)
+    with pytest.raises(ResourceError) as caught:
+        write_cohort(tmp_path, ["a"], {"a": InputError("input-empty", "a")})
+    assert caught.value.code == "disk-full"
+    assert list(tmp_path.iterdir()) == []
+
+
 # What a killed run left
 
 

@@ -161,7 +161,7 @@ def test_slices_beside_folders_of_scans_are_refused_and_the_folders_taken(
     else:
         slices(root)
         slices(root / "other")
-    assert found(root) == {"root": "several-inputs", "other": "other"}
+    assert found(root) == {"root__": "several-inputs", "other": "other"}
 
 
 def test_faulty_scans_are_cases_and_hidden_names_and_results_are_not(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from os import fsencode
 from pathlib import Path
 
 from lungscore.errors import LungscoreError
-from lungscore.scan.names import case_name, safe_name
 
 #: What a cohort's own files are called; no case is.
 COHORT_FILES = ("cohort.csv", "cohort.parquet", "cohort.html", "failures.csv")
@@ -34,6 +33,8 @@ def parts_of(siblings: Iterable[str]) -> dict[str, str]:
     SHA-256 of the own name follow. So joined parts are never alike, and depend on the path and its
     siblings alone.
     """
+    from lungscore.scan.names import case_name
+
     parts = {name: case_name(Path(name)) for name in siblings}
     alike = Counter(part.casefold() for part in parts.values())
     return {
@@ -49,11 +50,15 @@ def _plain(part: str) -> bool:
 
 def joined(parts: Iterable[str]) -> str:
     """The name of the case that lies at ``parts``."""
+    from lungscore.scan.names import safe_name
+
     return safe_name(SEPARATOR.join(parts))
 
 
 def distinct(names: Iterable[str]) -> dict[str, str]:
     """name -> folder name of cases that a table names: digits only where two would be alike."""
+    from lungscore.scan.names import safe_name
+
     folders = {name: safe_name(name) for name in names}
     alike = Counter(folder.casefold() for folder in folders.values())
     return {
@@ -65,4 +70,6 @@ def distinct(names: Iterable[str]) -> dict[str, str]:
 
 
 def _with_digits(part: str, name: str) -> str:
+    from lungscore.scan.names import safe_name
+
     return safe_name(f"{part}-{hashlib.sha256(fsencode(name)).hexdigest()[:8]}")

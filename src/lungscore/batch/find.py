@@ -60,11 +60,11 @@ def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Case]:
     try:
         listing = _list(folder)
     except OSError:
-        yield Case(joined(above) or case_name(folder), folder)  # reading it will say why
+        yield Case(_name(folder, above), folder)  # reading it will say why
         return
     if listing.results:
         return
-    name = joined(above) or case_name(folder)
+    name = _name(folder, above)
     if listing.loose is not None:
         if _one_scan(folder, listing):
             yield Case(name, folder)
@@ -80,6 +80,11 @@ def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Case]:
             yield from _below(child, place)
         else:
             yield Case(joined(place), child)
+
+
+def _name(folder: Path, above: tuple[str, ...]) -> str:
+    # The input itself must not bear the name of a folder in it.
+    return joined(above or (case_name(folder), ""))
 
 
 def _one_scan(folder: Path, listing: _Listing) -> bool:
