@@ -5,6 +5,7 @@ import pytest
 from volumes_on_disk import ct, metaimage
 
 from lungscore.errors import InputError
+from lungscore.scan import read_scan
 from lungscore.scan.metaimage import open_metaimage, read_metaimage_header
 
 
@@ -90,3 +91,20 @@ def test_what_is_no_metaimage_is_refused(written, content):
 def test_the_header_gives_further_keys_as_they_stand_there(written):
     header = read_metaimage_header(written(PatientAge="055Y", PatientSex="F"))
     assert (header["PatientAge"], header["PatientSex"]) == ("055Y", "F")
+
+
+def test_a_scan_is_read_whatever_it_is_called(written, tmp_path):
+    path = written(deflate=True)
+    (tmp_path / "alone").mkdir()
+    renamed = path.rename(tmp_path / "alone" / "scan.nii")
+    for given in (renamed, renamed.parent):
+        scan = read_scan(given)
+        assert (scan.kind, scan.units) == ("metaimage", "hu")
+        np.testing.assert_array_equal(scan.geometry.to_source(scan.values), ct(7))
+
+
+def test_a_scan_without_directions_does_not_say_which_side_is_which(written):
+    content = written().read_bytes().replace(b"TransformMatrix", b"TransformNothing")
+    scan = read_scan(written(content=content))
+    assert not scan.sides_known
+    assert "header-incomplete" in {notice.code for notice in scan.notices}

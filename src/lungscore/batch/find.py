@@ -9,10 +9,10 @@ from pathlib import Path
 from lungscore.batch.case import Case, joined, parts_of
 from lungscore.errors import InputError
 from lungscore.scan.names import case_name
-from lungscore.scan.recognise import Content, content_of
+from lungscore.scan.recognise import VOLUMES, Content, content_of
 
 #: Endings of files that are a scan each; with any other content they are faulty, not ignored.
-_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".zip")
+_VOLUME_ENDINGS = (".nii", ".nii.gz", ".nrrd", ".mha", ".zip")
 _SLICES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 
 #: What a folder of our own results holds.
@@ -161,7 +161,7 @@ def _sort(files: list[Path], listing: _Listing) -> None:
             image = image or file
             if content == "image":
                 known.add(suffix)
-        elif content in ("nifti", "nrrd", "zip") or file.name.lower().endswith(_VOLUMES):
+        elif content in (*VOLUMES, "zip") or file.name.lower().endswith(_VOLUME_ENDINGS):
             listing.volumes.append(file)
     if listing.volumes:
         listing.loose = None

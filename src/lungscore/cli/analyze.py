@@ -36,8 +36,8 @@ def analyze(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="DICOM folder or file, zip, NIfTI, NRRD, a PNG/JPG slice or a folder of slices; "
-            "or many: a folder of scans, or a manifest (lungscore data prepare).",
+            help="DICOM folder or file, zip, NIfTI, NRRD, MetaImage, a PNG/JPG slice or a folder "
+            "of slices; or many: a folder of scans, or a manifest (lungscore data prepare).",
         ),
     ],
     out: Out,

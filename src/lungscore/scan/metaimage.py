@@ -15,7 +15,8 @@ import numpy as np
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
 from lungscore.scan.planes import Inflated, read_planes
-from lungscore.scan.volume import Stored
+from lungscore.scan.volume import Stored, Volume
+from lungscore.scan.voxels import gather_volume
 
 #: Bytes of a header; those of scanners stay below 10 KB.
 MAX_HEADER = 2**16
@@ -50,6 +51,12 @@ def open_metaimage(path: Path) -> Iterator[Stored]:
         read = Inflated(file, zlib.decompressobj(wbits=47)).read if deflated else file.read
         planes = read_planes(read, shape, dtype, source=source)
         yield Stored(shape, affine, planes, not notices, tuple(notices))
+
+
+def read_metaimage(path: Path) -> Volume:
+    """The one volume of a MetaImage file, in its own axis order. Raises as ``nifti.read_nifti``."""
+    with open_metaimage(path) as stored:
+        return gather_volume(stored, "metaimage", source=path.name)
 
 
 def read_metaimage_header(path: Path) -> dict[str, str]:

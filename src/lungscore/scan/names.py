@@ -5,7 +5,10 @@ import unicodedata
 from pathlib import Path
 
 #: Endings that name a format; others belong to the name (a folder may be called ``scan.2``).
-ENDINGS = (".nii.gz", ".nii", ".nrrd", ".dcm", ".dicom", ".zip", ".png", ".jpg", ".jpeg")
+ENDINGS = (
+    *(".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom"),
+    *(".zip", ".png", ".jpg", ".jpeg"),
+)
 
 #: Names that Windows keeps for devices.
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)}

@@ -23,8 +23,8 @@ def read_scan(
 ) -> Scan:
     """Read the chest CT at ``path`` in one convention.
 
-    path: a DICOM folder (searched with all folders below) or file, NIfTI, NRRD, a PNG or JPEG slice
-        or a folder of them, or a zip of any of these; told by content, not by name.
+    path: a DICOM folder (searched with all folders below) or file, NIfTI, NRRD, MetaImage, a PNG
+        or JPEG slice or a folder of them, or a zip of any of these; told by content, not by name.
     series: SeriesInstanceUID to read instead of the one chosen by rule (``scan.dicom.series``).
     allow_gaps: interpolate missing DICOM slices instead of rejecting the series.
     name: of the case; by default the input's own file name.
@@ -98,6 +98,10 @@ def _read_other(found: Found) -> Volume:
         from lungscore.scan.nrrd import read_nrrd
 
         return read_nrrd(found.files[0])
+    if found.content == "metaimage":
+        from lungscore.scan.metaimage import read_metaimage
+
+        return read_metaimage(found.files[0])
     from lungscore.scan.slices import read_slices
 
     return read_slices(found.files)

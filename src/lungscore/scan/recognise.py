@@ -1,6 +1,7 @@
 """What lies at a path, told by its content and never by its name."""
 
 import os
+import re
 import stat
 import zlib
 from collections import Counter
@@ -11,7 +12,10 @@ from typing import Literal
 from lungscore.errors import InputError
 from lungscore.scan.limits import MAX_FILES, MAX_FOLDER_DEPTH
 
-Content = Literal["dicom", "nifti", "nrrd", "image", "zip", "empty", "other"]
+Content = Literal["dicom", "nifti", "nrrd", "metaimage", "image", "zip", "empty", "other"]
+
+#: Content of which a file is a scan by itself.
+VOLUMES: tuple[Content, ...] = ("nifti", "nrrd", "metaimage")
 
 #: Bytes that tell every format; a NIfTI header is 352 bytes long.
 HEAD_BYTES = 4096
@@ -28,7 +32,7 @@ class Found:
     unreadable: files that could not be opened. archive: whether they were unpacked from a zip.
     """
 
-    content: Literal["dicom", "nifti", "nrrd", "image"]
+    content: Literal["dicom", "nifti", "nrrd", "metaimage", "image"]
     files: tuple[Path, ...]
     folder: bool = False
     ignored: int = 0
@@ -53,6 +57,8 @@ def content_of_bytes(head: bytes) -> Content:
         return "image"
     if head.startswith(b"NRRD000"):
         return "nrrd"
+    if re.match(rb"(ObjectType|NDims)\s*=", head):
+        return "metaimage"
     if _is_nifti(head) or (head.startswith(b"\x1f\x8b") and _is_nifti(_inflate(head))):
         return "nifti"
     if head[128:132] == b"DICM" or _is_bare_dicom(head):
@@ -90,7 +96,7 @@ def find(path: Path) -> Found:
         raise InputError(
             "format-not-recognised",
             f"the content of {path.name} is not known",
-            expected="DICOM, NIfTI, NRRD, PNG, JPEG, or a folder or zip of these",
+            expected="DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder or zip of these",
         )
     return Found(content, (path,))  # type: ignore[arg-type]
 
@@ -104,7 +110,7 @@ def _find_in_folder(folder: Path) -> Found:
         except OSError:
             unreadable += 1
     counts = Counter({content: len(members) for content, members in by_content.items()})
-    volumes = by_content.get("nifti", []) + by_content.get("nrrd", [])
+    volumes = [file for content in VOLUMES for file in by_content.get(content, [])]
     if counts["dicom"]:
         content, chosen = "dicom", by_content["dicom"]
     elif len(volumes) > 1:
@@ -115,14 +121,14 @@ def _find_in_folder(folder: Path) -> Found:
             hint="give the file itself",
         )
     elif volumes:
-        content, chosen = ("nifti" if counts["nifti"] else "nrrd"), volumes
+        content, chosen = next(kind for kind in VOLUMES if counts[kind]), volumes
     elif counts["image"]:
         content, chosen = "image", by_content["image"]
     else:
         raise InputError(
             "input-empty",
             f"{folder.name} holds no image among {len(files)} files",
-            expected="DICOM, NIfTI, NRRD, PNG or JPEG",
+            expected="DICOM, NIfTI, NRRD, MetaImage, PNG or JPEG",
             hint="give the zip file itself" if counts["zip"] else "",
         )
     ignored = len(files) - len(chosen)

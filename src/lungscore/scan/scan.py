@@ -80,7 +80,7 @@ class Scan:
     geometry: Geometry
     spacing_mm: tuple[float, float, float] | None
     sides_known: bool
-    kind: Literal["dicom", "nifti", "nrrd", "slices", "slice", "phantom"]
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "phantom"]
     name: str
     series_uid: str | None = None
     notices: tuple[Notice, ...] = ()

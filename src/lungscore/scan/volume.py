@@ -43,7 +43,7 @@ class Volume:
     values: np.ndarray
     affine: np.ndarray
     units: Literal["hu", "grey"]
-    kind: Literal["dicom", "nifti", "nrrd", "slices", "slice"]
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice"]
     spacing_known: bool = True
     sides_known: bool = True
     notices: tuple[Notice, ...] = ()

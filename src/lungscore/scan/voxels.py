@@ -58,7 +58,9 @@ def gather(
     return values, "hu", notices
 
 
-def gather_volume(stored: Stored, kind: Literal["nifti", "nrrd"], *, source: str) -> Volume:
+def gather_volume(
+    stored: Stored, kind: Literal["nifti", "nrrd", "metaimage"], *, source: str
+) -> Volume:
     """The voxels of an opened volume file, in its own axis order. Raises as ``gather``."""
     values, units, notices = gather(stored.planes, stored.shape, source=source)
     return Volume(
