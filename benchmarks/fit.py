@@ -19,17 +19,20 @@ from lungscore.files import atomic_write
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs/performance.md"
+#: The lines that this page is made of; training has a page of its own.
+KINDS = ("lungscore.latency/1", "lungscore.stages/1", "lungscore.networks/1")
 QUALITY = HERE.parent / "experiments/results"
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
-    """Every line of every file of ``folder``, in the order of the files' names."""
-    return [
+    """Every line of a kind of KINDS in ``folder``, in the order of the files' names."""
+    lines = [
         json.loads(line)
         for file in sorted(folder.glob("*.jsonl"))
         for line in file.read_text(encoding="utf-8").splitlines()
         if line.strip()
     ]
+    return [line for line in lines if line["schema"] in KINDS]
 
 
 def last_of_each(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ PARTS = {
     "lungscore.scan.read:read_scan": "read",
     "lungscore.scan.dicom.read:read_groups": "DICOM headers",
     "lungscore.scan.dicom.decode:read_images": "decode DICOM",
-    "lungscore.scan.nifti:read_nifti": "decode NIfTI",
+    "lungscore.scan.volume_files:read_volume": "decode NIfTI",
     "lungscore.anatomy.lungs:find_lungs": "find lungs",
     "lungscore.inference.segment:load_segmenter": "load model",
     "lungscore.inference.bundle:load_bundle": "read and verify",

@@ -58,6 +58,7 @@ REJECTIONS: dict[str, str] = {
     "model-missing": "A model bundle is incomplete or not there.",
     "model-damaged": "A model file does not have the checksum its card states.",
     "engine-missing": "The inference engine asked for is not installed.",
+    "timed-out": "A case took longer than --timeout allows.",
     "library-missing": "A library that this command needs is not installed.",
     "precision-unsupported": "The engine cannot run at the precision asked for.",
     "config-invalid": "An experiment file has an unknown key or a wrong value.",

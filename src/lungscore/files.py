@@ -4,6 +4,8 @@ import csv
 import errno
 import io
 import os
+import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +50,54 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue()
+
+
+@contextmanager
+def staging_folder(parent: Path) -> Iterator[Path]:
+    """A new hidden folder in ``parent``; what is left of it when the block ends is removed.
+
+    It is locked all the while, so that another process can tell it from what a killed one left.
+    """
+    while True:
+        staging = parent / f".tmp-{secrets.token_hex(6)}"
+        staging.mkdir()
+        lock = lock_folder(staging)
+        if staging.is_dir():  # unless somebody cleared it up before it was locked
+            break
+        unlock(lock)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        unlock(lock)
+
+
+def lock_folder(folder: Path, *, wait: bool = True) -> int | None:
+    """Lock ``folder`` until ``unlock`` or the end of this process, however it comes.
+
+    Returns None where another process holds it and ``wait`` is False, and on systems and file
+    systems that cannot lock a folder.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def unlock(lock: int | None) -> None:
+    """Give back what ``lock_folder`` returned."""
+    if lock is not None:
+        os.close(lock)
 
 
 def refuse_existing_file(path: Path, *, overwrite: bool = False) -> None:

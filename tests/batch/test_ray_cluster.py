@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from lungscore.batch import Options, Outcome, ray_cluster, run
+from lungscore.batch import Options, Outcome, as_case, ray_cluster, run
+from lungscore.batch.case import COHORT_FILES, Case
 from lungscore.batch.ray_cluster import Worker, cluster, run_on_ray, seen_from_here
 from lungscore.cli.main import call
 from lungscore.errors import ResourceError, UsageError
@@ -299,7 +300,7 @@ def test_a_cluster_that_is_not_there_is_a_clear_error(
 def test_another_lungscore_on_a_computer_of_the_cluster_is_refused(
     chests: list[Path], options: Options
 ) -> None:
-    outcome = Worker().analyze(chests[0], options, "0.0.0")
+    outcome = Worker().analyze(as_case(chests[0]), options, "0.0.0")
     assert outcome.error is not None
     assert outcome.error.code == "cluster-unusable"
     assert __version__ in outcome.error.message
@@ -311,14 +312,17 @@ def test_a_result_that_cannot_be_seen_here_is_no_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_cluster, "SHOWN_WITHIN_S", 0.0)
-    path = Path("chest.nii.gz")
-    there = Outcome(path.absolute(), Path("/elsewhere/out/chest"), "a table")
-    unseen = seen_from_here(there, path, tmp_path)
+    case = as_case(Path("chest.nii.gz"))
+    there = Outcome(case.path.absolute(), Path("/elsewhere/out/chest"), "a table")
+    unseen = seen_from_here(there, case, tmp_path)
     assert unseen.error is not None
     assert unseen.error.code == "cluster-unusable"
     (tmp_path / "chest").mkdir()
     (tmp_path / "chest" / "result.json").write_text("{}")
-    assert seen_from_here(there, path, tmp_path) == Outcome(path, tmp_path / "chest", "a table")
+    assert unseen.case == "chest"
+    assert seen_from_here(there, case, tmp_path) == Outcome(
+        case.path, tmp_path / "chest", "a table"
+    )
 
 
 def test_a_retry_takes_what_the_lost_worker_had_finished(
@@ -329,9 +333,9 @@ def test_a_retry_takes_what_the_lost_worker_had_finished(
     class Lost(Exception):
         """What a task gives whose process was killed."""
 
-    def analyze(path: Path, options: Options, version: str) -> Outcome | Lost:
+    def analyze(case: Case, options: Options, version: str) -> Outcome | Lost:
         analysed.append(options)
-        outcome = Worker().analyze(path, options, version)
+        outcome = Worker().analyze(case, options, version)
         return Lost() if len(analysed) == 1 else outcome
 
     def get(result: Any) -> Any:
@@ -356,15 +360,14 @@ def test_a_retry_takes_what_the_lost_worker_had_finished(
     assert outcome.folder == options.out / "chest0"
 
 
-def test_the_share_of_a_job_is_analysed_and_no_other(
-    chests: list[Path], options: Options, capsys: pytest.CaptureFixture
+def test_a_cohort_on_ray_has_the_tables_of_a_plain_one(
+    ray: Any, chests: list[Path], options: Options, tmp_path: Path
 ) -> None:
-    arguments = ["analyze", *map(str, chests[:2]), "-o", str(options.out)]
+    folder, plain = chests[0].parent, tmp_path / "plain"
+    arguments = ["analyze", str(folder), "--workers", "2", "--threads", "1"]
     arguments += ["--model", str(options.model)]
-    done = []
-    for number in (1, 2, 3):
-        assert call([*arguments, "--shard", f"{number}/3"]) == 0
-        done.append({path.name for path in options.out.glob("*")})
-    assert done[-1] == {"chest0", "chest1"}
-    assert "share 1/3" in capsys.readouterr().err
-    assert call([*arguments, "--shard", "4/3"]) == 2
+    assert call([*arguments, "-o", str(plain)]) == 3  # one of them is no scan
+    assert call([*arguments, "-o", str(options.out), "--ray", "local"]) == 3
+    for name in COHORT_FILES:
+        assert (options.out / name).read_bytes() == (plain / name).read_bytes(), name
+    assert results(options.out) == results(plain)

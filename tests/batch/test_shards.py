@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lungscore.batch.case import COHORT_FILES
 from lungscore.batch.shards import Shard, parse_shard
+from lungscore.cli.main import call
 from lungscore.errors import UsageError
+from lungscore.scan.phantom import make_phantom
+from lungscore.scan.write import write_nifti
 
 NAMES = st.lists(
     st.text(min_size=1, max_size=20).filter(lambda name: "\0" not in name), max_size=30
@@ -65,3 +69,37 @@ def test_other_texts_are_usage_errors(text: str) -> None:
         parse_shard(text)
     assert caught.value.code == "usage"
     assert "3/20" in caught.value.expected
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for seed, name in enumerate(("one", "two", "three", "four")):
+        write_nifti(
+            make_phantom("mild", seed=seed % 2, shape=(16, 80, 80)).scan, folder / f"{name}.nii.gz"
+        )
+    (folder / "broken.nii.gz").write_bytes(b"no scan at all")
+    return folder
+
+
+def test_shares_of_a_cohort_are_joined_by_a_run_without_them(
+    scans: Path, tmp_path: Path, stand_in_model: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = ["analyze", str(scans), "--model", str(stand_in_model), "--threads", "1"]
+    plain, shared = tmp_path / "plain", tmp_path / "shared"
+    assert call([*arguments, "-o", str(plain)]) == 3
+    capsys.readouterr()
+    arguments += ["-o", str(shared)]
+    codes = [call([*arguments, "--shard", f"{number}/2", "--resume"]) for number in (1, 2)]
+    assert sorted(codes) == [0, 3]
+    assert "share 1/2: 1 of 5 scans" in capsys.readouterr().err
+    assert {path.name for path in shared.iterdir()} == {"one", "two", "three", "four"}
+    assert call([*arguments, "--resume"]) == 3
+    for name in COHORT_FILES:
+        assert (shared / name).read_bytes() == (plain / name).read_bytes(), name
+
+
+def test_a_wrong_share_is_refused_before_any_work(scans: Path, tmp_path: Path) -> None:
+    assert call(["analyze", str(scans), "-o", str(tmp_path / "out"), "--shard", "4/3"]) == 2
+    assert not (tmp_path / "out").exists()

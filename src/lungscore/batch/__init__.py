@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lungscore.batch.case import Case
+from lungscore.batch.time_limit import TimedOut, time_limit
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -36,13 +38,15 @@ class Options:
     lesions_model: str | None = None
     ranges: bool = True
     detector: Path | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How one case ended: a folder of results, or an error.
 
-    table: the severity as text. trace: the traceback of a bug of ours, which may hold paths.
+    table: the severity as text. trace: the traceback of a bug of ours, which may hold paths. case:
+    the name of its folder.
     """
 
     input: Path
@@ -51,14 +55,23 @@ class Outcome:
     skipped: bool = False
     error: LungscoreError | None = None
     trace: str = ""
+    case: str = ""
 
 
 def run(
-    inputs: Sequence[Path], options: Options, *, workers: int = 1, ray: str | None = None
+    inputs: Sequence[Path | Case],
+    options: Options,
+    *,
+    workers: int = 1,
+    isolated: bool = False,
+    ray: str | None = None,
 ) -> Iterator[Outcome]:
     """Analyse every input and yield its outcome in order; a failed case stops no other.
 
+    isolated: use a process of its own for one worker, too, so that a case which is killed ends
+        itself alone.
     ray: the address of a Ray cluster, or ``local`` (ray_cluster.py); outcomes come as cases end.
+    This is the one place where what runs the cases is chosen.
 
     Raises UsageError before anything is read where two inputs would be written to one folder, and
     ResourceError where the detector cannot be read.
@@ -72,7 +85,7 @@ def run(
         yield from run_on_ray(inputs, options, address=ray, workers=workers)
         return
     workers = min(workers, len(inputs))
-    if workers > 1:
+    if workers > 1 or isolated:
         from lungscore.batch.processes import run_in_processes
         from lungscore.machine import available_threads
 
@@ -80,52 +93,66 @@ def run(
             options = replace(options, threads=max(1, available_threads() // workers))
         yield from run_in_processes(inputs, options, workers=workers)
     else:
-        for path in inputs:
-            yield analyze_one(path, options)
+        for given in inputs:
+            yield analyze_one(given, options)
 
 
-def check_names(inputs: Sequence[Path], name: str | None = None) -> None:
-    """Raise UsageError where two of ``inputs`` have one case name on some file system."""
+def as_case(given: Path | Case, name: str | None = None) -> Case:
+    """A path as a case, called as its file or ``name``."""
+    if isinstance(given, Case):
+        return given
     from lungscore.scan.names import case_name
 
-    named: dict[str, Path] = {}
-    for path in inputs:
-        folder = case_name(path, name)
-        other = named.setdefault(folder.casefold(), path)
-        if other is not path:
+    return Case(case_name(given, name), given)
+
+
+def check_names(inputs: Sequence[Path | Case], name: str | None = None) -> None:
+    """Raise UsageError where two of ``inputs`` have one case name on some file system."""
+    named: set[str] = set()
+    for given in inputs:
+        folder = as_case(given, name).name
+        if folder.casefold() in named:
             raise UsageError(
                 "usage",
                 f"two inputs would both be written to {folder}",
                 expected="inputs whose own names differ",
                 hint="analyse them one by one with --case-id, or into different folders",
             )
+        named.add(folder.casefold())
 
 
-def analyze_one(path: Path, options: Options) -> Outcome:
+def analyze_one(given: Path | Case, options: Options) -> Outcome:
     """Analyse and write one case. Every failure becomes the outcome's error."""
+    case = as_case(given, options.name)
+    trace = ""
     try:
-        return _analyze_one(path, options)
-    except LungscoreError as error:
-        return Outcome(path, error=error)
+        if case.error is not None:
+            raise case.error
+        with time_limit(options.timeout):
+            return replace(_analyze_one(case, options), case=case.name)
+    except LungscoreError as failure:
+        error = failure
+    except TimedOut:
+        found = f"{case.path.name} took longer than {options.timeout:g} seconds"
+        error = ResourceError("timed-out", found, hint="give it more time with --timeout")
     except MemoryError:
-        found = f"{path.name} does not fit into memory"
-        return Outcome(path, error=ResourceError("out-of-memory", found, hint=_FEWER_WORKERS))
-    except Exception as error:  # a bug of ours must not end the others' analysis
-        bug = LungscoreError("internal", f"{type(error).__name__} in lungscore", hint=_REPORT)
-        return Outcome(path, error=bug, trace=traceback.format_exc())
+        found = f"{case.path.name} does not fit into memory"
+        error = ResourceError("out-of-memory", found, hint=_FEWER_WORKERS)
+    except Exception as bug:  # a bug of ours must not end the others' analysis
+        error = LungscoreError("internal", f"{type(bug).__name__} in lungscore", hint=_REPORT)
+        trace = traceback.format_exc()
+    return Outcome(case.path, error=error, trace=trace, case=case.name)
 
 
-def _analyze_one(path: Path, options: Options) -> Outcome:
+def _analyze_one(case: Case, options: Options) -> Outcome:
     from lungscore.analysis import analyze
     from lungscore.report import text_table, write_outputs
     from lungscore.report.outputs import refuse_existing
-    from lungscore.scan.names import case_name
 
-    case = case_name(path, options.name)
-    finished = options.out / case
+    path, finished = case.path, options.out / case.name
     if options.resume and (finished / "result.json").is_file():
         return Outcome(path, finished, skipped=True)
-    refuse_existing(options.out, case, overwrite=options.overwrite)
+    refuse_existing(options.out, case.name, overwrite=options.overwrite)
     detector = None if options.detector is None else _detector(options.detector)
     analysis = analyze(
         path,
@@ -140,7 +167,7 @@ def _analyze_one(path: Path, options: Options) -> Outcome:
         allow_gaps=options.allow_gaps,
         lungs=options.lungs,
         lobes=options.lobes,
-        name=options.name,
+        name=case.name,
         ranges=options.ranges,
     )
     if detector is not None:

@@ -1,63 +1,98 @@
 """Cases in several processes of this computer."""
 
+import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from dataclasses import replace
+from itertools import islice
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
-from lungscore.batch import Options, Outcome, analyze_one
+from lungscore.batch import Case, Options, Outcome, analyze_one, as_case
 from lungscore.errors import ResourceError
+
+#: Outcomes that may wait for an earlier, slower case.
+MOST_WAITING = 256
+
+_Waiting = tuple[Path | Case, Future[Outcome] | None]
 
 #: In a worker: a case is being analysed; the worker was told to stop and begins no other.
 _busy, _stopping = threading.Event(), threading.Event()
 
 
 def run_in_processes(
-    inputs: Sequence[Path], options: Options, *, workers: int
+    inputs: Iterable[Path | Case], options: Options, *, workers: int
 ) -> Iterator[Outcome]:
     """Analyse ``inputs`` in ``workers`` processes and yield the outcomes in order.
 
     A process that is killed (memory) takes the pool with it, and nobody says which case it was:
-    those without an outcome are then analysed again, one at a time, and only the guilty fail. When
-    the caller stops, the workers stop too and leave nothing behind.
+    those under way are then analysed again, one at a time, and only the guilty fail. Few cases wait
+    at once, so that memory does not grow with their number. When the caller stops, the workers stop
+    too and leave nothing behind.
     """
-    with _pool(workers) as pool:
-        waiting = deque((path, pool.submit(_work, path, options)) for path in inputs)
+    left = iter(inputs)
+    while True:
+        waiting: deque[_Waiting] = deque()
         try:
-            while waiting:
-                outcome = waiting[0][1].result()
-                waiting.popleft()
-                yield outcome
+            with _pool(workers) as pool:
+                yield from _in_order(pool, left, options, waiting, workers=workers)
+            return
         except BrokenProcessPool:
             pass
-    for path, future in waiting:
-        yield _outcome(future) or _alone(path, options)
+        # A case may have been written just before the pool broke: that is its result.
+        again = options if options.overwrite else replace(options, resume=True)
+        for given, future in waiting:
+            yield _outcome(future) or _alone(given, again)
 
 
-def _outcome(future: Future[Outcome]) -> Outcome | None:
+def _in_order(
+    pool: ProcessPoolExecutor,
+    left: Iterator[Path | Case],
+    options: Options,
+    waiting: deque[_Waiting],
+    *,
+    workers: int,
+) -> Iterator[Outcome]:
+    """The outcomes of ``left`` in order. ``waiting`` holds those that were not yielded."""
+    while True:
+        busy = sum(not (future and future.done()) for _, future in waiting)
+        for given in islice(left, max(0, min(2 * workers - busy, MOST_WAITING - len(waiting)))):
+            waiting.append((given, None))
+            waiting[-1] = given, pool.submit(_work, given, options)
+        if not waiting:
+            return
+        wait([f for _, f in waiting if f and not f.done()], return_when=FIRST_COMPLETED)
+        while waiting and (future := waiting[0][1]) and future.done():
+            outcome = future.result()
+            waiting.popleft()
+            yield outcome
+
+
+def _outcome(future: Future[Outcome] | None) -> Outcome | None:
     """The outcome of a case that ended before its pool broke."""
-    if not future.done() or future.cancelled() or future.exception() is not None:
+    if future is None or not future.done() or future.cancelled() or future.exception() is not None:
         return None
     return future.result()
 
 
-def _alone(path: Path, options: Options) -> Outcome:
+def _alone(given: Path | Case, options: Options) -> Outcome:
+    case = as_case(given, options.name)
     with _pool(1) as pool:
         try:
-            return pool.submit(_work, path, options).result()
+            return pool.submit(_work, given, options).result()
         except BrokenProcessPool:
             error = ResourceError(
                 "out-of-memory",
-                f"{path.name}: the process that analysed it was killed",
+                f"{case.path.name}: the process that analysed it was killed",
                 expected="enough memory for one scan",
             )
-            return Outcome(path, error=error)
+            return Outcome(case.path, error=error, case=case.name)
 
 
 @contextmanager
@@ -66,7 +101,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     others = set(active_children())
     # "spawn": engines keep threads, which a forked child would inherit broken.
     context = get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_obey_signals)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     try:
         yield pool
     except BaseException:
@@ -77,9 +112,18 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _obey_signals() -> None:
+def _begin() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next case for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _stop(*_: Any) -> None:
@@ -90,11 +134,11 @@ def _stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
 
-def _work(path: Path, options: Options) -> Outcome:
+def _work(given: Path | Case, options: Options) -> Outcome:
     if _stopping.is_set():
         raise KeyboardInterrupt
     _busy.set()
     try:
-        return analyze_one(path, options)
+        return analyze_one(given, options)
     finally:
         _busy.clear()

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lungscore.batch import Options, Outcome, analyze_one
+from lungscore.batch import Options, Outcome, analyze_one, as_case
+from lungscore.batch.case import Case
 from lungscore.errors import ResourceError, UsageError
 from lungscore.machine import available_threads
 from lungscore.version import __version__
@@ -30,7 +31,7 @@ _LONGEST_FOLDER = 20
 
 
 def run_on_ray(
-    inputs: Sequence[Path], options: Options, *, address: str = LOCAL, workers: int
+    inputs: Sequence[Path | Case], options: Options, *, address: str = LOCAL, workers: int
 ) -> Iterator[Outcome]:
     """Analyse ``inputs`` with ``workers`` workers of a Ray cluster; yield outcomes as cases end.
 
@@ -134,7 +135,7 @@ class Worker:
     def ready(self) -> None:
         """Return once the worker has started."""
 
-    def analyze(self, path: Path, options: Options, version: str) -> Outcome:
+    def analyze(self, case: Case, options: Options, version: str) -> Outcome:
         """Analyse one case; ``version`` is that of the lungscore which asks."""
         if version != __version__:
             error = ResourceError(
@@ -142,23 +143,23 @@ class Worker:
                 f"a computer of the cluster has lungscore {__version__}",
                 expected=f"lungscore {version} on all of them",
             )
-            return Outcome(path, error=error)
-        return analyze_one(path, options)
+            return Outcome(case.path, error=error, case=case.name)
+        return analyze_one(case, options)
 
 
 @dataclass(frozen=True)
-class _Case:
-    path: Path
+class _Task:
+    case: Case
     again: bool = False
 
 
 class _Crew:
     """The workers and what each is doing: starting (None) or analysing a case."""
 
-    def __init__(self, ray: Any, inputs: Sequence[Path], options: Options) -> None:
+    def __init__(self, ray: Any, inputs: Sequence[Path | Case], options: Options) -> None:
         self.ray, self.options, self.there = ray, options, _anywhere(options)
-        self.waiting = deque(_Case(path) for path in inputs)
-        self.doing: dict[Any, tuple[Any, _Case | None]] = {}
+        self.waiting = deque(_Task(as_case(given, options.name)) for given in inputs)
+        self.doing: dict[Any, tuple[Any, _Task | None]] = {}
         cores = options.threads or 1
         # Ray's own restarts and retries would be silent and uncounted.
         self.hire = ray.remote(num_cpus=cores, max_restarts=0, max_task_retries=0)(Worker).remote
@@ -169,27 +170,27 @@ class _Crew:
             for _ in range(workers):
                 self._start_worker()
             while unfinished:
-                worker, case, outcome, error = self._next_end()
+                worker, task, outcome, error = self._next_end()
                 if error is None:
                     self._give_work(worker)
                 else:
                     self.ray.kill(worker)
                     self._start_worker()
-                if case is None:
+                if task is None:
                     failed_starts = 0 if error is None else failed_starts + 1
                     if failed_starts > 2 * workers:
                         raise _no_worker_starts(error)
-                elif error is not None and not case.again:
-                    self.waiting.appendleft(replace(case, again=True))
+                elif error is not None and not task.again:
+                    self.waiting.appendleft(replace(task, again=True))
                 else:
                     unfinished -= 1
                     if outcome is None:
-                        yield _lost(case.path, error)
+                        yield _lost(task.case, error)
                     else:
-                        yield seen_from_here(outcome, case.path, self.options.out)
+                        yield seen_from_here(outcome, task.case, self.options.out)
         except BaseException:
             # Cases at hand end whole, rather than leave half of one in the folder for results.
-            at_hand = [reference for reference, (_, case) in self.doing.items() if case]
+            at_hand = [reference for reference, (_, task) in self.doing.items() if task]
             if at_hand:
                 self.ray.wait(at_hand, num_returns=len(at_hand), timeout=GRACE_S)
             raise
@@ -197,9 +198,9 @@ class _Crew:
             for worker, _ in self.doing.values():
                 self.ray.kill(worker)
 
-    def _next_end(self) -> tuple[Any, _Case | None, Outcome | None, Exception | None]:
+    def _next_end(self) -> tuple[Any, _Task | None, Outcome | None, Exception | None]:
         """Wait until a worker has started, ended a case, or is lost."""
-        at_work = any(case for _, case in self.doing.values())
+        at_work = any(task for _, task in self.doing.values())
         ended, _ = self.ray.wait(list(self.doing), timeout=None if at_work else PATIENCE_S)
         if not ended:
             raise ResourceError(
@@ -208,11 +209,11 @@ class _Crew:
                 f"in {PATIENCE_S / 60:.0f} minutes",
                 hint="fewer --threads, or wait until others are done (`ray status`)",
             )
-        worker, case = self.doing.pop(ended[0])
+        worker, task = self.doing.pop(ended[0])
         try:
-            return worker, case, self.ray.get(ended[0]), None
+            return worker, task, self.ray.get(ended[0]), None
         except self.ray.exceptions.RayError as error:
-            return worker, case, None, error
+            return worker, task, None, error
 
     def _start_worker(self) -> None:
         worker = self.hire()
@@ -222,13 +223,13 @@ class _Crew:
         if not self.waiting:
             self.ray.kill(worker)
             return
-        case = self.waiting.popleft()
+        task = self.waiting.popleft()
         options = self.there
-        if case.again and not options.overwrite:
+        if task.again and not options.overwrite:
             # The lost worker may have written the case whole before it ended.
             options = replace(options, resume=True)
-        path = case.path.absolute()
-        self.doing[worker.analyze.remote(path, options, __version__)] = worker, case
+        case = replace(task.case, path=task.case.path.absolute())
+        self.doing[worker.analyze.remote(case, options, __version__)] = worker, task
 
 
 def _anywhere(options: Options) -> Options:
@@ -253,19 +254,19 @@ def _anywhere(options: Options) -> Options:
     )
 
 
-def seen_from_here(outcome: Outcome, path: Path, out: Path) -> Outcome:
+def seen_from_here(outcome: Outcome, case: Case, out: Path) -> Outcome:
     """A worker's outcome with the paths that were given here, where its result can be seen here."""
     if outcome.folder is None:
-        return replace(outcome, input=path)
+        return replace(outcome, input=case.path)
     folder = out / outcome.folder.name
     if _appears(folder / "result.json"):
-        return replace(outcome, input=path, folder=folder)
+        return replace(outcome, input=case.path, folder=folder)
     error = ResourceError(
         "cluster-unusable",
         f"{folder.name} was written on another computer and is not in the output folder here",
         expected="an output folder that all computers share under one path",
     )
-    return Outcome(path, error=error)
+    return Outcome(case.path, error=error, case=case.name)
 
 
 def _appears(file: Path) -> bool:
@@ -280,17 +281,17 @@ def _appears(file: Path) -> bool:
     return True
 
 
-def _lost(path: Path, error: Exception | None) -> Outcome:
+def _lost(case: Case, error: Exception | None) -> Outcome:
     if type(error).__name__ == "OutOfMemoryError":
-        found = f"{path.name}: Ray ended the process that analysed it, for want of memory"
+        found = f"{case.path.name}: Ray ended the process that analysed it, for want of memory"
         lost = ResourceError("out-of-memory", found, hint="fewer --workers, or more --threads")
     else:
         lost = ResourceError(
             "worker-lost",
-            f"{path.name}: the process or computer that analysed it was lost, twice",
+            f"{case.path.name}: the process or computer that analysed it was lost, twice",
             hint="run again with --resume and fewer --workers; memory is the usual reason",
         )
-    return Outcome(path, error=lost)
+    return Outcome(case.path, error=lost, case=case.name)
 
 
 def _no_worker_starts(error: Exception | None) -> ResourceError:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lungscore.batch import as_case
+from lungscore.batch.case import Case
 from lungscore.errors import UsageError
 
 
@@ -16,22 +18,21 @@ class Shard:
     number: int
     total: int
 
-    def holds(self, path: Path) -> bool:
-        """Whether the case of ``path`` belongs to this share.
+    def holds(self, given: Path | Case) -> bool:
+        """Whether the case of ``given`` belongs to this share.
 
         The case's name alone decides (SHA-256 of its small letters, as a number, modulo
         ``total``): every case is in exactly one share, whatever else lies beside it and in
         whatever order it is listed, so that jobs which start hours apart still agree. The price:
         shares are only about equal.
         """
-        from lungscore.scan.names import case_name
-
-        digest = hashlib.sha256(case_name(path).casefold().encode("utf-8", "surrogateescape"))
+        name = as_case(given).name.casefold()
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape"))
         return int.from_bytes(digest.digest()) % self.total == self.number - 1
 
-    def of(self, inputs: Iterable[Path]) -> list[Path]:
+    def of(self, inputs: Iterable[Path | Case]) -> list[Path | Case]:
         """The inputs of this share, in their order."""
-        return [path for path in inputs if self.holds(path)]
+        return [given for given in inputs if self.holds(given)]
 
 
 def parse_shard(text: str) -> Shard:

@@ -1,13 +1,15 @@
 """lungscore analyze: from scans to severity, masks and reports."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lungscore.batch import Options, Outcome, run
-from lungscore.batch.shards import Shard, parse_shard
+from lungscore.batch.shards import parse_shard
 from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
 from lungscore.cli.options import (
     AsJson,
@@ -24,6 +26,10 @@ from lungscore.cli.options import (
 )
 from lungscore.errors import UsageError
 
+if TYPE_CHECKING:
+    from lungscore.batch.case import Case as CohortCase
+    from lungscore.batch.cohort import Progress
+
 
 def analyze(
     context: typer.Context,
@@ -31,8 +37,8 @@ def analyze(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="DICOM folder or file, zip, NIfTI, NRRD, MetaImage, a PNG/JPG slice or a folder of"
-            " slices.",
+            help="DICOM folder or file, zip, NIfTI, NRRD, MetaImage, a PNG/JPG slice or a folder "
+            "of slices; or many: a folder of scans, or a manifest (lungscore data prepare).",
         ),
     ],
     out: Out,
@@ -76,15 +82,25 @@ def analyze(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads for each scan; all by default.")
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Give a scan up after this time."),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="train|validation|test", help="Only this part of a manifest."),
+    ] = None,
     as_lines: AsJson = False,
 ) -> None:
-    """Find lungs and infection in chest CTs, score the severity and write a report for each."""
-    if len(inputs) > 1 and (case_id or series or lungs or lobes):
-        raise UsageError(
-            "usage",
-            "--case-id, --series, --lungs and --lobes belong to one scan",
-            expected="a single INPUT with them",
-        )
+    """Find lungs and infection in chest CTs, score the severity and write a report for each.
+
+    Of a folder of scans or a manifest also tables and a page of all cases.
+    """
+    from lungscore.batch.cohort import cohort_cases
+
+    of_one = bool(case_id or series or lungs or lobes)
+    if len(inputs) > 1 and of_one:
+        raise _belongs_to_one()
     if overwrite and resume:
         raise UsageError("usage", "--overwrite and --resume contradict each other")
     options = Options(
@@ -103,11 +119,27 @@ def analyze(
         lesions_model=lesions_model,
         ranges=not no_ranges,
         detector=detector,
+        timeout=timeout,
     )
+    cases, cohort = cohort_cases(inputs, group or ())
+    if cohort and of_one:
+        raise _belongs_to_one()
     if shard is not None:
-        inputs = _share(inputs, parse_shard(shard))
+        every, cases = len(cases), parse_shard(shard).of(cases)
+        note(f"share {shard}: {len(cases)} of {every} scans")
+    if cohort:
+        _run_cohort(
+            cases,
+            options,
+            shard is None,
+            as_lines=as_lines,
+            debug=bool(context.obj),
+            workers=workers,
+            ray=ray,
+        )
+        return
     outcomes = []
-    for outcome in run(inputs, options, workers=workers, ray=ray):
+    for outcome in run(cases, options, workers=workers, ray=ray):
         outcomes.append(outcome)
         _print(outcome, as_lines)
         if outcome.trace and context.obj:
@@ -120,19 +152,64 @@ def analyze(
     exit_with(max((outcome.error.exit_code for outcome in failed if outcome.error), default=0))
 
 
-def _share(inputs: list[Path], shard: Shard) -> list[Path]:
-    share = shard.of(inputs)
-    note(f"share {shard.number}/{shard.total}: {len(share)} of {len(inputs)} scans")
-    return share
+def _belongs_to_one() -> UsageError:
+    return UsageError(
+        "usage",
+        "--case-id, --series, --lungs and --lobes belong to one scan",
+        expected="a single INPUT with them",
+    )
+
+
+def _run_cohort(
+    cases: "Sequence[Path | CohortCase]",
+    options: Options,
+    whole: bool,
+    *,
+    as_lines: bool,
+    debug: bool,
+    workers: int,
+    ray: str | None,
+) -> None:
+    """Analyse a cohort, or where it is not ``whole`` a share of one, which has no tables."""
+    from lungscore.batch.cohort import run_cohort, run_share
+    from lungscore.cli.progress import progress_of
+
+    with progress_of(len(cases)) as show:
+
+        def report(progress: "Progress", outcome: Outcome) -> None:
+            if as_lines:
+                _say_line(outcome)
+            if outcome.error:
+                show.note(f"{outcome.case}: {outcome.error.code}: {outcome.error.found}")
+            if outcome.trace and debug:
+                show.note(outcome.trace)
+            show.update(progress)
+
+        start = run_cohort if whole else run_share
+        progress = start(cases, options, workers=workers, ray=ray, report=report)
+    failed = progress.failures.values()
+    note(f"{len(cases) - len(failed)} of {len(cases)} analysed, {len(failed)} failed")
+    for code, count in sorted(Counter(error.code for error in failed).items()):
+        note(f"  {code}: {count}")
+    if whole:
+        note(f"Cohort: {options.out / 'cohort.html'}")
+    exit_with(max((error.exit_code for error in failed), default=0))
+
+
+def _say_line(outcome: Outcome) -> None:
+    if outcome.error:
+        say_json(as_json(outcome.error, outcome.input))
+    elif outcome.folder:
+        say_json(json.loads((outcome.folder / "result.json").read_text(encoding="utf-8")))
 
 
 def _print(outcome: Outcome, as_lines: bool) -> None:
+    if as_lines:
+        _say_line(outcome)
     if outcome.error:
-        if as_lines:
-            say_json(as_json(outcome.error, outcome.input))
         note(f"{outcome.input.name}: {describe(outcome.error)}")
-    elif as_lines and outcome.folder:
-        say_json(json.loads((outcome.folder / "result.json").read_text(encoding="utf-8")))
+    elif as_lines:
+        return
     elif outcome.skipped:
         say(f"{outcome.input.name}: done already, skipped")
     elif outcome.folder:

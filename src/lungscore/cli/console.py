@@ -12,12 +12,12 @@ from lungscore.errors import LungscoreError
 
 def say(text: str = "") -> None:
     """A line for people, on standard output."""
-    typer.echo(_as_text(text))
+    typer.echo(printable(text))
 
 
 def note(text: str) -> None:
     """A line about progress, on standard error."""
-    typer.echo(_as_text(text), err=True)
+    typer.echo(printable(text), err=True)
 
 
 def say_json(value: Any) -> None:
@@ -63,6 +63,6 @@ def exit_with(code: int) -> None:
         raise typer.Exit(code)
 
 
-def _as_text(text: str) -> str:
+def printable(text: str) -> str:
     """``text`` as UTF-8 can hold it: bytes of file names that are none become question marks."""
     return text.encode("utf-8", "replace").decode()

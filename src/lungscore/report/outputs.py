@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from lungscore.errors import UsageError
-from lungscore.files import atomic_write, write_error
+from lungscore.files import atomic_write, staging_folder, write_error
 from lungscore.report.curve import infection_curve
 from lungscore.report.masks import nifti_bytes
 from lungscore.report.page import render_page
@@ -80,7 +80,7 @@ def refuse_existing(
 
 def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = False) -> None:
     """Raise, as refuse_existing does, where ``folder`` itself may not be written."""
-    _check_writable(folder.parent)
+    check_writable(folder.parent)
     if not os.path.lexists(folder):
         return
     if not overwrite:
@@ -104,7 +104,7 @@ def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = Fal
         )
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Raise ResourceError where ``folder`` is none, or may not be written, or could not be made."""
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
@@ -117,16 +117,13 @@ def _check_writable(folder: Path) -> None:
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
     """A new folder beside ``folder`` that takes its place when the block ends well."""
-    staging = folder.parent / f".tmp-{secrets.token_hex(6)}"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        staging.mkdir()
-        yield staging
-        _replace(folder, staging)
+        with staging_folder(folder.parent) as staging:
+            yield staging
+            _replace(folder, staging)
     except OSError as error:
         raise write_error(folder, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _replace(folder: Path, staging: Path) -> None:

@@ -71,18 +71,24 @@ def read_found(
     if series is not None and found.content != "dicom":
         raise InputError("series-not-found", f"{path.name} is no DICOM input and has no series")
     ignored = found.ignored
-    if found.content == "dicom":
-        from lungscore.scan.dicom.read import read_dicom, read_groups
+    try:
+        if found.content == "dicom":
+            from lungscore.scan.dicom.read import read_dicom, read_groups
 
-        groups = read_groups(found.files)
-        ignored += groups.not_images
-        volume = read_dicom(groups, series=series, allow_gaps=allow_gaps)
-    elif found.content == "image":
-        from lungscore.scan.slices import read_slices
+            groups = read_groups(found.files)
+            ignored += groups.not_images
+            volume = read_dicom(groups, series=series, allow_gaps=allow_gaps)
+        elif found.content == "image":
+            from lungscore.scan.slices import read_slices
 
-        volume = read_slices(found.files)
-    else:
-        volume = read_volume(found.files[0], found.content)
+            volume = read_slices(found.files)
+        else:
+            volume = read_volume(found.files[0], found.content)
+    except FileNotFoundError:
+        text = f"{path.name}: a file of it vanished while it was read"
+        raise InputError("input-not-found", text) from None
+    except OSError as error:
+        raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from error
     notices = tuple(_ignored_notices(found, ignored))
     volume = replace(volume, notices=(*notices, *volume.notices))
     return to_scan(volume, case_name(path, name), path.name)

@@ -18,7 +18,7 @@ Content = Literal["dicom", "nifti", "nrrd", "metaimage", "image", "zip", "empty"
 HEAD_BYTES = 4096
 
 #: Formats of files that hold one volume.
-_VOLUMES = ("nifti", "nrrd", "metaimage")
+VOLUMES: tuple[Content, ...] = ("nifti", "nrrd", "metaimage")
 
 #: A MetaImage header begins with the kind of its object or, as the format allows, without it.
 _METAIMAGE = re.compile(rb"\s*(ObjectType\s*=\s*Image\b|NDims\s*=\s*\d)")
@@ -114,7 +114,7 @@ def _find_in_folder(folder: Path) -> Found:
         except OSError:
             unreadable += 1
     counts = Counter({content: len(members) for content, members in by_content.items()})
-    volumes = [(file, format) for format in _VOLUMES for file in by_content.get(format, ())]
+    volumes = [(file, format) for format in VOLUMES for file in by_content.get(format, ())]
     if counts["dicom"]:
         content, chosen = "dicom", by_content["dicom"]
     elif len(volumes) > 1:

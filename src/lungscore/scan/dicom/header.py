@@ -131,7 +131,7 @@ def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
                 stop_before_pixels=not with_pixels,
                 specific_tags=list(tags),
             )
-    except InputError:
+    except (InputError, FileNotFoundError):
         raise
     except Exception as error:  # a parser fed by strangers may fail in any way
         raise InputError(

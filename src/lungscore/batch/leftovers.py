@@ -1,0 +1,52 @@
+"""What a killed run left in the folder of results, and nothing else."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from lungscore.batch.case import COHORT_FILES
+from lungscore.files import lock_folder, unlock
+from lungscore.report.outputs import OUTPUTS
+
+_FOLDER = re.compile(r"\.tmp-[0-9a-f]{12}(-old)?")
+_FILE = re.compile(r"\.tmp-([0-9]+)-(.+)")
+
+
+def clear_leftovers(out: Path) -> None:
+    """Remove cases and tables that were being written when a run was killed.
+
+    Only what bears a temporary name of ours, holds nothing that lungscore does not write, and
+    belongs to no run that is under way: other runs may write into the same folder.
+    """
+    try:
+        entries = list(os.scandir(out))
+    except OSError:
+        return  # nothing there; whether it can be written is asked elsewhere
+    for entry in entries:
+        path = Path(entry.path)
+        if _FOLDER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            lock = lock_folder(path, wait=False)
+            if lock is not None and _ours(path):
+                shutil.rmtree(path, ignore_errors=True)
+            unlock(lock)
+        elif (found := _FILE.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False):
+            if found[2] in COHORT_FILES and not _running(int(found[1])):
+                path.unlink(missing_ok=True)
+
+
+def _ours(folder: Path) -> bool:
+    names = {entry.name for entry in folder.iterdir()}
+    return all(name in OUTPUTS or _FILE.fullmatch(name) for name in names)
+
+
+def _running(process: int) -> bool:
+    if os.name != "posix" or process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

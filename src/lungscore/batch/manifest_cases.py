@@ -1,0 +1,92 @@
+"""The cases of a manifest of ``lungscore data prepare``."""
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungscore.batch.case import Case, distinct
+from lungscore.datasets.manifest import FORMATS, read_rows
+from lungscore.errors import InputError
+from lungscore.scan.recognise import content_of
+
+GROUPS = ("train", "validation", "test")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether ``path`` is a table by its name, and no scan by its content."""
+    try:
+        named = path.suffix.lower() in FORMATS and path.is_file()
+        return named and content_of(path) in ("other", "empty")
+    except OSError:
+        return False
+
+
+@dataclass
+class _Files:
+    """Where the files of a case lie. file: the first of them. scattered: in several folders."""
+
+    folder: str
+    file: str
+    kind: str
+    count: int = 0
+    scattered: bool = False
+    wanted: bool = False
+
+
+def manifest_cases(manifest: Path, groups: Collection[str] = ()) -> Iterator[Case]:
+    """One case for each that ``manifest`` names, in its order.
+
+    groups: the sides of the split that are wanted; all if empty. A case of one file is that file, a
+    case of several slices the folder of theirs. A case whose folder holds files of other cases, or
+    label images, gets the error ``several-inputs``. Memory grows with the cases, not with the rows.
+    Raises InputError ``input-not-found`` or ``manifest-invalid``.
+    """
+    cases: dict[str, _Files] = {}
+    owners: dict[str, str | None] = {}  # folder -> its only case, None where several share it
+    for row in read_rows(manifest):
+        folder, _, _ = row.path.rpartition("/")
+        files = cases.setdefault(row.case, _Files(folder, row.path, row.kind))
+        files.count += 1
+        files.scattered |= folder != files.folder or row.kind != files.kind
+        files.wanted |= not groups or row.group in groups
+        owners[folder] = row.case if owners.get(folder, row.case) == row.case else None
+        if row.mask is not None:
+            owners[row.mask.rpartition("/")[0]] = None
+    if not any(files.wanted for files in cases.values()):
+        of = f" of {', '.join(groups)}" if groups else ""
+        raise InputError("manifest-invalid", f"{manifest.name}: it holds no case{of}")
+    crowded = {above for folder in owners for above in _above(folder)}
+    names = distinct(cases)
+    root = manifest.resolve().parent
+    for name, files in cases.items():
+        if not files.wanted:
+            continue
+        if files.count == 1:
+            yield Case(names[name], _placed(root, files.file))
+            continue
+        place = _placed(root, files.folder)
+        alone = owners[files.folder] is not None and files.folder not in crowded
+        one = alone and not files.scattered and files.kind != "volume"
+        yield Case(names[name], place, None if one else _mixed(names[name]))
+
+
+def _above(folder: str) -> Iterator[str]:
+    """The folders that ``folder`` lies in."""
+    while "/" in folder:
+        folder, _, _ = folder.rpartition("/")
+        yield folder
+    if folder:
+        yield ""
+
+
+def _placed(root: Path, place: str) -> Path:
+    return Path(os.path.normpath(root / place))
+
+
+def _mixed(name: str) -> InputError:
+    return InputError(
+        "several-inputs",
+        f"the files of {name} do not lie alone in one folder",
+        expected="the slices of one scan in a folder of their own, label images elsewhere",
+    )

@@ -1,0 +1,74 @@
+"""The cases of a manifest."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lungscore.batch.manifest_cases import is_manifest, manifest_cases
+from lungscore.datasets.manifest import Row, write_rows
+from lungscore.errors import InputError
+
+ROW = Row("P1", "P1", "train", None, None, "made up", "slice", "P1/1.png", None, "0", None)
+
+
+def row(case: str, path: str, group: str = "train", mask: str | None = None) -> Row:
+    kind = "volume" if path.endswith(".nii") else "slice"
+    return replace(ROW, case=case, path=path, group=group, mask=mask, kind=kind)
+
+
+def cases(folder: Path, rows: list[Row], *groups: str) -> dict[str, str]:
+    path = folder / "manifest.csv"
+    write_rows(rows, path)
+    return {
+        case.name: case.error.code if case.error else case.path.relative_to(folder).as_posix()
+        for case in manifest_cases(path, groups)
+    }
+
+
+def test_a_case_is_its_volume_its_slice_or_the_folder_of_its_slices(tmp_path: Path) -> None:
+    rows = [row("P1", f"P1/{i}.png") for i in range(3)]
+    rows += [row("P2", "volumes/2.nii"), row("P3", "volumes/3.nii"), row("P4", "lone/4.png")]
+    assert cases(tmp_path, rows) == {
+        "P1": "P1",
+        "P2": "volumes/2.nii",
+        "P3": "volumes/3.nii",
+        "P4": "lone/4.png",
+    }
+
+
+def test_only_the_group_that_is_wanted(tmp_path: Path) -> None:
+    rows = [row("P1", "1.nii"), row("P2", "2.nii", "test"), row("P3", "3.nii", "validation")]
+    assert list(cases(tmp_path, rows, "test", "validation")) == ["P2", "P3"]
+    with pytest.raises(InputError, match="no case of test"):
+        cases(tmp_path, rows[:1], "test")
+
+
+@pytest.mark.parametrize("what", ["another case", "below", "masks", "masks below", "two folders"])
+def test_slices_that_do_not_lie_alone_are_refused(tmp_path: Path, what: str) -> None:
+    rows = [row("P1", f"P1/{i}.png") for i in range(2)]
+    if what == "another case":
+        rows.append(row("P2", "P1/9.png"))
+    elif what == "below":
+        rows.append(row("P2", "P1/deep/9.png"))
+    elif what == "masks":
+        rows[0] = replace(rows[0], mask="P1/0.mask.png")
+    elif what == "masks below":
+        rows[0] = replace(rows[0], mask="P1/masks/0.png")
+    else:
+        rows.append(row("P1", "elsewhere/9.png"))
+    assert cases(tmp_path, rows)["P1"] == "several-inputs"
+
+
+def test_slices_beside_the_manifest_are_their_folder(tmp_path: Path) -> None:
+    assert cases(tmp_path, [row("P1", "1.png"), row("P1", "2.png")]) == {"P1": "."}
+    rows = [row("P1", "1.png"), row("P1", "2.png"), row("P2", "deep/1.nii")]
+    assert cases(tmp_path, rows)["P1"] == "several-inputs"
+
+
+def test_a_table_is_told_by_its_name_and_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("case")
+    (tmp_path / "scan.csv").write_bytes(bytes(344) + b"n+1\0")
+    (tmp_path / "a.txt").write_text("case")
+    assert is_manifest(tmp_path / "a.csv")
+    assert not any(is_manifest(tmp_path / name) for name in ("scan.csv", "a.txt", "no.csv"))
