@@ -1,5 +1,6 @@
 """A coarse grid over a scan: block means down, smooth masks back up."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,22 +46,42 @@ class Grid:
         The floor keeps the padding outside a scanner's field of view from counting as lower
         than air.
         """
-        depth, height, width = self.shape
-        fz, fy, fx = self.factors
-        rows, columns = np.arange(0, height, fy), np.arange(0, width, fx)
-        counts = np.outer(np.diff(np.append(rows, height)), np.diff(np.append(columns, width)))
-        starts = range(0, depth, fz)
-        coarse = np.empty((len(starts), len(rows), len(columns)), np.int16)
-        for index, start in enumerate(starts):
-            slab = np.maximum(values[start : start + fz], floor)
-            total = slab.sum(axis=0, dtype=np.int32)
-            total = _block_sums(_block_sums(total, fy).T, fx).T
-            coarse[index] = np.rint(total / (counts * len(slab)))
+        coarse = np.empty(self.blocks, np.int16)
+        for index, slab in enumerate(self._slabs(values)):
+            raised = np.maximum(slab, floor)
+            total = raised.sum(axis=0, dtype=np.int32)
+            coarse[index] = np.rint(self._sums(total) / (self._pixels() * len(slab)))
         return coarse
 
-    def fraction(self, mask: np.ndarray) -> np.ndarray:
-        """The part of each block that the bool ``mask`` (shape) fills, in steps of 1/100."""
-        return self.reduce(mask.view(np.uint8) * np.uint8(100), floor=0) / np.float32(100)
+    def fraction(self, labels: np.ndarray, of: int | None = None) -> np.ndarray:
+        """The part of each block that the label ``of`` fills, in steps of 1/100; float32.
+
+        labels: (shape) bool or integers. of: None for all that are not 0.
+        """
+        coarse = np.zeros(self.blocks, np.float32)
+        for index, slab in enumerate(self._slabs(labels)):
+            mask = slab != 0 if of is None else slab == of
+            if mask.any():
+                total = 100 * self._sums(mask.sum(axis=0, dtype=np.uint16).astype(np.int32))
+                coarse[index] = np.rint(total / (self._pixels() * len(slab)))
+        return coarse / np.float32(100)
+
+    def _slabs(self, values: np.ndarray) -> Iterator[np.ndarray]:
+        """The slices of one layer of blocks after the other."""
+        for start in range(0, self.shape[0], self.factors[0]):
+            yield values[start : start + self.factors[0]]
+
+    def _sums(self, plane: np.ndarray) -> np.ndarray:
+        """Sums of a slice (H, W) over the blocks."""
+        return _block_sums(_block_sums(plane, self.factors[1]).T, self.factors[2]).T
+
+    def _pixels(self) -> np.ndarray:
+        """How many pixels of a slice each block covers: fewer at the far ends."""
+        sizes = [
+            np.diff(np.append(np.arange(0, size, step), size))
+            for size, step in zip(self.shape[1:], self.factors[1:], strict=True)
+        ]
+        return np.outer(*sizes)
 
     def box_of(self, coarse: Box) -> Box:
         """The voxels that the coarse box covers."""
@@ -93,9 +114,12 @@ class Grid:
         z, y, x = (-(-size // step) for size, step in zip(self.shape, self.factors, strict=True))
         return z, y, x
 
-    def repeat(self, coarse: np.ndarray) -> np.ndarray:
-        """Each block's value at all its voxels, (D, H, W)."""
-        places = (np.arange(n) // step for n, step in zip(self.shape, self.factors, strict=True))
+    def repeat(self, coarse: np.ndarray, box: Box) -> np.ndarray:
+        """Each block's value at those of its voxels that lie in ``box``."""
+        places = (
+            np.arange(part.start, part.stop) // step
+            for part, step in zip(box, self.factors, strict=True)
+        )
         return coarse[np.ix_(*places)]
 
     def enlarge(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from lungscore.anatomy.boxes import lung_box
+from lungscore.anatomy.boxes import Box, lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.lungs import DENSEST_LUNG_HU, Lungs
@@ -17,6 +17,7 @@ from lungscore.anatomy.ribs import (
     lacking,
 )
 from lungscore.errors import Notice
+from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import Scan
 
 FIELD_GRID_MM = 4.0
@@ -41,15 +42,15 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
     spacing_mm = spacing_mm or assumed_spacing_mm(labels.shape)
     grid = Grid.over(labels.shape, spacing_mm, block_mm=FIELD_GRID_MM)
     field = lungs.labels > 0
-    lungs_here = grid.fraction(labels > 0) >= 0.5
+    lungs_here = grid.fraction(labels) >= 0.5
     if not lungs_here.any():
         return field
     margin = tuple(int(np.ceil(FIELD_CLOSING_MM / size)) for size in grid.spacing_mm)
     box = lung_box(lungs_here, margin=margin)  # type: ignore[arg-type]
     back = back_of(lungs_here[box])
     wide = lungs_here[box].copy()
-    for side in np.unique(labels[labels > 0]):
-        lung = (grid.fraction(labels == side) >= 0.5)[box]
+    for side in _sides(labels):
+        lung = (grid.fraction(labels, side) >= 0.5)[box]
         if not lung.any():
             continue
         closed = close_ball(lung, grid.spacing_mm, radius_mm=FIELD_CLOSING_MM)
@@ -69,18 +70,20 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
     return field
 
 
-def include_infection(lungs: Lungs, infection: np.ndarray, scan: Scan) -> Lungs:
+def include_infection(
+    lungs: Lungs, infection: np.ndarray, scan: Scan, *, field: np.ndarray | None = None
+) -> Lungs:
     """``lungs`` with the infection that their aerated outline leaves out.
 
     infection: bool (D, H, W), what the network found. Only infection inside ``lung_field`` that
     touches a lung joins it; holes that this closes in a slice are filled. Adds the notice
-    ``lungs-from-lesions`` where that is noteworthy.
+    ``lungs-from-lesions`` where that is noteworthy. field: that of ``lung_field``, where known.
     """
     labels = lungs.labels
     missing = infection & (labels == 0)
     if not missing.any():
         return lungs
-    missing &= lung_field(lungs, scan.spacing_mm)
+    missing &= lung_field(lungs, scan.spacing_mm) if field is None else field
     if scan.units == "hu":
         missing &= scan.values < DENSEST_LUNG_HU
     if not missing.any():
@@ -91,8 +94,8 @@ def include_infection(lungs: Lungs, infection: np.ndarray, scan: Scan) -> Lungs:
     touching = np.unique(pieces[ndimage.binary_dilation(near > 0) & hidden])
     hidden = np.isin(pieces, touching[touching > 0])
     joined = labels.copy()
-    nearest = _nearest_label(labels, scan)[box]
-    for side in np.unique(near[near > 0]):
+    nearest = _nearest_label(labels, scan, box)
+    for side in _sides(near):
         mine = hidden & (nearest == side)
         touched = np.flatnonzero(mine.any(axis=(1, 2)))
         whole = fill_slices((near[touched] == side) | mine[touched])
@@ -109,14 +112,19 @@ def include_infection(lungs: Lungs, infection: np.ndarray, scan: Scan) -> Lungs:
     return replace(lungs, labels=joined, notices=(*lungs.notices, notice))
 
 
-def _nearest_label(labels: np.ndarray, scan: Scan) -> np.ndarray:
-    """The label of the lung that each voxel is nearest to, decided on a coarse grid."""
+def _sides(labels: np.ndarray) -> list[int]:
+    """The labels of lungs that occur in ``labels``."""
+    return [side for side in (RIGHT_LUNG, LEFT_LUNG) if (labels == side).any()]
+
+
+def _nearest_label(labels: np.ndarray, scan: Scan, box: Box) -> np.ndarray:
+    """The label of the lung that each voxel of ``box`` is nearest to, decided on a coarse grid."""
     spacing_mm = scan.spacing_mm or assumed_spacing_mm(scan.shape)
     grid = Grid.over(scan.shape, spacing_mm, block_mm=FIELD_GRID_MM)
     coarse = np.zeros(grid.blocks, np.uint8)
-    for side in np.unique(labels[labels > 0]):
-        coarse[grid.fraction(labels == side) > 0.3] = side
+    for side in (RIGHT_LUNG, LEFT_LUNG):
+        coarse[grid.fraction(labels, side) > 0.3] = side
     places = ndimage.distance_transform_edt(
         coarse == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
-    return grid.repeat(coarse[tuple(places)])
+    return grid.repeat(coarse[tuple(places)], box)

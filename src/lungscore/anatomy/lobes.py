@@ -145,7 +145,8 @@ def _away_from_wall(lung: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
     grid = Grid.over(lung.shape, spacing_mm, block_mm=WALL_MM / 2)  # type: ignore[arg-type]
     coarse = np.pad(grid.fraction(lung) >= 0.5, 1)
     depth_mm = ndimage.distance_transform_edt(coarse, sampling=grid.spacing_mm)
-    return grid.repeat(depth_mm[1:-1, 1:-1, 1:-1] >= WALL_MM)
+    whole = slice(0, lung.shape[0]), slice(0, lung.shape[1]), slice(0, lung.shape[2])
+    return grid.repeat(depth_mm[1:-1, 1:-1, 1:-1] >= WALL_MM, whole)
 
 
 def quadrics(weights: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:

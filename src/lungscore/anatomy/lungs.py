@@ -233,7 +233,7 @@ def _with_enclosed(
     grid = Grid.over(scan.shape, spacing_mm, block_mm=WALL_MM)
     labels = lungs.labels.copy()
     for side in (RIGHT_LUNG, LEFT_LUNG):
-        lung = grid.fraction(lungs.labels == side) >= 0.5
+        lung = grid.fraction(lungs.labels, side) >= 0.5
         bays = enclosed_bays(lung, side, grid.spacing_mm) if lung.any() else lung
         if not bays.any():
             continue

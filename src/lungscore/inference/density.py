@@ -1,7 +1,6 @@
 """GGO and consolidation told apart by density, where no network that has learned the two does."""
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 from lungscore.errors import Notice
 from lungscore.inference.bundle import InputSpec
@@ -36,14 +35,39 @@ def pixels_near(spacing_mm: tuple[float, float, float] | None) -> int:
 def density_near(values: np.ndarray, infected: np.ndarray, side: int = NEAR) -> np.ndarray:
     """Mean of the ``values`` (H, W) of the infected pixels within side × side; float64.
 
-    -inf where none of them is infected.
+    -inf where none of them is infected. The slice goes on mirrored beyond its border.
     """
-    weight = infected.astype(np.float64)
-    share = uniform_filter(weight, side)
-    total = uniform_filter(values * weight, side)
     near = np.full(values.shape, -np.inf)
-    np.divide(total, share, out=near, where=share > 0.5 / side**2)
-    return near.round(6)  # so that the mean of equal values is that value
+    if not infected.any():
+        return near
+    box = _around(infected, side)
+    mask = infected[box]
+    share = _sums_near(mask.astype(np.int32), side)
+    # Whole numbers are summed exactly: the mean of equal values is that value.
+    wide = np.int32 if values.dtype.itemsize < 4 and values.dtype.kind in "iu" else np.float64
+    total = _sums_near(np.where(mask, values[box], 0).astype(wide), side)
+    np.divide(total, share, out=near[box], where=share > 0)
+    return near
+
+
+def _around(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """The box around a (H, W) mask that is not empty, wider by ``margin`` where there is room."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(max(rows[0] - margin, 0), rows[-1] + margin + 1),
+        slice(max(columns[0] - margin, 0), columns[-1] + margin + 1),
+    )
+
+
+def _sums_near(values: np.ndarray, side: int) -> np.ndarray:
+    """Sums of ``values`` (H, W) over side × side about each, an odd number."""
+    padded = np.pad(values, side // 2, mode="symmetric")
+    for _ in range(2):
+        sums = padded[: len(padded) - side + 1].copy()
+        for step in range(1, side):
+            sums += padded[step : step + len(sums)]
+        padded = sums.T
+    return padded
 
 
 def is_dense(scan: Scan, index: int, infected: np.ndarray, spec: InputSpec) -> np.ndarray:

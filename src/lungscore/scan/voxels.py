@@ -29,12 +29,12 @@ def gather(
     values = np.empty(shape, dtype=np.int16, order="F")
     lowest, highest, whole, lost = np.inf, -np.inf, True, 0
     for index, plane in enumerate(slices):
-        finite = np.isfinite(plane)
-        if not finite.all():
+        known = plane
+        if plane.dtype.kind == "f" and not (finite := np.isfinite(plane)).all():
             lost += int(plane.size - np.count_nonzero(finite))
             plane = np.where(finite, plane, HU_RANGE[0])
             _check_lost(plane, finite, lost=lost, total=values.size, source=source)
-        known = plane[finite]
+            known = plane[finite]
         if known.size:
             lowest, highest = min(lowest, float(known.min())), max(highest, float(known.max()))
         if whole and plane.dtype.kind == "f":

@@ -78,10 +78,10 @@ def aeration(
     voxels = np.zeros((len(LOBES) + 1, len(BANDS)), np.int64)
     edges = [band.low for band in BANDS.values() if band.low is not None]
     for z, inside in lung_voxels(lungs):
-        values = hu[z].ravel()[inside]
+        values = hu[z][inside]
         band = sum(((values >= edge).view(np.uint8) for edge in edges), np.uint8(0))
         if lobes is not None:
-            band = band + lobes[z].ravel()[inside].astype(np.uint8) * np.uint8(len(BANDS))
+            band = band + lobes[z][inside].astype(np.uint8) * np.uint8(len(BANDS))
         voxels += np.bincount(band, minlength=voxels.size).reshape(voxels.shape)
     total = int(voxels.sum())
     if total == 0:

@@ -91,9 +91,9 @@ def tally(
     bins = int(np.prod(axes))
     histogram = np.zeros((lungs.shape[0], bins), dtype=np.int64)
     for z, inside in lung_voxels(lungs):
-        code = np.zeros(inside.size, dtype=np.uint16)
+        code = np.uint16(0)
         for labels, weight in layers:
-            code += labels[z].ravel()[inside].astype(np.uint16) * np.uint16(weight)
+            code = code + labels[z][inside] * np.uint16(weight)
         histogram[z] = np.bincount(code, minlength=bins)
     histogram = histogram.reshape(-1, *axes)
     counted = int(histogram[..., GGO:, :].sum())
@@ -101,10 +101,10 @@ def tally(
 
 
 def lung_voxels(lungs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each slice of ``lungs`` (D, H, W) that holds lung: its index and its lung's flat indices."""
+    """Each slice of ``lungs`` (D, H, W) that holds lung: its index and where, bool (H, W)."""
     for z, labels in enumerate(lungs):
-        inside = np.flatnonzero(labels)
-        if inside.size:
+        inside = labels != 0
+        if inside.any():
             yield z, inside
 
 

@@ -84,12 +84,14 @@ def thirds(occupied: np.ndarray) -> np.ndarray | None:
 def _rows(lungs: np.ndarray, lesions: np.ndarray, peripheral: np.ndarray | None) -> np.ndarray:
     """(D, H, lung, infected, peripheral) int64 voxel counts of every row of every slice."""
     depth, height, width = lungs.shape
+    rows = np.broadcast_to(np.arange(height)[:, None] * (LUNG * 4), (height, width))
     table = np.zeros((depth, height, LUNG, 2, 2), np.int64)
     for z, inside in lung_voxels(lungs):
-        code = inside // width * (LUNG * 4) + lungs[z].ravel()[inside] * 4
-        code += np.isin(lesions[z].ravel()[inside], (GGO, CONSOLIDATION)) * 2
+        lesion = lesions[z][inside]
+        code = rows[inside] + lungs[z][inside] * 4
+        code += ((lesion == GGO) | (lesion == CONSOLIDATION)) * 2
         if peripheral is not None:
-            code += peripheral[z].ravel()[inside]
+            code += peripheral[z][inside]
         table[z] = np.bincount(code, minlength=table[z].size).reshape(table[z].shape)
     return table
 
