@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from estimates import ratio, straight_line
+from parts import BESIDE
 
 Line = dict[str, Any]
 
@@ -19,8 +20,10 @@ LEAST_R2 = 0.99
 MEMORY_SLICES, MEMORY_GB = 800, 1.5
 TIMES_FASTER = 6.0
 
-#: The stage of run.json in which the networks run, and the part of stages.py that is them.
-NETWORK_STAGE, NETWORK_PART = "lesions", "network"
+#: The stages of run.json in which a network is waited for: that of the reading which counts, and
+#: what is left of the other readings, which go on beside the anatomy. The part of stages.py that is
+#: the network.
+NETWORK_STAGES, WAITING, NETWORK_PART = ("lesions", "ranges"), "ranges", "network"
 
 
 @dataclass(frozen=True)
@@ -86,23 +89,23 @@ def _whole(scans: Sequence[Line]) -> Iterator[Verdict]:
 
 
 def _rest(scans: Sequence[Line], parts: Sequence[Line]) -> Iterator[Verdict]:
-    """All but the network: outside its stage, and outside the network itself where it was timed.
+    """All but the network: outside its stages, and outside the network itself where it was timed.
 
-    The stage holds more than the network, so the first alone is too kind; the larger counts.
+    The stages hold more than the network, so the first alone is too kind; the larger counts.
     """
     aim = f"of these, everything but the network in at most {REST_SECONDS:g} s"
     found = [line for line in scans if is_phantom(line, SLICES)]
     if not found:
         yield Verdict(aim, "–", None)
     for line in found:
-        stage = line["stages"][NETWORK_STAGE]["values"]
+        stages = [line["stages"][x]["values"] for x in NETWORK_STAGES if x in line["stages"]]
         rest = [
-            wall - inside
-            for wall, inside in zip(line["wall_seconds"]["values"], stage, strict=True)
+            wall - sum(inside)
+            for wall, *inside in zip(line["wall_seconds"]["values"], *stages, strict=True)
         ]
         seconds = median(rest)
-        text = f"{form(line)}: {seconds:.2f} s {spread_text(rest)} outside the stage "
-        text += f"“{NETWORK_STAGE}”"
+        text = f"{form(line)}: {seconds:.2f} s {spread_text(rest)} outside the stages "
+        text += " and ".join(f"“{name}”" for name in NETWORK_STAGES)
         for timed in parts:
             if timed["input"] == line["input"]:
                 outside = timed["total_seconds"] - network_seconds(timed)
@@ -113,7 +116,12 @@ def _rest(scans: Sequence[Line], parts: Sequence[Line]) -> Iterator[Verdict]:
 
 def network_seconds(timed: Line) -> float:
     """Seconds for which the walk waits for the networks, of a line of stages.py."""
-    return sum(row["own_seconds"] for row in timed["parts"] if row["path"][-1] == NETWORK_PART)
+    own = sum(
+        row["own_seconds"]
+        for row in timed["parts"]
+        if row["path"][-1] == NETWORK_PART and row["path"][0] != BESIDE
+    )
+    return own + timed["stages"].get(WAITING, 0.0)
 
 
 def _real(scans: Sequence[Line]) -> Iterator[Verdict]:

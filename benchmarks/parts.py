@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any
 
 #: The walk's parts, "module:function" or "module:Class.method" -> what the reader calls it. Each is
-#: listed under those that are at work around it, so ranges have a network of their own.
+#: listed under those that are at work around it, so other readings have a network of their own.
 PARTS = {
     "lungscore.scan.read:read_scan": "read",
     "lungscore.scan.dicom.read:read_groups": "DICOM headers",
@@ -20,15 +20,14 @@ PARTS = {
     "lungscore.inference.segment:load_segmenter": "load model",
     "lungscore.inference.bundle:load_bundle": "read and verify",
     "lungscore.inference.engines:make_engine": "start engine",
-    "lungscore.inference.segment:segment": "segment",
-    "lungscore.inference.segment:Segmenter.read_otherwise": "ranges",
+    "lungscore.inference.segment:find_lesions": "lesions",
+    "lungscore.inference.segment:find_alternatives": "other readings",
     "lungscore.inference.views:View.of": "show slices",
     "lungscore.inference.views:View.back": "maps to slices",
     "lungscore.anatomy.hidden:lung_field": "lung field",
     "lungscore.inference.density:is_dense": "density",
     "lungscore.inference.alternatives:code": "codes of alternatives",
     "lungscore.inference.alternatives:of_slice": "store alternatives",
-    "lungscore.inference.alternatives:joined": "join alternatives",
     "lungscore.inference.familiar:unlike_notice": "looks",
     "lungscore.anatomy.hidden:include_infection": "infection into lungs",
     "lungscore.anatomy.lobes:find_lobes": "lobes",

@@ -15,6 +15,7 @@ from aims import (
     verdicts,
 )
 from estimates import ratio
+from parts import BESIDE
 
 HEAD = """# Performance
 
@@ -179,11 +180,11 @@ def _parts(line: Line) -> str:
     rows = []
     for row in line["parts"]:
         name = "&nbsp;&nbsp;" * (len(row["path"]) - 1) + row["path"][-1]
-        name += " (another thread)" if row["path"][0] == "beside" else ""
+        name += " (another thread)" if row["path"][0] == BESIDE else ""
         rows.append([name, f"{row['seconds']:.2f}", f"{row['own_seconds']:.2f}", row["calls"]])
     own: dict[str, float] = {}
     for row in line["parts"]:
-        if row["path"][0] != "beside":
+        if row["path"][0] != BESIDE:
             own[row["path"][-1]] = own.get(row["path"][-1], 0.0) + row["own_seconds"]
     largest = sorted(own, key=lambda name: -own[name])[:3]
     total = line["total_seconds"]

@@ -55,7 +55,10 @@ def main() -> None:
             if done.code:
                 sys.exit(f"analyze ended with {done.code}: {done.stderr.strip()}")
             found = json.loads(rows.read_text(encoding="utf-8"))
-            result = json.loads((results / "case/result.json").read_text(encoding="utf-8"))
+            result, record = (
+                json.loads((results / "case" / name).read_text(encoding="utf-8"))
+                for name in ("result.json", "run.json")
+            )
         line = {
             "schema": SCHEMA,
             "command": command(),
@@ -65,6 +68,7 @@ def main() -> None:
             **result["engine"],
             "options": options,
             "input": {**described, "slices": result["input"]["slices"]},
+            "stages": record["seconds"],
             **found,
         }
         line["engine"] = line.pop("name")

@@ -1,7 +1,7 @@
 """The walk from a path to an analysis: read, find lungs, segment, divide, score."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
@@ -15,14 +15,18 @@ from lungscore.anatomy import (
     find_lobes,
     find_lungs,
     include_infection,
+    lung_field,
     outer_third,
     separate_lesions,
     sides_of_lobes,
     size_notices,
 )
+from lungscore.beside import beside
 from lungscore.errors import InputError, Notice
-from lungscore.inference import Lesions, Segmenter, segment
+from lungscore.inference import Lesions, Segmenter
+from lungscore.inference.alternatives import SliceAlternatives, joined
 from lungscore.inference.density import DENSE_HU
+from lungscore.inference.segment import find_alternatives, find_lesions
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
@@ -55,21 +59,39 @@ def analyze(
     Raises InputError or ResourceError with a stable code (docs/errors.md).
     """
     clock = Clock()
-    with clock.stage("read"):
-        scan = read_scan(path, series=series, allow_gaps=allow_gaps, name=name)
-        own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
-        own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
-    with clock.stage("lungs"):
-        found = own_lungs or find_lungs(scan)
-    with clock.stage("load model"):
-        if not isinstance(segmenter, Segmenter):
-            segmenter = segmenter()
+    with beside(_loaded(segmenter)) as loaded:
+        with clock.stage("read"):
+            scan = read_scan(path, series=series, allow_gaps=allow_gaps, name=name)
+            own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
+            own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
+        with clock.stage("lungs"):
+            found = own_lungs or find_lungs(scan)
+        with clock.stage("load model"):
+            (model,) = loaded()
     with clock.stage("lesions"):
-        lesions = segment(scan, found, segmenter, alternatives=ranges)
-    with clock.stage("regions"):
-        if own_lungs is None:
-            found = include_infection(found, lesions.labels > 0, scan)
-    return assess(scan, found, lesions, clock=clock, lobes=own_lobes)
+        field = lung_field(found, scan.spacing_mm)
+        lesions, usual = find_lesions(scan, found, model, field)
+    if not ranges:
+        usual = []
+    others = find_alternatives(scan, found, model, field, lesions.labels, usual)
+    with beside(others) as alternatives:
+        with clock.stage("regions"):
+            if own_lungs is None:
+                found = include_infection(found, lesions.labels > 0, scan, field=field)
+        return assess(
+            scan,
+            found,
+            lesions,
+            clock=clock,
+            lobes=own_lobes,
+            alternatives=alternatives if ranges else None,
+        )
+
+
+def _loaded(
+    segmenter: Segmenter | Callable[[], Segmenter],
+) -> Generator[Segmenter, None, None]:
+    yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
 
 
 def assess(
@@ -80,12 +102,14 @@ def assess(
     clock: "Clock | None" = None,
     lobes: np.ndarray | None = None,
     has_ct: bool = True,
+    alternatives: Callable[[], list[SliceAlternatives]] | None = None,
 ) -> Analysis:
     """The second half of the walk: lobes, regions and scores from lungs and lesions.
 
     lobes: (D, H, W) the user's own lobe labels, or None to approximate them. Where the lungs' sides
         are not known, the lobes tell them.
-    has_ct: False where ``scan`` only carries the masks' geometry.
+    has_ct: False where ``scan`` only carries the masks' geometry. alternatives: waits for those of
+    the lesions, over which ranges are taken.
     """
     clock = clock or Clock()
     # Lobes and regions are shapes in space: without a voxel size, a cube is assumed.
@@ -117,6 +141,10 @@ def assess(
                     "The 20 regions are geometric approximations, not segments.",
                 )
             )
+    if alternatives is not None:
+        with clock.stage("ranges"):
+            others = joined(alternatives(), scan.shape[1] * scan.shape[2])
+            lesions = replace(lesions, alternatives=others)
     noted = {notice.code for notice in notices}
     notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
     with clock.stage("scores"):

@@ -46,7 +46,11 @@ def latency_line(
         "wall_seconds": walls,
         "cpu_seconds": walls,
         "peak_memory_mib": spread(memory_mib, memory_mib, memory_mib),
-        "stages": {"read": spread(0.1, 0.1, 0.1), "lesions": spread(*[network] * 3)},
+        "stages": {
+            "read": spread(0.1, 0.1, 0.1),
+            "lesions": spread(*[network - 0.5] * 3),
+            "ranges": spread(0.5, 0.5, 0.5),
+        },
         "sha256": {},
         **other,
     }
@@ -56,14 +60,21 @@ def stages_line(slices: int, total: float, network: float) -> dict[str, Any]:
     keys = ("host", "commit", "threads", "engine", "precision", "options", "input")
     line = latency_line(slices, total)
     parts = [
-        {"path": ["segment"], "seconds": network + 0.5, "own_seconds": 0.5, "calls": 1},
-        {"path": ["segment", "network"], "seconds": network, "own_seconds": network, "calls": 1},
+        {"path": ["lesions"], "seconds": network, "own_seconds": 0.5, "calls": 1},
+        {
+            "path": ["lesions", "network"],
+            "seconds": network - 0.5,
+            "own_seconds": network - 0.5,
+            "calls": 1,
+        },
+        {"path": ["beside", "network"], "seconds": 99.0, "own_seconds": 99.0, "calls": 4},
         {"path": ["beside", "masks"], "seconds": 99.0, "own_seconds": 99.0, "calls": 4},
     ]
     return {
         "schema": "lungscore.stages/1",
         "command": "python benchmarks/stages.py -o made-up.jsonl",
         **{key: line[key] for key in keys},
+        "stages": {"lesions": network, "ranges": 0.5},
         "total_seconds": total,
         "parts": parts,
     }

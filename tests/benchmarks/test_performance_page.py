@@ -112,7 +112,7 @@ def test_figures_stand_with_command_n_and_spread() -> None:
     assert "This processor has no AMX." in text
     assert "17.80 M" in text
     assert "masks (another thread)" in text
-    assert "Largest: network 4.00 s (50 %), segment 0.50 s (6 %)." in text
+    assert "Largest: network 3.50 s (44 %), lesions 0.50 s (6 %)." in text
 
 
 def test_setups_stand_apart() -> None:

@@ -1,7 +1,8 @@
 """Segmentation of a scan: only slices with lung, each in its lung box, one at a time."""
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
+from dataclasses import replace
 from itertools import groupby, islice
 
 import numpy as np
@@ -183,37 +184,47 @@ def segment(
     Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
     the notice ``hu-split`` says so. alternatives: find them too; the labels stay the same.
     """
-    labels, usual = np.zeros(scan.shape, np.uint8), []
     field = lung_field(lungs, scan.spacing_mm)
+    lesions, usual = find_lesions(scan, lungs, segmenter, field)
+    if not alternatives:
+        return lesions
+    others = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual)
+    return replace(lesions, alternatives=joined(others, lesions.labels[0].size))
+
+
+def find_lesions(
+    scan: Scan, lungs: Lungs, segmenter: Segmenter, field: np.ndarray
+) -> tuple[Lesions, list[SliceAlternatives]]:
+    """What ``segment`` finds, and of the slices that may be infected the codes of this reading.
+
+    field: (D, H, W) bool, anatomy.lung_field of ``lungs``.
+    """
+    labels, usual = np.zeros(scan.shape, np.uint8), []
     for found in segmenter.find(scan, lungs):
         plane, inside = labels[found.index], field[found.index]
         plane[inside] = classes(found.probability >= THRESHOLD, found.dense)[inside]
-        if alternatives and found.probability[inside].max(initial=0) >= SILENT:
+        if found.probability[inside].max(initial=0) >= SILENT:
             usual.append(of_slice(found.index, code(found.probability, 0) * inside))
-    others = None
-    if alternatives:
-        slices = _otherwise(scan, lungs, segmenter, labels, field, usual)
-        others = joined(slices, labels[0].size)
     card = segmenter.bundle.card
     by_density = density_notice(scan.units, card.input) if segmenter.lesions is None else None
     notices = (unlike_notice(scan, lungs, card), by_density)
-    return Lesions(
+    lesions = Lesions(
         labels,
         models=tuple(bundle.used for bundle in segmenter.bundles),
         engine=segmenter.engine,
         notices=tuple(notice for notice in notices if notice is not None),
-        alternatives=others,
     )
+    return lesions, usual
 
 
-def _otherwise(
+def find_alternatives(
     scan: Scan,
     lungs: Lungs,
     segmenter: Segmenter,
-    labels: np.ndarray,
     field: np.ndarray,
+    labels: np.ndarray,
     usual: list[SliceAlternatives],
-) -> Iterator[SliceAlternatives]:
+) -> Generator[SliceAlternatives, None, None]:
     """The alternatives of the slices of ``usual``.
 
     labels, field: what was found, and where it counts. usual: the codes of the reading that counts.
