@@ -17,7 +17,7 @@ from lungscore import Analysis, analyze
 from lungscore.errors import InputError
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.labels import LOBE_ORDER
-from lungscore.report import write_outputs
+from lungscore.report.outputs import write_outputs
 from lungscore.result import Result, to_result
 from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_dicom_series, write_nifti

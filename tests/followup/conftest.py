@@ -11,7 +11,7 @@ import pytest
 from lungscore.analysis import assess
 from lungscore.anatomy import Lungs
 from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed
-from lungscore.report import write_outputs
+from lungscore.report.outputs import write_outputs
 from lungscore.result import Analysis, to_result
 from lungscore.scan.phantom import Phantom
 

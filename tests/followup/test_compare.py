@@ -9,7 +9,7 @@ import lungscore
 from lungscore.errors import InputError, UsageError
 from lungscore.followup import compare, comparison_name
 from lungscore.inference import Segmenter
-from lungscore.report import write_outputs
+from lungscore.report.outputs import write_outputs
 from lungscore.result import Analysis
 from lungscore.scan.phantom import Phantom
 from lungscore.scan.write import write_nifti

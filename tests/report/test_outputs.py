@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from lungscore.errors import ResourceError, UsageError
-from lungscore.report import outputs, write_outputs
+from lungscore.report import outputs
+from lungscore.report.case_folder import OUTPUTS, refuse_existing
 from lungscore.report.masks import nifti_bytes
-from lungscore.report.outputs import refuse_existing
+from lungscore.report.outputs import write_outputs
 from lungscore.scan.scan import Geometry
 
 
@@ -37,7 +38,7 @@ def test_a_case_holds_masks_results_report_and_figures(make_analysis, tmp_path):
         "figures/sagittal.png",
         "figures/infection_by_slice.png",
     }
-    assert {path.name for path in folder.iterdir()} == outputs.OUTPUTS
+    assert {path.name for path in folder.iterdir()} == OUTPUTS
     assert list(tmp_path.iterdir()) == [folder]
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungscore.report import text_table
 from lungscore.report.page import render_page
 from lungscore.report.pictures import chosen_slices, montage, overview_pictures, slice_pictures
-from lungscore.report.text import ml_text, percent_text
+from lungscore.report.text import ml_text, percent_text, text_table
 from lungscore.version import RESEARCH_USE
 
 

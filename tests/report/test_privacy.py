@@ -11,7 +11,8 @@ from pydicom import datadict
 
 from lungscore.anatomy.lungs import Lungs
 from lungscore.inference.lesions import Lesions
-from lungscore.report import text_table, write_outputs
+from lungscore.report.outputs import write_outputs
+from lungscore.report.text import text_table
 from lungscore.result import Analysis
 from lungscore.scan import Geometry, Scan, read_scan
 from lungscore.scan.write import write_dicom_series

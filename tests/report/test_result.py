@@ -11,8 +11,8 @@ import pytest
 from lungscore.inference.alternatives import THRESHOLDS
 from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.ranges import BASIS
-from lungscore.report import text_table
 from lungscore.report.page import render_page
+from lungscore.report.text import text_table
 from lungscore.result import Detected, Result, json_schema, to_result
 
 KEYS = {

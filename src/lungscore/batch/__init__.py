@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,14 +147,14 @@ def analyze_one(given: Path | Case, options: Options) -> Outcome:
 
 def _analyze_one(case: Case, options: Options) -> Outcome:
     from lungscore.analysis import analyze
-    from lungscore.report import text_table, write_outputs
-    from lungscore.report.outputs import refuse_existing
+    from lungscore.report.case_folder import refuse_existing
 
     path, finished = case.path, options.out / case.name
     if options.resume and (finished / "result.json").is_file():
         return Outcome(path, finished, skipped=True)
     refuse_existing(options.out, case.name, overwrite=options.overwrite)
     detector = None if options.detector is None else _detector(options.detector)
+
     analysis = analyze(
         path,
         segmenter=lambda: _segmenter(
@@ -170,6 +171,9 @@ def _analyze_one(case: Case, options: Options) -> Outcome:
         name=case.name,
         ranges=options.ranges,
     )
+    from lungscore.report.outputs import write_outputs
+    from lungscore.report.text import text_table
+
     if detector is not None:
         from lungscore.patients.detect import detect
 
@@ -194,7 +198,8 @@ def _segmenter(
     precision: str,
     threads: int | None,
 ) -> "Segmenter":
-    """The models, loaded once in each process."""
+    """The models, loaded once in each process, and beside reading what writing will need."""
     from lungscore.inference import load_segmenter
 
+    import_module("lungscore.report.outputs")
     return load_segmenter(model, lesions_model, engine=engine, precision=precision, threads=threads)

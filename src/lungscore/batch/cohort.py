@@ -7,8 +7,6 @@ from pathlib import Path
 
 from lungscore.batch import Options, Outcome, as_case, run
 from lungscore.batch.case import Case
-from lungscore.batch.leftovers import clear_leftovers
-from lungscore.batch.table import refuse_tables, write_cohort
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 
 #: So many failures of the computer, one after the other, end a run: the next would fail alike.
@@ -73,6 +71,9 @@ def run_cohort(
     and ``resume`` any; ResourceError where the folder cannot be written, or as ``run_share``: then
     there are no tables, and ``resume`` goes on.
     """
+    from lungscore.batch.leftovers import clear_leftovers
+    from lungscore.batch.table import refuse_tables, write_cohort
+
     refuse_tables(options.out, overwrite=options.overwrite, resume=options.resume)
     clear_leftovers(options.out)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lungscore.batch.case import COHORT_FILES
 from lungscore.files import lock_folder, unlock
-from lungscore.report.outputs import OUTPUTS
+from lungscore.report.case_folder import OUTPUTS
 
 _FOLDER = re.compile(r"\.tmp-[0-9a-f]{12}(-old)?")
 _FILE = re.compile(r"\.tmp-([0-9]+)-(.+)")

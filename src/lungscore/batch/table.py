@@ -13,8 +13,8 @@ from lungscore.batch.case import COHORT_FILES
 from lungscore.errors import InputError, LungscoreError, UsageError
 from lungscore.evaluation.measures import MEASURES, Measure
 from lungscore.files import atomic_path, atomic_write
+from lungscore.report.case_folder import check_writable
 from lungscore.report.cohort.page import MARK, Cohort, render_page
-from lungscore.report.outputs import check_writable
 from lungscore.result.stored import damaged, read_stored
 
 #: Columns before and behind the measures. code: of the failure. withheld, warnings: codes, joined

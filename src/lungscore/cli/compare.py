@@ -46,8 +46,8 @@ def compare(
     from lungscore.followup import compare as compare_cases
     from lungscore.followup import comparison_name
     from lungscore.inference import load_segmenter
+    from lungscore.report.case_folder import refuse_existing
     from lungscore.report.comparison import OUTPUTS, text_comparison, write_comparison
-    from lungscore.report.outputs import refuse_existing
 
     # Before minutes of analysis: may the outcome be written?
     name = comparison_name(earlier, later, case_id)

@@ -26,8 +26,9 @@ def demo(
     The network sees only the images: no mask is handed over.
     """
     from lungscore.analysis import analyze
-    from lungscore.report import text_table, write_outputs
-    from lungscore.report.outputs import refuse_existing
+    from lungscore.report.case_folder import refuse_existing
+    from lungscore.report.outputs import write_outputs
+    from lungscore.report.text import text_table
     from lungscore.scan.phantom import make_phantom
     from lungscore.scan.write import write_nifti
 

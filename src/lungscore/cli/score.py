@@ -26,7 +26,8 @@ def score(
 ) -> None:
     """Score the severity from masks (NIfTI, NRRD or MetaImage) that lie in one geometry."""
     from lungscore.masks import score as score_masks
-    from lungscore.report import text_table, write_outputs
+    from lungscore.report.outputs import write_outputs
+    from lungscore.report.text import text_table
     from lungscore.result import to_result
 
     analysis = score_masks(lungs, lesions, lobes=lobes, ct=ct, name=case_id)

@@ -12,8 +12,8 @@ import pytest
 from lungscore.errors import UsageError
 from lungscore.followup import Comparison
 from lungscore.followup.comparison import compare_results
-from lungscore.report import write_outputs
 from lungscore.report.comparison import OUTPUTS, write_comparison
+from lungscore.report.outputs import write_outputs
 from lungscore.version import RESEARCH_USE
 
 SLICE = {"units": "grey", "spacing": False, "sides": False, "depth": 1}
