@@ -162,7 +162,7 @@ def test_a_failed_swap_puts_the_old_folder_back(make_analysis, tmp_path, monkeyp
             raise OSError(errno.EACCES, "Permission denied")
         rename(source, target)
 
-    monkeypatch.setattr("lungscore.report.outputs.os.rename", failing)
+    monkeypatch.setattr("lungscore.report.case_folder.os.rename", failing)
     with pytest.raises(ResourceError, match="Permission denied"):
         write_outputs(make_analysis(), tmp_path, overwrite=True)
     assert list(tmp_path.iterdir()) == [folder]

@@ -1,12 +1,18 @@
-"""What may be in OUT/<case>/, and whether it may be written; asked first, so no library."""
+"""OUT/<case>/: what may be in it, whether it may be written, and how it appears.
+
+No library is loaded here: this is asked before anything else.
+"""
 
 import errno
 import os
-from collections.abc import Collection
+import secrets
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lungscore.errors import UsageError
-from lungscore.files import write_error
+from lungscore.files import staging_folder, write_error
 from lungscore.scan.names import safe_name
 
 #: All that a case folder may hold. A folder with anything else is never replaced.
@@ -76,3 +82,39 @@ def check_writable(folder: Path) -> None:
         raise write_error(folder, NotADirectoryError(errno.ENOTDIR, "it is no folder"))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise write_error(folder, PermissionError(errno.EACCES, "it may not be written to"))
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A new folder beside ``folder`` that takes its place when the block ends well."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with staging_folder(folder.parent) as staging:
+            yield staging
+            _replace(folder, staging)
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
+def _replace(folder: Path, staging: Path) -> None:
+    """Put ``staging`` at ``folder``; what was there goes only when the new is in place."""
+    if not folder.exists():
+        try:
+            os.rename(staging, folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise UsageError(
+                "output-exists",
+                f"{folder.name} appeared in the output folder meanwhile",
+                hint="give --overwrite to replace it, or another folder with -o",
+            ) from error
+        return
+    aside = folder.parent / f".tmp-{secrets.token_hex(6)}-old"
+    os.rename(folder, aside)
+    try:
+        os.rename(staging, folder)
+    except OSError:
+        os.rename(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

@@ -3,6 +3,8 @@
 import io
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from lungscore.report.pictures import COLOURS
 from lungscore.severity import Severity
@@ -13,10 +15,6 @@ def infection_curve(severity: Severity) -> bytes | None:
 
     None where fewer than two slices hold lung.
     """
-    # matplotlib costs half a second to import: only reports pay it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     slices = severity.slices
     occupied = [i for i, part in enumerate(slices) if part.infection_percent is not None]
     if len(occupied) < 2:

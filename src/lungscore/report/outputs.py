@@ -1,22 +1,15 @@
 """OUT/<case>/: written whole or not at all."""
 
-import errno
 import io
 import json
-import os
-import secrets
-import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 
-from lungscore.errors import UsageError
-from lungscore.files import atomic_write, staging_folder, write_error
-from lungscore.report.case_folder import refuse_existing
+from lungscore.files import atomic_write
+from lungscore.report.case_folder import appearing, refuse_existing
 from lungscore.report.curve import infection_curve
 from lungscore.report.masks import nifti_bytes
 from lungscore.report.page import render_page
@@ -44,42 +37,6 @@ def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False)
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         atomic_write(staging / "run.json", text)
     return folder
-
-
-@contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder`` that takes its place when the block ends well."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with staging_folder(folder.parent) as staging:
-            yield staging
-            _replace(folder, staging)
-    except OSError as error:
-        raise write_error(folder, error) from error
-
-
-def _replace(folder: Path, staging: Path) -> None:
-    """Put ``staging`` at ``folder``; what was there goes only when the new is in place."""
-    if not folder.exists():
-        try:
-            os.rename(staging, folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            raise UsageError(
-                "output-exists",
-                f"{folder.name} appeared in the output folder meanwhile",
-                hint="give --overwrite to replace it, or another folder with -o",
-            ) from error
-        return
-    aside = folder.parent / f".tmp-{secrets.token_hex(6)}-old"
-    os.rename(folder, aside)
-    try:
-        os.rename(staging, folder)
-    except OSError:
-        os.rename(aside, folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write_masks(analysis: Analysis, folder: Path) -> None:

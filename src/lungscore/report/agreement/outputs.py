@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lungscore.files import atomic_write, csv_text
 from lungscore.report.agreement.figures import agreement_figures
 from lungscore.report.agreement.page import render_page
-from lungscore.report.case_folder import refuse_folder
-from lungscore.report.outputs import appearing
+from lungscore.report.case_folder import appearing, refuse_folder
 
 if TYPE_CHECKING:
     from lungscore.evaluation.agreement import Estimate
