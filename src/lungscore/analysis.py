@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -29,8 +29,9 @@ from lungscore.inference.density import DENSE_HU
 from lungscore.inference.segment import find_alternatives, find_lesions
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
-from lungscore.scan import Scan, read_scan
+from lungscore.scan import Scan
 from lungscore.scan.masks import read_labels
+from lungscore.scan.read import opened, read_found
 from lungscore.severity import measure
 
 #: A young child's lungs are this tall; less is a part of the lungs, in which lobes have no shape.
@@ -59,9 +60,11 @@ def analyze(
     Raises InputError or ResourceError with a stable code (docs/errors.md).
     """
     clock = Clock()
-    with beside(_loaded(segmenter)) as loaded:
+    with ExitStack() as until_loaded:
         with clock.stage("read"):
-            scan = read_scan(path, series=series, allow_gaps=allow_gaps, name=name)
+            files = until_loaded.enter_context(opened(Path(path)))
+            loaded = until_loaded.enter_context(beside(_loaded(segmenter)))
+            scan = read_found(Path(path), files, series=series, allow_gaps=allow_gaps, name=name)
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import json
+import os
 import platform
 from pathlib import Path
 
@@ -154,7 +155,7 @@ def test_an_output_folder_that_is_a_file_is_not_writable(make_analysis, tmp_path
 
 def test_a_failed_swap_puts_the_old_folder_back(make_analysis, tmp_path, monkeypatch):
     folder = write_outputs(make_analysis(), tmp_path)
-    rename, calls = outputs.os.rename, []
+    rename, calls = os.rename, []
 
     def failing(source, target):
         calls.append(target)
