@@ -79,24 +79,29 @@ class Setting:
     compiled: bool = False
 
 
-def settings(kind: str, device: str, *, compiled: bool) -> list[Setting]:
+def settings(kind: str, device: str, *, quick: bool, compiled: bool) -> list[Setting]:
     """How training runs on ``device`` ("cpu" or "cuda") now, how before tuning, and then all that
     was tried, each one change from now.
+
+    quick: of pre-training now and before alone.
     """
     now = Setting(available_threads(), device)
+    before = replace(now, **BEFORE)
+    if quick and kind != "supervised":
+        return [now, before]
     changes = [{key: value} for key, value in BEFORE.items() if getattr(now, key) != value]
     if device == "cuda":
         changes += [{"autotune": True}, {"batch": 4 * now.batch}]
-    elif now.threads > 1:
-        changes += [{"threads": 1}]
-    if device == "cpu" and kind == "supervised":
-        changes += [{"batch": now.batch // 2}, {"batch": 2 * now.batch}]
+    else:
+        changes += [{"threads": 1}] if now.threads > 1 else []
+        if kind == "supervised":
+            changes += [{"batch": now.batch // 2}, {"batch": 2 * now.batch}]
     changes += [{"compiled": True}] if compiled else []
-    return [now, replace(now, **BEFORE), *(replace(now, **change) for change in changes)]
+    return [now, before, *(replace(now, **change) for change in changes)]
 
 
 def batches_of(kind: str, device: str) -> int:
-    """Batches of an epoch, all of which must be long beside what starts and ends it on a GPU.
+    """Batches of an epoch: many on a GPU, where an epoch must be long beside its start and end.
 
     A coach learns from one batch in four.
     """
@@ -260,7 +265,9 @@ def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("-o", "--out", type=Path, required=True, help="file of JSON lines")
-    parser.add_argument("--quick", action="store_true", help="3 turns instead of 7")
+    parser.add_argument(
+        "--quick", action="store_true", help="3 turns instead of 7, and fewer settings"
+    )
     parser.add_argument("--cpu", action="store_true", help="even where there is a GPU")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes more")
@@ -275,7 +282,7 @@ def main() -> None:
     device = "cpu" if told["device"] == "cpu" else "cuda"
     for kind in asked.kinds:
         began = time.perf_counter()
-        chosen = settings(kind, device, compiled=asked.compile)
+        chosen = settings(kind, device, quick=asked.quick, compiled=asked.compile)
         batches = batches_of(kind, device)
         turns = 3 if asked.quick else 7
         line = measure(kind, chosen, samples, size=SIZE, batches=batches, turns=turns)

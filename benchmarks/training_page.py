@@ -68,8 +68,8 @@ TO_MEASURE = """    python benchmarks/training.py -o benchmarks/results/training
     python benchmarks/training_page.py
 
 On a quiet machine and from a commit: lines say where the code differed from it. `--quick` takes 3 \
-turns instead of 7, `--cpu` hides a GPU, `--kinds` measures some kinds of training only, and \
-`--compile` tries torch.compile too."""
+turns instead of 7 and tries less, `--cpu` hides a GPU, `--kinds` measures some kinds of training \
+only, and `--compile` tries torch.compile too."""
 
 
 def read_lines(file: Path) -> list[Line]:

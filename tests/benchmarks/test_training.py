@@ -40,7 +40,7 @@ def differences(setting: training.Setting, now: training.Setting) -> dict:
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_now_and_before_come_first_and_then_one_change_each(monkeypatch, kind, device):
     monkeypatch.setattr(training, "available_threads", lambda: 2)
-    now, before, *tried = training.settings(kind, device, compiled=True)
+    now, before, *tried = training.settings(kind, device, quick=False, compiled=True)
     assert (now.batch, now.precision) == (TrainingConfig().batch_size, TrainingConfig().precision)
     assert (now.threads, now.augmented_on) == (2, device)
     assert asdict(before) == asdict(now) | training.BEFORE
@@ -51,7 +51,9 @@ def test_now_and_before_come_first_and_then_one_change_each(monkeypatch, kind, d
     assert changes.count({"threads": 1}) == (device == "cpu")
     assert changes.count({"augmented_on": "cpu"}) == (device == "cuda")
     assert changes[-1] == {"compiled": True}
-    assert not any(each.compiled for each in training.settings(kind, device, compiled=False))
+    quick = training.settings(kind, device, quick=True, compiled=False)
+    assert quick[:2] == [now, before]
+    assert not any(each.compiled for each in quick)
 
 
 @pytest.mark.parametrize(

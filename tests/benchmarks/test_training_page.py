@@ -77,7 +77,7 @@ def test_the_page_has_words_for_every_setting_that_is_measured(monkeypatch, devi
     monkeypatch.setattr(training, "available_threads", lambda: 2)
     assert TITLES.keys() == training.KINDS.keys()
     for kind in training.KINDS:
-        now, *others = map(asdict, training.settings(kind, device, compiled=True))
+        now, *others = map(asdict, training.settings(kind, device, quick=False, compiled=True))
         assert set(CHOICES) == now.keys()
         others = [{**each, **training_row(1, 2, 3), **each} for each in others]
         words = [changed(each, {**training_row(1, 2, 3), **now}) for each in others]
