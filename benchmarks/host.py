@@ -49,12 +49,21 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str] | None:
     return None if found is None else [flag for flag in FLAGS if flag in found]
 
 
-def commit() -> str | None:
-    """The commit of the package that runs, with "-dirty" where the working tree differs from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
-    folder = Path(lungscore.__file__).parent
+def commit(folder: Path = Path(lungscore.__file__).parent) -> str | None:
+    """The commit of the package that runs, with "-dirty" where the code differs from it.
+
+    folder: any folder of the working tree. Code is what lies in src and benchmarks, but for the
+    results: a script that has measured does not make the next one's commit another.
+    """
+    code = [":(top)src", ":(top)benchmarks", ":(top,exclude)benchmarks/results"]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        revision = _git(folder, "rev-parse", "--short=10", "HEAD")
+        changes = _git(folder, "status", "--porcelain", "--", *code)
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{revision}-dirty" if changes else revision
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -27,6 +27,8 @@ to its end (cold start included), CPU time, the most memory that it and its help
 the stages of `run.json`, and the checksums of what was written.
 - `benchmarks/stages.py` times the functions inside one analysis.
 - `benchmarks/networks.py` lets networks take turns on the same slices inside one run.
+- What training takes is measured by `benchmarks/training.py`: \
+[performance-training.md](performance-training.md).
 
 The phantom shows the same whole chest in every number of slices of 512 × 512; more slices are \
 thinner ones. p50 is the median and p95 the 95th percentile of n runs; square brackets hold \
@@ -105,7 +107,7 @@ def _aims(found: Sequence[Verdict]) -> str:
     missed = [each for each in found if each.met is False]
     unknown = [each for each in found if each.met is None]
     words = f"Of {len(found)} aims, {len(missed)} missed and {len(unknown)} not measured."
-    return f"### Aims\n\n{words}\n\n" + _table(["aim", "measured", ""], rows)
+    return f"### Aims\n\n{words}\n\n" + table(["aim", "measured", ""], rows)
 
 
 def _scans(lines: Sequence[Line]) -> str:
@@ -127,7 +129,7 @@ def _scans(lines: Sequence[Line]) -> str:
             ]
         )
     columns = ["input", "slices", "format", "wall, s (p50)", "p95", "CPU, s", "peak MiB", "commit"]
-    return f"### Whole scans\n\n{_commands(lines)}\n\n" + _table(columns, rows)
+    return f"### Whole scans\n\n{_commands(lines)}\n\n" + table(columns, rows)
 
 
 def _stages(lines: Sequence[Line]) -> str:
@@ -142,7 +144,7 @@ def _stages(lines: Sequence[Line]) -> str:
     ]
     text = "### Stages\n\nSeconds, p50 (p95), of the same runs. “start and end” is what no stage "
     text += "holds: Python, imports, the end.\n\n"
-    return text + _table(["input", "slices", "n", *names], rows)
+    return text + table(["input", "slices", "n", *names], rows)
 
 
 def _costs(lines: Sequence[Line]) -> str:
@@ -172,7 +174,7 @@ def _costs(lines: Sequence[Line]) -> str:
         return ""
     text = "### What a scan and a slice cost\n\nt = a + b · slices by least squares over the runs "
     text += "above; 95 % percentile bootstrap intervals over runs.\n\n"
-    return text + _table(["", "format", "a, per scan", "b, per slice", "R²", "n"], rows)
+    return text + table(["", "format", "a, per scan", "b, per slice", "R²", "n"], rows)
 
 
 def _parts(line: Line) -> str:
@@ -196,7 +198,7 @@ def _parts(line: Line) -> str:
         f"{form(line)}\n\nCommand: `{line['command']}`, commit {line['commit']}, n = 1. "
         f"{total:.2f} s in all, {network_seconds(line):.2f} s of them waiting for the networks. "
         f"Largest: {shares}. “Own” is what no part below it took.\n\n"
-        + _table(["part", "seconds", "own", "calls"], rows)
+        + table(["part", "seconds", "own", "calls"], rows)
     )
 
 
@@ -223,7 +225,7 @@ def _networks(line: Line) -> str:
         f"Command: `{line['command']}`, commit {line['commit']}; {versions}. n = {line['repeats']} "
         f"repeats of {line['slices']} slices, taking turns. The network alone: no reading, no "
         "resizing. The last two have random weights, which cost the same time.\n\n"
-        + _table(columns, rows)
+        + table(columns, rows)
     )
 
 
@@ -236,7 +238,9 @@ def _in_order(lines: Sequence[Line]) -> list[Line]:
     return sorted(lines, key=lambda x: (not is_phantom(x), form(x), x["input"]["slices"]))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown."""
+
     def cells() -> Iterator[Sequence[object]]:
         yield columns
         yield ["---"] * len(columns)

@@ -1,25 +1,24 @@
-"""How many slices a second the training loop gets through, and what a step is made of.
+"""How many slices a second training gets through: before and after tuning, and what was tried.
 
     python benchmarks/training.py -o benchmarks/results/training.jsonl
-    python benchmarks/training.py --quick -o FILE
-    python benchmarks/training.py --docs benchmarks/results/training.jsonl
+    python benchmarks/training.py -o … --quick
+    python benchmarks/training_page.py
 
-Epochs of the real loop on made slices in memory: supervised training of two networks and
-pre-training with a coach. A setting differs from the first of its kind in one thing; settings take
-turns (A B C A B C …), so that a busy machine is busy for all of them. Lightning Fabric picks the
-device; ``--cpu`` hides a GPU from it. One line of JSON a run is appended to the file, and --docs
-prints the page docs/performance-training.md of all its lines. Needs what ``pip install
-"lungscore[train]"`` installs, and no data.
+Epochs of the real loop on made slices in memory: Inf-Net trained with labels, and pre-trained by
+inpainting with random masks and under a coach. Settings of one kind take turns (A B C A B C …), so
+that a busy machine is busy for all of them. Lightning Fabric picks the device; --cpu hides a GPU
+from it. One line of JSON a kind is appended to the file, of which training_page.py makes
+docs/performance-training.md. Needs what ``pip install "lungscore[train]"`` installs, and no data.
 """
 
 import argparse
-import gc
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,10 +33,9 @@ import torch
 from host import commit, host
 from latency import append, command
 from step_parts import timed_parts
-from training_page import page
 
 from lungscore.datasets.sample import Sample
-from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.config import ExperimentConfig, TrainingConfig
 from lungscore.learning.loop import Task, make_fabric, set_up
 from lungscore.learning.pretrain import Inpainting
 from lungscore.learning.slices import SliceStore
@@ -45,71 +43,74 @@ from lungscore.learning.train import Supervised, build_network
 from lungscore.machine import available_threads
 
 SCHEMA = "lungscore.training/1"
+SEED = 0
 
-#: Rows and columns that the networks see, as in experiments/benchmark.
+#: Rows and columns that the network sees, as in experiments/benchmark.
 SIZE = (192, 256)
 
-#: What is trained -> its network, and whether a coach pre-trains it.
-KINDS = {
-    "Inf-Net": ("inf-net", False),
-    "Inf-Net, finer stage": ("finer-inf-net", False),
-    "Inf-Net, pre-training with a coach": ("inf-net", True),
+#: What is trained -> whose masks erase, where it is pre-training.
+KINDS = {"supervised": None, "inpainting": "random", "coach": "coach"}
+
+#: What tuning changed, as it would be without.
+BEFORE: dict[str, Any] = {
+    "precision": "32-true",
+    "channels_last": False,
+    "fused": False,
+    "augmented_on": "cpu",
 }
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to train.
+    """One way to train; what is not given is as ``lungscore train`` does it.
 
-    layout: of the weights in memory, "channels_last", "contiguous", or "coach too": channels_last
-    of the coach as well. augment: where slices are
-    augmented, "device" (moved there batch by batch), "resident" (all of them moved there once) or
-    "cpu". read: when the CPU reads the loss, "epoch" or "step". autotune: whether cuDNN tries its
+    augmented_on: where slices are augmented, "cpu" or "cuda". channels_last: whether weights lie so
+    in memory. fused: whether AdamW's step is one function. autotune: whether cuDNN tries its
     algorithms. compiled: whether torch compiles the network.
     """
 
-    kind: str
-    batch: int
     threads: int
-    precision: str = "bf16-mixed"
-    layout: str = "channels_last"
-    augment: str = "device"
-    read: str = "epoch"
+    augmented_on: str
+    batch: int = TrainingConfig().batch_size
+    precision: str = TrainingConfig().precision
+    channels_last: bool = True
+    fused: bool = True
     autotune: bool = False
     compiled: bool = False
 
 
 def settings(kind: str, device: str, *, quick: bool, compiled: bool) -> list[Setting]:
-    """The setting that is usual on ``device`` ("cpu" or "cuda"), and others beside it."""
-    threads = available_threads()
-    with_coach = KINDS[kind][1]
-    coach = [{"layout": "coach too"}] if with_coach else []
-    if device == "cpu":
-        usual = Setting(kind, batch=4 if quick else 8, threads=1)
-        changes: list[dict[str, Any]] = [{"precision": "32-true"}, *coach]
-        if not quick and not with_coach:
-            changes += [{"layout": "contiguous"}, {"batch": 4}, {"batch": 16}]
-            changes += [{"threads": threads}] if threads > 1 else []
+    """How training runs on ``device`` ("cpu" or "cuda") now, how before tuning, and then all that
+    was tried, each one change from now.
+
+    quick: of pre-training now and before alone.
+    """
+    now = Setting(available_threads(), device)
+    before = replace(now, **BEFORE)
+    if quick and kind != "supervised":
+        return [now, before]
+    changes = [{key: value} for key, value in BEFORE.items() if getattr(now, key) != value]
+    if device == "cuda":
+        changes += [{"autotune": True}, {"batch": 4 * now.batch}]
     else:
-        usual = Setting(kind, batch=16, threads=threads)
-        changes = [
-            {"augment": "cpu", "read": "step"},
-            {"augment": "cpu"},
-            {"augment": "resident"},
-            {"read": "step"},
-            {"precision": "32-true"},
-            {"layout": "contiguous"},
-            *coach,
-            {"autotune": True},
-            {"batch": 64},
-        ]
+        changes += [{"threads": 1}] if now.threads > 1 else []
+        if kind == "supervised":
+            changes += [{"batch": now.batch // 2}, {"batch": 2 * now.batch}]
     changes += [{"compiled": True}] if compiled else []
-    return [usual, *(replace(usual, **change) for change in changes)]
+    return [now, before, *(replace(now, **change) for change in changes)]
 
 
-def made_slices(count: int, side: int = 300, *, seed: int = 0) -> list[Sample]:
+def batches_of(kind: str, device: str) -> int:
+    """Batches of an epoch: many on a GPU, where an epoch must be long beside its start and end.
+
+    A coach learns from one batch in four.
+    """
+    return 8 if device == "cuda" else 4 if kind == "coach" else 2
+
+
+def made_slices(count: int, side: int = 300) -> list[Sample]:
     """Noise with a bright disc of infection: as much work as a patient's slices, and nobody's."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     rows, columns = np.mgrid[:side, :side]
     samples = []
     for index in range(count):
@@ -120,22 +121,21 @@ def made_slices(count: int, side: int = 300, *, seed: int = 0) -> list[Sample]:
     return samples
 
 
-def config_of(setting: Setting, size: tuple[int, int], steps: int) -> ExperimentConfig:
+def config_of(kind: str, setting: Setting, size: tuple[int, int], batches: int) -> ExperimentConfig:
     """The experiment: everything that the setting does not name as experiments have it."""
-    network, coach = KINDS[setting.kind]
     values: dict[str, Any] = {
         "name": "benchmark",
-        "network": {"name": network},
         "input": {"height": size[0], "width": size[1]},
         "training": {
             "epochs": 1000,
-            "slices_per_epoch": setting.batch * steps,
+            "slices_per_epoch": setting.batch * batches,
             "batch_size": setting.batch,
             "precision": setting.precision,
+            "seed": SEED,
         },
     }
-    if coach:
-        values["pretraining"] = {"masks": "coach", "random_epochs": 0}
+    if masks := KINDS[kind]:
+        values["pretraining"] = {"masks": masks, "random_epochs": 0}
     return ExperimentConfig.model_validate(values)
 
 
@@ -143,54 +143,46 @@ class Trainer:
     """A task as ``fit`` sets it up, of which single epochs are run."""
 
     def __init__(
-        self, setting: Setting, samples: list[Sample], size: tuple[int, int], steps: int
+        self,
+        kind: str,
+        setting: Setting,
+        samples: list[Sample],
+        *,
+        size: tuple[int, int],
+        batches: int,
     ) -> None:
-        self.setting, self.slices, self.number = setting, setting.batch * steps, 0
-        config = config_of(setting, size, steps)
+        self.setting, self.slices, self.number = setting, setting.batch * batches, 0
+        config = config_of(kind, setting, size, batches)
         self.fabric = make_fabric(config)
         self.store = SliceStore(samples, config)
         network = build_network(config, self.store.images, imagenet=None)
-        if setting.layout == "contiguous":
+        if not setting.channels_last:
             network.to(memory_format=torch.contiguous_format)
         self.task: Task
-        if config.pretraining is None:
+        if KINDS[kind] is None:
             self.task = Supervised(config, network, self.store, infected=len(samples), healthy=0)
         else:
             self.task = Inpainting(config, network, self.store)
-            if setting.layout == "coach too":
-                self.task.networks["coach"].to(memory_format=torch.channels_last)
+        if not setting.fused:
+            for group in self.task.optimizers["segmentation"].param_groups:
+                group["fused"] = False
+        if setting.augmented_on == "cpu":
+            draw = self.store.batch
+            self.store.batch = lambda *words: draw(*words[:3])  # leaves the device out
         if setting.compiled:
             network.compile()
         set_up(self.task, self.fabric)
-        self._change()
 
-    def _change(self) -> None:
-        """What a setting does otherwise than the training code."""
-        if self.setting.augment == "resident":
-            for name in ("images", "masks", "soft"):
-                setattr(self.store, name, getattr(self.store, name).to(self.fabric.device))
-        if self.setting.augment == "cpu":
-            draw = self.store.batch
-            self.store.batch = lambda *args: draw(*args[:3])
-        if self.setting.read == "step":
-            backward = self.fabric.backward
-
-            def read_then_go_back(loss: torch.Tensor) -> None:
-                backward(loss)
-                loss.item()
-
-            self.fabric.backward = read_then_go_back
-
-    def epoch(self) -> tuple[float, float]:
-        """Train one epoch; its seconds, by the clock and of the processors."""
+    def epoch(self) -> float:
+        """Train one epoch; its seconds."""
         torch.set_num_threads(self.setting.threads)
         torch.backends.cudnn.benchmark = self.setting.autotune
         wait()
-        wall, work = time.perf_counter(), time.process_time()
+        began = time.perf_counter()
         self.task.epoch(self.fabric, self.number)
         wait()
         self.number += 1
-        return time.perf_counter() - wall, time.process_time() - work
+        return time.perf_counter() - began
 
 
 def wait() -> None:
@@ -200,125 +192,108 @@ def wait() -> None:
 
 
 def measure(
-    kind_settings: Sequence[Setting],
+    kind: str,
+    chosen: Sequence[Setting],
     samples: list[Sample],
-    size: tuple[int, int],
     *,
-    steps: int,
-    repeats: int,
-    parts_repeats: int,
-) -> Iterator[dict[str, Any]]:
-    """Train every setting in turns; what each took."""
-    trainers = [Trainer(setting, samples, size, steps) for setting in kind_settings]
-    first = [trainer.epoch()[0] for trainer in trainers]  # not counted: buffers, algorithms
-    times = [[trainer.epoch() for trainer in trainers] for _ in range(repeats)]
-    for index, trainer in enumerate(trainers):
-        walls, works = zip(*(turn[index] for turn in times), strict=True)
-        yield {
+    size: tuple[int, int],
+    batches: int,
+    turns: int,
+) -> dict[str, Any]:
+    """Train in all of the settings by turns: what each took, and the parts of the first one's."""
+    trainers = [Trainer(kind, each, samples, size=size, batches=batches) for each in chosen]
+    first = [trainer.epoch() for trainer in trainers]  # not counted: buffers, algorithms
+    seconds = [[trainer.epoch() for trainer in trainers] for _ in range(turns)]
+    rows = [
+        {
             **asdict(trainer.setting),
             "slices_per_epoch": trainer.slices,
             "first_epoch_seconds": round(first[index], 3),
-            "slices_per_second": spread([trainer.slices / seconds for seconds in walls]),
-            "slices_per_core_second": spread([trainer.slices / seconds for seconds in works]),
-            # Waiting at every border of a part costs time: parts come from epochs of their own.
-            "parts": parts_of(trainer, parts_repeats),
+            "slices_per_second": spread([trainer.slices / turn[index] for turn in seconds]),
         }
+        for index, trainer in enumerate(trainers)
+    ]
+    return {"kind": kind, "settings": rows, "parts": parts_of(trainers[0], min(turns, 3))}
 
 
-def parts_of(trainer: Trainer, repeats: int) -> dict[str, float]:
-    """Milliseconds a slice of every part of a step, the median over ``repeats`` epochs."""
-    epochs = []
-    for _ in range(repeats):
+def parts_of(trainer: Trainer, epochs: int) -> dict[str, float]:
+    """Milliseconds a slice of every part of a step, the median over further epochs.
+
+    Waiting at every border of a part costs time, so that these epochs are not among those timed.
+    """
+    found = []
+    for _ in range(epochs):
         with timed_parts(trainer.task, trainer.fabric, trainer.store, wait) as seconds:
-            began = time.perf_counter()
-            trainer.epoch()
-            seconds["forward"] = time.perf_counter() - began - sum(seconds.values())
-        epochs.append(seconds)
-    names = sorted({name for seconds in epochs for name in seconds})
+            whole = trainer.epoch()
+        seconds["forward"] = whole - sum(seconds.values())
+        found.append(seconds)
     return {
-        name: round(median(each.get(name, 0.0) for each in epochs) / trainer.slices * 1e3, 3)
-        for name in names
+        name: round(median(each[name] for each in found) / trainer.slices * 1e3, 3)
+        for name in found[0]
     }
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
     """Median, every value and how many."""
-    return {"p50": median(values), "values": list(values), "n": len(values)}
-
-
-def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything; one line."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    repeats = arguments.repeats or (3 if arguments.quick else 5)
-    before, revision = host(), commit()
-    samples = made_slices(64)
-    rows: list[dict[str, Any]] = []
-    for kind in arguments.kinds:
-        options = {"quick": arguments.quick, "compiled": arguments.compile}
-        kind_settings = settings(kind, device, **options)
-        rows += measure(
-            kind_settings,
-            samples,
-            SIZE,
-            steps=arguments.steps or steps_of(kind, device, quick=arguments.quick),
-            repeats=repeats,
-            parts_repeats=1 if arguments.quick else min(repeats, 3),
-        )
-        gc.collect()
-        print(f"{kind}: {len(kind_settings)} settings measured", file=sys.stderr)
     return {
-        "schema": SCHEMA,
-        "commit": revision,
-        "command": command(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "host": before,
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "versions": {
-            "torch": torch.__version__,
-            "cuda": torch.version.cuda,
-            "lightning-fabric": fabric_version(),
-        },
-        "input": list(SIZE),
-        "settings": rows,
+        "p50": round(median(values), 3),
+        "values": [round(value, 3) for value in values],
+        "n": len(values),
     }
 
 
-def steps_of(kind: str, device: str, *, quick: bool) -> int:
-    """Batches of an epoch.
-
-    An epoch on a GPU must be longer than what starts and ends it; of the coach's, a fixed number of
-    slices measures its hardness.
-    """
-    if device == "cuda":
-        return 8
-    return 8 if KINDS[kind][1] and not quick else 2
-
-
-def fabric_version() -> str:
-    """Of lightning_fabric, which comes in packages of several names."""
-    import lightning_fabric
-
-    return str(lightning_fabric.__version__)
+def about() -> dict[str, Any]:
+    """What stands in every line: which code ran on what."""
+    on_gpu = torch.cuda.is_available()
+    # lightning_fabric comes in packages of several names, so that none can be asked for.
+    libraries = {"lightning-fabric": "lightning_fabric", "torch": "torch", "numpy": "numpy"}
+    versions = {name: str(import_module(each).__version__) for name, each in libraries.items()}
+    return {
+        "schema": SCHEMA,
+        "commit": commit(),
+        "command": command(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "host": host(),
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "versions": {**versions, "cuda": torch.version.cuda if on_gpu else None},
+        "seed": SEED,
+        "input": list(SIZE),
+    }
 
 
 def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-o", "--out", type=Path, help="file of JSON lines")
-    what.add_argument("--docs", type=Path, help="print the page of this file instead")
-    parser.add_argument("--quick", action="store_true", help="few settings and repeats")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("-o", "--out", type=Path, required=True, help="file of JSON lines")
+    parser.add_argument(
+        "--quick", action="store_true", help="3 turns instead of 7, and fewer settings"
+    )
     parser.add_argument("--cpu", action="store_true", help="even where there is a GPU")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--repeats", type=int, help="epochs that are timed")
-    parser.add_argument("--steps", type=int, help="batches of an epoch")
-    parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes")
+    parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes more")
     return parser.parse_args(words)
 
 
+def main() -> None:
+    """Measure what was asked for, a line a kind."""
+    asked, told, samples = parsed(), about(), made_slices(64)
+    if str(told["commit"]).endswith("-dirty"):
+        print("the code differs from its commit: every line will say so", file=sys.stderr)
+    device = "cpu" if told["device"] == "cpu" else "cuda"
+    for kind in asked.kinds:
+        began = time.perf_counter()
+        chosen = settings(kind, device, quick=asked.quick, compiled=asked.compile)
+        batches = batches_of(kind, device)
+        turns = 3 if asked.quick else 7
+        line = measure(kind, chosen, samples, size=SIZE, batches=batches, turns=turns)
+        append(asked.out, {**told, **line})
+        now, before = (row["slices_per_second"]["p50"] for row in line["settings"][:2])
+        print(
+            f"{kind}: {now:.1f} slices a second, before tuning {before:.1f}; {len(chosen)} "
+            f"settings, {turns} turns, {time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
+
+
 if __name__ == "__main__":
-    asked = parsed()
-    if asked.docs:
-        print(page(asked.docs), end="")
-    else:
-        append(asked.out, run(asked))
+    main()

@@ -1,212 +1,229 @@
-"""docs/performance-training.md, written from the lines of training.py and from nothing else."""
+"""docs/performance-training.md, written from the lines of training.py and from nothing else.
+
+    python benchmarks/training_page.py
+    python benchmarks/training_page.py LINES PAGE
+
+LINES: the file that training.py wrote, benchmarks/results/training.jsonl by default. Where one
+device was measured more than once, the last line of each kind of training counts.
+"""
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
+
+from estimates import ratio
+from performance_page import table
+
+from lungscore.files import atomic_write
 
 Line = dict[str, Any]
 
-#: The fields of a setting.
-SETTING = (
+HERE = Path(__file__).parent
+LINES, PAGE = HERE / "results/training.jsonl", HERE.parent / "docs/performance-training.md"
+
+#: Kinds of training, in the page's order.
+TITLES = {
+    "supervised": "Supervised training",
+    "inpainting": "Pre-training by inpainting, random masks",
+    "coach": "Pre-training by inpainting, with a coach",
+}
+
+#: What stands in a setting and is no figure.
+CHOICES = (
+    "precision",
+    "channels_last",
+    "fused",
+    "augmented_on",
     "batch",
     "threads",
-    "precision",
-    "layout",
-    "augment",
-    "read",
     "autotune",
     "compiled",
 )
 
-#: Parts of a step in the order in which they happen.
-PARTS = ("coach", "drawing", "forward", "backward", "optimiser")
+#: A setting is faster or slower where its whole interval differs from 1 by more than this.
+MARGIN = 0.05
 
-INTRODUCTION = """# Performance of training
+HEAD = f"""# Performance of training
 
-Written by `python benchmarks/training.py --docs benchmarks/results/training.jsonl` from the lines
-of that file. Every line is one run of the command that stands with it, on made slices in memory:
-what reading and cutting images costs is not in it.
+Written by `python benchmarks/training_page.py` from the lines in \
+`benchmarks/results/training.jsonl`, and from nothing else. [performance.md](performance.md) says \
+what an analysis takes.
 
-How to read it: a setting is what differs from the first row. Slices a second are those of whole
-epochs of the training loop: the median of n epochs, smallest to largest in brackets, after one
-epoch that is not counted. Settings take turns; the last column is the median, over turns, of a
-setting's speed as a multiple of the first row's. Per core means per second of processor time, which
-other work on the machine disturbs less. Parts are milliseconds a slice from further epochs, in
-which every part waits for the one before: “drawing” chooses and augments the slices, “forward” is
-the network and the loss, “optimiser” clips and steps, “coach” is all that the coach adds (its own
-steps, its masks, and the measure of how hard they are, on 16 slices an epoch, however short it is).
-"""
+`benchmarks/training.py` runs epochs of the training loop, on made slices in memory: reading and \
+cutting images is not in it. The network is Inf-Net with ResNet-18. **Now** is what \
+`lungscore train` and `lungscore pretrain` do unless an experiment says otherwise. **Before** has \
+all tuning undone: float32, weights in torch's own order, AdamW not fused, slices augmented on the \
+CPU. bf16 and channels_last are as old as the code for training, so that no version of it was \
+quite so untuned. All others are now with one change.
 
-#: What was tried: the fields of a setting that differ from the usual one (None: in whatever way),
-#: what that is, and why it is done or not.
-TRIED: tuple[tuple[dict[str, Any], str, str], ...] = (
-    (
-        {"augment": "cpu", "read": "step"},
-        "Both of the next two undone",
-        "what the training code did before; the two are done now where CUDA trains",
-    ),
-    (
-        {"augment": "cpu"},
-        "Slices augmented on the CPU",
-        "now they are moved to a CUDA GPU batch by batch and augmented there; what is drawn is the "
-        "same, but for the noise",
-    ),
-    (
-        {"read": "step"},
-        "The loss read after every step",
-        "now it is read at the end of an epoch; a loss that is no number stops the run as before",
-    ),
-    ({"precision": "32-true"}, "float32", "bf16 is what experiments have unless they say so"),
-    (
-        {"layout": "contiguous"},
-        "Weights not in channels_last",
-        "a network's weights are in channels_last",
-    ),
-    (
-        {"layout": "coach too"},
-        "The coach in channels_last too",
-        "not done: the coach is a small part of an epoch",
-    ),
-    (
-        {"augment": "resident"},
-        "All slices on the GPU from the start",
-        "not done: its memory would have to hold all data",
-    ),
-    ({"autotune": True}, "cuDNN tries its algorithms", "not done: two runs would choose otherwise"),
-    (
-        {"compiled": True},
-        "torch.compile",
-        "not done: the epoch in which it compiles takes longer than it saves in most experiments",
-    ),
-    (
-        {"threads": None},
-        "As many threads as the machine has",
-        "the command's `--threads`; where other work takes a core meanwhile, threads wait for each "
-        "other, and busily",
-    ),
-    ({"batch": 4}, "Batches of 4", "an experiment's choice: it is another training"),
-    ({"batch": 16}, "Batches of 16", "likewise"),
-    ({"batch": 64}, "Batches of 64", "likewise"),
-)
+Slices a second are the median of n epochs, [smallest, largest], after an epoch that is not \
+counted; per core is that divided by the threads. Settings take turns, and “× now” is the median, \
+over turns, of a setting's speed as a multiple of now's, with its 95 % bootstrap interval. A \
+setting is called faster or slower where this interval lies beyond {1 + MARGIN:.2f} or \
+{1 - MARGIN:.2f}, whole. Another batch size is another training, and an experiment's choice."""
+
+TO_MEASURE = """    python benchmarks/training.py -o benchmarks/results/training.jsonl
+    python benchmarks/training_page.py
+
+On a quiet machine and from a commit: lines say where the code differed from it. `--quick` takes 3 \
+turns instead of 7 and tries less, `--cpu` hides a GPU, `--kinds` measures some kinds of training \
+only, and `--compile` tries torch.compile too."""
 
 
-def page(file: Path) -> str:
+def read_lines(file: Path) -> list[Line]:
+    """All lines of ``file``; none where there is no such file."""
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def page(lines: Sequence[Line]) -> str:
     """The whole page."""
-    lines = [json.loads(each) for each in file.read_text(encoding="utf-8").splitlines()]
-    return "\n".join([INTRODUCTION, *(_run(line) for line in lines), _tried(lines)])
+    sections = [HEAD]
+    for processor in ("CPU", "GPU"):
+        devices: dict[str, dict[str, Line]] = {}
+        for line in lines:
+            if _on_cpu(line) == (processor == "CPU"):
+                devices.setdefault(_device(line), {})[line["kind"]] = line
+        if not devices:
+            sections.append(f"## {processor}\n\nNot measured on this version.")
+        for name, kinds in devices.items():
+            own = [kinds[kind] for kind in TITLES if kind in kinds]
+            sections += [f"## {processor}: {name}", _summary(own), *map(_kind, own)]
+    sections.append(f"## To measure again\n\n{TO_MEASURE}")
+    return "\n\n".join(sections) + "\n"
 
 
-def changed(row: Line, usual: Line) -> str:
-    """How a setting differs from the usual one, in words; of the usual one, what it is."""
-    if row is usual:
-        words = [row["precision"], row["layout"], f"batch {row['batch']}"]
-        return ", ".join([*words, _threads(row["threads"])])
-    words = [row[key] for key in ("precision",) if row[key] != usual[key]]
-    if row["layout"] != usual["layout"]:
-        words.append({"coach too": "coach in channels_last too"}.get(row["layout"], row["layout"]))
-    if row["batch"] != usual["batch"]:
-        words.append(f"batch {row['batch']}")
-    if row["threads"] != usual["threads"]:
-        words.append(_threads(row["threads"]))
-    if row["augment"] != usual["augment"]:
-        words.append({"cpu": "augmented on the CPU", "resident": "slices resident"}[row["augment"]])
-    if row["read"] != usual["read"]:
-        words.append("loss read every step")
-    if row["autotune"] != usual["autotune"]:
-        words.append("cuDNN tries algorithms")
-    if row["compiled"] != usual["compiled"]:
-        words.append(f"compiled (first epoch {row['first_epoch_seconds']:.0f} s)")
-    return ", ".join(words)
+def _on_cpu(line: Line) -> bool:
+    return bool(line["device"] == "cpu")
+
+
+def _device(line: Line) -> str:
+    """A device as the page calls it; what is measured on one stands together."""
+    host = line["host"]
+    flags = " ".join(host["flags"] or []) or "flags not known"
+    cpu = f"{host['cpu']} ({flags}), {_threads(host['threads_available'])}"
+    return cpu if _on_cpu(line) else f"{line['device']}, beside {cpu}"
+
+
+def _summary(lines: Sequence[Line]) -> str:
+    """Before and after tuning, a row a kind."""
+    per_core = ["per core"] if _on_cpu(lines[0]) else []
+    columns = ["", "n", "before, slices a second", *per_core, "now", *per_core, "now / before"]
+    rows = []
+    for line in lines:
+        now, before = line["settings"][:2]
+        gain = _times(now, before)
+        speeds = [*_speed(before, line), *_speed(now, line)]
+        rows.append([TITLES[line["kind"]], gain["n"], *speeds, _interval(gain)])
+    return "### Before and after tuning\n\n" + table(columns, rows)
+
+
+def _kind(line: Line) -> str:
+    """Everything about one kind of training on one device."""
+    now, _, *tried = line["settings"]
+    per_core = ["per core"] if _on_cpu(line) else []
+    columns = ["setting", "n", "slices a second", *per_core, "× now", ""]
+    names = [f"now: {', '.join(_words(now).values())}", "before", *(changed(x, now) for x in tried)]
+    rows = []
+    for name, row in zip(names, line["settings"], strict=True):
+        times = _times(row, now)
+        found = ["1", ""] if row is now else [_interval(times), verdict(times)]
+        rows.append([name, times["n"], *_speed(row, line), *found])
+    parts = ", ".join(f"{part} {took:.1f}" for part, took in line["parts"].items())
+    return (
+        f"### {TITLES[line['kind']]}: what was tried\n\n{_facts(line)}\n\n{table(columns, rows)}"
+        f"\n\nMilliseconds a slice now, from further epochs in which every part waits for the one "
+        f"before: {parts}."
+    )
+
+
+def _facts(line: Line) -> str:
+    host, versions, now = line["host"], line["versions"], line["settings"][0]
+    commit = line["commit"] or "not known"
+    if commit.endswith("-dirty"):
+        commit += " (**the code differed from this commit**)"
+    libraries = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
+    height, width = line["input"]
+    return (
+        f"Command: `{line['command']}`, commit {commit}, {line['date']}. Load of the machine "
+        f"before: {host['load']}. {host['system']}, Python {host['python']}, {libraries}. Slices "
+        f"of {height} × {width}, {now['slices_per_epoch'] // now['batch']} batches an epoch, seed "
+        f"{line['seed']}."
+    )
+
+
+def verdict(times: Line) -> str:
+    """What an interval of a speed as a multiple of another says."""
+    if times["low"] > 1 + MARGIN:
+        return "faster"
+    if times["high"] < 1 - MARGIN:
+        return "slower"
+    return "no clear difference"
+
+
+def changed(row: Line, now: Line) -> str:
+    """How a setting differs from now, in words."""
+    words, others = _words(row), _words(now)
+    change = ", ".join(words[key] for key in words if words[key] != others.get(key))
+    return f"{change}{_payback(row, now)}" if row["compiled"] else change
+
+
+def _payback(row: Line, now: Line) -> str:
+    """How much longer the first epoch took, and how many slices it takes to win that back."""
+    longer = row["first_epoch_seconds"] - now["first_epoch_seconds"]
+    speeds = [each["slices_per_second"]["p50"] for each in (row, now)]
+    saved = 1 / speeds[1] - 1 / speeds[0]
+    back = f"won back after {longer / saved:.0f} slices" if saved > 0 else "never won back"
+    return f" (first epoch {longer:.0f} s longer, {back})" if longer > 0 else ""
+
+
+def _words(setting: Line) -> dict[str, str]:
+    """Every choice in words, but those that say that nothing special is done."""
+    layout = "channels_last" if setting["channels_last"] else "torch's own order"
+    words = {
+        "precision": {"32-true": "float32", "bf16-mixed": "bf16"}[setting["precision"]],
+        "channels_last": f"weights in {layout}",
+        "fused": f"AdamW {'' if setting['fused'] else 'not '}fused",
+        "augmented_on": f"augmented on the {'CPU' if setting['augmented_on'] == 'cpu' else 'GPU'}",
+        "batch": f"batches of {setting['batch']}",
+        "threads": _threads(setting["threads"]),
+        "autotune": "cuDNN tries its algorithms" if setting["autotune"] else "",
+        "compiled": "torch.compile" if setting["compiled"] else "",
+    }
+    return {key: word for key, word in words.items() if word}
 
 
 def _threads(count: int) -> str:
     return f"{count} thread{'' if count == 1 else 's'}"
 
 
-def _run(line: Line) -> str:
-    """One line of the file as a section."""
-    host, versions = line["host"], line["versions"]
-    on_cpu = line["device"] == "cpu"
-    title = host["cpu"] if on_cpu else line["device"]
-    flags = [flag for flag in host["flags"] or [] if flag in ("avx512_bf16", "amx_bf16")]
-    where = f"{host['cpu']}, {_threads(host['threads_available'])}"
-    where += f", bf16 by {' and '.join(flags)}" if flags else ""
-    cuda = f" (CUDA {versions['cuda']})" if versions["cuda"] else ""
-    facts = [
-        f"`{line['command']}`, commit {line['commit'] or 'not known'}, {line['date']}.",
-        f"{where}; load {host['load']} at the start.",
-        f"torch {versions['torch']}{cuda}, Lightning Fabric {versions['lightning-fabric']}, "
-        f"Python {host['python']}. Slices of {line['input'][0]} × {line['input'][1]}.",
-    ]
-    kinds = dict.fromkeys(row["kind"] for row in line["settings"])
-    tables = [
-        _kind(kind, [row for row in line["settings"] if row["kind"] == kind], on_cpu=on_cpu)
-        for kind in kinds
-    ]
-    return "\n".join([f"## {title}\n", *facts, "", *tables])
+def _times(row: Line, other: Line) -> dict[str, Any]:
+    """A setting's speed as a multiple of another's, turn by turn."""
+    return ratio(row["slices_per_second"]["values"], other["slices_per_second"]["values"])
 
 
-def _kind(kind: str, rows: list[Line], *, on_cpu: bool) -> str:
-    usual = rows[0]
-    parts = [part for part in PARTS if any(part in row["parts"] for row in rows)]
-    per_core = ["per core"] if on_cpu else []
-    head = ["setting", "n", "slices a second", *per_core, "× the first", *parts]
-    table = [
-        f"### {kind}, epochs of {usual['slices_per_epoch']} slices\n",
-        _row(head),
-        _row(["---", *["---:"] * (len(head) - 1)]),
-    ]
-    for row in rows:
-        speed = row["slices_per_second"]
-        low, high = min(speed["values"]), max(speed["values"])
-        cells = [changed(row, usual), str(speed["n"])]
-        cells.append(f"{_figure(speed['p50'])} [{_figure(low)}, {_figure(high)}]")
-        if on_cpu:
-            cells.append(_figure(row["slices_per_core_second"]["p50"]))
-        cells.append(f"{times_as_fast(row, usual):.2f}")
-        cells += [f"{row['parts'].get(part, 0.0):.2f}" for part in parts]
-        table.append(_row(cells))
-    return "\n".join([*table, ""])
+def _interval(times: Line) -> str:
+    return f"{times['p50']:.2f} [{times['low']:.2f}, {times['high']:.2f}]"
 
 
-def times_as_fast(row: Line, usual: Line) -> float:
-    """The median, over turns, of a setting's speed as a multiple of the usual one's."""
-    pairs = zip(
-        row["slices_per_second"]["values"], usual["slices_per_second"]["values"], strict=True
-    )
-    return median(one / other for one, other in pairs)
+def _speed(row: Line, line: Line) -> list[str]:
+    """Slices a second and, where ``line`` is of a CPU, per core."""
+    speed = row["slices_per_second"]
+    low, high = min(speed["values"]), max(speed["values"])
+    whole = f"{speed['p50']:.1f} [{low:.1f}, {high:.1f}]"
+    return [whole, f"{speed['p50'] / row['threads']:.1f}"] if _on_cpu(line) else [whole]
 
 
-def _tried(lines: list[Line]) -> str:
-    """What was tried, with every measurement of it."""
-    parts = [
-        "## What was tried\n",
-        "Speed as a multiple of the usual setting's in the same run: the median over turns. A gain",
-        "below a tenth was not worth more code.\n",
-    ]
-    for change, what, why in TRIED:
-        found = [text for line in lines for text in _times(line, change)]
-        parts.append(f"- **{what}** ({why}): {'; '.join(found) or 'not measured'}.")
-    return "\n".join([*parts, ""])
+def main() -> None:
+    """Write the page."""
+    lines, out = map(Path, sys.argv[1:3]) if len(sys.argv) == 3 else (LINES, PAGE)
+    atomic_write(out, page(read_lines(lines)))
 
 
-def _times(line: Line, change: dict[str, Any]) -> Iterator[str]:
-    usual: dict[str, Line] = {}
-    for row in line["settings"]:
-        first = usual.setdefault(row["kind"], row)
-        if {key for key in SETTING if row[key] != first[key]} == change.keys() and all(
-            value in (None, row[key]) for key, value in change.items()
-        ):
-            device = line["host"]["cpu"] if line["device"] == "cpu" else line["device"]
-            n = row["slices_per_second"]["n"]
-            yield f"{times_as_fast(row, first):.2f} × ({row['kind']}, {device}, n = {n})"
-
-
-def _figure(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+if __name__ == "__main__":
+    if len(sys.argv) not in (1, 3):
+        sys.exit("usage: python benchmarks/training_page.py [LINES PAGE]")
+    main()

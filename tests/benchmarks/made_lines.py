@@ -106,3 +106,40 @@ def networks_line(times_slower: float, *, threads: int = 2) -> dict[str, Any]:
             )
         ],
     }
+
+
+def training_row(*speeds: float, first: float = 2.0, **choices: Any) -> dict[str, Any]:
+    """A setting of training.py: slices a second in three turns, seconds of the first epoch."""
+    return {
+        "threads": 2,
+        "augmented_on": "cpu",
+        "batch": 16,
+        "precision": "bf16-mixed",
+        "channels_last": True,
+        "fused": True,
+        "autotune": False,
+        "compiled": False,
+        "slices_per_epoch": 32,
+        "first_epoch_seconds": first,
+        "slices_per_second": {"p50": sorted(speeds)[1], "values": list(speeds), "n": 3},
+        **choices,
+    }
+
+
+def training_line(*rows: dict[str, Any], kind: str = "supervised", **other: Any) -> dict[str, Any]:
+    """A line of training.py: now, before, and what was tried."""
+    return {
+        "schema": "lungscore.training/1",
+        "commit": "0123456789",
+        "command": "python benchmarks/training.py -o made-up.jsonl",
+        "date": "2026-01-02",
+        "host": HOST,
+        "device": "cpu",
+        "versions": {"torch": "2.11.0", "cuda": None},
+        "seed": 0,
+        "input": [192, 256],
+        "kind": kind,
+        "settings": list(rows),
+        "parts": {"drawing": 5.25, "forward": 15.0},
+        **other,
+    }

@@ -1,6 +1,7 @@
 """What every training shares: checkpoints, logs, progress, and what stops it."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -139,3 +140,9 @@ def test_what_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path, monkeyp
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
     assert not (tmp_path / "weights.safetensors").exists()
     assert [row["epoch"] for row in logged(tmp_path)] == ["1"]
+
+
+@pytest.mark.parametrize(("trains", "augments"), [("cpu", "cpu"), ("cuda", "cuda"), ("mps", "cpu")])
+def test_slices_are_augmented_on_a_gpu_with_cuda_only(trains, augments):
+    fabric = SimpleNamespace(device=torch.device(trains))
+    assert loop.augmentation_device(fabric).type == augments

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import torch
+import training_processes as processes
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import experiment, logged

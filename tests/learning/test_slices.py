@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from tiny_training import experiment, slices
 
 from lungscore.datasets.sample import Sample
@@ -62,3 +63,17 @@ def test_the_paper_recipe_keeps_soft_labels_and_the_default_hardens_them():
         between = (batch.target > 0) & (batch.target < 1)
         assert bool(between.any()) is soft
         assert set(batch.edge.unique().tolist()) == {0, 1}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU with CUDA")
+def test_a_gpu_draws_what_the_cpu_draws_but_for_the_noise():
+    config = experiment("resnet18", augmentation={"noise": 0.0, "cutout": 0.3})
+    store = SliceStore(slices(3), config)
+    on_cpu, on_gpu, again = (
+        store.batch(np.arange(3), config, np.random.default_rng(0), device)
+        for device in ("cpu", "cuda", "cuda")
+    )
+    torch.testing.assert_close(on_gpu.image.cpu(), on_cpu.image, atol=2e-3, rtol=0)
+    # A pixel on the border may fall to the other side.
+    assert (on_gpu.target.cpu() != on_cpu.target).float().mean() < 1e-3
+    assert torch.equal(on_gpu.image, again.image)

@@ -75,8 +75,8 @@ def apply_augmentation(
 ) -> tuple[Tensor, Tensor]:
     """Move images and masks (N, 1, h, w), 0…1, to (N, 1, *size), then change the images' greys.
 
-    What comes from outside an image is black (air) and not infected. It happens where the images
-    are; another kind of device draws other noise.
+    What comes from outside an image is black (air) and not infected. All of it happens on the
+    images' device; another kind of device draws other noise.
     """
     count, device = len(images), images.device
     grid = functional.affine_grid(

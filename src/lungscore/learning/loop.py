@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from pydantic import ValidationError
@@ -31,7 +30,6 @@ from lungscore.learning.checkpoints import (
 )
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.log import write_csv, write_tensorboard
-from lungscore.learning.slices import CPU
 
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.safetensors", "weights.safetensors", "log.csv"
 
@@ -153,9 +151,7 @@ def fit(
 
 
 def set_up(task: Task, fabric: Fabric) -> None:
-    """Move the networks of ``task`` to the device; those that learn, and their optimisers, get
-    Fabric's wrappers.
-    """
+    """Move the networks of ``task`` to the device; those that learn get Fabric's wrappers."""
     for name, network in list(task.networks.items()):
         if name not in task.optimizers:  # an average follows a network and learns nothing itself
             network.to(fabric.device)
@@ -166,11 +162,10 @@ def set_up(task: Task, fabric: Fabric) -> None:
 
 def optimise(
     fabric: Fabric, network: nn.Module, optimizer: Optimizer, loss: Tensor, **clip: float
-) -> Tensor:
-    """One optimiser step, gradients clipped (``value`` or ``norm``); returns the loss, detached.
+) -> float:
+    """One optimiser step, gradients clipped (``value`` or ``norm``); returns the loss.
 
-    Whether the loss is a number shows in the epoch's mean, before anything is kept: to look at
-    every step's would make the CPU wait for the device.
+    A loss that is no number changes nothing; the epoch's mean then stops the training.
     """
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
@@ -178,18 +173,14 @@ def optimise(
         nn.utils.clip_grad_value_(network.parameters(), clip["value"])
     elif "norm" in clip:
         nn.utils.clip_grad_norm_(network.parameters(), clip["norm"])
-    optimizer.step()
-    return loss.detach()
+    if math.isfinite(value := loss.item()):
+        optimizer.step()
+    return value
 
 
-def mean_of(values: list[Tensor]) -> float:
-    """The mean of scalars, each () on the device."""
-    return float(np.mean(torch.stack(values).tolist()))
-
-
-def drawing_device(fabric: Fabric) -> torch.device:
+def augmentation_device(fabric: Fabric) -> torch.device:
     """Where slices are augmented: on the GPU where CUDA trains, else on the CPU."""
-    return fabric.device if fabric.device.type == "cuda" else CPU
+    return fabric.device if fabric.device.type == "cuda" else torch.device("cpu")
 
 
 def part(fabric: Fabric, batch: Tensor) -> Tensor:

@@ -23,10 +23,9 @@ from lungscore.learning.config import ExperimentConfig, PretrainingConfig
 from lungscore.learning.loop import (
     Progress,
     Task,
-    drawing_device,
+    augmentation_device,
     fit,
     make_fabric,
-    mean_of,
     optimise,
     part,
     set_rate,
@@ -104,7 +103,7 @@ class Inpainting(Task):
             learns = guided or not self.paper
             some = batches[: self._coach_batches(len(batches), learns=learns)]
             coach_losses = [self._coach_step(fabric, i, rng, learns=learns) for i in some]
-            figures["coach_loss"] = mean_of(coach_losses)
+            figures["coach_loss"] = float(np.mean(coach_losses))
         losses, random_losses = [], []
         network, optimizer = self.networks["segmentation"], self.optimizers["segmentation"]
         network.train()
@@ -117,8 +116,8 @@ class Inpainting(Task):
             losses.append(optimise(fabric, network, optimizer, loss, norm=5.0))
             random_losses.append(erased)
         figures |= {
-            "loss": mean_of(losses),
-            "erased_error": mean_of(random_losses),
+            "loss": float(np.mean(losses)),
+            "erased_error": float(np.mean(random_losses)),
             "erased_share": self.erased_share(number),
             "learning_rate": rate,
             **of_drawing,
@@ -142,7 +141,7 @@ class Inpainting(Task):
         return finest.float()
 
     def _images(self, fabric: Fabric, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
-        batch = self.store.batch(indices, self.config, rng, drawing_device(fabric))
+        batch = self.store.batch(indices, self.config, rng, augmentation_device(fabric))
         return normalise(part(fabric, batch.image))
 
     def _coach_batches(self, batches: int, *, learns: bool) -> int:
@@ -166,14 +165,14 @@ class Inpainting(Task):
 
     def _network_loss(
         self, network: nn.Module, image: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, float]:
         """Loss over all outputs, and the mean error of the finest where the image was erased."""
         errors = self._errors(network, image, mask)
         erased = torch.stack([masked_mean(error, 1 - mask) for error in errors])
         # The published loop overwrites the context term, so that only the edge output's counts.
         context = masked_mean(errors[-1], mask)
         finest = erased[-2] if len(errors) > 1 else erased[-1]
-        return ERASED * erased.sum() + CONTEXT * context, finest.detach()
+        return ERASED * erased.sum() + CONTEXT * context, finest.item()
 
     def _errors(self, network: nn.Module, image: Tensor, mask: Tensor) -> list[Tensor]:
         """Squared errors (N, 1, H, W) of every output, the edge branch's last."""
@@ -192,7 +191,7 @@ class Inpainting(Task):
 
     def _coach_step(
         self, fabric: Fabric, indices: np.ndarray, rng: np.random.Generator, *, learns: bool
-    ) -> Tensor:
+    ) -> float:
         """One step on L_coach = 1 − L_rec(x ⊙ M) (equation 3); returns that loss."""
         coach, network = self.networks["coach"].train(), self.networks["segmentation"].eval()
         image = self._images(fabric, indices, rng)
@@ -209,7 +208,7 @@ class Inpainting(Task):
                 error = torch.stack(self._errors(network, image, 1 - erased)).mean(0)
                 error = error / masked_mean(error, erased)
             loss = 1 - masked_mean(error, (1 - soft) * erased)
-        return optimise(fabric, coach, self.optimizers["coach"], loss) if learns else loss.detach()
+        return optimise(fabric, coach, self.optimizers["coach"], loss) if learns else loss.item()
 
     def _hardness(self, fabric: Fabric, number: int, rng: np.random.Generator) -> dict[str, float]:
         """The network's error under the coach's masks and under random ones, on the same slices.
@@ -222,7 +221,7 @@ class Inpainting(Task):
         with torch.no_grad():
             for name, guided in (("coach_mask_error", True), ("random_mask_error", False)):
                 mask = self._mask(image, number, guided=guided)
-                errors[name] = self._network_loss(network, image, mask)[1].item()
+                errors[name] = self._network_loss(network, image, mask)[1]
         return errors
 
     def _rate(self, progress: float, epoch: int) -> float:

@@ -17,8 +17,6 @@ from lungscore.scan.window import resize, window
 #: Slices are kept this much larger than the network's input, so that zooming in loses nothing.
 OVERSIZE = 1.25
 
-CPU = torch.device("cpu")
-
 
 class Batch(NamedTuple):
     """image (N, 1, H, W) grey 0…1; target (N, 1, H, W) infection in 0…1, or class index 0, 1, 2;
@@ -76,7 +74,7 @@ class SliceStore:
         indices: np.ndarray,
         config: ExperimentConfig,
         rng: np.random.Generator,
-        device: torch.device = CPU,
+        device: torch.device | str = "cpu",
     ) -> Batch:
         """The slices at ``indices``, augmented anew on ``device`` and left there."""
         chosen = torch.from_numpy(indices)
@@ -94,9 +92,8 @@ class SliceStore:
             dense = hard * (masks[:, 1:2] > 0.5)
             return Batch(image, hard + dense, edge_of(hard), masks[:, 2:])
         # The published code leaves the resized labels soft at their borders.
-        soft_label = self.soft[chosen].to(device).view(-1, 1, 1, 1)
-        keep = soft_label | (config.training.recipe == "paper")
-        target = torch.where(keep, soft, hard)
+        keep = (self.soft[chosen] | (config.training.recipe == "paper")).view(-1, 1, 1, 1)
+        target = torch.where(keep.to(device), soft, hard)
         return Batch(image, target, edge_of(hard), torch.zeros_like(hard))
 
 

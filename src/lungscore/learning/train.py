@@ -20,10 +20,9 @@ from lungscore.learning.imagenet import calibrate_batch_norm, load_imagenet_weig
 from lungscore.learning.loop import (
     Progress,
     Task,
-    drawing_device,
+    augmentation_device,
     fit,
     make_fabric,
-    mean_of,
     optimise,
     part,
     set_rate,
@@ -144,7 +143,7 @@ class Supervised(Task):
         for step, indices in enumerate(batches):
             progress = (number + step / len(batches)) / training.epochs
             set_rate(optimizer, rate := self.rate(progress, number))
-            batch = self.store.batch(indices, self.config, rng, drawing_device(fabric))
+            batch = self.store.batch(indices, self.config, rng, augmentation_device(fabric))
             own = Batch(*(part(fabric, each) for each in batch))
             for scaled in _sizes(own, self.config):
                 if self.config.target == "lesions":
@@ -158,7 +157,7 @@ class Supervised(Task):
                 losses.append(optimise(fabric, network, optimizer, loss, **_clipping(self.config)))
                 if self.average is not None:
                     self.average.update_parameters(self.bare)
-        return {"loss": mean_of(losses), "learning_rate": rate}
+        return {"loss": float(np.mean(losses)), "learning_rate": rate}
 
     def batches(self, rng: np.random.Generator) -> list[np.ndarray]:
         """Which slices of the store make up each batch of an epoch."""

@@ -1,6 +1,6 @@
 """Trainings that tests run in processes of their own: to be killed, or to share the work.
 
-Also a program, for torchrun: ``processes.py FOLDER`` trains there.
+Also a program, for torchrun: ``training_processes.py FOLDER`` trains there.
 """
 
 import multiprocessing
@@ -29,7 +29,7 @@ KILLED = {
 def start(target, *args) -> BaseProcess:
     """``target(*args)`` in a new process, forked from one that holds nothing but its imports."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["processes"])
+    context.set_forkserver_preload(["training_processes"])
     process = context.Process(target=target, args=args, daemon=True)
     process.start()
     return process
