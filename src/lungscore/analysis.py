@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from lungscore.anatomy import (
     sides_of_lobes,
     size_notices,
 )
+from lungscore.anatomy.boxes import columns_of
 from lungscore.beside import beside
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter
-from lungscore.inference.alternatives import SliceAlternatives, joined
+from lungscore.inference.alternatives import joined
 from lungscore.inference.density import DENSE_HU
 from lungscore.inference.segment import find_alternatives, find_lesions
 from lungscore.labels import LEFT_LUNG
@@ -77,18 +78,18 @@ def analyze(
     if not ranges:
         usual = []
     others = find_alternatives(scan, found, model, field, lesions.labels, usual)
-    with beside(others) as alternatives:
+    with beside(others) as readings:
         with clock.stage("regions"):
             if own_lungs is None:
-                found = include_infection(found, lesions.labels > 0, scan, field=field)
-        return assess(
-            scan,
-            found,
-            lesions,
-            clock=clock,
-            lobes=own_lobes,
-            alternatives=alternatives if ranges else None,
-        )
+                found = include_infection(found, lesions.labels, scan, field=field)
+        lesions = _within(found, lesions)
+        parts = _divided(scan, found, lesions, clock=clock, lobes=own_lobes)
+        if ranges:
+            with clock.stage("ranges"):
+                joined_readings = joined(readings(), scan.shape[1] * scan.shape[2])
+                parts = replace(parts, lesions=replace(lesions, alternatives=joined_readings))
+    del field, lesions, found  # not kept for what follows: each is as large as half the scan
+    return _scored(parts, clock=clock)
 
 
 def _loaded(
@@ -105,19 +106,50 @@ def assess(
     clock: "Clock | None" = None,
     lobes: np.ndarray | None = None,
     has_ct: bool = True,
-    alternatives: Callable[[], list[SliceAlternatives]] | None = None,
 ) -> Analysis:
     """The second half of the walk: lobes, regions and scores from lungs and lesions.
 
     lobes: (D, H, W) the user's own lobe labels, or None to approximate them. Where the lungs' sides
         are not known, the lobes tell them.
-    has_ct: False where ``scan`` only carries the masks' geometry. alternatives: waits for those of
-    the lesions, over which ranges are taken.
+    has_ct: False where ``scan`` only carries the masks' geometry.
     """
     clock = clock or Clock()
+    lesions = _within(lungs, lesions)
+    parts = _divided(scan, lungs, lesions, clock=clock, lobes=lobes, has_ct=has_ct)
+    return _scored(parts, clock=clock, has_ct=has_ct)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is scored: all labels, those of lesions only where there is lung."""
+
+    scan: Scan
+    lungs: Lungs
+    lesions: Lesions
+    lobes: np.ndarray | None
+    regions: np.ndarray | None
+    notices: tuple[Notice, ...]
+
+
+def _within(lungs: Lungs, lesions: Lesions) -> Lesions:
+    """``lesions`` where there is lung."""
+    inside = np.zeros(lesions.labels.shape, np.uint8)
+    for plane, lung, found in zip(inside, lungs.labels, lesions.labels, strict=True):
+        np.copyto(plane, found, where=(lung > 0) & (found > 0))
+    return replace(lesions, labels=inside)
+
+
+def _divided(
+    scan: Scan,
+    lungs: Lungs,
+    lesions: Lesions,
+    *,
+    clock: "Clock",
+    lobes: np.ndarray | None = None,
+    has_ct: bool = True,
+) -> _Parts:
     # Lobes and regions are shapes in space: without a voxel size, a cube is assumed.
     spacing_mm = scan.spacing_mm or (1.0, 1.0, 1.0)
-    lesions = replace(lesions, labels=np.where(lungs.labels > 0, lesions.labels, np.uint8(0)))
     if lobes is not None and not lungs.sides_known:
         named = sides_of_lobes(lungs.labels, lobes, spacing_mm)
         lungs = replace(lungs, labels=named, sides_known=True)
@@ -144,41 +176,44 @@ def assess(
                     "The 20 regions are geometric approximations, not segments.",
                 )
             )
-    if alternatives is not None:
-        with clock.stage("ranges"):
-            others = joined(alternatives(), scan.shape[1] * scan.shape[2])
-            lesions = replace(lesions, alternatives=others)
     noted = {notice.code for notice in notices}
     notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
+    return _Parts(scan, lungs, lesions, lobes, regions, tuple(notices))
+
+
+def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
+    scan, lungs, lesions = parts.scan, parts.lungs, parts.lesions
     with clock.stage("scores"):
-        hu = scan.values if scan.units == "hu" and has_ct else None
         # Depth needs a voxel size, and a third of it the lung as a whole.
         peripheral = None
         if lungs.sides_known and scan.spacing_mm and scan.shape[0] > 1:
             peripheral = outer_third(lungs.labels, scan.spacing_mm)
+        # All that is counted lies in the lungs' rows and columns: there is no need to look at more.
+        box = columns_of(lungs.labels)
+        hu = scan.values[box] if scan.units == "hu" and has_ct else None
+        others = lesions.alternatives
         severity = measure(
-            lungs.labels,
-            lesions.labels,
-            lobes=lobes,
-            regions=regions,
+            lungs.labels[box],
+            lesions.labels[box],
+            lobes=None if parts.lobes is None else parts.lobes[box],
+            regions=None if parts.regions is None else parts.regions[box],
             dense=None if hu is None else hu >= DENSE_HU,
             hu=hu,
-            components=separate_lesions(lungs.labels, lesions.labels, lobes),
-            peripheral=peripheral,
+            components=separate_lesions(lungs.labels, lesions.labels, parts.lobes),
+            peripheral=None if peripheral is None else peripheral[box],
             voxel_ml=scan.voxel_ml,
             sides_known=lungs.sides_known,
-            notice_codes=[notice.code for notice in notices],
-            alternatives=lesions.alternatives,
+            notice_codes=[notice.code for notice in parts.notices],
+            alternatives=None if others is None else others.within(box, scan.shape),
         )
-    notices += severity.notices
     return Analysis(
         scan=scan,
         lungs=lungs,
         lesions=lesions,
-        lobes=lobes,
-        regions=regions,
+        lobes=parts.lobes,
+        regions=parts.regions,
         severity=severity,
-        notices=tuple(dict.fromkeys(notices)),
+        notices=tuple(dict.fromkeys((*parts.notices, *severity.notices))),
         times=clock.seconds,
     )
 

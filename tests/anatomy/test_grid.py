@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 from chest import dice, ellipsoid
+from hypothesis import given
+from hypothesis.extra import numpy as arrays
+from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from lungscore.anatomy.closing import close_ball
+from lungscore.anatomy.closing import close_ball, fill_slices
 from lungscore.anatomy.grid import Grid
 from lungscore.anatomy.levels import otsu
 
@@ -16,6 +19,34 @@ def test_block_means_equal_a_plain_loop(shape):
     for z, y, x in np.ndindex(coarse.shape):
         block = values[2 * z : 2 * z + 2, 3 * y : 3 * y + 3, 4 * x : 4 * x + 4].clip(-900)
         assert abs(coarse[z, y, x] - block.mean()) <= 0.51
+
+
+@pytest.mark.parametrize("of", [None, 1, 2])
+def test_fractions_of_blocks_equal_a_plain_loop(of):
+    labels = np.random.default_rng(0).integers(0, 3, (7, 10, 13)).astype(np.uint8)
+    labels[4:] = 0
+    grid = Grid(labels.shape, (2, 3, 4), (2.0, 3.0, 4.0))
+    mask = labels > 0 if of is None else labels == of
+    coarse = grid.fraction(labels, of)
+    for z, y, x in np.ndindex(coarse.shape):
+        block = mask[2 * z : 2 * z + 2, 3 * y : 3 * y + 3, 4 * x : 4 * x + 4]
+        assert coarse[z, y, x] == pytest.approx(block.mean(), abs=0.00501)
+
+
+def test_blocks_are_repeated_at_their_voxels_alone():
+    grid = Grid((5, 7, 9), (2, 3, 4), (2.0, 3.0, 4.0))
+    coarse = np.arange(np.prod(grid.blocks)).reshape(grid.blocks)
+    whole = grid.repeat(coarse, (slice(0, 5), slice(0, 7), slice(0, 9)))
+    for z, y, x in np.ndindex(whole.shape):
+        assert whole[z, y, x] == coarse[z // 2, y // 3, x // 4]
+    box = slice(1, 4), slice(2, 7), slice(3, 8)
+    np.testing.assert_array_equal(grid.repeat(coarse, box), whole[box])
+
+
+@given(arrays.arrays(bool, (2, 7, 8)))
+def test_holes_are_filled_as_scipy_fills_them(mask):
+    expected = np.stack([ndimage.binary_fill_holes(plane) for plane in mask])
+    np.testing.assert_array_equal(fill_slices(mask), expected)
 
 
 def test_enlarged_mask_keeps_shape_and_place():

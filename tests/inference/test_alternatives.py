@@ -17,6 +17,7 @@ from lungscore.inference.alternatives import (
     SILENT,
     THRESHOLD,
     THRESHOLDS,
+    Alternatives,
     code,
     joined,
     of_slice,
@@ -62,6 +63,19 @@ def test_no_slice_has_no_alternatives():
     found = joined([], 12)
     assert found.voxels.size == found.codes.size == 0
     assert [labels.size for labels in found.lesions()] == [0] * 9
+
+
+@given(
+    arrays(np.uint8, (3, 6, 7), elements=st.sampled_from([0, 0, 1, 5])),
+    st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_a_part_of_a_scan_has_the_alternatives_that_lie_in_it(codes, first):
+    whole = Alternatives(np.flatnonzero(codes).astype(np.int32), codes[codes > 0])
+    box = slice(0, 3), slice(first[0], 5), slice(first[1], 6)
+    part = whole.within(box, codes.shape)
+    np.testing.assert_array_equal(part.voxels, np.flatnonzero(codes[box]))
+    np.testing.assert_array_equal(part.codes, codes[box][codes[box] > 0])
+    assert part.voxels.dtype == np.int32
 
 
 def test_the_thresholds_lie_about_the_one_that_counts():

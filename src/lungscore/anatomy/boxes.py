@@ -20,6 +20,50 @@ def lung_box(mask: np.ndarray, *, margin: tuple[int, int, int] = (0, 0, 0)) -> B
     return box[0], box[1], box[2]
 
 
+def box_of_label(labels: np.ndarray, value: int) -> Box | None:
+    """The box around all voxels of ``labels`` (D, H, W) that are ``value``; None without any."""
+    rows = np.zeros(labels.shape[:2], bool)
+    columns = np.zeros(labels.shape[2], bool)
+    for index, plane in enumerate(labels):
+        mask = plane == value
+        rows[index] = mask.any(axis=1)
+        if rows[index].any():
+            columns |= mask.any(axis=0)
+    if not columns.any():
+        return None
+    slices, across = np.flatnonzero(rows.any(axis=1)), np.flatnonzero(rows.any(axis=0))
+    return _span(slices), _span(across), _span(np.flatnonzero(columns))
+
+
+def columns_of(labels: np.ndarray) -> Box:
+    """All slices of ``labels`` (D, H, W), within the rows and columns that are not 0 in any.
+
+    The whole of them where all are 0.
+    """
+    rows, columns = (np.asarray(labels.any(axis=axis)).any(axis=0) for axis in (2, 1))
+    if not rows.any():
+        return slice(0, labels.shape[0]), slice(0, labels.shape[1]), slice(0, labels.shape[2])
+    return (
+        slice(0, labels.shape[0]),
+        _span(np.flatnonzero(rows)),
+        _span(np.flatnonzero(columns)),
+    )
+
+
+def _span(places: np.ndarray) -> slice:
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def copy_within(labels: np.ndarray, box: Box) -> np.ndarray:
+    """A copy of ``labels`` (D, H, W), which are 0 outside ``box``.
+
+    What is outside is not written to, so that the system gives no memory to most of it.
+    """
+    copied = np.zeros(labels.shape, labels.dtype)
+    copied[box] = labels[box]
+    return copied
+
+
 def slice_boxes(labels: np.ndarray) -> np.ndarray:
     """The box of each slice of ``labels`` (D, H, W): int (D, 4) of row0, row1, column0, column1.
 

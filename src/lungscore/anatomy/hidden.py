@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from lungscore.anatomy.boxes import Box, lung_box
+from lungscore.anatomy.boxes import Box, copy_within, lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.lungs import DENSEST_LUNG_HU, Lungs
@@ -41,7 +41,11 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
     labels = lungs.labels if lungs.aerated is None else lungs.aerated
     spacing_mm = spacing_mm or assumed_spacing_mm(labels.shape)
     grid = Grid.over(labels.shape, spacing_mm, block_mm=FIELD_GRID_MM)
-    field = lungs.labels > 0
+    field = np.zeros(labels.shape, bool)
+    if not lungs.labels.any():
+        return field
+    own = lung_box(lungs.labels)
+    field[own] = lungs.labels[own] > 0
     lungs_here = grid.fraction(labels) >= 0.5
     if not lungs_here.any():
         return field
@@ -75,25 +79,28 @@ def include_infection(
 ) -> Lungs:
     """``lungs`` with the infection that their aerated outline leaves out.
 
-    infection: bool (D, H, W), what the network found. Only infection inside ``lung_field`` that
-    touches a lung joins it; holes that this closes in a slice are filled. Adds the notice
-    ``lungs-from-lesions`` where that is noteworthy. field: that of ``lung_field``, where known.
+    infection: (D, H, W) bool, or labels above 0, what the network found. Only infection inside
+    ``lung_field`` that touches a lung joins it; holes that this closes in a slice are filled. Adds
+    the notice ``lungs-from-lesions`` where that is noteworthy. field: that of ``lung_field``, where
+    it is known.
     """
     labels = lungs.labels
-    missing = infection & (labels == 0)
-    if not missing.any():
+    if not infection.any():
         return lungs
-    missing &= lung_field(lungs, scan.spacing_mm) if field is None else field
+    box = lung_box(infection, margin=(2, 2, 2))
+    near = labels[box]
+    hidden = (infection[box] > 0) & (near == 0)
+    if not hidden.any():
+        return lungs
+    hidden &= (lung_field(lungs, scan.spacing_mm) if field is None else field)[box]
     if scan.units == "hu":
-        missing &= scan.values < DENSEST_LUNG_HU
-    if not missing.any():
+        hidden &= scan.values[box] < DENSEST_LUNG_HU
+    if not hidden.any():
         return lungs
-    box = lung_box(missing, margin=(2, 2, 2))
-    near, hidden = labels[box], missing[box]
     pieces, _ = ndimage.label(hidden)
     touching = np.unique(pieces[ndimage.binary_dilation(near > 0) & hidden])
     hidden = np.isin(pieces, touching[touching > 0])
-    joined = labels.copy()
+    joined = copy_within(labels, lung_box(labels)) if labels.any() else labels.copy()
     nearest = _nearest_label(labels, scan, box)
     for side in _sides(near):
         mine = hidden & (nearest == side)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from lungscore.anatomy.atlas import BLOCK_MM, LUNG_LOBES, LungAtlas, load_atlas, lung_coordinates
-from lungscore.anatomy.boxes import lung_box
+from lungscore.anatomy.boxes import box_of_label
 from lungscore.anatomy.fissures import THICKEST_MM, WALL_MM, Surface, node_steps, trace_fissure
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.pieces import join_pieces
@@ -39,12 +39,10 @@ def find_lobes(
         spacing_mm = assumed_spacing_mm(lung_labels.shape)  # type: ignore[arg-type]
     lobes = np.zeros(lung_labels.shape, np.uint8)
     for side, names in LUNG_LOBES.items():
-        mask = lung_labels == side
-        if not mask.any():
+        if (box := box_of_label(lung_labels, side)) is None:
             continue
         values = np.array([LOBES[name] for name in names], np.uint8)
-        box = lung_box(mask)
-        lung, found = mask[box], lobes[box]
+        lung, found = lung_labels[box] == side, lobes[box]
         near = None if hounsfield is None else hounsfield[box]
         if side == LEFT_LUNG:  # the atlas has the lateral side first
             lung, found = lung[:, :, ::-1], found[:, :, ::-1]

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from lungscore.anatomy.airways import LUMEN_MM2, find_airways, is_round
 from lungscore.anatomy.body import inside_body, median_midline
-from lungscore.anatomy.boxes import Box, lung_box
+from lungscore.anatomy.boxes import Box, copy_within, lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices
 from lungscore.anatomy.enclosed import enclosed_bays
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
@@ -231,7 +231,7 @@ def _with_enclosed(
 ) -> Lungs:
     """``lungs`` with the dense lung at the ribs that aerated lung encloses."""
     grid = Grid.over(scan.shape, spacing_mm, block_mm=WALL_MM)
-    labels = lungs.labels.copy()
+    labels: np.ndarray | None = None
     for side in (RIGHT_LUNG, LEFT_LUNG):
         lung = grid.fraction(lungs.labels, side) >= 0.5
         bays = enclosed_bays(lung, side, grid.spacing_mm) if lung.any() else lung
@@ -245,8 +245,12 @@ def _with_enclosed(
         add &= ~airways.within(voxels)
         if scan.units == "hu":
             add &= scan.values[voxels] < DENSEST_LUNG_HU
+        if labels is None:
+            labels = copy_within(lungs.labels, lung_box(lungs.labels))
         drawn = labels[voxels]
         drawn[add & (drawn == 0)] = side
+    if labels is None:
+        return lungs
     added = np.count_nonzero(labels) - np.count_nonzero(lungs.labels)
     if not added:
         return lungs

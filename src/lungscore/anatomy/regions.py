@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lungscore.anatomy.boxes import lung_box
+from lungscore.anatomy.boxes import box_of_label
 from lungscore.anatomy.grid import assumed_spacing_mm
 from lungscore.anatomy.pieces import join_pieces
 from lungscore.labels import LOBES, REGIONS
@@ -81,11 +81,9 @@ def divide_regions(lobes: np.ndarray, spacing_mm: tuple[float, float, float] | N
     steps = tuple(max(1, round(SAMPLE_MM / size)) for size in spacing_mm)
     regions = np.zeros(lobes.shape, np.uint8)
     for name, value in LOBES.items():
-        mask = lobes == value
-        if not mask.any():
+        if (box := box_of_label(lobes, value)) is None:
             continue
-        box = lung_box(mask)
-        lobe, found = mask[box], regions[box]
+        lobe, found = lobes[box] == value, regions[box]
         if name.startswith("L"):  # seen in a mirror, so that in both lungs ribs come first
             lobe, found = lobe[:, :, ::-1], found[:, :, ::-1]
         numbers = [_NUMBERS[f"{name} {segment}"] for segment in SEGMENTS[name]]

@@ -52,6 +52,19 @@ class Alternatives:
             for count in range(1, len(THRESHOLDS) + 1):
                 yield np.where(reached >= count, found, np.uint8(0))
 
+    def within(
+        self, box: tuple[slice, slice, slice], shape: tuple[int, int, int]
+    ) -> "Alternatives":
+        """Those of the part of a scan of ``shape`` that lies in ``box``, placed in that part."""
+        rest, column = np.divmod(self.voxels, np.int32(shape[2]))
+        index, row = np.divmod(rest, np.int32(shape[1]))
+        inside = np.ones(len(self.voxels), bool)
+        voxels = np.zeros(len(self.voxels), np.int32)
+        for place, part in zip((index, row, column), box, strict=True):
+            inside &= (place >= part.start) & (place < part.stop)
+            voxels = voxels * np.int32(part.stop - part.start) + (place - np.int32(part.start))
+        return Alternatives(voxels[inside], self.codes[inside])
+
 
 def code(probability: np.ndarray, reading: int) -> np.ndarray:
     """Codes (H, W) uint8 of one reading of a slice, 0 being the one that counts."""
