@@ -286,7 +286,7 @@ def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
     if len(labels) == 1:
         return ()
     notices = []
-    areas = np.count_nonzero(labels, axis=(1, 2))
+    areas = np.array([np.count_nonzero(plane) for plane in labels])
     ends = (("first", areas[0] / areas.max()), ("last", areas[-1] / areas.max()))
     cut = [f"{part:.0%} in the {end} slice" for end, part in ends if part > TRUNCATED_AREA]
     if cut:

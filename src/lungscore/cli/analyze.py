@@ -1,6 +1,7 @@
 """lungscore analyze: from scans to severity, masks and reports."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,6 +99,9 @@ def analyze(
     """
     from lungscore.batch.cohort import cohort_cases
 
+    # Masks are mostly zeros that are never written to. In pages of 2 MiB, which NumPy asks for by
+    # itself, they would still take all of their memory.
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     of_one = bool(case_id or series or lungs or lobes)
     if len(inputs) > 1 and of_one:
         raise _belongs_to_one()

@@ -83,7 +83,7 @@ def chosen_slices(analysis: Analysis) -> list[int]:
     # Half a step in from both ends: the very tips of the lungs show nothing.
     steps = (np.arange(SLICES_SHOWN) + 0.5) / SLICES_SHOWN
     chosen = np.unique(occupied[(steps * occupied.size).astype(int)])
-    infected = np.count_nonzero(analysis.lesions.labels, axis=(1, 2))
+    infected = np.array([np.count_nonzero(plane) for plane in analysis.lesions.labels])
     if infected.any():
         chosen[np.abs(chosen - infected.argmax()).argmin()] = infected.argmax()
     return [int(z) for z in np.unique(chosen)]
