@@ -184,6 +184,7 @@ def _divided(
 def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
     scan, lungs, lesions = parts.scan, parts.lungs, parts.lesions
     with clock.stage("scores"):
+        components = separate_lesions(lungs.labels, lesions.labels, parts.lobes)
         # Depth needs a voxel size, and a third of it the lung as a whole.
         peripheral = None
         if lungs.sides_known and scan.spacing_mm and scan.shape[0] > 1:
@@ -199,7 +200,7 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
             regions=None if parts.regions is None else parts.regions[box],
             dense=None if hu is None else hu >= DENSE_HU,
             hu=hu,
-            components=separate_lesions(lungs.labels, lesions.labels, parts.lobes),
+            components=components,
             peripheral=None if peripheral is None else peripheral[box],
             voxel_ml=scan.voxel_ml,
             sides_known=lungs.sides_known,

@@ -59,7 +59,7 @@ class Alternatives:
         rest, column = np.divmod(self.voxels, np.int32(shape[2]))
         index, row = np.divmod(rest, np.int32(shape[1]))
         inside = np.ones(len(self.voxels), bool)
-        voxels = np.zeros(len(self.voxels), np.int32)
+        voxels: np.ndarray = np.zeros(len(self.voxels), np.int32)
         for place, part in zip((index, row, column), box, strict=True):
             inside &= (place >= part.start) & (place < part.stop)
             voxels = voxels * np.int32(part.stop - part.start) + (place - np.int32(part.start))
