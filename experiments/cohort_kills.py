@@ -118,10 +118,11 @@ def hashes(out: Path) -> dict[str, str]:
 
 
 class Victim:
-    """One run, to be killed."""
+    """One run, to be killed. since: seconds from its start to the last loss of a worker."""
 
     def __init__(self, command: list[str], out: Path) -> None:
         self.out, self.began = out, time.monotonic()
+        self.since = 0.0
         self.left_before = set(temporary(out))
         self.process = subprocess.Popen(  # noqa: S603
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -144,7 +145,8 @@ class Victim:
         if moment == "tables":
             ready, more = self.writes_tables, rng.uniform(0, pace.tables)
         else:
-            when = rng.uniform(0.3 * pace.first, pace.first + 3 * pace.each)
+            # One that goes on after it lost a worker needs the time to start another, too.
+            when = self.since + rng.uniform(0.5 * pace.first, pace.first + 3 * pace.each)
             ready, more = (lambda: self.seconds >= when), 0.0
         if not self.waits(ready):
             return False
@@ -169,6 +171,7 @@ class Victim:
                 if not workers:
                     return None
                 os.kill(rng.choice(workers), signal.SIGKILL)
+                self.since = self.seconds
             elif whom == "parent":
                 self.process.kill()
             else:
