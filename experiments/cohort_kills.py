@@ -37,6 +37,8 @@ RESULT = Path(__file__).parent / "results" / "cohort-kills.json"
 WHOM = {"group": 4, "parent": 3, "worker": 3}
 MOMENTS = {"any": 1, "writing": 1}
 SHARE_TABLES = 0.2
+#: A kill comes after so many further cases at the latest: there must be work for all.
+FURTHER = (1, 3)
 #: Seconds in which all processes of a killed run must have ended.
 PATIENCE_S = 30.0
 
@@ -147,7 +149,11 @@ class Victim:
         else:
             # One that goes on after it lost a worker needs the time to start another, too.
             when = self.since + rng.uniform(0.5 * pace.first, pace.first + 3 * pace.each)
-            ready, more = (lambda: self.seconds >= when), 0.0
+            enough, more = cases_in(self.out) + rng.randint(*FURTHER), 0.0
+
+            def ready() -> bool:
+                return self.seconds >= when or cases_in(self.out) >= enough
+
         if not self.waits(ready):
             return False
         if moment == "writing":
@@ -245,7 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a new folder for scans and results")
     parser.add_argument("--model", help="instead of the shipped one")
-    parser.add_argument("--cases", type=int, default=60)
+    parser.add_argument("--cases", type=int, default=100)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--result", type=Path, default=RESULT)
