@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -152,6 +153,8 @@ def _stop(*_: Any) -> None:
         os._exit(1)
     if not _stopping.is_set():
         _stopping.set()
+        # Within a callback of a library the exception is lost: then the case goes on to its end.
+        sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 
 
