@@ -63,8 +63,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of the undisturbed run: to the first case, for each further one, for the tables."""
+    """Of the undisturbed run: its cases with results, and seconds to the first, for each further
+    one, and for the tables."""
 
+    cases: int
     first: float
     each: float
     tables: float
@@ -210,7 +212,8 @@ def undisturbed(command: list[str], out: Path) -> Pace:
     run.process.wait()
     if run.process.returncode != 3:
         raise SystemExit(f"the undisturbed run ended with {run.process.returncode}")
-    return Pace(first, (last - first) / max(1, cases_in(out) - 1), run.seconds - last)
+    cases = cases_in(out)
+    return Pace(cases, first, (last - first) / max(1, cases - 1), run.seconds - last)
 
 
 def killed_run(
@@ -225,7 +228,8 @@ def killed_run(
     while len(hits) < kills:
         if victim is None:
             victim = Victim(command, out)
-        moment = "tables" if len(hits) >= (1 - SHARE_TABLES) * kills else drawn(rng, MOMENTS)
+        last = len(hits) >= (1 - SHARE_TABLES) * kills or cases_in(out) == pace.cases
+        moment = "tables" if last else drawn(rng, MOMENTS)
         # Tables are written by the first process; its workers have ended.
         whom = drawn(rng, WHOM)
         if moment == "tables" and whom == "worker":
@@ -293,7 +297,7 @@ def main() -> None:
         + (" --model STAND-IN" if arguments.model else ""),
         "lungscore": __version__,
         "figures": figures,
-        "pace_s": {name: round(value, 2) for name, value in asdict(pace).items()},
+        "pace": {name: round(value, 2) for name, value in asdict(pace).items()},
         "kills": [asdict(hit) for hit in hits],
     }
     atomic_write(arguments.result, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
