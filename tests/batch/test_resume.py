@@ -116,6 +116,7 @@ def test_fifty_kills_of_processes_and_workers_leave_the_same_bytes(
 ) -> None:
     script, result = ROOT / "experiments" / "cohort_kills.py", tmp_path / "kills.json"
     given = [str(tmp_path / "folder"), "--model", str(stand_in_model), "--result", str(result)]
+    given += ["--cases", "60"]
     done = subprocess.run([sys.executable, script, *given], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(result.read_text())["figures"]
