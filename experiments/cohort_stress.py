@@ -166,15 +166,15 @@ FAULTS: dict[str, tuple[Callable[[Scan, Path], None], set[str]]] = {
 }
 
 
-def generate(folder: Path) -> dict[str, str]:
+def generate(folder: Path, cases: int = CASES) -> dict[str, str]:
     """The scans, and which case has which fault."""
     folder.mkdir(parents=True)
     faulty, names = {}, list(FAULTS)
-    count = round(CASES * SHARE_FAULTY)
-    for index in range(CASES):
+    count = round(cases * SHARE_FAULTY)
+    for index in range(cases):
         name = f"case {index:03}"
         scan = make_phantom(PRESETS[index % len(PRESETS)], seed=index, shape=SHAPE).scan
-        if index * count // CASES != (index + 1) * count // CASES:
+        if index * count // cases != (index + 1) * count // cases:
             fault = names[len(faulty) % len(names)]
             FAULTS[fault][0](scan, folder / name)
             faulty[name] = fault

@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from lungscore import batch
+from lungscore import batch, files
 from lungscore.batch import Options, Outcome
 from lungscore.batch.case import COHORT_FILES, Case
 from lungscore.batch.cohort import FAILURES_IN_A_ROW, Progress, cohort_cases, run_cohort
@@ -250,6 +252,29 @@ def test_a_disk_that_fills_up_at_the_end_leaves_no_half_table(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", COHORT_FILES)
+def test_a_table_that_fails_leaves_all_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write_cohort(tmp_path, ["a"], {"a": InputError("input-empty", "a")})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    real = files.atomic_path
+
+    @contextmanager
+    def full(path: Path) -> Iterator[Path]:
+        with real(path) as temporary:
+            yield temporary
+            if path.name == name:
+                raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lungscore.batch.table.atomic_path", full)
+    monkeypatch.setattr("lungscore.files.atomic_path", full)
+    with pytest.raises(ResourceError) as caught:
+        write_cohort(tmp_path, ["b"], {"b": InputError("input-not-found", "b")})
+    assert caught.value.code == "disk-full"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 # What a killed run left
 
 
@@ -258,12 +283,14 @@ def test_only_what_a_killed_run_of_ours_left_is_cleared(tmp_path: Path) -> None:
     (ours / "figures").mkdir(parents=True)
     (ours / ".tmp-12-lungs.nii.gz").touch()
     (tmp_path / ".tmp-0123456789ab-old").mkdir()
-    (tmp_path / ".tmp-999999999-cohort.csv").touch()
+    tables = tmp_path / ".tmp-ba9876543210"
+    tables.mkdir()
+    (tables / "cohort.csv").touch()
+    (tables / ".tmp-12-cohort.html").touch()
     kept = [
         ".tmp-0123456789ac",  # holds what is not ours
         ".tmp-mine",
-        f".tmp-{os.getpid()}-cohort.csv",
-        ".tmp-999999999-thesis.csv",
+        ".tmp-12-cohort.csv",
         "case",
     ]
     (tmp_path / kept[0]).mkdir()

@@ -1,5 +1,6 @@
 """A cohort that is killed, stopped or robbed of a worker, and goes on."""
 
+import json
 import os
 import random
 import shutil
@@ -16,8 +17,8 @@ from lungscore.scan.write import write_nifti
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes are killed by signals")
 
-#: A run that ends and begins anew as often as kills are wanted.
-COUNT = 8
+COUNT, KILLS = 8, 5
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +82,15 @@ def uninterrupted(
     return files(out), time.monotonic() - began
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(
     tmp_path: Path,
     scans: Path,
     stand_in_model: Path,
     uninterrupted: tuple[dict[str, bytes], float],
-    kills: int,
 ) -> None:
     expected, seconds = uninterrupted
-    rng, out, killed = random.Random(kills), tmp_path / "out", 0  # noqa: S311
-    while killed < kills:
+    rng, out, killed = random.Random(5), tmp_path / "out", 0  # noqa: S311
+    while killed < KILLS:
         process = started(*command(scans, out, stand_in_model, "--resume", "--workers", "2"))
         try:
             process.communicate(timeout=rng.uniform(0.2, 1.0) * seconds)
@@ -110,15 +109,61 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(
     assert files(out) == expected
 
 
-def test_a_stopped_run_leaves_whole_cases_and_no_process(
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
+def test_fifty_kills_of_processes_and_workers_leave_the_same_bytes(
+    tmp_path: Path, stand_in_model: Path
+) -> None:
+    script, result = ROOT / "experiments" / "cohort_kills.py", tmp_path / "kills.json"
+    given = [str(tmp_path / "folder"), "--model", str(stand_in_model), "--result", str(result)]
+    given += ["--cases", "60"]
+    done = subprocess.run([sys.executable, script, *given], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(result.read_text())["figures"]
+    assert figures["identical"]
+    assert figures["kills"] == 50
+    assert figures["kills_that_left_something_half_written"] > 0
+    assert set(figures["killed"]) == {"group", "parent", "worker"}
+    assert set(figures["moments"]) == {"any", "writing", "tables"}
+
+
+def in_work(process: subprocess.Popen, out: Path) -> None:
+    """Wait until a case is there."""
+    deadline = time.monotonic() + 60
+    while not list(out.glob("[0-9]")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.poll() is None
+
+
+def ends(group: int) -> bool:
+    """Whether all processes of the group end within 20 seconds."""
+    deadline = time.monotonic() + 20
+    while alive(group) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not alive(group)
+
+
+def test_no_worker_outlives_a_run_that_is_killed(
     tmp_path: Path, scans: Path, stand_in_model: Path
 ) -> None:
     out = tmp_path / "out"
     process = started(*command(scans, out, stand_in_model, "--workers", "2"))
-    deadline = time.monotonic() + 60
-    while not list(out.glob("[0-9]")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    in_work(process, out)
+    process.kill()
+    process.communicate()
+    assert ends(process.pid)
+
+
+def test_ctrl_c_leaves_whole_cases_and_no_process_and_the_rest_to_resume(
+    tmp_path: Path,
+    scans: Path,
+    stand_in_model: Path,
+    uninterrupted: tuple[dict[str, bytes], float],
+) -> None:
+    out = tmp_path / "out"
+    process = started(*command(scans, out, stand_in_model, "--workers", "2"))
+    in_work(process, out)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "interrupted" in errors
@@ -126,10 +171,10 @@ def test_a_stopped_run_leaves_whole_cases_and_no_process(
     cases = list(out.iterdir())
     assert cases
     assert all((case / "run.json").is_file() for case in cases)
-    deadline = time.monotonic() + 20
-    while alive(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not alive(process.pid)
+    assert ends(process.pid)
+    last = command(scans, out, stand_in_model, "--resume", "--workers", "2")
+    assert subprocess.run(last, capture_output=True).returncode == 3
+    assert files(out) == uninterrupted[0]
 
 
 ROBBED = """
@@ -162,3 +207,84 @@ def test_a_killed_worker_costs_its_own_case_alone_even_of_one_worker(tmp_path: P
     assert lines[4] == "guilty out-of-memory"
     assert len(lines) == 13
     assert all(line.endswith("analysed") for line in lines[:4] + lines[5:])
+
+
+OTHERS = """
+import os, signal, sys, threading, time
+from multiprocessing import active_children
+from pathlib import Path
+import lungscore.batch as batch
+import lungscore.batch.processes as processes
+
+def slow(case, options):
+    Path(case.name).write_text(str(os.getpid()))
+    if case.name == "slow":
+        time.sleep(2)
+    return batch.Outcome(case.path, case.path, case=case.name)
+
+def kill_the_idle():
+    while not (Path("slow").is_file() and Path("quick").is_file()):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.kill(int(Path("quick").read_text()), signal.SIGKILL)
+
+processes.analyze_one = slow
+if __name__ == "__main__":
+    threading.Thread(target=kill_the_idle).start()
+    cases = [batch.Case(name, Path(name)) for name in ("slow", "quick")]
+    for outcome in batch.run(cases, batch.Options(Path("out")), workers=2):
+        print(outcome.case, outcome.error.code if outcome.error else "analysed")
+"""
+
+
+def test_a_worker_that_is_killed_as_it_waits_holds_nobody_up(tmp_path: Path) -> None:
+    script = tmp_path / "others.py"
+    script.write_text(OTHERS)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert done.stdout.splitlines() == ["slow analysed", "quick analysed"]
+
+
+DEAF = """
+import os, signal, sys, time
+from pathlib import Path
+import lungscore.batch as batch
+import lungscore.batch.processes as processes
+
+def deaf(case, options):
+    if case.name == "deaf":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+        Path("deaf").touch()
+        time.sleep(600)
+    return batch.Outcome(case.path, case.path, case=case.name)
+
+processes.analyze_one = deaf
+processes.PATIENCE_S = 0.5
+if __name__ == "__main__":
+    cases = [batch.Case(name, Path(name)) for name in ("quick", "deaf")]
+    outcomes = batch.run(cases, batch.Options(Path("out")), isolated=True)
+    print(next(outcomes).case)
+    while not Path("deaf").exists():
+        time.sleep(0.05)
+    outcomes.close()
+"""
+
+
+def test_a_worker_that_does_not_listen_is_killed_when_the_run_stops(tmp_path: Path) -> None:
+    script = tmp_path / "deaf.py"
+    script.write_text(DEAF)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert done.stdout.splitlines() == ["quick"]

@@ -179,7 +179,6 @@ def test_a_folder_that_appears_meanwhile_is_kept(make_analysis, tmp_path, monkey
         (tmp_path / "case" / "result.json").write_text("another run")
 
     monkeypatch.setattr("lungscore.report.outputs._write_report", slow)
-    monkeypatch.setattr("pathlib.Path.exists", lambda _: False)
     with pytest.raises(UsageError) as failed:
         write_outputs(make_analysis(), tmp_path)
     assert failed.value.code == "output-exists"

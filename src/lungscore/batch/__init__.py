@@ -150,7 +150,8 @@ def _analyze_one(case: Case, options: Options) -> Outcome:
     from lungscore.report.case_folder import refuse_existing
 
     path, finished = case.path, options.out / case.name
-    if options.resume and (finished / "result.json").is_file():
+    stored = finished / "result.json"
+    if options.resume and stored.is_file():
         return Outcome(path, finished, skipped=True)
     refuse_existing(options.out, case.name, overwrite=options.overwrite)
     detector = None if options.detector is None else _detector(options.detector)
@@ -178,7 +179,13 @@ def _analyze_one(case: Case, options: Options) -> Outcome:
         from lungscore.patients.detect import detect
 
         analysis = replace(analysis, detected=detect(analysis, *detector))
-    folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
+    try:
+        folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
+    except UsageError:
+        # Another run wrote it meanwhile: the last breath of one that was killed, or a second job.
+        if options.resume and stored.is_file():
+            return Outcome(path, finished, skipped=True)
+        raise
     return Outcome(path, folder, text_table(analysis))
 
 

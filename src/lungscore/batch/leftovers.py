@@ -10,7 +10,8 @@ from lungscore.files import lock_folder, unlock
 from lungscore.report.case_folder import OUTPUTS
 
 _FOLDER = re.compile(r"\.tmp-[0-9a-f]{12}(-old)?")
-_FILE = re.compile(r"\.tmp-([0-9]+)-(.+)")
+_FILE = re.compile(r"\.tmp-[0-9]+-.+")
+_OURS = OUTPUTS.union(COHORT_FILES)
 
 
 def clear_leftovers(out: Path) -> None:
@@ -30,23 +31,11 @@ def clear_leftovers(out: Path) -> None:
             if lock is not None and _ours(path):
                 shutil.rmtree(path, ignore_errors=True)
             unlock(lock)
-        elif (found := _FILE.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False):
-            if found[2] in COHORT_FILES and not _running(int(found[1])):
-                path.unlink(missing_ok=True)
 
 
 def _ours(folder: Path) -> bool:
-    names = {entry.name for entry in folder.iterdir()}
-    return all(name in OUTPUTS or _FILE.fullmatch(name) for name in names)
-
-
-def _running(process: int) -> bool:
-    if os.name != "posix" or process == os.getpid():
-        return True
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
+        names = os.listdir(folder)
+    except OSError:
+        return False  # its own run has done with it meanwhile
+    return all(name in _OURS or _FILE.fullmatch(name) for name in names)

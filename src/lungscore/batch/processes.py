@@ -2,15 +2,18 @@
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,10 @@ MOST_WAITING = 256
 
 _Waiting = tuple[Path | Case, Future[Outcome] | None]
 
-#: In a worker: a case is being analysed; the worker was told to stop and begins no other.
+#: Seconds that a worker which is told to stop has for clearing up.
+PATIENCE_S = 30.0
+
+#: In a worker: a case is being analysed; the worker was told to stop and ends with this case.
 _busy, _stopping = threading.Event(), threading.Event()
 
 
@@ -97,7 +103,7 @@ def _alone(given: Path | Case, options: Options) -> Outcome:
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool whose workers are told to stop when the block is left by an exception."""
+    """A pool whose workers are stopped when the block is left by an exception."""
     others = set(active_children())
     # "spawn": engines keep threads, which a forked child would inherit broken.
     context = get_context("spawn")
@@ -105,11 +111,23 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        for worker in set(active_children()) - others:
-            worker.terminate()
+        _end(set(active_children()) - others)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end(workers: Collection[BaseProcess]) -> None:
+    """Tell workers to stop. What has not ended in time, or at a second Ctrl-C, is killed."""
+    deadline = time.monotonic() + PATIENCE_S
+    for worker in workers:
+        worker.terminate()
+    try:
+        for worker in workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+    finally:
+        for worker in workers:
+            worker.kill()
 
 
 def _begin() -> None:
@@ -127,18 +145,24 @@ def _end_with_parent() -> None:
 
 
 def _stop(*_: Any) -> None:
-    """Leave the case at hand, through its own clearing up, and begin no other."""
-    told_before = _stopping.is_set()
-    _stopping.set()
-    if _busy.is_set() and not told_before:
+    """End this worker: from the case at hand through its own clearing up, else at once.
+
+    It must not go back to the pool: a process that was killed may hold the lock of its queue.
+    """
+    if not _busy.is_set():
+        os._exit(1)
+    if not _stopping.is_set():
+        _stopping.set()
+        # Within a callback of a library the exception is lost: then the case goes on to its end.
+        sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 
 
 def _work(given: Path | Case, options: Options) -> Outcome:
-    if _stopping.is_set():
-        raise KeyboardInterrupt
     _busy.set()
     try:
         return analyze_one(given, options)
     finally:
         _busy.clear()
+        if _stopping.is_set():
+            os._exit(1)

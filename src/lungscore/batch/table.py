@@ -12,7 +12,7 @@ from typing import Any
 from lungscore.batch.case import COHORT_FILES
 from lungscore.errors import InputError, LungscoreError, UsageError
 from lungscore.evaluation.measures import MEASURES, Measure
-from lungscore.files import atomic_path, atomic_write
+from lungscore.files import atomic_path, atomic_write, staging_folder, write_error
 from lungscore.report.case_folder import check_writable
 from lungscore.report.cohort.page import MARK, Cohort, render_page
 from lungscore.result.stored import damaged, read_stored
@@ -69,18 +69,35 @@ def _ours(path: Path) -> bool:
 def write_cohort(
     out: Path, cases: Iterable[str], failures: Mapping[str, LungscoreError]
 ) -> dict[str, LungscoreError]:
-    """Write the tables and the page of ``cases``, which lie in ``out`` or failed.
+    """Write the tables and the page of ``cases``, which lie in ``out`` or failed: all, or none.
 
     Returns the failures, with those of results among them that cannot be read back. Equal results
-    give equal bytes. Memory grows with the failures alone.
+    give equal bytes. Memory grows with the failures alone. Raises ResourceError ``disk-full`` or
+    ``output-not-writable``.
     """
+    found = dict(failures)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with staging_folder(out) as staging:
+            _write_files(staging, out, cases, found)
+            for name in COHORT_FILES:
+                os.replace(staging / name, out / name)
+    except OSError as error:
+        raise write_error(out / "cohort.csv", error) from error
+    return found
+
+
+def _write_files(
+    folder: Path, out: Path, cases: Iterable[str], found: dict[str, LungscoreError]
+) -> None:
+    """Write ``COHORT_FILES`` into ``folder``, and into ``found`` what cannot be read of ``out``."""
     import pyarrow as pa
     import pyarrow.parquet
 
-    found, cohort = dict(failures), Cohort()
+    cohort = Cohort()
     order: list[str] = []
     with ExitStack() as stack:
-        paths = {name: stack.enter_context(atomic_path(out / name)) for name in COHORT_FILES[:2]}
+        paths = {name: stack.enter_context(atomic_path(folder / name)) for name in COHORT_FILES[:2]}
         file = stack.enter_context(open(paths["cohort.csv"], "w", newline="", encoding="utf-8"))
         lines = csv.writer(file)
         lines.writerow(COLUMNS)
@@ -95,7 +112,7 @@ def write_cohort(
             lines.writerows([row.get(name) for name in COLUMNS] for row in rows)
             columns.write_table(pa.Table.from_pylist(rows, schema=_schema()))
     with (
-        atomic_path(out / "failures.csv") as path,
+        atomic_path(folder / "failures.csv") as path,
         open(path, "w", newline="", encoding="utf-8") as file,
     ):
         lines = csv.writer(file)
@@ -103,8 +120,7 @@ def write_cohort(
         for case in order:
             error = found[case]
             lines.writerow((case, error.code, " ".join(error.message.split())))
-    atomic_write(out / "cohort.html", render_page(cohort))
-    return found
+    atomic_write(folder / "cohort.html", render_page(cohort))
 
 
 def _rows(out: Path, cases: Iterable[str], failures: dict[str, LungscoreError]) -> Iterator[Row]:

@@ -192,7 +192,9 @@ def _run_cohort(
         start = run_cohort if whole else run_share
         progress = start(cases, options, workers=workers, ray=ray, report=report)
     failed = progress.failures.values()
-    note(f"{len(cases) - len(failed)} of {len(cases)} analysed, {len(failed)} failed")
+    before = f" ({progress.skipped} of them before)" if progress.skipped else ""
+    done = len(cases) - len(failed)
+    note(f"{done} of {len(cases)} analysed{before}, {len(failed)} failed")
     for code, count in sorted(Counter(error.code for error in failed).items()):
         note(f"  {code}: {count}")
     if whole:

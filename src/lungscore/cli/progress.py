@@ -32,22 +32,29 @@ def progress_of(cases: int) -> Iterator[Show]:
         yield Lines(cases)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
     from rich.progress import Progress as Bar
+    from rich.text import Text
 
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
-    )
+    left = TimeLeft()
+
+    class Left(ProgressColumn):
+        """Asked ten times a second, so that the time runs between two cases, too."""
+
+        def render(self, task: Task) -> Text:
+            return Text(left.text())
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), Left())
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("0 failed", total=cases)
+
+        def update(progress: "Progress") -> None:
+            left.learn(progress)
+            failed = f"{len(progress.failures)} failed"
+            bar.update(task, completed=progress.done, description=failed)
+
         yield _Rich(
-            lambda progress: bar.update(
-                task, completed=progress.done, description=f"{len(progress.failures)} failed"
-            ),
-            lambda text: bar.console.print(printable(text), markup=False, highlight=False),
+            update, lambda text: bar.console.print(printable(text), markup=False, highlight=False)
         )
 
 
@@ -60,25 +67,49 @@ class Lines:
     """A plain line now and then, and one after the last case."""
 
     def __init__(self, cases: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._began = self._told = clock()
+        self._clock, self._left = clock, TimeLeft(clock)
+        self._told = clock()
         note(f"{cases} cases")
 
     def update(self, progress: "Progress") -> None:
+        self._left.learn(progress)
         now = self._clock()
-        last = progress.done == progress.cases
-        if now - self._told < EVERY and not last:
+        if now - self._told < EVERY and progress.done < progress.cases:
             return
         self._told = now
         text = f"{progress.done} of {progress.cases} done, {len(progress.failures)} failed"
-        worked = progress.done - progress.skipped
-        if worked and not last:
-            left = (progress.cases - progress.done) * (now - self._began) / worked
-            text += f", about {_duration(left)} left"
-        note(text)
+        left = self._left.text()
+        note(f"{text}, {left}" if left else text)
 
     def note(self, text: str) -> None:
         note(text)
+
+
+class TimeLeft:
+    """When a run will end if it goes on as until now.
+
+    Cases that were there already cost nothing and tell nothing, and those that fail at once little:
+    what comes before the first that is analysed does not count.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._began, self._before = clock, clock(), 0
+        self._end: float | None = None
+
+    def learn(self, progress: "Progress") -> None:
+        """After each case."""
+        now, worked = self._clock(), progress.done - progress.skipped
+        if not progress.analysed:
+            self._began, self._before = now, worked
+            return
+        left = progress.cases - progress.done
+        each = (now - self._began) / (worked - self._before)
+        self._end = now + left * each if left else None
+
+    def text(self) -> str:
+        """As "about 5 min left"; empty where nothing is known, or less than a second left."""
+        left = 0.0 if self._end is None else self._end - self._clock()
+        return f"about {_duration(left)} left" if left >= 1 else ""
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lungscore.errors import UsageError
@@ -85,20 +85,25 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder`` that takes its place when the block ends well."""
+def appearing(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A new folder beside ``folder`` that takes its place when the block ends well.
+
+    Raises UsageError ``output-exists`` where it has appeared meanwhile and ``overwrite`` is False.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with staging_folder(folder.parent) as staging:
             yield staging
-            _replace(folder, staging)
+            _put(folder, staging, overwrite=overwrite)
     except OSError as error:
         raise write_error(folder, error) from error
 
 
-def _replace(folder: Path, staging: Path) -> None:
+def _put(folder: Path, staging: Path, *, overwrite: bool) -> None:
     """Put ``staging`` at ``folder``; what was there goes only when the new is in place."""
-    if not folder.exists():
+    if not (overwrite and folder.exists()):
+        with suppress(OSError):
+            folder.rmdir()  # one that is empty may be filled, and Windows renames onto none
         try:
             os.rename(staging, folder)
         except OSError as error:

@@ -26,7 +26,7 @@ def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False)
     """
     started = time.perf_counter()
     folder = refuse_existing(out_dir, analysis.scan.name, overwrite=overwrite)
-    with appearing(folder) as staging:
+    with appearing(folder, overwrite=overwrite) as staging:
         # Compression releases the interpreter's lock: the masks cost no time beside the figures.
         with ThreadPoolExecutor(max_workers=1) as pool:
             masks = pool.submit(_write_masks, analysis, staging)

@@ -31,7 +31,7 @@ def write_agreement(
     """
     folder = refuse_existing_agreement(out, overwrite=overwrite)
     figures = agreement_figures(agreement)
-    with appearing(folder) as staging:
+    with appearing(folder, overwrite=overwrite) as staging:
         for name, figure in figures.items():
             atomic_write(staging / "figures" / f"{name}.png", figure)
         atomic_write(staging / "report.html", render_page(agreement, figures))

@@ -105,7 +105,8 @@ def _figure(cohort: Cohort) -> bytes:
     left.set_ylabel("cases")
     edges = range(0, 100, BIN)
     heights = [cohort.bins[edge // BIN] for edge in edges]
-    right.bar(edges, heights, width=BIN, align="edge", color=COLOURS["consolidation"])
+    colour = COLOURS["consolidation"]
+    right.bar(edges, heights, width=BIN, align="edge", color=colour, edgecolor="white")
     right.set_xlim(0, 100)
     right.set_xlabel("% of the lungs infected")
     right.set_ylabel("cases")

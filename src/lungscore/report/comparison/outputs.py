@@ -27,7 +27,7 @@ def write_comparison(follow_up: FollowUp, out_dir: Path, *, overwrite: bool = Fa
         "lobes": lobe_chart(comparison),
         "infection_by_height": height_chart(follow_up),
     }
-    with appearing(folder) as staging:
+    with appearing(folder, overwrite=overwrite) as staging:
         figures = staging / "figures"
         if shown:
             atomic_write(figures / "side_by_side.png", png_bytes(side_by_side(shown)))
