@@ -168,7 +168,10 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
     if not scaled:
         text = "RescaleSlope and RescaleIntercept are missing: values were taken as HU"
         notices.append(Notice("rescale-missing", text))
-    return _Read(values, affine, spacing_known, placed, tuple(notices))
+    # Columns, rows, slices, as converters to NIfTI have them: so masks look as viewers expect, and
+    # lie in files in the order in which they lie here.
+    by_column = np.ascontiguousarray(affine[:, [2, 1, 0, 3]])
+    return _Read(values.transpose(2, 1, 0), by_column, spacing_known, placed, tuple(notices))
 
 
 def _placed(
