@@ -4,7 +4,8 @@
     python benchmarks/fit.py RESULTS PAGE
 
 RESULTS: a folder of JSON lines, benchmarks/results/ by default. Where one setup measured the same
-input more than once, the last line counts.
+input more than once, the last line counts. Its folder before/ holds lines of an older commit, which
+show what tuning changed.
 """
 
 import json
@@ -49,7 +50,8 @@ def last_of_each(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def main() -> None:
     """Write the page."""
     results, out = map(Path, sys.argv[1:3]) if len(sys.argv) == 3 else (RESULTS, PAGE)
-    atomic_write(out, page(last_of_each(read_lines(results)), QUALITY))
+    lines, before = (last_of_each(read_lines(each)) for each in (results, results / "before"))
+    atomic_write(out, page(lines, QUALITY, before))
 
 
 if __name__ == "__main__":

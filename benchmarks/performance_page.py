@@ -40,14 +40,25 @@ TO_MEASURE = """    python benchmarks/latency.py -o benchmarks/results/latency.j
     python benchmarks/networks.py -o benchmarks/results/networks.jsonl --threads 1 2
     python benchmarks/fit.py"""
 
+CHANGED = """The largest stage first: density is looked at only around infection, in whole \
+numbers; the lung field is found once instead of twice; counting and filling of holes take fewer \
+passes; the model and what writing needs load beside reading; the readings for ranges go on \
+beside the anatomy; masks take memory only where the lungs are, and are let go when they are not \
+needed. “Files alike” counts the files of results with the same bytes before and after; masks of \
+a DICOM series were stored in another order of axes before. What is left is mostly the network. \
+It computes in float32 unless asked otherwise, so that masks are the same on every computer; \
+`--precision bf16` is faster where the processor has it \
+([measurements.md](measurements.md#the-same-masks-from-every-engine))."""
+
 AIMED = "The aims are for two cores with AMX."
 
 
-def page(lines: Sequence[Line], quality: Path) -> str:
+def page(lines: Sequence[Line], quality: Path, before: Sequence[Line] = ()) -> str:
     """The whole page.
 
     lines: of latency.py, stages.py and networks.py, one for each setup and input. quality: the
-    folder of result files that say how good the networks are.
+    folder of result files that say how good the networks are. before: lines of latency.py of the
+    code before it was tuned.
     """
     scans, parts, networks = (
         [line for line in lines if line["schema"] == f"lungscore.{kind}/1"]
@@ -63,6 +74,7 @@ def page(lines: Sequence[Line], quality: Path) -> str:
         beside = [line for line in networks if _processor(line) == _processor(own[0])]
         sections += [f"## {setup}", _host(own), _aims(verdicts(own, timed, beside, quality))]
         sections += [_scans(own), _stages(own), _costs(own), *map(_parts, timed)]
+    sections.append(_changed(before, scans))
     sections += map(_networks, networks)
     sections.append(f"## To measure again\n\n{TO_MEASURE}")
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -175,6 +187,40 @@ def _costs(lines: Sequence[Line]) -> str:
     text = "### What a scan and a slice cost\n\nt = a + b · slices by least squares over the runs "
     text += "above; 95 % percentile bootstrap intervals over runs.\n\n"
     return text + table(["", "format", "a, per scan", "b, per slice", "R²", "n"], rows)
+
+
+def _changed(before: Sequence[Line], after: Sequence[Line]) -> str:
+    """What tuning changed, for the inputs and setups that were measured before and after."""
+    rows = []
+    for old in _in_order(before):
+        for new in after:
+            if (new["input"], _setup(new)) == (old["input"], _setup(old)):
+                rows.append(
+                    [
+                        f"{old['input']['name']}, {old['input']['slices']} slices, {form(old)}",
+                        f"{old['engine']} {old['precision']}",
+                        *(_from_to(old[key], new[key], digits) for key, digits in _FIGURES),
+                        _alike(old["sha256"], new["sha256"]),
+                        f"{old['commit']} → {new['commit']}",
+                    ]
+                )
+    if not rows:
+        return ""
+    columns = ["input", "engine", "wall, s", "CPU, s", "peak MiB", "files alike", "commits"]
+    return f"## What tuning changed\n\n{CHANGED}\n\n" + table(columns, rows)
+
+
+_FIGURES = (("wall_seconds", 1), ("cpu_seconds", 1), ("peak_memory_mib", 0))
+
+
+def _alike(old: dict[str, str], new: dict[str, str]) -> str:
+    return f"{sum(new.get(name) == digest for name, digest in old.items())} of {len(old)}"
+
+
+def _from_to(old: Line, new: Line, digits: int) -> str:
+    """Medians before and after, and how many times less."""
+    times = old["p50"] / new["p50"]
+    return f"{old['p50']:.{digits}f} → {new['p50']:.{digits}f} (÷ {times:.2f})"
 
 
 def _parts(line: Line) -> str:

@@ -21,14 +21,9 @@ NOTHING = Path("no-results")
 
 def quality_of(folder: Path, own: float, other: float) -> Path:
     """Result files with a Dice each."""
-    (folder / "benchmark").mkdir(parents=True)
-
-    def figure(mean: float) -> dict:
-        return {"dice": {"mean": mean, "low": mean - 0.05, "high": mean + 0.05, "n": 24}}
-
-    (folder / "infection-slices.json").write_text(json.dumps({"figures": figure(own)}))
-    test = {"test": {"infection": {"figures": figure(other)}}}
-    (folder / "benchmark/res2net-50.json").write_text(json.dumps(test))
+    for name, mean in (("infection-slices", own), ("peer-Inf-Net", other)):
+        dice = {"mean": mean, "low": mean - 0.05, "high": mean + 0.05, "n": 24}
+        (folder / f"{name}.json").write_text(json.dumps({"figures": {"dice": dice}}))
     return folder
 
 
@@ -144,4 +139,18 @@ def test_the_last_line_of_an_input_counts(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_the_committed_lines_say() -> None:
-    assert PAGE.read_text("utf-8") == page(last_of_each(read_lines(RESULTS)), QUALITY)
+    lines, before = (last_of_each(read_lines(each)) for each in (RESULTS, RESULTS / "before"))
+    assert PAGE.read_text("utf-8") == page(lines, QUALITY, before)
+
+
+def test_what_tuning_changed_stands_with_both_commits() -> None:
+    old = latency_line(
+        300, 16.0, commit="0ld0000", sha256={"lungs.nii.gz": "a", "result.json": "b"}
+    )
+    new = latency_line(300, 8.0, sha256={"lungs.nii.gz": "a", "result.json": "c"})
+    other = latency_line(300, 16.0, precision="bf16")
+    text = page([new], NOTHING, [old, other])
+    assert "16.0 → 8.0 (÷ 2.00)" in text
+    assert "| 1 of 2 | 0ld0000 → abc0123 |" in text
+    assert text.count(" → ") == 4
+    assert "What tuning changed" not in page([new], NOTHING, [other])
