@@ -155,7 +155,6 @@ def _analyze_one(case: Case, options: Options) -> Outcome:
         return Outcome(path, finished, skipped=True)
     refuse_existing(options.out, case.name, overwrite=options.overwrite)
     detector = None if options.detector is None else _detector(options.detector)
-
     analysis = analyze(
         path,
         segmenter=lambda: _segmenter(
@@ -172,6 +171,7 @@ def _analyze_one(case: Case, options: Options) -> Outcome:
         name=case.name,
         ranges=options.ranges,
     )
+    # Not before: they have loaded beside reading, with the models.
     from lungscore.report.outputs import write_outputs
     from lungscore.report.text import text_table
 
