@@ -78,7 +78,7 @@ def build_network(
             calibrate_batch_norm(encoder, norms, normalise(some.clamp(0, 1)))
     if start is not None:
         start_from(network, start)
-    # Faster on CPUs and GPUs alike.
+    # Faster on CPUs (docs/performance-training.md).
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
