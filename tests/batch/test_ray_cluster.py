@@ -158,6 +158,7 @@ def test_a_killed_worker_costs_no_case(
     assert results(options.out) == expected
 
 
+@pytest.mark.slow
 def test_a_case_that_loses_two_workers_fails_alone(
     ray: Any, chests: list[Path], options: Options
 ) -> None:
@@ -181,6 +182,7 @@ def test_cores_that_nobody_has_are_waited_for_and_then_an_error(
     assert "64 free cores" in caught.value.found
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_joined_keeps_running_and_prints_nothing(
     ray: Any, chests: list[Path], options: Options, expected: dict[str, bytes]
 ) -> None:

@@ -17,7 +17,7 @@ from lungscore.scan.write import write_nifti
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes are killed by signals")
 
-COUNT, KILLS = 8, 5
+COUNT, KILLS = 8, 2
 ROOT = Path(__file__).parents[2]
 
 

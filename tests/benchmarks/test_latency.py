@@ -16,6 +16,7 @@ from processes import python, run_measured
 from lungscore.scan import read_scan
 
 
+@pytest.mark.slow
 def test_a_line_says_what_ran_on_what_and_what_it_took(
     phantom_file: Path, stand_in_model: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ def test_networks_take_turns_after_one_pass_that_does_not_count() -> None:
     assert (seconds > 0).all()
 
 
+@pytest.mark.slow
 def test_a_line_holds_every_network_on_the_same_number_of_slices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

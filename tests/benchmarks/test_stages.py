@@ -102,6 +102,7 @@ def test_another_thread_is_beside(seconds: list[float]) -> None:
     assert as_dict(clock) == {("write",): (1, 1, 1), ("beside", "masks"): (0, 0, 1)}
 
 
+@pytest.mark.slow
 def test_a_line_holds_the_parts_of_a_whole_analysis(phantom_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "stages.jsonl"
     words = ["-o", out, "--slices", "--scan", phantom_file]

@@ -101,6 +101,7 @@ def test_parts_make_up_an_epoch_and_nothing_stays_patched():
     assert patched() == before
 
 
+@pytest.mark.slow
 def test_a_line_a_kind_with_all_that_the_page_needs(monkeypatch, tmp_path, capsys):
     out = tmp_path / "lines.jsonl"
     monkeypatch.setattr(sys, "argv", ["benchmarks/training.py", "-o", str(out), "--quick"])
