@@ -148,6 +148,7 @@ def test_a_mere_shift_is_perfect_consistency():
 
 @given(ratings)
 @example([(0, 3), (0, 3), (0, 3), (2, 0)])
+@example([(2, 4), (2, 4), (5, 1)])
 def test_intraclass_correlations_are_at_most_1_and_within_their_intervals(pairs):
     both = np.array(pairs, float)
     consistency = icc_consistency(both)

@@ -136,7 +136,8 @@ def icc_agreement(ratings: np.ndarray) -> Estimate:
     # McGraw and Wong's table 7: F with the degrees of freedom of Satterthwaite.
     one = k * value / (n * (1 - value)) * raters
     other = (1 + k * value * (n - 1) / (n * (1 - value))) * rest
-    freedom = (one + other) ** 2 / (one**2 / (k - 1) + other**2 / ((n - 1) * (k - 1)))
+    spread = one**2 / (k - 1) + other**2 / ((n - 1) * (k - 1))
+    freedom = (one + other) ** 2 / spread if spread > 0 else np.nan
     upper_f, lower_f = (
         float(f_distribution.ppf(0.975, *degrees))
         for degrees in ((n - 1, freedom), (freedom, n - 1))
