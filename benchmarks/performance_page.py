@@ -276,7 +276,7 @@ def _networks(line: Line) -> str:
 
 
 def _commands(lines: Sequence[Line]) -> str:
-    return "\n".join(f"Command: `{each}`" for each in dict.fromkeys(x["command"] for x in lines))
+    return "\n\n".join(f"Command: `{each}`" for each in dict.fromkeys(x["command"] for x in lines))
 
 
 def _in_order(lines: Sequence[Line]) -> list[Line]:

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import linear_regression, mean
 from typing import Any
 
+from fit import read_lines
+
 from lungscore.datasets.cc_ccii import PUBLISHED
 from lungscore.files import atomic_write
 from lungscore.version import __version__
@@ -133,23 +135,14 @@ def costs(real_scans: Path = REAL_SCANS, results: Path = RESULTS) -> list[Cost]:
             whole / patient["slices"],
         )
     ]
-    return [*found, *_fits(_latency_lines(results))]
+    lines = [line for line in read_lines(results) if line["schema"] == "lungscore.latency/1"]
+    return [*found, *_fits(lines)]
 
 
 def patient_of(real_scans: Path = REAL_SCANS) -> dict[str, Any]:
     """What was measured on the patient."""
     scans = json.loads(real_scans.read_text(encoding="utf-8"))["scans"]
     return next(scan for scan in scans if PATIENT in scan["scan"])
-
-
-def _latency_lines(results: Path) -> list[dict[str, Any]]:
-    """The lines of benchmarks/latency.py."""
-    lines = (
-        json.loads(line)
-        for file in sorted(results.glob("*.jsonl"))
-        for line in file.read_text(encoding="utf-8").splitlines()
-    )
-    return [line for line in lines if line.get("schema") == "lungscore.latency/1"]
 
 
 def _fits(lines: Sequence[dict[str, Any]]) -> Iterator[Cost]:

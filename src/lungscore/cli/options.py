@@ -26,7 +26,13 @@ class Precision(StrEnum):
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")]
 RunBy = Annotated[Engine, typer.Option(help="What runs the network.")]
-ComputedIn = Annotated[Precision, typer.Option(help="What it computes in.")]
+ComputedIn = Annotated[
+    Precision,
+    typer.Option(
+        help="What it computes in: f32, the same on every computer, or bf16, faster where the "
+        "processor has it."
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(

@@ -1,22 +1,15 @@
 """benchmarks/plan.py: arithmetic from measured figures, and the page that it writes."""
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
 
+import plan as planning
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def planning() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        return importlib.import_module("plan")
+ROOT = Path(__file__).parents[2]
 
 
 def line(slices: int, *seconds: float, **other: Any) -> str:
@@ -35,7 +28,7 @@ def line(slices: int, *seconds: float, **other: Any) -> str:
     )
 
 
-def test_a_plan_is_what_a_calculator_says(planning: Any) -> None:
+def test_a_plan_is_what_a_calculator_says() -> None:
     assumed = planning.Assumptions(
         at_work=0.5, rejected=0.1, repeated=0.2, price_per_core_hour=2.0, price_per_tb_month=10.0
     )
@@ -52,7 +45,7 @@ def test_a_plan_is_what_a_calculator_says(planning: Any) -> None:
 
 @given(st.floats(0.1, 1000), st.integers(0, 10**6), st.integers(1, 10**4))
 def test_more_cores_are_never_slower_and_cost_the_same(
-    planning: Any, seconds: float, scans: int, cores: int
+    seconds: float, scans: int, cores: int
 ) -> None:
     few, many = (planning.plan(seconds, scans, count) for count in (cores, 2 * cores))
     assert many.hours <= few.hours
@@ -60,7 +53,7 @@ def test_more_cores_are_never_slower_and_cost_the_same(
     assert not scans or many.hours >= seconds / 3600
 
 
-def test_costs_are_those_of_the_lines(planning: Any, tmp_path: Path) -> None:
+def test_costs_are_those_of_the_lines(tmp_path: Path) -> None:
     lines = [
         line(100, 99.0),  # measured again below
         line(100, 20.0, 22.0),
@@ -78,7 +71,7 @@ def test_costs_are_those_of_the_lines(planning: Any, tmp_path: Path) -> None:
     assert patient.of(scan["slices"]) == pytest.approx(scan["seconds"] * scan["cpus"])
 
 
-def test_sizes_are_those_of_the_files(planning: Any, tmp_path: Path) -> None:
+def test_sizes_are_those_of_the_files(tmp_path: Path) -> None:
     scan, results = tmp_path / "scan", tmp_path / "results"
     for folder in (scan / "a", results / "figures"):
         folder.mkdir(parents=True)
@@ -93,12 +86,12 @@ def test_sizes_are_those_of_the_files(planning: Any, tmp_path: Path) -> None:
     assert stored.written(8) == pytest.approx(16 + 5 + len(text))
 
 
-def test_the_page_is_that_of_the_files(planning: Any) -> None:
+def test_the_page_is_that_of_the_files() -> None:
     """``python benchmarks/plan.py page`` was run after the last measurement."""
     assert (ROOT / "docs" / "planning.md").read_text(encoding="utf-8") == planning.whole_page()
 
 
-def test_the_page_says_what_is_assumed(planning: Any) -> None:
+def test_the_page_says_what_is_assumed() -> None:
     text = planning.whole_page()
     assert "617,775 images are published; 100 a scan is an assumption" in text
     assert "300 slices a scan is an assumption" in text
