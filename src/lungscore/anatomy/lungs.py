@@ -24,6 +24,8 @@ CLOSING_MM = 8.0
 DENSEST_LUNG_HU = 200
 #: Aerated pieces below this are no lung (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 250.0
+#: A slice whose body takes less than this part of it shows none.
+BODY_PART = 0.01
 #: Less aerated lung than this is none at all, ml; in the largest slice of a short scan, cm².
 NO_LUNGS_ML, NO_LUNGS_CM2, SHORT_SCAN_MM = 40.0, 5.0, 20.0
 #: Lungs that fill more than this part of their largest slice at an end of the scan are cut off.
@@ -287,7 +289,8 @@ def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
         return ()
     notices = []
     areas = np.array([np.count_nonzero(plane) for plane in labels])
-    ends = (("first", areas[0] / areas.max()), ("last", areas[-1] / areas.max()))
+    first, last = _with_body(scan)
+    ends = (("first", areas[first] / areas.max()), ("last", areas[last] / areas.max()))
     cut = [f"{part:.0%} in the {end} slice" for end, part in ends if part > TRUNCATED_AREA]
     if cut:
         text = f"the lungs are cut off: of their largest area there are {' and '.join(cut)}"
@@ -298,3 +301,12 @@ def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
             text = f"{volume_ml:.0f} ml of lung, usual are {USUAL_ML[0]:.0f} to {USUAL_ML[1]:.0f}"
             notices.append(Notice("lung-volume", text))
     return tuple(notices)
+
+
+def _with_body(scan: Scan) -> tuple[int, int]:
+    """The first and the last slice that show the body; all others beyond them hold air alone."""
+    body = find_levels(scan).lung
+    shown = [np.count_nonzero(plane[::4, ::4] >= body) for plane in scan.values]
+    least = BODY_PART * scan.values[0, ::4, ::4].size
+    seen = np.flatnonzero(np.array(shown) > least)
+    return (int(seen[0]), int(seen[-1])) if len(seen) else (0, len(shown) - 1)

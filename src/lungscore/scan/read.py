@@ -91,7 +91,7 @@ def read_found(
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from error
     notices = tuple(_ignored_notices(found, ignored))
     volume = replace(volume, notices=(*notices, *volume.notices))
-    return to_scan(volume, case_name(path, name), path.name)
+    return to_scan(volume, case_name(path, name), path.name, allow_gaps=allow_gaps)
 
 
 def _ignored_notices(found: Found, ignored: int) -> Iterator[Notice]:

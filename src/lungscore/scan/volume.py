@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lungscore.errors import Notice
+from lungscore.errors import InputError, Notice
+from lungscore.scan.continuity import SliceFaults, fill, find_faults, shown_ranges
 from lungscore.scan.hounsfield import check_hounsfield
+from lungscore.scan.limits import HU_RANGE
 from lungscore.scan.scan import Geometry, Scan
 
 #: Formats of files that hold one whole volume.
@@ -15,6 +17,9 @@ VolumeFormat = Literal["nifti", "nrrd", "metaimage"]
 
 #: Slices from this distance on are called thick (mm).
 THICK_MM = 5.0
+
+#: Largest part of the slices that may be faulty and be interpolated where that was asked for.
+LARGEST_FAULTY_SHARE = 0.2
 
 #: Pixels above this size (mm) are no diagnostic CT's, which has 0.5 to 1 mm.
 COARSE_MM = 4.0
@@ -54,16 +59,20 @@ class Volume:
     left_out: tuple[dict[str, Any], ...] = ()
 
 
-def to_scan(volume: Volume, name: str, source: str) -> Scan:
+def to_scan(volume: Volume, name: str, source: str, *, allow_gaps: bool = False) -> Scan:
     """The Scan of a Volume: canonical axes, checked values, and notices that hold for any format.
 
-    name: of the case. source: the input's own name, for messages. Raises InputError
-    ``constant-image`` or ``not-hounsfield``.
+    name: of the case. source: the input's own name, for messages. allow_gaps: interpolate faulty
+    slices instead of rejecting the scan. Raises InputError ``constant-image``, ``not-hounsfield``,
+    ``slices-faulty`` or ``mixed-acquisitions``.
     """
     depth, rows, columns = volume.values.shape
     geometry = Geometry((depth, rows, columns), volume.affine)
     values = np.ascontiguousarray(geometry.to_canonical(volume.values))
     notices = list(volume.notices)
+    if depth * rows * columns > max(rows * columns, depth * rows, depth * columns):
+        values, found = _checked_slices(volume, values, source, allow_gaps=allow_gaps)
+        notices += found
     if volume.units == "hu":
         notices += check_hounsfield(values, source)
     scan = Scan(
@@ -78,6 +87,79 @@ def to_scan(volume: Volume, name: str, source: str) -> Scan:
         left_out=volume.left_out,
     )
     return replace(scan, notices=(*notices, *_general_notices(scan)))
+
+
+def _checked_slices(
+    volume: Volume, values: np.ndarray, source: str, *, allow_gaps: bool
+) -> tuple[np.ndarray, list[Notice]]:
+    """``values`` with air in the blank slices around the body, and faulty slices interpolated.
+
+    Looked at along the body, and along the axis on which the source lists its slices.
+    """
+    notices: list[Notice] = []
+    air = HU_RANGE[0] if volume.units == "hu" else 0
+    for axis in dict.fromkeys((0, _listed_axis(volume))):
+        planes = np.moveaxis(values, axis, 0)
+        if len(planes) < 2:
+            continue
+        faults = find_faults(planes, volume.units, spaced=volume.spacing_known, axial=axis == 0)
+        lost = sorted(set(faults.faulty))
+        if lost and not (allow_gaps and len(lost) <= LARGEST_FAULTY_SHARE * len(planes)):
+            raise _faulty(faults, volume, source, axis, len(planes))
+        if not (lost or any((planes[index] != air).any() for index in faults.outside)):
+            notices += _slice_notices(faults, axis, len(planes))
+            continue
+        if not values.flags.writeable or np.shares_memory(values, volume.values):
+            values = values.copy()
+            planes = np.moveaxis(values, axis, 0)
+        for index in faults.outside:
+            planes[index] = air
+        fill(planes, lost, air=air)
+        notices += _slice_notices(faults, axis, len(planes))
+    return values, notices
+
+
+def _listed_axis(volume: Volume) -> int:
+    """The canonical axis along which the source lists its slices: its last, or that of images."""
+    from nibabel import orientations
+
+    if volume.kind == "slices":
+        return 0
+    return int(2 - orientations.io_orientation(volume.affine)[2, 0])
+
+
+def _slice_notices(faults: SliceFaults, axis: int, count: int) -> list[Notice]:
+    notices = []
+    if faults.outside and axis == 0:
+        shown = shown_ranges(faults.outside)
+        text = f"Slices {shown} of {count} are blank: they count as outside the body."
+        notices.append(Notice("slices-blank", text))
+    if faults.faulty:
+        shown = shown_ranges(tuple(faults.faulty))
+        text = f"Slices {shown} of {count} are faulty and were interpolated, as asked."
+        notices.append(Notice("slices-replaced", text))
+    if faults.repeated:
+        shown = shown_ranges(faults.repeated)
+        text = f"Slices {shown} of {count} are identical to the slice before each of them."
+        notices.append(Notice("slices-repeated", text))
+    return notices
+
+
+def _faulty(faults: SliceFaults, volume: Volume, source: str, axis: int, count: int) -> InputError:
+    reasons: dict[str, list[int]] = {}
+    for index, reason in faults.faulty.items():
+        reasons.setdefault(reason, []).append(index)
+    texts = [f"{shown_ranges(tuple(members))} {reason}" for reason, members in reasons.items()]
+    order = ("from the top", "from front to back", "from right to left")[axis]
+    hint = "Copy or export the scan again"
+    if volume.units == "hu" and len(faults.faulty) <= LARGEST_FAULTY_SHARE * count:
+        hint += ", or pass --allow-gaps to interpolate these slices"
+    return InputError(
+        "slices-faulty",
+        f"{source}: of {count} slices, counted {order}: {'; '.join(texts)}",
+        expected="slices that each go on from their neighbours",
+        hint=hint,
+    )
 
 
 def _general_notices(scan: Scan) -> list[Notice]:

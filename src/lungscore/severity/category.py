@@ -28,6 +28,7 @@ LOBES_COMPLETE, LOBES_SUFFICIENT = 98.0, 60.0
 WITHHOLDING: dict[str, str] = {
     "lung-volume": "the lung volume is outside 0.3–10 litres, so the lung mask is doubtful",
     "truncated-scan": "the scan does not hold the whole lungs",
+    "slices-replaced": "faulty slices were replaced by interpolated ones",
     "coarse-pixels": "the pixels are too coarse to tell infection from lung",
     "unlike-training": "the images are unlike those that the network learned from",
     "single-slice": "one slice says nothing about the whole lungs",
@@ -88,6 +89,7 @@ def withheld_codes(
     """
     codes = set(notice_codes) & {
         "truncated-scan",
+        "slices-replaced",
         "coarse-pixels",
         "unlike-training",
         "single-slice",

@@ -1,0 +1,275 @@
+"""Does every slice go on from its neighbours? Blank, half-copied and wrongly scaled slices do not.
+
+A volume can look right as a whole and hold a slice of zeros, half a slice, or slices on another
+scale. Neighbouring slices of a body resemble each other, whatever their distance. Of 15 real chest
+CTs, thinned to a slice every 34 mm at most, the least alike two neighbours agreed in 45 % of the
+body, soft tissue moved by 15 HU at most, and a slice stood out from both neighbours in 7 % of it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lungscore.errors import InputError
+
+Units = Literal["hu", "grey"]
+
+#: Pixels along a side of a slice that are looked at (constant runs are looked for in all of them).
+SAMPLED_PIXELS = 128
+
+#: Parts of a row that are looked at for constant values, and the fewest pixels of one.
+ROW_PARTS, PART_PIXELS = 16, 8
+
+#: Part of the body that a slice may have lost to constant values: between two slices, at an end.
+LOST_BETWEEN, LOST_AT_END = 0.03, 0.25
+
+#: Part of the body in which a slice may stand out from neighbours that agree with each other.
+STANDS_OUT = 0.15
+
+#: Part of the body in which neighbours must agree, and that as a part of the usual agreement.
+AGREEMENT, AGREEMENT_OF_USUAL = 0.3, 0.5
+#: Part of a slice that the body (or soft tissue) must take for neighbours to be compared.
+LEAST_BODY = 0.02
+#: In single images nobody knows how far their places lie apart.
+AGREEMENT_OF_IMAGES = 0.1
+
+#: HU by which soft tissue may move from slice to slice, and where soft tissue lies.
+SOFT_SHIFT, SOFT_HU = 60, 300
+
+#: Difference of every second (or third) slice as a part of that of neighbours: 1.2 to 1.8 in scans.
+INTERLEAVED, INTERLEAVED_SLICES = 0.93, 8
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Differences of values that count: body lies above ``body``; ``near`` is alike, ``far`` not."""
+
+    body: int
+    near: int
+    far: int
+    lost: int
+
+
+_SCALES = {"hu": _Scale(-500, 150, 300, 150), "grey": _Scale(100, 40, 100, 40)}
+
+
+@dataclass(frozen=True)
+class SliceFaults:
+    """outside: slices before and after the body that hold one value throughout.
+
+    faulty: other slices that cannot be right, each with what is wrong with it.
+    repeated: slices that are equal to the one before, pixel by pixel.
+    """
+
+    outside: tuple[int, ...]
+    faulty: dict[int, str]
+    repeated: tuple[int, ...]
+
+
+def find_faults(
+    values: np.ndarray, units: Units, *, spaced: bool = True, axial: bool = True
+) -> SliceFaults:
+    """What is wrong with the slices of (D, H, W) ``values``.
+
+    spaced: whether the slices are known to lie one after the other at even distances. axial: whether
+    they lie across the body; of others, which need not resemble each other where the body ends,
+    only blank ones within the body are found. Raises InputError ``mixed-acquisitions`` where
+    slices resemble the next but one more than the next.
+    """
+    scale = _SCALES[units]
+    constant = np.array([bool((plane == plane.flat[0]).all()) for plane in values])
+    seen = [int(index) for index in np.flatnonzero(~constant)]
+    if not seen:
+        return SliceFaults((), {}, ())
+    step = max(1, *(size // SAMPLED_PIXELS for size in values.shape[1:]))
+    sample = values[:, ::step, ::step].astype(np.int16)
+    outside = (*range(seen[0]), *range(seen[-1] + 1, len(values)))
+    faulty = dict.fromkeys(_blank_within(sample, seen, scale), "blank")
+    if not axial:
+        return SliceFaults(outside, faulty, ())
+    repeated = tuple(
+        here
+        for before, here in zip(seen[:-1], seen[1:], strict=True)
+        if here == before + 1 and np.array_equal(values[before], values[here])
+    )
+    if spaced:
+        _check_interleaved(sample[seen])
+    for index in _standing_out(sample, seen, scale):
+        faulty[index] = "unlike both neighbours"
+    good = [index for index in seen if index not in faulty]
+    for index in _partly_blank(values, good, scale):
+        faulty[index] = "partly blank"
+    good = [index for index in good if index not in faulty]
+    for index in _other_pieces(sample, good, scale, units, spaced=spaced):
+        faulty[index] = "on another scale, or of something else"
+    return SliceFaults(outside, dict(sorted(faulty.items())), repeated)
+
+
+def fill(values: np.ndarray, faulty: Collection[int], *, air: int) -> None:
+    """Write slices that lie linearly between their neighbours over ``faulty`` ones, in place.
+
+    values: (D, H, W). Faulty slices without a neighbour on one side become ``air``.
+    """
+    lost = set(faulty)
+    good = [index for index in range(len(values)) if index not in lost]
+    for index in lost:
+        below = max((other for other in good if other < index), default=None)
+        above = min((other for other in good if other > index), default=None)
+        if below is None or above is None:
+            values[index] = air
+            continue
+        part = np.float32((index - below) / (above - below))
+        low, high = values[below].astype(np.float32), values[above].astype(np.float32)
+        values[index] = np.rint(low + part * (high - low)).astype(values.dtype)
+
+
+def shown_ranges(indices: tuple[int, ...], most: int = 5) -> str:
+    """Indices from 0 as people count, "3, 5–8"; the first few of many."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    texts = [f"{a + 1}" if a == b else f"{a + 1}–{b + 1}" for a, b in runs[:most]]
+    return ", ".join(texts) + (" and others" if len(runs) > most else "")
+
+
+def _blank_within(sample: np.ndarray, seen: list[int], scale: _Scale) -> list[int]:
+    """Slices that are none of ``seen``, the ones with an image, between two that show the body."""
+    bodies = [np.count_nonzero(sample[index] > scale.body) for index in seen]
+    least = LEAST_BODY * sample[0].size
+    found: list[int] = []
+    for number, (before, here) in enumerate(zip(seen[:-1], seen[1:], strict=True)):
+        if min(bodies[number], bodies[number + 1]) > least:
+            found.extend(range(before + 1, here))
+    return found
+
+
+def _partly_blank(values: np.ndarray, seen: list[int], scale: _Scale) -> list[int]:
+    """Slices with constant parts of rows in which the slices around show something else.
+
+    seen: the slices to look at, in order.
+    """
+    rows, columns = values.shape[1:]
+    parts = max(1, min(ROW_PARTS, columns // PART_PIXELS))
+    width = columns // parts
+    constant = np.empty((len(seen), rows, parts), bool)
+    means = np.empty((len(seen), rows, parts), np.float32)
+    for number, index in enumerate(seen):
+        blocks = values[index][:, : parts * width].reshape(rows, parts, width)
+        constant[number] = (blocks == blocks[..., :1]).all(axis=-1)
+        means[number] = blocks[..., ::4].mean(axis=-1)
+    if not constant.any():
+        return []
+    body = np.median(np.count_nonzero(means > scale.body, axis=(1, 2)))
+    before, after = _nearest(means, constant), _nearest(means[::-1], constant[::-1])[::-1]
+    with np.errstate(invalid="ignore"):
+        from_before = np.abs(means - before) > scale.lost
+        from_after = np.abs(means - after) > scale.lost
+    between = constant & from_before & from_after
+    at_end = constant & (from_before | from_after) & (np.isnan(before) | np.isnan(after))
+    lost_between = np.count_nonzero(between, axis=(1, 2)) / max(body, 1)
+    lost_at_end = np.count_nonzero(at_end, axis=(1, 2)) / max(body, 1)
+    wrong = lost_between > LOST_BETWEEN
+    # A neck is narrower than the shoulders: at an end only the outermost slices are judged.
+    fringe = max(1, len(seen) // 10)
+    ends = np.arange(len(seen))
+    ends = (ends < fringe) | (ends >= len(seen) - fringe)
+    wrong |= ends & (lost_at_end > LOST_AT_END)
+    return [index for index, bad in zip(seen, wrong, strict=True) if bad]
+
+
+def _nearest(means: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    """For every part of a row its mean in the nearest slice before in which it is not constant."""
+    result = np.empty_like(means)
+    last = np.full(means.shape[1:], np.nan, np.float32)
+    for here, mean, flat in zip(result, means, constant, strict=True):
+        here[...] = last
+        np.copyto(last, mean, where=~flat)
+    return result
+
+
+def _standing_out(sample: np.ndarray, good: list[int], scale: _Scale) -> list[int]:
+    """Slices of ``good`` that are unlike both neighbours, which are alike."""
+    found = []
+    for before, here, after in zip(good[:-2], good[1:-1], good[2:], strict=True):
+        low, plane, high = (sample[index].astype(np.int32) for index in (before, here, after))
+        body = np.maximum(np.maximum(low, plane), high) > scale.body
+        alike = body & (np.abs(low - high) < scale.near)
+        out = alike & (np.abs(2 * plane - low - high) > 2 * scale.far)
+        if np.count_nonzero(out) > STANDS_OUT * max(np.count_nonzero(body), 1):
+            found.append(here)
+    return found
+
+
+def _other_pieces(
+    sample: np.ndarray, good: list[int], scale: _Scale, units: Units, *, spaced: bool
+) -> list[int]:
+    """Slices that do not belong to most of the stack, where it breaks at all.
+
+    Pieces on both sides of a foreign one belong together where they agree with each other.
+    """
+    if len(good) < 3:
+        return []
+    pairs = [
+        _compared(sample[before], sample[here], scale, units)
+        for before, here in zip(good[:-1], good[1:], strict=True)
+    ]
+    least = AGREEMENT if spaced else AGREEMENT_OF_IMAGES
+    usual = float(np.median([agreement for agreement, _ in pairs]))
+    least = min(least, AGREEMENT_OF_USUAL * usual)
+    broken = [agreement < least or abs(shift) > SOFT_SHIFT for agreement, shift in pairs]
+    if not any(broken):
+        return []
+    starts = [0, *(number + 1 for number, is_broken in enumerate(broken) if is_broken)]
+    pieces = [good[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True)]
+    groups: list[list[int]] = []
+    for piece in pieces:
+        for group in groups:
+            agreement, shift = _compared(sample[group[-1]], sample[piece[0]], scale, units)
+            if agreement >= least and abs(shift) <= SOFT_SHIFT:
+                group.extend(piece)
+                break
+        else:
+            groups.append(list(piece))
+    most = max(groups, key=len)
+    return [index for index in good if index not in most]
+
+
+def _compared(
+    before: np.ndarray, here: np.ndarray, scale: _Scale, units: Units
+) -> tuple[float, float]:
+    """In which part of the body two slices agree, and by how much soft tissue moved (HU)."""
+    low, high = before.astype(np.int32), here.astype(np.int32)
+    apart = high - low
+    body = np.maximum(low, high) > scale.body
+    count = np.count_nonzero(body)
+    agreement = 1.0  # a rim of skin or the table alone says nothing
+    if count > LEAST_BODY * body.size:
+        agreement = np.count_nonzero(body & (np.abs(apart) < scale.near)) / count
+    soft = np.maximum(np.abs(low), np.abs(high)) < SOFT_HU
+    if units == "grey" or np.count_nonzero(soft) <= LEAST_BODY * soft.size:
+        return agreement, 0.0
+    return agreement, float(np.median(apart[soft]))
+
+
+def _check_interleaved(sample: np.ndarray) -> None:
+    """Raise ``mixed-acquisitions`` where slices two or three apart are more alike than neighbours."""
+    if len(sample) < INTERLEAVED_SLICES:
+        return
+
+    def apart(step: int) -> float:
+        pairs = zip(sample[:-step], sample[step:], strict=True)
+        return float(np.median([np.abs(high - low.astype(np.int32)).mean() for low, high in pairs]))
+
+    neighbours = apart(1)
+    if neighbours and min(apart(2), apart(3)) < INTERLEAVED * neighbours:
+        raise InputError(
+            "mixed-acquisitions",
+            "every second or third slice resembles the next but not the slice between them",
+            expected="the slices of one acquisition, each like its neighbours",
+            hint="export the acquisitions as series of their own and give one of them",
+        )
