@@ -59,7 +59,6 @@ REJECTIONS: dict[str, str] = {
     "worker-lost": "The process or computer that analysed a case was lost, and again at a retry.",
     "cluster-unusable": "The Ray cluster cannot be used: no answer, no cores, or no shared folder.",
     "model-missing": "A model bundle is incomplete or not there.",
-    "model-output-invalid": "A model gives values that are not probabilities.",
     "model-damaged": "A model file does not have the checksum its card states.",
     "engine-missing": "The inference engine asked for is not installed.",
     "timed-out": "A case took longer than --timeout allows.",

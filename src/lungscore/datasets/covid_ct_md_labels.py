@@ -17,7 +17,8 @@ import numpy as np
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit
 from lungscore.errors import InputError
-from lungscore.scan.dicom.header import element_value, parse
+from lungscore.scan.dicom.elements import element_value
+from lungscore.scan.dicom.header import parse
 
 INDEX = "Index.csv"
 SLICES, LOBES = "Slice-level-labels", "Lobe-level-labels"

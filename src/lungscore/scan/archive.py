@@ -69,7 +69,7 @@ def _checked_members(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipIn
     names = set()
     for member in members:
         _check_name(path, member)
-        name = member.filename.rstrip("/").casefold()
+        name = _name(member).rstrip("/").casefold()
         if name in names:
             raise _unsafe(path, "two members of one name", "every name once")
         names.add(name)
@@ -79,22 +79,27 @@ def _checked_members(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipIn
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _unsafe(path, "a member is a link or a device", "ordinary files")
-    return [member for member in members if not member.is_dir()]
+    return [member for member in members if not _name(member).endswith("/")]
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """The name with slashes between folders, whatever the archive has."""
+    return member.filename.replace("\\", "/")
 
 
 def _check_name(path: Path, member: zipfile.ZipInfo) -> None:
     """The name as it stands in the archive must stay below the folder it is unpacked in."""
-    name = member.orig_filename
+    name = member.orig_filename.replace("\\", "/")  # some tools on Windows write these
     parts = PurePosixPath(name).parts
     escapes = name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) is not None
-    if not name or "\\" in name or escapes or re.search(r"[\x00-\x1f]", name):
+    if not name or escapes or re.search(r"[\x00-\x1f]", name):
         raise _unsafe(path, "a member's name leads out of the archive", "plain relative names")
 
 
 def _write_member(
     path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
 ) -> None:
-    place = target.joinpath(*PurePosixPath(member.filename).parts)
+    place = target.joinpath(*PurePosixPath(_name(member)).parts)
     place.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(member) as source, open(place, "xb") as file:
         block = source.read(HEAD_BYTES)

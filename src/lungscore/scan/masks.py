@@ -64,7 +64,12 @@ def check_same_place(
     """Raise mask-geometry unless both geometries put the same voxels at the same places."""
     shapes = tuple(g.to_canonical(np.empty(g.shape, np.uint8)).shape for g in (mask, other))
     if shapes[0] != shapes[1]:
-        raise InputError("mask-geometry", f"{name} has {shapes[0]} voxels", expected=f"{shapes[1]}")
+        raise InputError(
+            "mask-geometry",
+            f"{name} has {' × '.join(map(str, shapes[0]))} voxels (slices, rows, columns)",
+            expected=f"{' × '.join(map(str, shapes[1]))}, as the scan has",
+            hint=_what_to_do(mask, other, spacing_known),
+        )
     if not spacing_known:
         return
     corners = np.array([(z, y, x, 1) for z in (0, 1) for y in (0, 1) for x in (0, 1)], float)
@@ -77,6 +82,25 @@ def check_same_place(
             expected="the geometry of the scan, and of the other masks",
             hint="resample the mask to the scan",
         )
+
+
+def _what_to_do(mask: Geometry, other: Geometry, spacing_known: bool) -> str:
+    """Advice for a mask of another size: cropped, or of another grid."""
+    if not spacing_known:
+        return "save the mask at the size of the scan"
+    into = np.linalg.inv(other.canonical_affine) @ mask.canonical_affine
+    size = np.array(mask.to_canonical(np.empty(mask.shape, np.uint8)).shape)
+    room = np.array(other.to_canonical(np.empty(other.shape, np.uint8)).shape)
+    first, last = into[:3, 3], into[:3, 3] + into[:3, :3] @ (size - 1)
+    same_grid = np.abs(into[:3, :3] - np.eye(3)).max() < 0.01
+    if same_grid and (first > -0.5).all() and (last < room - 0.5).all():
+        z, y, x = np.rint(first).astype(int)
+        return (
+            f"the mask is a cropped part of the scan that begins at slice {z + 1}, row {y + 1}, "
+            f"column {x + 1}: pad it with 0 to the whole scan, or export it with the scan as the "
+            "reference (3D Slicer: export the segmentation with the CT as reference volume)"
+        )
+    return "resample the mask to the scan's grid with nearest-neighbour interpolation"
 
 
 def mask_format(path: Path) -> VolumeFormat:

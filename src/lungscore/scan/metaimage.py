@@ -165,7 +165,9 @@ def _numbers(
     found = None
     for key in (key for key in keys if key in header):
         try:
-            numbers = np.array([(int if whole else float)(part) for part in header[key].split()])
+            # Blanks part the numbers, so a comma can only be a decimal sign.
+            parts = header[key].replace(",", ".").split()
+            numbers = np.array([(int if whole else float)(part) for part in parts])
             wrong = len(numbers) != count or not np.isfinite(numbers.astype(np.float64)).all()
         except (ValueError, OverflowError):
             wrong = True

@@ -23,6 +23,8 @@ TYPES = {
     "u2": "ushort, unsigned short, unsigned short int, uint16, uint16_t",
     "i4": "int, signed int, int32, int32_t",
     "u4": "uint, unsigned int, uint32, uint32_t",
+    "i8": "longlong, long long, long long int, signed long long, signed long long int, int64, int64_t",
+    "u8": "ulonglong, unsigned long long, unsigned long long int, uint64, uint64_t",
     "f4": "float",
     "f8": "double",
 }
@@ -48,7 +50,7 @@ def open_nrrd(path: Path) -> Iterator[Stored]:
     """
     source = path.name
     with open(path, "rb") as file:
-        header = _header(file, source)
+        header = _without_axes_of_one(_header(file, source))
         shape = _shape(header, source)
         dtype = _dtype(header, source)
         affine, notices, oriented = _affine(header, shape, source)
@@ -74,6 +76,46 @@ def _header(file: IO[bytes], source: str) -> dict[str, Any]:
             expected="NRRD with attached data",
         )
     return header
+
+
+def _without_axes_of_one(header: dict[str, Any]) -> dict[str, Any]:
+    """``header`` with three axes where all further ones have one voxel: of a list, of a colour.
+
+    Those without a direction in space go first, then the slowest. A plane becomes one slice, if
+    the header says how thick it is.
+    """
+    sizes = [int(size) for size in header.get("sizes", ())]
+    axes = list(range(len(sizes)))
+    spatial = _directions(header, len(sizes))
+    while len(axes) > 3:
+        single = [axis for axis in axes if sizes[axis] == 1]
+        if not single:
+            return header
+        outside = [axis for axis in single if spatial is not None and spatial[axis] is None]
+        axes.remove((outside or single)[-1])
+    if len(axes) == len(sizes):
+        return header
+    result = header | {"sizes": [sizes[axis] for axis in axes]}
+    for key in ("spacings", "thicknesses"):
+        if key in header and len(header[key]) == len(sizes):
+            result[key] = [header[key][axis] for axis in axes]
+    if spatial is not None:
+        kept = [spatial[axis] for axis in axes]
+        result["space directions"] = [
+            (np.nan,) * 3 if direction is None else direction for direction in kept
+        ]
+    return result
+
+
+def _directions(header: dict[str, Any], axes: int) -> list[Any] | None:
+    """The direction of every axis, None for one that is none of space ("none" in the file)."""
+    directions = header.get("space directions")
+    if directions is None or len(directions) != axes:
+        return None
+    return [
+        None if direction is None or np.isnan(np.asarray(direction, float)).any() else direction
+        for direction in directions
+    ]
 
 
 def _shape(header: dict[str, Any], source: str) -> tuple[int, int, int]:

@@ -115,6 +115,8 @@ def _find_in_folder(folder: Path) -> Found:
             unreadable += 1
     counts = Counter({content: len(members) for content, members in by_content.items()})
     volumes = [(file, format) for format in VOLUMES for file in by_content.get(format, ())]
+    if counts["dicom"] and ((volumes or counts["image"]) and not _any_image(by_content["dicom"])):
+        counts["dicom"] = 0  # reports and contours beside the scan
     if counts["dicom"]:
         content, chosen = "dicom", by_content["dicom"]
     elif len(volumes) > 1:
@@ -138,6 +140,20 @@ def _find_in_folder(folder: Path) -> Found:
         )
     ignored = len(files) - len(chosen)
     return Found(content, tuple(chosen), True, ignored, unreadable)  # type: ignore[arg-type]
+
+
+def _any_image(files: list[Path]) -> bool:
+    """Whether one of the DICOM ``files`` may be a slice; one that cannot be read may."""
+    from lungscore.scan.dicom.header import NOT_SLICES, read_header
+
+    for file in files:
+        try:
+            header = read_header(file)
+        except (InputError, OSError):
+            return True
+        if header is not None and header.rows > 0 and header.modality not in NOT_SLICES:
+            return True
+    return False
 
 
 def _with_data(file: Path, content: str) -> tuple[Path, ...]:

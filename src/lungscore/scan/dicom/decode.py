@@ -17,7 +17,7 @@ import numpy as np
 from lungscore.errors import InputError, ResourceError
 from lungscore.machine import available_threads
 from lungscore.scan.dicom.header import Header
-from lungscore.scan.dicom.pixels import NATIVE, read_hounsfield
+from lungscore.scan.dicom.pixels import NATIVE, Encapsulated, read_hounsfield
 
 #: Images that are worth a further process, and the most processes of one series.
 IMAGES_PER_WORKER, MOST_WORKERS = 64, 4
@@ -26,31 +26,39 @@ IMAGES_PER_WORKER, MOST_WORKERS = 64, 4
 PATIENCE_S = 60.0
 
 
-def read_images(headers: Sequence[Header], into: np.ndarray, slots: Sequence[int]) -> bool:
-    """Write the HU of each image to ``into[slot]``; True if all of them state their scale.
+def read_images(headers: Sequence[Header], into: np.ndarray, slots: Sequence[int]) -> list[str]:
+    """Write the HU of each image to ``into[slot]``; gives how each of them states its scale.
 
     headers: images of one size. into: (D, rows, columns) int16. slots: a slice for each image.
+    What is given: as by ``read_hounsfield``.
     Raises what ``read_hounsfield`` raises, and ``dicom-unreadable`` for an image that brings its
     decoder down. Call it within ``quiet_pydicom``.
     """
-    scaled = True
+    scales = [""] * len(headers)
     compressed = []
-    for header, slot in zip(headers, slots, strict=True):
+    for number, (header, slot) in enumerate(zip(headers, slots, strict=True)):
         if header.syntax in NATIVE:
-            into[slot], states_scale = read_hounsfield(header)
-            scaled &= states_scale
-        else:
-            compressed.append((header, slot))
-    return _read_compressed(compressed, into) and scaled
+            try:
+                into[slot], scales[number] = read_hounsfield(header, decode=False)
+                continue
+            except Encapsulated:
+                pass  # compressed all the same
+        compressed.append((number, header, slot))
+    for number, scale in _read_compressed(compressed, into):
+        scales[number] = scale
+    return scales
 
 
-def _read_compressed(images: list[tuple[Header, int]], into: np.ndarray) -> bool:
+def _read_compressed(
+    images: list[tuple[int, Header, int]], into: np.ndarray
+) -> list[tuple[int, str]]:
+    """Number and scale of each of ``images``: number, header and slot."""
     if not images:
-        return True
+        return []
     count = min(available_threads(), MOST_WORKERS, -(-len(images) // IMAGES_PER_WORKER))
     stop = threading.Event()
 
-    def work(share: list[tuple[Header, int]]) -> bool:
+    def work(share: list[tuple[int, Header, int]]) -> list[tuple[int, str]]:
         try:
             return _work_off(share, into, stop)
         except BaseException:
@@ -58,19 +66,22 @@ def _read_compressed(images: list[tuple[Header, int]], into: np.ndarray) -> bool
             raise
 
     with ThreadPoolExecutor(count) as threads:
-        return all(list(threads.map(work, [images[start::count] for start in range(count)])))
+        shares = [images[start::count] for start in range(count)]
+        return [scale for share in threads.map(work, shares) for scale in share]
 
 
-def _work_off(share: list[tuple[Header, int]], into: np.ndarray, stop: threading.Event) -> bool:
+def _work_off(
+    share: list[tuple[int, Header, int]], into: np.ndarray, stop: threading.Event
+) -> list[tuple[int, str]]:
     """Let one process decode a share of the images."""
-    scaled = True
+    scales = []
     with _Worker() as worker:
-        for header, slot in share:
+        for number, header, slot in share:
             if stop.is_set():
                 break
-            into[slot], states_scale = worker.decode(header)
-            scaled &= states_scale
-    return scaled
+            into[slot], scale = worker.decode(header)
+            scales.append((number, scale))
+    return scales
 
 
 class _Worker:
@@ -102,8 +113,8 @@ class _Worker:
         self._process.kill()
         self._process.communicate()
 
-    def decode(self, header: Header) -> tuple[np.ndarray, bool]:
-        """(rows, columns) int16 HU, and whether the image states its scale."""
+    def decode(self, header: Header) -> tuple[np.ndarray, str]:
+        """(rows, columns) int16 HU, and how the image states its scale."""
         watch = threading.Timer(PATIENCE_S, self._process.kill)
         watch.start()
         try:
@@ -121,7 +132,7 @@ class _Worker:
                 answer["code"], answer["found"], expected=answer["expected"], hint=answer["hint"]
             )
         values = np.frombuffer(pixels, dtype=np.int16)
-        return values.reshape(header.rows, header.columns), bool(answer["scaled"])
+        return values.reshape(header.rows, header.columns), str(answer["scale"])
 
     def _ask(self, header: Header) -> tuple[dict, bytes]:
         """Raises OSError or ValueError where no whole answer comes."""

@@ -1,7 +1,7 @@
 """The process in which compressed pixels are decoded: it may die of a damaged file alone.
 
 Reads one JSON string per line, the path of a DICOM image, and answers each with one line of JSON:
-either ``{"rows", "columns", "scaled"}`` followed by the image as native int16 Hounsfield units, or
+either ``{"rows", "columns", "scale"}`` followed by the image as native int16 Hounsfield units, or
 ``{"code", "found", "expected", "hint"}``.
 """
 
@@ -32,12 +32,12 @@ def _answer(path: Path) -> tuple[dict, bytes]:
         if header is None:
             raise InputError("dicom-unreadable", f"{path.name} changed while it was read")
         with quiet_pydicom():
-            values, scaled = read_hounsfield(header)
+            values, scale = read_hounsfield(header)
     except InputError as error:
         fields = ("code", "found", "expected", "hint")
         return {field: getattr(error, field) for field in fields}, b""
     rows, columns = values.shape
-    return {"rows": rows, "columns": columns, "scaled": scaled}, values.tobytes()
+    return {"rows": rows, "columns": columns, "scale": scale}, values.tobytes()
 
 
 def limit_memory() -> None:

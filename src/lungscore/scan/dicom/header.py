@@ -1,6 +1,6 @@
 """What one DICOM file says about its image, without its pixels and without its patient's name."""
 
-import math
+import re
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lungscore.errors import InputError
+from lungscore.scan.dicom.elements import Unreadable, integer, numbers, text, texts
 from lungscore.scan.limits import MAX_DEFLATED_BYTES
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -30,22 +31,46 @@ MODALITIES = set(
     "CT MR PT NM US CR DX DR MG XA RF OT SC SR SEG PR KO RTSTRUCT RTDOSE RTPLAN REG DOC".split()
 )
 
+#: Modalities of files that are about images and hold none themselves.
+NOT_SLICES = {"SR", "SEG", "PR", "KO", "RTSTRUCT", "RTDOSE", "RTPLAN", "REG", "DOC"}
+
 #: What people write into the contrast field when there was none.
 NO_CONTRAST = {"", "NO", "NONE", "N", "0", "WITHOUT", "OHNE", "NON", "NIL", "NO CONTRAST"}
+
+#: Elements of the geometry, and how many numbers each holds.
+GEOMETRY = {
+    "ImagePositionPatient": 3,
+    "ImageOrientationPatient": 6,
+    "PixelSpacing": 2,
+    "SliceThickness": 1,
+    "SpacingBetweenSlices": 1,
+}
+
+#: What an image shows if not a single slice: values of ImageType and the like.
+PROJECTIONS = {"MIP", "MINIP", "MNIP", "MAXIP", "PROJECTION", "PROJECTIONIMAGE", "RAYSUM", "VRT"}
+AVERAGES = {"AVERAGE", "AVERAGEIP", "AVG", "AVE", "MEAN", "MEANIP"}
 
 TAGS = [
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",
     "StudyInstanceUID",
+    "FrameOfReferenceUID",
     "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
     "Modality",
     "ImageType",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SpacingBetweenSlices",
+    "VolumetricProperties",
+    "VolumeBasedCalculationTechnique",
+    "SeriesNumber",
+    "SeriesDescription",
+    "ConvolutionKernel",
+    "AcquisitionNumber",
+    "AcquisitionTime",
+    "AcquisitionDateTime",
+    *GEOMETRY,
     "ContrastBolusAgent",
     "LossyImageCompression",
     "NumberOfFrames",
@@ -60,7 +85,10 @@ class Header:
     """One image. Lengths in mm, directions and positions in DICOM's own LPS+ sense.
 
     orientation: direction of increasing column index, then of increasing row index.
-    pixel_spacing: between rows, between columns. patient and study only tell patients apart.
+    pixel_spacing: between rows, between columns. unreadable: keywords of geometry that is there but
+    cannot be read. projection, averaged: whether the image is one of several slices or phases.
+    acquisition, acquired_s: number and seconds of the day. recipe: what images of one series have
+    in common. patient, person and study only tell patients apart.
     """
 
     path: Path
@@ -82,7 +110,15 @@ class Header:
     contrast: bool
     lossy: bool
     missing: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    projection: bool
+    averaged: bool
+    acquisition: str
+    acquired_s: float | None
+    frame: str
+    recipe: tuple = field(repr=False)
     patient: str = field(repr=False)
+    person: str = field(repr=False)
     study: str = field(repr=False)
 
 
@@ -152,47 +188,78 @@ def read_header(path: Path) -> Header | None:
 
 def _header(path: Path, dataset: Any) -> Header | None:
     meta = getattr(dataset, "file_meta", None) or {}
-    stored_class = _text(meta, "MediaStorageSOPClassUID")
-    sop_class = _text(dataset, "SOPClassUID") or stored_class
+    stored_class = text(meta, "MediaStorageSOPClassUID")
+    sop_class = text(dataset, "SOPClassUID") or stored_class
     if DICOMDIR in (sop_class, stored_class):
         return None
-    modality = _text(dataset, "Modality").upper()
-    rows, columns = _integer(dataset, "Rows", 0), _integer(dataset, "Columns", 0)
+    modality = text(dataset, "Modality").upper()
+    rows, columns = integer(dataset, "Rows", 0), integer(dataset, "Columns", 0)
     if rows < 1 or columns < 1:
         if sop_class == CT_IMAGE or (not sop_class and modality == "CT"):
             raise InputError("dicom-truncated", f"{path.name} ends before its image begins")
         if not sop_class and not modality:
             raise InputError("dicom-unreadable", f"{path.name} holds no readable DICOM element")
-    syntax = _text(meta, "TransferSyntaxUID")
+    syntax = text(meta, "TransferSyntaxUID")
     missing = [] if meta else ["file meta information"]
     missing += [] if syntax else ["TransferSyntaxUID"]
     is_ct = sop_class in (CT_IMAGE, *ENHANCED_CT)
     missing += [] if modality or not is_ct else ["Modality"]
     if not modality and is_ct:
         modality = "CT"
+    values, unreadable = _geometry(dataset)
+    image_type = tuple(texts(dataset, "ImageType"))
+    kinds = _kinds(dataset, image_type)
     return Header(
         path=path,
         sop_class=sop_class,
-        sop_uid=_text(dataset, "SOPInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
+        sop_uid=text(dataset, "SOPInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
         modality=modality if modality in MODALITIES else "unknown",
-        image_type=tuple(_texts(dataset, "ImageType")),
+        image_type=image_type,
         rows=rows,
         columns=columns,
-        frames=_integer(dataset, "NumberOfFrames", 1),
-        samples=_integer(dataset, "SamplesPerPixel", 1),
-        position=_numbers(dataset, "ImagePositionPatient", 3),
-        orientation=_numbers(dataset, "ImageOrientationPatient", 6),
-        pixel_spacing=_numbers(dataset, "PixelSpacing", 2),
-        thickness=_length(dataset, "SliceThickness"),
-        spacing_between=_length(dataset, "SpacingBetweenSlices"),
+        frames=integer(dataset, "NumberOfFrames", 1),
+        samples=integer(dataset, "SamplesPerPixel", 1),
+        position=values["ImagePositionPatient"],
+        orientation=values["ImageOrientationPatient"],
+        pixel_spacing=values["PixelSpacing"],
+        thickness=_length(values["SliceThickness"]),
+        spacing_between=_length(values["SpacingBetweenSlices"]),
         syntax=syntax,
-        contrast=_text(dataset, "ContrastBolusAgent").upper() not in NO_CONTRAST,
-        lossy=_text(dataset, "LossyImageCompression") == "01" or syntax in LOSSY_SYNTAXES,
+        contrast=text(dataset, "ContrastBolusAgent").upper() not in NO_CONTRAST,
+        lossy=text(dataset, "LossyImageCompression") == "01" or syntax in LOSSY_SYNTAXES,
         missing=tuple(missing),
-        patient=_text(dataset, "PatientID"),
-        study=_text(dataset, "StudyInstanceUID"),
+        unreadable=unreadable,
+        projection=bool(kinds & PROJECTIONS),
+        averaged=bool(kinds & AVERAGES),
+        acquisition=text(dataset, "AcquisitionNumber"),
+        acquired_s=_acquired(dataset),
+        frame=text(dataset, "FrameOfReferenceUID"),
+        recipe=(
+            image_type,
+            text(dataset, "SeriesNumber"),
+            text(dataset, "SeriesDescription"),
+            text(dataset, "ConvolutionKernel"),
+        ),
+        patient=text(dataset, "PatientID"),
+        person=_person(dataset),
+        study=text(dataset, "StudyInstanceUID"),
     )
+
+
+def _kinds(dataset: Any, image_type: tuple[str, ...]) -> set[str]:
+    """The words that say what kind of image this is, without blanks and marks."""
+    values = [*image_type[2:]]
+    for keyword in ("VolumetricProperties", "VolumeBasedCalculationTechnique"):
+        values += texts(dataset, keyword)
+    kinds = {re.sub(r"[^A-Z0-9]", "", value) for value in values}
+    return kinds.union(*(re.split(r"[^A-Z0-9]+", value) for value in values))
+
+
+def _person(dataset: Any) -> str:
+    """Name, birth date and sex in one form, to see whether two images are of one person."""
+    name = re.sub(r"[\W_]+", " ", text(dataset, "PatientName").casefold()).strip()
+    return "|".join((name, text(dataset, "PatientBirthDate"), text(dataset, "PatientSex")))
 
 
 def _check_deflated(path: Path, file: BoundedFile) -> None:
@@ -221,46 +288,30 @@ def _check_deflated(path: Path, file: BoundedFile) -> None:
         )
 
 
-def element_value(dataset: Any, keyword: str) -> Any:
-    """The value of an element, None where it is absent or cannot be converted."""
-    try:
-        return dataset.get(keyword)
-    except Exception:  # conversion happens here, and may fail in any way
-        return None
+def _geometry(dataset: Any) -> tuple[dict[str, tuple[float, ...] | None], tuple[str, ...]]:
+    """The numbers of GEOMETRY, and the keywords of those that are there but cannot be read."""
+    values: dict[str, tuple[float, ...] | None] = {}
+    unreadable = []
+    for keyword, count in GEOMETRY.items():
+        try:
+            values[keyword] = numbers(dataset, keyword, count)
+        except Unreadable:
+            values[keyword] = None
+            unreadable.append(keyword)
+    return values, tuple(unreadable)
 
 
-def _text(dataset: Any, keyword: str) -> str:
-    value = element_value(dataset, keyword)
-    return "" if value is None else str(value).strip(" \0")
+def _length(values: tuple[float, ...] | None) -> float | None:
+    return values[0] if values and values[0] > 0 else None
 
 
-def _texts(dataset: Any, keyword: str) -> list[str]:
-    value = element_value(dataset, keyword)
-    if value is None:
-        return []
-    items = [value] if isinstance(value, str) else list(value)
-    return [str(item).strip().upper() for item in items]
-
-
-def _numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
-    value = element_value(dataset, keyword)
-    try:
-        numbers = tuple(float(item) for item in value)
-    except (TypeError, ValueError):
-        return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
-
-
-def _length(dataset: Any, keyword: str) -> float | None:
-    try:
-        number = float(element_value(dataset, keyword))
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and number > 0 else None
-
-
-def _integer(dataset: Any, keyword: str, default: int) -> int:
-    try:
-        return int(element_value(dataset, keyword))
-    except (TypeError, ValueError):
-        return default
+def _acquired(dataset: Any) -> float | None:
+    """Seconds of the day at which the image was acquired, None where that is not said."""
+    for keyword in ("AcquisitionDateTime", "AcquisitionTime"):
+        digits = re.sub(r"[:\s]", "", text(dataset, keyword)).removeprefix("-")
+        digits = digits[8:] if keyword == "AcquisitionDateTime" else digits
+        found = re.match(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)", digits)
+        if found:
+            hours, minutes, seconds = map(float, found.groups())
+            return 3600 * hours + 60 * minutes + seconds
+    return None

@@ -5,9 +5,19 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import InputError
-from lungscore.scan.dicom.header import Header, element_value, parse
+from lungscore.scan.dicom.codestream import (
+    END_OF_IMAGE,
+    JPEG_FAMILY,
+    is_encapsulated,
+    syntax_of,
+)
+from lungscore.scan.dicom.elements import Unreadable, number
+from lungscore.scan.dicom.header import Header, parse
 from lungscore.scan.hounsfield import to_hounsfield
 from lungscore.scan.limits import HU_RANGE
+
+#: Elements that hold the image, and the type of their values where the element itself says it.
+PIXELS = {"PixelData": None, "FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
 
 TAGS = [
     "Rows",
@@ -21,52 +31,56 @@ TAGS = [
     "HighBit",
     "PixelRepresentation",
     "PixelPaddingValue",
+    "FloatPixelPaddingValue",
+    "DoubleFloatPixelPaddingValue",
     "RescaleSlope",
     "RescaleIntercept",
     "ModalityLUTSequence",
-    "PixelData",
+    *PIXELS,
 ]
 
-#: Native pixels: implicit and explicit little endian, explicit big endian, deflated.
+#: Native pixels: implicit and explicit little endian, deflated, explicit big endian, and GE's
+#: private syntax, whose header is implicit little endian and whose pixels are big endian.
 NATIVE = {
     "": "<",
     "1.2.840.10008.1.2": "<",
     "1.2.840.10008.1.2.1": "<",
     "1.2.840.10008.1.2.1.99": "<",
     "1.2.840.10008.1.2.2": ">",
+    "1.2.840.113619.5.2": ">",
 }
 
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 
-#: Syntaxes whose last frame ends in an end-of-image marker: JPEG, JPEG-LS, JPEG 2000.
-JPEG_FAMILY = "1.2.840.10008.1.2.4."
-END_OF_IMAGE = b"\xff\xd9"
-
 #: Hounsfield units that nothing reaches: signed values that were read as unsigned lie above.
 IMPOSSIBLE_HU = 20_000
 
+#: Part of the values of an image that may be no numbers: they count as air.
+LOST_PART = 1e-4
 
-def read_hounsfield(header: Header) -> tuple[np.ndarray, bool]:
-    """(rows, columns) int16 HU of one image, and whether it states how its values are scaled.
+
+class Encapsulated(Exception):
+    """The pixels are compressed, whatever the transfer syntax says: for a process of its own."""
+
+
+def read_hounsfield(header: Header, *, decode: bool = True) -> tuple[np.ndarray, str]:
+    """(rows, columns) int16 HU of one image, and how it states its scale.
 
     Modality values only: MONOCHROME1 and windows are ways to show an image and change no value.
-    Raises InputError ``dicom-truncated``, ``dicom-unreadable``, ``not-hounsfield`` and
-    ``codec-missing``. Call it within ``quiet_pydicom``.
+    decode: False raises Encapsulated for compressed pixels. The scale is "slope and intercept", one
+    of them, or "". Raises InputError ``dicom-truncated``, ``dicom-unreadable``,
+    ``not-hounsfield``, ``not-finite`` and ``codec-missing``. Call it within ``quiet_pydicom``.
     """
     dataset = parse(header.path, TAGS, with_pixels=True)
-    if not isinstance(element_value(dataset, "PixelData"), bytes):
-        raise _truncated(header, "the pixels are missing")
-    if header.syntax in NATIVE:
-        stored = _native(header, dataset)
-    else:
-        stored = _decoded(header, dataset)
-    values, scaled = _rescale(header, dataset, stored)
-    padding = _number(header, dataset, "PixelPaddingValue")
-    if padding is not None and np.iinfo(stored.dtype).min <= padding <= np.iinfo(stored.dtype).max:
+    stored = _stored(header, dataset, decode)
+    values, scale = _rescale(header, dataset, stored)
+    padding = _padding(header, dataset, stored.dtype)
+    if padding is not None:
         # Padding above every tissue is set to air; below, clipping has done it.
         shown, _ = _rescale(header, dataset, np.array([padding], dtype=stored.dtype))
         if shown[0] > HU_RANGE[1]:
             values = np.where(stored == padding, HU_RANGE[0], values)
+    values = _finite(header, values)
     beyond = values > IMPOSSIBLE_HU
     if np.count_nonzero(beyond) > 1e-3 * values.size:
         raise InputError(
@@ -75,31 +89,61 @@ def read_hounsfield(header: Header) -> tuple[np.ndarray, bool]:
             expected=f"{HU_RANGE[0]} to {HU_RANGE[1]} HU",
             hint="signed values seem to be stored as unsigned (PixelRepresentation)",
         )
-    return to_hounsfield(values), scaled
+    return to_hounsfield(values), scale
 
 
-def _native(header: Header, dataset: Any) -> np.ndarray:
+def _stored(header: Header, dataset: Any, decode: bool) -> np.ndarray:
+    """The values as they are stored, whatever way the pixels are written."""
+    keyword = next((keyword for keyword in PIXELS if keyword in dataset), None)
+    if keyword is None:
+        raise _without_pixels(header, "The file holds no pixels")
+    raw = dataset.get_item(keyword)
+    if not isinstance(raw.value, bytes) or not raw.value:
+        raise _without_pixels(header, f"{keyword} is empty")
+    if PIXELS[keyword] is not None:
+        order = NATIVE.get(header.syntax, "<")
+        kind = PIXELS[keyword].replace("<", ">" if order == ">" else "<")  # type: ignore[union-attr]
+        return _native(header, raw, np.dtype(kind))
+    if is_encapsulated(raw):
+        if not decode:
+            raise Encapsulated(header.path.name)
+        return _without_garbage(header, dataset, _decoded(header, dataset, raw.value))
+    # Where the syntax says compressed and the pixels are not, they are as most files have them.
     bits = int(_number(header, dataset, "BitsAllocated") or 0)
     if bits not in (8, 16, 32):
         raise InputError(
             "dicom-unreadable", f"{header.path.name}: {bits} bits per pixel", expected="8, 16 or 32"
         )
-    expected = header.rows * header.columns * bits // 8
-    data = dataset.PixelData
+    order = NATIVE.get(header.syntax, "<") if header.syntax else _guessed_order(dataset)
+    signed = _number(header, dataset, "PixelRepresentation") == 1
+    kind = f"{order}{'i' if signed else 'u'}{bits // 8}"
+    return _without_garbage(header, dataset, _native(header, raw, np.dtype(kind)))
+
+
+def _native(header: Header, raw: Any, dtype: np.dtype) -> np.ndarray:
+    """(rows, columns) numbers of pixels that are not compressed; padding behind them is ignored."""
+    data, count = raw.value, header.rows * header.columns
+    expected = count * dtype.itemsize
     if len(data) < expected:
-        raise _truncated(header, f"{len(data)} of {expected} bytes of pixels")
-    if len(data) > expected + 2:
+        stated = getattr(raw, "length", len(data))
+        found = f"{len(data)} of {expected} bytes of pixels"
+        if len(data) < stated:
+            raise _truncated(header, found)
+        raise InputError(
+            "dicom-unreadable",
+            f"{header.path.name}: {found} for {header.rows} × {header.columns} pixels",
+            expected="Rows, Columns and BitsAllocated that agree with the pixels",
+            hint="export the image again",
+        )
+    rest = data[expected:]
+    if len(rest) > header.columns * dtype.itemsize and rest.count(rest[:1]) < len(rest):
         raise InputError(
             "dicom-unreadable",
             f"{header.path.name}: {len(data)} bytes of pixels",
             expected=f"{expected} for {header.rows} × {header.columns}",
         )
-    order = NATIVE[header.syntax] if header.syntax else _guessed_order(dataset)
-    signed = _number(header, dataset, "PixelRepresentation") == 1
-    kind = f"{order}{'i' if signed else 'u'}{bits // 8}"
-    pixels = np.frombuffer(data, dtype=kind, count=header.rows * header.columns)
-    pixels = pixels.astype(pixels.dtype.newbyteorder("=")).reshape(header.rows, header.columns)
-    return _without_garbage(header, dataset, pixels)
+    pixels = np.frombuffer(data, dtype=dtype, count=count)
+    return pixels.astype(dtype.newbyteorder("=")).reshape(header.rows, header.columns)
 
 
 def _guessed_order(dataset: Any) -> str:
@@ -123,24 +167,27 @@ def _without_garbage(header: Header, dataset: Any, pixels: np.ndarray) -> np.nda
     return clean if padding is None else np.where(pixels == padding, pixels, clean)
 
 
-def _decoded(header: Header, dataset: Any) -> np.ndarray:
+def _decoded(header: Header, dataset: Any, data: bytes) -> np.ndarray:
     from pydicom.pixels import get_decoder
 
+    syntax = header.syntax if header.syntax not in NATIVE else syntax_of(data)
     bits = _number(header, dataset, "BitsStored") or 16
     try:
-        decoder = get_decoder(header.syntax)
+        decoder = get_decoder(syntax or header.syntax)
         available = decoder.is_available
     except NotImplementedError:
         available = False
-    if not available or (header.syntax == JPEG_EXTENDED and bits > 8):
+    if not available or (syntax == JPEG_EXTENDED and bits > 8):
         raise InputError(
             "codec-missing",
-            f"{header.path.name}: no decoder for transfer syntax {header.syntax}",
+            f"{header.path.name}: no decoder for transfer syntax {syntax or header.syntax}",
             hint="pip install python-gdcm, or pylibjpeg-openjpeg for High-Throughput JPEG 2000",
         )
-    data = dataset.PixelData
-    if header.syntax.startswith(JPEG_FAMILY) and END_OF_IMAGE not in data[-64:]:
+    # The marker cannot occur within compressed data; padding of any kind may follow it.
+    if syntax.startswith(JPEG_FAMILY) and END_OF_IMAGE not in data:
         raise _truncated(header, "the compressed pixels have no end")
+    if syntax != header.syntax:
+        dataset.file_meta.TransferSyntaxUID = syntax
     try:
         pixels, _ = decoder.as_array(dataset, raw=True)
     except Exception as error:  # a decoder fed by strangers may fail in any way
@@ -158,8 +205,8 @@ def _decoded(header: Header, dataset: Any) -> np.ndarray:
     return pixels
 
 
-def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Stored values to HU (int32 or float32), and whether the file says how."""
+def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarray, str]:
+    """Stored values to HU (int32 or float32), and how the file says so."""
     if "ModalityLUTSequence" in dataset:
         raise InputError(
             "not-hounsfield",
@@ -169,8 +216,8 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
         )
     slope = _number(header, dataset, "RescaleSlope")
     intercept = _number(header, dataset, "RescaleIntercept")
-    if slope is None and intercept is None:
-        return stored.astype(np.int32), False
+    given = {"slope": slope is not None, "intercept": intercept is not None}
+    scale = " and ".join(name for name, is_given in given.items() if is_given)
     slope = 1.0 if slope is None else slope
     intercept = 0.0 if intercept is None else intercept
     if slope == 0:
@@ -179,22 +226,47 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
             f"{header.path.name}: RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
             expected="a slope other than 0",
         )
-    if slope == 1 and intercept == int(intercept) and abs(intercept) < 2**15:
-        return stored.astype(np.int32) + np.int32(intercept), True
-    return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept), True
+    floats = stored.dtype.kind == "f"
+    if not floats and slope == 1 and intercept == int(intercept) and abs(intercept) < 2**15:
+        return stored.astype(np.int32) + np.int32(intercept), scale
+    with np.errstate(over="ignore", invalid="ignore"):
+        return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept), scale
+
+
+def _padding(header: Header, dataset: Any, dtype: np.dtype) -> float | None:
+    """The value that stands for no measurement, if the type of the pixels can hold it."""
+    if dtype.kind == "f":
+        keyword = (
+            "FloatPixelPaddingValue" if dtype.itemsize == 4 else "DoubleFloatPixelPaddingValue"
+        )
+        return _number(header, dataset, keyword)
+    padding = _number(header, dataset, "PixelPaddingValue")
+    limits = np.iinfo(dtype)
+    return padding if padding is not None and limits.min <= padding <= limits.max else None
+
+
+def _finite(header: Header, values: np.ndarray) -> np.ndarray:
+    """``values`` with air in place of a few that are no numbers. Raises ``not-finite``."""
+    if values.dtype.kind != "f":
+        return values
+    lost = ~np.isfinite(values)
+    if np.count_nonzero(lost) > LOST_PART * values.size:
+        raise InputError(
+            "not-finite",
+            f"{header.path.name}: {np.count_nonzero(lost)} of {values.size} values are NaN or "
+            "infinite",
+            expected="numbers",
+        )
+    return np.where(lost, np.float32(HU_RANGE[0]), values)
 
 
 def _number(header: Header, dataset: Any, keyword: str) -> float | None:
     """The number of an element, None where it is absent or empty."""
-    if keyword not in dataset or dataset.get_item(keyword).value in (None, b"", ""):
-        return None
     try:
-        number = float(element_value(dataset, keyword))
-    except (TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number):
-        raise InputError("dicom-unreadable", f"{header.path.name}: {keyword} is no number")
-    return number
+        return number(dataset, keyword)
+    except Unreadable:
+        text = f"{header.path.name}: {keyword} is no number"
+        raise InputError("dicom-unreadable", text) from None
 
 
 def _truncated(header: Header, found: str) -> InputError:
@@ -203,4 +275,13 @@ def _truncated(header: Header, found: str) -> InputError:
         f"{header.path.name}: {found}",
         expected="the whole file",
         hint="copy it again from its source",
+    )
+
+
+def _without_pixels(header: Header, found: str) -> InputError:
+    return InputError(
+        "dicom-truncated",
+        f"{header.path.name}: {found}",
+        expected="an image",
+        hint="the file is cut off, or was exported without its image: export it again",
     )

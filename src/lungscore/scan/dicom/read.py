@@ -1,5 +1,6 @@
 """A DICOM series as a volume."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,19 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
+from lungscore.scan.continuity import shown_ranges
+from lungscore.scan.dicom.belonging import check_acquisitions
 from lungscore.scan.dicom.decode import read_images
 from lungscore.scan.dicom.header import Header, quiet_pydicom, read_header
 from lungscore.scan.dicom.series import Series, choose_series, group_series, left_out
-from lungscore.scan.dicom.stack import Stack, arrange, common_directions, gap_text, volume_affine
+from lungscore.scan.dicom.stack import (
+    EQUAL_DIRECTIONS,
+    Stack,
+    arrange,
+    common_directions,
+    gap_text,
+    volume_affine,
+)
 from lungscore.scan.volume import Volume
 
 
@@ -38,6 +48,7 @@ def read_dicom(groups: DicomInput, *, series: str | None, allow_gaps: bool) -> V
     chosen = choose_series(groups.groups, series)
     others = left_out(groups.groups, chosen)
     with quiet_pydicom():
+        _check_readable(chosen.headers)
         headers, repeated = _unique(chosen.headers)
         _check_alike(headers)
         volume = _read_volume(headers, allow_gaps=allow_gaps)
@@ -53,6 +64,23 @@ def read_dicom(groups: DicomInput, *, series: str | None, allow_gaps: bool) -> V
         series_uid=chosen.uid or None,
         left_out=others,
     )
+
+
+def _check_readable(headers: Sequence[Header]) -> None:
+    """Geometry that is there but cannot be read is not absent: raise ``geometry-invalid``."""
+    needed = {"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"}
+    if len(headers) == 1:
+        needed.add("SliceThickness")  # nothing else tells the voxels of a lone slice
+    counts = Counter(keyword for header in headers for keyword in header.unreadable)
+    bad = {keyword: count for keyword, count in counts.items() if keyword in needed}
+    if bad:
+        texts = [f"{keyword} of {count} images" for keyword, count in sorted(bad.items())]
+        raise InputError(
+            "geometry-invalid",
+            f"{', '.join(texts)} (of {len(headers)}) cannot be read as numbers",
+            expected="as many numbers as DICOM has there, parted by backslashes",
+            hint="export the series again, or correct these elements",
+        )
 
 
 def _unique(headers: Sequence[Header]) -> tuple[list[Header], list[Header]]:
@@ -163,15 +191,35 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
     check_shape((stack.depth, headers[0].rows, headers[0].columns), source)
     values = np.empty((stack.depth, headers[0].rows, headers[0].columns), dtype=np.int16)
     ordered = [headers[index] for index in stack.order]
-    scaled = read_images(ordered, values, stack.slots.tolist())
+    if len(ordered) > 1:
+        check_acquisitions(ordered)
+    scales = read_images(ordered, values, stack.slots.tolist())
+    _check_scales(scales, stack)
     _interpolate(values, stack)
-    if not scaled:
+    if not scales[0]:
         text = "RescaleSlope and RescaleIntercept are missing: values were taken as HU"
         notices.append(Notice("rescale-missing", text))
     # Columns, rows, slices, as converters to NIfTI have them: so masks look as viewers expect, and
     # lie in files in the order in which they lie here.
     by_column = np.ascontiguousarray(affine[:, [2, 1, 0, 3]])
     return _Read(values.transpose(2, 1, 0), by_column, spacing_known, placed, tuple(notices))
+
+
+def _check_scales(scales: Sequence[str], stack: Stack) -> None:
+    """Raise ``rescale-inconsistent`` where slices differ in how they state their scale."""
+    usual = Counter(scales).most_common(1)[0][0]
+    others = [number for number, scale in enumerate(scales) if scale != usual]
+    if not others:
+        return
+    shown = shown_ranges(tuple(int(stack.slots[number]) for number in others))
+    found = scales[others[0]] or "neither"
+    raise InputError(
+        "rescale-inconsistent",
+        f"slices {shown} of {stack.depth} state {found} of RescaleSlope and RescaleIntercept, "
+        f"the others {usual or 'neither'}",
+        expected="both in every slice",
+        hint="export the series again from its source",
+    )
 
 
 def _placed(
@@ -197,9 +245,10 @@ def _placed(
             Notice("gaps-interpolated", f"{len(stack.missing)} slices interpolated: {where}")
         )
     if stack.rounded:
-        notices.append(
-            Notice("geometry-repaired", "slice positions are rounded to 0.1 mm: taken as even")
-        )
+        notices.append(Notice("geometry-repaired", "slice positions are rounded: taken as even"))
+    if np.ptp(orientations, axis=0).max() > EQUAL_DIRECTIONS:
+        text = "the directions of the slices differ by up to 0.25 degrees: their mean is taken"
+        notices.append(Notice("geometry-repaired", text))
     affine = volume_affine(
         positions[stack.order[0]], stack.step, directions, pixel_spacing=pixel_spacing
     )
@@ -245,8 +294,22 @@ def _notices(
         text = f"{len(others)} further series not used: " + ", ".join(reasons)
         notices.append(Notice("series-left-out", text))
     if chosen.others:
-        text = f"{len(chosen.others)} images of the series are scouts or captures and were ignored"
-        notices.append(Notice("files-ignored", text))
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(chosen.strangers.items()))
+        text = f"{len(chosen.others)} images of the series are not its slices and were ignored"
+        notices.append(Notice("files-ignored", f"{text}: {kinds}"))
+    if chosen.merged:
+        text = f"{chosen.merged} series UIDs for {len(headers)} images that agree in all else"
+        notices.append(Notice("series-merged", f"{text}: they were read as one series"))
+    identifiers = [header.sop_uid for header in headers if header.sop_uid]
+    if len(set(identifiers)) < len(identifiers):
+        text = f"{len(identifiers)} different images have {len(set(identifiers))} SOPInstanceUIDs"
+        notices.append(Notice("uid-repeated", text))
+    if len({header.person for header in headers}) > 1:
+        text = "images under one patient ID differ in the patient's name, birth date or sex"
+        notices.append(Notice("patient-differs", text))
+    if any(header.averaged for header in headers):
+        text = "the images are averages over slices or phases: small lesions fade in them"
+        notices.append(Notice("averaged-images", text))
     if repeated:
         names = ", ".join(sorted(header.path.name for header in repeated)[:3])
         text = f"{len(repeated)} images stood twice and were used once: {names}"

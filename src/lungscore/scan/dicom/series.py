@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from lungscore.errors import InputError
+from lungscore.scan.dicom.belonging import joined, set_aside
 from lungscore.scan.dicom.header import CT_IMAGE, ENHANCED_CT, SECONDARY_CAPTURE, Header
 
 #: Positions that make a volume: fewer are a scout, a test of the bolus, or single slices.
@@ -21,8 +22,9 @@ AXIAL_COSINE = 0.8
 class Series:
     """The images of one SeriesInstanceUID.
 
-    headers: its usable CT images. others: its scouts, captures and coloured images.
-    reason: why it cannot be the chest CT, or "".
+    headers: its usable CT images. others: its scouts, projections, captures and coloured images.
+    strangers: what kinds of others lie in it, and how many of each. merged: how many series UIDs it
+    was written under where every image has one of its own. reason: why it cannot be the chest CT, or "".
     code: the rejection that reason stands for when nothing else is there.
     """
 
@@ -31,6 +33,8 @@ class Series:
     others: tuple[Header, ...]
     reason: str = ""
     code: str = ""
+    strangers: dict[str, int] = field(default_factory=dict)
+    merged: int = 0
 
     @property
     def modality(self) -> str:
@@ -64,13 +68,18 @@ def group_series(headers: Sequence[Header]) -> list[Series]:
     groups: dict[str, list[Header]] = {}
     for header in headers:
         groups.setdefault(header.series_uid, []).append(header)
-    return [_series(uid, members) for uid, members in sorted(groups.items())]
+    whole, merged = joined(groups, VOLUME_SLICES)
+    result = []
+    for uid, members in sorted(whole.items()):
+        is_merged = len(members) > len(groups[uid])
+        result.append(_series(uid, members, merged=merged if is_merged else 0))
+    return result
 
 
 def choose_series(groups: Sequence[Series], uid: str | None = None) -> Series:
     """The series to read: the one asked for, or the best by rule.
 
-    Rule, in this order: at least ten positions; axial; ORIGINAL and PRIMARY; most slices; thinnest;
+    Rule, in this order: at least ten positions; axial; no averages; ORIGINAL and PRIMARY; most slices; thinnest;
     smallest UID. Raises InputError ``series-not-found``, ``mixed-patients``, and where no series
     will do ``wrong-modality``, ``no-axial-ct`` or ``multiframe-unsupported``.
     """
@@ -99,17 +108,23 @@ def is_axial(header: Header) -> bool:
     return bool(abs(np.cross(row, column)[2]) >= AXIAL_COSINE)
 
 
-def _series(uid: str, members: Sequence[Header]) -> Series:
-    def build(reason: str = "", code: str = "") -> Series:
-        return Series(uid, tuple(usable), tuple(others), reason, code)
-
-    usable = [header for header in members if _is_ct_slice(header)]
+def _series(uid: str, members: Sequence[Header], *, merged: int = 0) -> Series:
+    usable, foreign = set_aside([header for header in members if _is_ct_slice(header)])
     others = [header for header in members if not _is_ct_slice(header)]
+    kinds = Counter(_kind(header) for header in others)
+    kinds.update({kind: len(strangers) for kind, strangers in foreign.items()})
+    others += [header for strangers in foreign.values() for header in strangers]
+
+    def build(reason: str = "", code: str = "") -> Series:
+        return Series(uid, tuple(usable), tuple(others), reason, code, dict(kinds), merged)
+
     if usable:
         group = build()
         if not any(map(is_axial, usable)) and group.positions < VOLUME_SLICES:
             return build("no axial slices", "no-axial-ct")
         return group
+    if others and all(header.projection for header in others):
+        return build("projections through several slices (MIP, MinIP), not slices", "no-axial-ct")
     if any(_is_multiframe(header) for header in others):
         return build("enhanced multi-frame images", "multiframe-unsupported")
     if any("LOCALIZER" in header.image_type for header in others):
@@ -124,7 +139,19 @@ def _is_ct_slice(header: Header) -> bool:
     if header.sop_class and header.sop_class != CT_IMAGE:
         return False
     plain = header.frames <= 1 and header.samples == 1 and header.rows > 0
-    return header.modality == "CT" and plain and "LOCALIZER" not in header.image_type
+    one_slice = "LOCALIZER" not in header.image_type and not header.projection
+    return header.modality == "CT" and plain and one_slice
+
+
+def _kind(header: Header) -> str:
+    """What an image is that is no slice, in words."""
+    if "LOCALIZER" in header.image_type:
+        return "scouts"
+    if header.projection:
+        return "projections (MIP, MinIP)"
+    if header.frames > 1:
+        return "multi-frame images"
+    return "captured pictures" if header.modality == "CT" else f"images of {header.modality}"
 
 
 def _is_multiframe(header: Header) -> bool:
@@ -138,6 +165,7 @@ def _rank(group: Series) -> tuple:
     return (
         group.positions < VOLUME_SLICES,
         not is_axial(first),
+        any(header.averaged for header in group.headers),
         not original,
         -group.positions,
         first.thickness or np.inf,
@@ -181,6 +209,8 @@ def _check_one_patient(groups: Sequence[Series]) -> None:
     """Over every series that may be read; the identifiers themselves are never shown."""
     headers = [header for group in groups for header in group.headers]
     patients = {header.patient for header in headers if header.patient}
+    if not patients:  # then the names must do
+        patients = {header.person for header in headers if header.person.strip("|")}
     studies = {header.study for header in headers if header.study}
     if len(patients) <= 1 and len(studies) <= 1:
         return

@@ -7,12 +7,14 @@ import numpy as np
 from lungscore.errors import InputError
 from lungscore.scan.affine import MAX_SHEAR_DEGREES
 
-#: Part of a step by which a step may differ, and what rounding to 0.1 mm does to a position.
+#: Part of a step by which a step may differ; what rounding to 0.1 mm does to a position, and what
+#: rounding to 0.01 mm does, which matters to nobody.
 STEP_TOLERANCE = 0.01
-ROUNDING_MM = 0.06
+ROUNDING_MM, NEGLIGIBLE_MM = 0.06, 0.0065
 
-#: Difference of direction cosines within one series.
-DIRECTION_TOLERANCE = 1e-3
+#: Difference of direction cosines within one series (0.25 degrees), and below which they are equal.
+DIRECTION_TOLERANCE = 4.4e-3
+EQUAL_DIRECTIONS = 1e-3
 
 #: Largest part of the slices that may be missing from a series that is called evenly spaced.
 LARGEST_GAP_SHARE = 0.2
@@ -29,7 +31,7 @@ class Stack:
     axial (then the volume already lies as every other part expects it). slots: (N,) int, the slice
     of the volume that each sorted image is; slices without an image are missing. depth: slices of
     the volume.
-    step: (3,) mm from slice to slice, LPS+. rounded: whether positions were rounded to 0.1 mm.
+    step: (3,) mm from slice to slice, LPS+. rounded: whether positions were rounded.
     """
 
     order: np.ndarray
@@ -104,7 +106,7 @@ def arrange(
 
 
 def _slots(heights: np.ndarray, source: str) -> tuple[np.ndarray, bool]:
-    """The slice number of every sorted height, and whether heights were rounded to 0.1 mm."""
+    """The slice number of every sorted height, and whether heights were rounded."""
     steps = np.diff(heights)
     usual = _usual_step(steps)
     counts = np.maximum(np.rint(steps / usual), 1)
@@ -112,7 +114,7 @@ def _slots(heights: np.ndarray, source: str) -> tuple[np.ndarray, bool]:
     missing = slots[-1] + 1 - len(heights)
     off = np.abs(steps - counts * usual)
     even = bool(off.max() <= STEP_TOLERANCE * usual + 1e-3)
-    rounded = not even and _rounded_to_tenths(heights, slots)
+    rounded = not even and _rounded(heights, slots)
     even = even or rounded
     if not even or missing > LARGEST_GAP_SHARE * (slots[-1] + 1):
         worst = int(np.argmax(off)) if not even else int(np.argmax(steps))
@@ -126,11 +128,12 @@ def _slots(heights: np.ndarray, source: str) -> tuple[np.ndarray, bool]:
     return slots, rounded
 
 
-def _rounded_to_tenths(heights: np.ndarray, slots: np.ndarray) -> bool:
-    """Whether even heights would look like these if they were written with one decimal."""
+def _rounded(heights: np.ndarray, slots: np.ndarray) -> bool:
+    """Whether even heights would look like these if they were written with one decimal or two."""
     even = np.polyval(np.polyfit(slots, heights, 1), slots)
+    off = float(np.abs(heights - even).max())
     tenths = np.abs(heights * 10 - np.rint(heights * 10)).max() < 1e-3
-    return bool(tenths and np.abs(heights - even).max() <= ROUNDING_MM)
+    return off <= NEGLIGIBLE_MM or bool(tenths and off <= ROUNDING_MM)
 
 
 def _usual_step(steps: np.ndarray) -> float:
@@ -138,6 +141,8 @@ def _usual_step(steps: np.ndarray) -> float:
     hundredths = np.rint(steps * 100).astype(int)
     values, counts = np.unique(hundredths, return_counts=True)
     near = np.abs(hundredths - values[np.argmax(counts)]) <= 1
+    if np.ptp(steps[near]) > 5e-3:  # rounded to hundredths: steps of 0.62 and 0.63 mm are 0.625
+        return float(np.mean(steps[near]))
     return float(np.median(steps[near]))
 
 
