@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from lungscore.errors import InputError
+from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_shape
 from lungscore.scan.limits import MAX_SLICE_PIXELS
+from lungscore.scan.slice_files import ORIENTATION_TAG, find_masks, stored_affine, upright
 from lungscore.scan.volume import Volume
 from lungscore.scan.voxels import check_grey_levels
 
@@ -42,27 +43,66 @@ def read_slices(files: Sequence[Path]) -> Volume:
     ``not-hounsfield``, ``volume-too-large`` or ``input-unreadable``.
     """
     files = sorted(files, key=natural_order)
-    first = read_slice_image(files[0])
-    check_shape((len(files), *first.shape), files[0].parent.name)
-    values = np.empty((len(files), *first.shape), dtype=np.uint8)
-    values[0] = first
-    for index, file in enumerate(files[1:], start=1):
-        image = read_slice_image(file, mask_allowed=True)
-        if image.shape != first.shape:
+    if len(files) == 1:
+        return _lone_slice(files[0])
+    images: list[np.ndarray] = []
+    coloured: dict[int, InputError] = {}
+    for number, file in enumerate(files):
+        try:
+            stored, orientation = _read_image(file)
+        except InputError as error:
+            if error.code != "colour-image":
+                raise
+            coloured[number] = error
+            images.append(np.zeros((1, 1), np.uint8))
+            continue
+        images.append(upright(stored, orientation))
+        check_shape((len(files), *images[-1].shape), file.parent.name)
+    masks = set(find_masks(files, images))
+    if slices_in_colour := sorted(coloured.keys() - masks):
+        raise coloured[slices_in_colour[0]]
+    slices = [number for number in range(len(files)) if number not in masks]
+    first = slices[0]
+    values = np.empty((len(slices), *images[first].shape), dtype=np.uint8)
+    for index, number in enumerate(slices):
+        if images[number].shape != images[first].shape:
             raise InputError(
                 "slices-differ-in-size",
-                f"{file.name} has {_size(image)} pixels, {files[0].name} has {_size(first)}",
+                f"{files[number].name} has {_size(images[number])} pixels, "
+                f"{files[first].name} has {_size(images[first])}",
                 expected="slices of one volume, all of one size",
                 hint="give single slices one by one",
             )
-        values[index] = image
+        values[index] = images[number]
+    check_grey_levels(values, files[0].parent.name)
+    notices = ()
+    if masks:
+        text = f"{len(masks)} masks or coloured pictures beside {len(slices)} slices were ignored"
+        notices = (Notice("files-ignored", text),)
     return Volume(
         values=values,
         affine=SHOWN_AFFINE.copy(),
         units="grey",
-        kind="slices" if len(files) > 1 else "slice",
+        kind="slices" if len(slices) > 1 else "slice",
         spacing_known=False,
-        sides_known=len(files) > 1 or shows_whole_body(first),
+        sides_known=len(slices) > 1 or shows_whole_body(values[0]),
+        notices=notices,
+    )
+
+
+def _lone_slice(file: Path) -> Volume:
+    """One image, its pixels as they are stored; its affine turns them as Exif says."""
+    stored, orientation = _read_image(file)
+    check_grey_levels(stored, file.name)
+    check_shape((1, *stored.shape), file.parent.name)
+    height, width = stored.shape
+    return Volume(
+        values=stored[None],
+        affine=stored_affine((height, width), orientation, SHOWN_AFFINE),
+        units="grey",
+        kind="slice",
+        spacing_known=False,
+        sides_known=shows_whole_body(upright(stored, orientation)),
     )
 
 
@@ -70,15 +110,23 @@ def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
     """(H, W) uint8 grey levels of a PNG or JPEG image, 8 or 16 bit, grey or grey stored as colour.
 
     mask_allowed: do not reject few grey levels (an empty slice at the end of a volume has few).
-    Raises InputError as ``read_slices``.
+    Upright, as Exif says. Raises InputError as ``read_slices``.
     """
+    grey, orientation = _read_image(path)
+    if not mask_allowed:
+        check_grey_levels(grey, path.name)
+    return upright(grey, orientation)
+
+
+def _read_image(path: Path) -> tuple[np.ndarray, int]:
+    """(H, W) uint8 grey levels as they are stored, and how Exif says to turn them (1 to 8)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 if image.width * image.height > MAX_SLICE_PIXELS:
                     raise _too_large(path, f"{image.height} × {image.width} pixels")
-                grey = _grey(image, path)
+                return _grey(image, path), _orientation(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, "more pixels than a slice has") from error
     except (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError) as error:
@@ -87,9 +135,14 @@ def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
             f"{path.name} cannot be decoded",
             hint="copy it again from its source",
         ) from error
-    if not mask_allowed:
-        check_grey_levels(grey, path.name)
-    return grey
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # metadata of strangers may be broken in any way
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def natural_order(path: Path) -> tuple:

@@ -35,10 +35,8 @@ def set_aside(headers: Sequence[Header]) -> tuple[list[Header], dict[str, list[H
     placed = [number for number, header in enumerate(headers) if _is_placed(header)]
     if len(placed) >= (1 - STRANGERS) * len(headers):
         strangers |= dict.fromkeys(set(range(len(headers))) - set(placed), "without a position")
-        common = _common_normal([headers[number] for number in placed])
-        for number in placed:
-            if abs(_normal(headers[number]) @ common) < ACROSS:
-                strangers[number] = "across the slices"
+        across = _across([headers[number] for number in placed])
+        strangers |= {placed[number]: "across the slices" for number in across}
     rest = [header for number, header in enumerate(headers) if number not in strangers]
     size, kind = _most(_size(header) for header in rest), _most(h.image_type[:2] for h in rest)
     for number, header in enumerate(headers):
@@ -51,6 +49,33 @@ def set_aside(headers: Sequence[Header]) -> tuple[list[Header], dict[str, list[H
     for number, kind_of_stranger in sorted(strangers.items()):
         kinds.setdefault(kind_of_stranger, []).append(headers[number])
     return [h for number, h in enumerate(headers) if number not in strangers], kinds
+
+
+def _across(headers: Sequence[Header]) -> list[int]:
+    """Which of the placed ``headers`` are pictures across the stack.
+
+    One that looks like the others and stands where a slice is due is none of them: a slice with a
+    wrong direction is a contradiction.
+    """
+    common = _common_normal(headers)
+    turned = [n for n, header in enumerate(headers) if abs(_normal(header) @ common) < ACROSS]
+    straight = [header for n, header in enumerate(headers) if n not in set(turned)]
+    if not turned or len(straight) < SMALLEST_STACK:
+        return []
+    heights = np.sort([np.dot(header.position, common) for header in straight])  # type: ignore[arg-type]
+    step = float(np.median(np.diff(heights)))
+    kinds = {(_size(header), header.image_type) for header in straight}
+
+    def is_due(header: Header) -> bool:
+        off = np.abs(heights - np.dot(header.position, common)).min()  # type: ignore[arg-type]
+        return bool(0.5 * step <= off <= 1.5 * step)
+
+    return [
+        number
+        for number in turned
+        if (_size(headers[number]), headers[number].image_type) not in kinds
+        or not is_due(headers[number])
+    ]
 
 
 def joined(groups: dict[str, list[Header]], smallest: int) -> tuple[dict[str, list[Header]], int]:
