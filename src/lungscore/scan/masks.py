@@ -66,8 +66,8 @@ def check_same_place(
     if shapes[0] != shapes[1]:
         raise InputError(
             "mask-geometry",
-            f"{name} has {' × '.join(map(str, shapes[0]))} voxels (slices, rows, columns)",
-            expected=f"{' × '.join(map(str, shapes[1]))}, as the scan has",
+            f"{name} has {shapes[0]} voxels (slices, rows, columns)",
+            expected=f"{shapes[1]}",
             hint=_what_to_do(mask, other, spacing_known),
         )
     if not spacing_known:

@@ -102,7 +102,12 @@ def _checked_slices(
         planes = np.moveaxis(values, axis, 0)
         if len(planes) < 2:
             continue
-        faults = find_faults(planes, volume.units, spaced=volume.spacing_known, axial=axis == 0)
+        faults = find_faults(
+            planes,
+            volume.units,
+            spaced=volume.spacing_known,
+            axial=axis == 0 and (volume.sides_known or volume.kind == "slices"),
+        )
         lost = sorted(set(faults.faulty))
         if lost and not (allow_gaps and len(lost) <= LARGEST_FAULTY_SHARE * len(planes)):
             raise _faulty(faults, volume, source, axis, len(planes))
