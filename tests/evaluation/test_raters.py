@@ -5,9 +5,9 @@ import json
 import pytest
 
 from lungscore.errors import InputError
-from lungscore.evaluation.measures import MEASURES
 from lungscore.evaluation.raters import compare_raters, to_content
 from lungscore.evaluation.ratings import Ratings
+from lungscore.result.numbers import MEASURES
 
 
 def rater(name: str, values: dict[str, dict], unknown: tuple[str, ...] = ()) -> Ratings:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lungscore.errors import InputError
-from lungscore.evaluation.measures import MEASURES, parse
 from lungscore.evaluation.ratings import read_ratings
+from lungscore.result.numbers import MEASURES, parse
 from lungscore.severity import EDGES
 
 TABLE = "case,infection_percent,ct_ss,mosmed,category,RUL ctsi\n"
@@ -105,7 +105,7 @@ def test_a_table_with_something_wrong_is_rejected(tmp_path, text, found):
 
 
 def test_a_table_that_is_too_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("lungscore.evaluation.ratings_table.MAX_BYTES", 4)
+    monkeypatch.setattr("lungscore.result.case_tables.MAX_BYTES", 4)
     with pytest.raises(InputError, match="larger than"):
         read_ratings(table(tmp_path, "case,ct_ss\nP1,3\n"))
 

@@ -20,10 +20,10 @@ from lungscore.evaluation.agreement import (
     undefined,
     weighted_kappa,
 )
-from lungscore.evaluation.measures import MEASURES, Measure
 from lungscore.evaluation.ratings import Ratings
 from lungscore.evaluation.results import plain
 from lungscore.evaluation.statistics import RESAMPLES, SEED
+from lungscore.result.numbers import MEASURES, Measure
 from lungscore.version import __version__
 
 SCHEMA = "lungscore.agreement/1"

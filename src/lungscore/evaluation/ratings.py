@@ -1,17 +1,13 @@
 """What one rater found in many cases: from a folder of results, or from a table."""
 
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from lungscore.errors import InputError
-from lungscore.evaluation.measures import MEASURES, Measure, parse
-from lungscore.evaluation.ratings_table import Table, read_table
-from lungscore.result.stored import damaged, read_stored
-
-RESULT = "result.json"
+from lungscore.result.case_tables import Table, read_table
+from lungscore.result.numbers import MEASURES, Measure, parse
+from lungscore.result.stored import damaged, place_of, printable, read_results
 
 
 @dataclass(frozen=True)
@@ -48,49 +44,12 @@ def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
         raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None
 
 
-def printable(text: str) -> str:
-    """``text`` in one Unicode form, without control characters or bytes that are no UTF-8."""
-    text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
-    return "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text).strip()
-
-
 def _from_folder(folder: Path, name: str) -> Ratings:
     values = {
         case: {measure.name: _value(content, measure, path) for measure in MEASURES.values()}
         for case, path, content in read_results(folder)
     }
     return Ratings(name, "results", values, tuple(MEASURES))
-
-
-def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
-    """Case, path and content of every result.json of a folder of cases, or of one case's folder.
-
-    Raises InputError ``input-not-found``, ``input-empty``, ``input-unreadable``,
-    ``schema-mismatch`` or ``case-damaged``, also where two folders hold one case.
-    """
-    called = printable(folder.name or folder.resolve().name)
-    if not folder.is_dir():
-        raise InputError("input-not-found", f"there is no folder {called}")
-    results = [folder / RESULT]
-    if not results[0].is_file():
-        children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
-        results = [path for child in children if (path := child / RESULT).is_file()]
-    if not results:
-        raise InputError(
-            "input-empty",
-            f"{called} holds no results",
-            expected="a folder into which lungscore analyze or score wrote, or a CSV table",
-        )
-    seen: set[str] = set()
-    for path in results:
-        content = read_stored(path, place_of(path))
-        if not isinstance(content.get("case"), str):
-            raise damaged(place_of(path), "it names no case")
-        case = printable(content["case"])
-        if case in seen:
-            raise InputError("case-damaged", f"two folders of {called} hold the case {case}")
-        seen.add(case)
-        yield case, path, content
 
 
 def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | None:
@@ -108,11 +67,6 @@ def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | Non
     except ValueError as error:
         found = f"{'.'.join(measure.path)} is {str(value)[:40]!r}"
         raise damaged(place_of(path), found, expected=str(error)) from None
-
-
-def place_of(path: Path) -> str:
-    """What messages call a result.json."""
-    return printable(f"{path.parent.name}/{path.name}")
 
 
 def _from_table(table: Table, file: str, name: str) -> Ratings:

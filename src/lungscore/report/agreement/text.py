@@ -6,8 +6,8 @@ from lungscore.version import RESEARCH_USE
 
 if TYPE_CHECKING:
     from lungscore.evaluation.agreement import Estimate
-    from lungscore.evaluation.measures import Measure
     from lungscore.evaluation.raters import Agreement, MeasureAgreement
+    from lungscore.result.numbers import Measure
 
 #: What stands where a measure's kind has no such figure, or it is not defined.
 NOTHING = "–"
