@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.evaluation.statistics import bootstrap
+from lungscore.statistics.intervals import bootstrap
 
 
 def straight_line(slices: Sequence[float], values: Sequence[float]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from lungscore.datasets.registry import data_root
 from lungscore.datasets.sample import Sample
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain, with_interval
-from lungscore.evaluation.statistics import mean_with_interval
+from lungscore.statistics.intervals import mean_with_interval
 from lungscore.files import atomic_write
 from lungscore.inference.views import MARGIN, WIDER
 from lungscore.labels import CONSOLIDATION, GGO

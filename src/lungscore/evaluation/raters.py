@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import InputError, Notice
-from lungscore.evaluation.agreement import (
+from lungscore.evaluation.ratings import Ratings
+from lungscore.evaluation.results import plain
+from lungscore.result.numbers import MEASURES, Measure
+from lungscore.statistics.agreement import (
     MIN_PAIRS,
     BlandAltman,
     Estimate,
@@ -20,10 +23,7 @@ from lungscore.evaluation.agreement import (
     undefined,
     weighted_kappa,
 )
-from lungscore.evaluation.ratings import Ratings
-from lungscore.evaluation.results import plain
-from lungscore.evaluation.statistics import RESAMPLES, SEED
-from lungscore.result.numbers import MEASURES, Measure
+from lungscore.statistics.intervals import RESAMPLES, SEED
 from lungscore.version import __version__
 
 SCHEMA = "lungscore.agreement/1"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from lungscore.evaluation.by_patient import area_under_curve_of, estimate, rate
-from lungscore.evaluation.calibration import calibration
 from lungscore.severity.edges import FLOOR_PERCENT
+from lungscore.statistics.calibration import calibration
+from lungscore.statistics.cluster_bootstrap import area_under_curve_of, estimate, rate
 
 #: The columns of ``features``.
 FEATURES = ("burden", "peak", "lungs_affected")

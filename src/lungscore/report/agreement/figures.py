@@ -14,8 +14,8 @@ import numpy as np
 from lungscore.report.agreement.text import value_text
 
 if TYPE_CHECKING:
-    from lungscore.evaluation.agreement import Estimate
     from lungscore.evaluation.raters import Agreement, MeasureAgreement
+    from lungscore.statistics.agreement import Estimate
 
 INK, SOFT, POINT, LIMIT = "#1b1f24", "#5a6472", "#33617f", "#8a1c1c"
 DPI = 170

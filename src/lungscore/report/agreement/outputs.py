@@ -11,8 +11,8 @@ from lungscore.report.agreement.page import render_page
 from lungscore.report.case_folder import appearing, refuse_folder
 
 if TYPE_CHECKING:
-    from lungscore.evaluation.agreement import Estimate
     from lungscore.evaluation.raters import Agreement, MeasureAgreement
+    from lungscore.statistics.agreement import Estimate
 
 #: All that the folder of an agreement may hold.
 OUTPUTS = frozenset({"agreement.json", "agreement.csv", "pairs.csv", "report.html", "figures"})

@@ -18,8 +18,8 @@ from lungscore.report.page import data_uri
 from lungscore.version import RESEARCH_USE, __version__
 
 if TYPE_CHECKING:
-    from lungscore.evaluation.agreement import Estimate
     from lungscore.evaluation.raters import Agreement, MeasureAgreement
+    from lungscore.statistics.agreement import Estimate
 
 #: What the same measure is called of any lobe.
 FAMILIES = {

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from lungscore.version import RESEARCH_USE
 
 if TYPE_CHECKING:
-    from lungscore.evaluation.agreement import Estimate
     from lungscore.evaluation.raters import Agreement, MeasureAgreement
     from lungscore.result.numbers import Measure
+    from lungscore.statistics.agreement import Estimate
 
 #: What stands where a measure's kind has no such figure, or it is not defined.
 NOTHING = "–"

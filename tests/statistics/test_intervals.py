@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungscore.evaluation.statistics import (
+from lungscore.statistics.intervals import (
     area_agreement,
     area_under_curve,
     area_under_curve_with_interval,

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lungscore.evaluation.agreement import (
+from lungscore.statistics.agreement import (
     CONSTANT,
     SAME_VALUE,
     TOO_FEW,

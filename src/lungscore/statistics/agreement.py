@@ -13,7 +13,7 @@ from scipy.stats import f as f_distribution
 from scipy.stats import nct, norm, rankdata
 from scipy.stats import t as t_distribution
 
-from lungscore.evaluation.statistics import RESAMPLES, SEED, correlations, wilson
+from lungscore.statistics.intervals import RESAMPLES, SEED, correlations, wilson
 
 #: Pairs below which no figure is given.
 MIN_PAIRS = 3

@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from lungscore.evaluation.agreement import Estimate, undefined
-from lungscore.evaluation.statistics import SEED, wilson
+from lungscore.statistics.agreement import Estimate, undefined
+from lungscore.statistics.intervals import SEED, wilson
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
