@@ -7,7 +7,6 @@ import nibabel as nib
 import nrrd
 import numpy as np
 import pytest
-from volumes_on_disk import metaimage, stated_place
 
 from lungscore import score
 from lungscore.errors import InputError
@@ -15,6 +14,7 @@ from lungscore.labels import LOBE_ORDER
 from lungscore.result import Result, to_result
 from lungscore.scan.phantom import Phantom
 from lungscore.scan.write import write_nifti
+from tests.datasets.volumes_on_disk import metaimage, stated_place
 
 AnyMask = dict[str, Path]
 

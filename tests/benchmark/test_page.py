@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from tiny_benchmark import REPOSITORY, ROWS, result, slices, write, write_folder
 
 from lungscore.benchmark.comparisons import (
     compare,
@@ -19,6 +18,7 @@ from lungscore.benchmark.rows import Benchmark
 from lungscore.cli.main import call
 from lungscore.errors import InputError
 from lungscore.statistics import intervals
+from tests.benchmark.tiny_benchmark import REPOSITORY, ROWS, result, slices, write, write_folder
 
 BENCHMARK = Benchmark.model_validate(ROWS)
 SECOND = ("coach", "semi", "infection")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from aims import verdicts
 from fit import PAGE, QUALITY, RESULTS, last_of_each, read_lines
-from made_lines import HOST, latency_line, networks_line, stages_line
 from performance_page import page
+
+from tests.benchmarks.made_lines import HOST, latency_line, networks_line, stages_line
 
 ALL_MET = [
     latency_line(25, 2.5, network=1.0),

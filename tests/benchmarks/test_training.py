@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 import training
-from made_lines import HOST, training_line, training_row
 
 from lungscore.learning import pretrain, train
 from lungscore.learning.config import TrainingConfig
+from tests.benchmarks.made_lines import HOST, training_line, training_row
 
 SIZE = (32, 32)
 #: As training runs now, but for what makes it slow to test.

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import training
-from made_lines import HOST, training_line, training_row
 from training_page import CHOICES, LINES, PAGE, TITLES, changed, page, read_lines, verdict
+
+from tests.benchmarks.made_lines import HOST, training_line, training_row
 
 NOW, BEFORE = training_row(20.0, 24.0, 22.0), training_row(10.0, 11.0, 12.0, **training.BEFORE)
 

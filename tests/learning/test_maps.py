@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_training import U_NET, experiment, lesion_experiment, slices
 from torch import nn
 
 from lungscore.errors import InputError
@@ -16,6 +15,7 @@ from lungscore.learning.maps import load_network, predict, read_map, write_maps
 from lungscore.learning.outcome import ensure_maps, priors_of_training
 from lungscore.learning.references import run_folder
 from lungscore.networks import make_network
+from tests.learning.tiny_training import U_NET, experiment, lesion_experiment, slices
 
 SINGLE = experiment(name="single", network=U_NET)
 LESIONS = lesion_experiment(name="lesions", network={**U_NET, "name": "multi-inf-net"})

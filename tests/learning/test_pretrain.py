@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_training import NO_AUGMENTATION, U_NET, experiment, logged, slices
 
 from lungscore.datasets.sample import Sample
 from lungscore.learning import pretrain as pretrain_module
@@ -17,6 +16,7 @@ from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import build_network
 from lungscore.networks import normalise
 from lungscore.networks.coach import HARD, keep_mask
+from tests.learning.tiny_training import NO_AUGMENTATION, U_NET, experiment, logged, slices
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tiny_training import NO_AUGMENTATION
 
 from lungscore.datasets import covid_semiseg
 from lungscore.errors import InputError
@@ -22,6 +21,7 @@ from lungscore.learning.run import run_experiment
 from lungscore.learning.selection import annotated_folds
 from lungscore.learning.slices import SliceStore
 from lungscore.networks import InfectionProbability, make_network
+from tests.learning.tiny_training import NO_AUGMENTATION
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "benchmark"
 DOCTORS = "TrainingSet/LungInfection-Train/Doctor-label"

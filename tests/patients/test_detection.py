@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up import LABELS, detection, made
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from lungscore.errors import InputError, UsageError
@@ -23,6 +22,7 @@ from lungscore.patients.folds import patient_folds
 from lungscore.patients.logistic import fit_logistic
 from lungscore.patients.stored import data_sha256
 from lungscore.statistics.calibration import operating_point
+from tests.patients.made_up import LABELS, detection, made
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lungscore.batch.case import COHORT_FILES
+from lungscore.batch.page import MARK, Cohort, render_page
 from lungscore.errors import InputError, LungscoreError, UsageError
 from lungscore.files import atomic_path, atomic_write, staging_folder, write_error
 from lungscore.report.case_folder import check_writable
-from lungscore.report.cohort.page import MARK, Cohort, render_page
 from lungscore.result.numbers import MEASURES, Measure
 from lungscore.result.stored import damaged, read_stored
 

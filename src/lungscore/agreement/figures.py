@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungscore.report.agreement.text import value_text
+from lungscore.agreement.text import value_text
 
 if TYPE_CHECKING:
-    from lungscore.evaluation.raters import Agreement, MeasureAgreement
+    from lungscore.agreement.raters import Agreement, MeasureAgreement
     from lungscore.statistics.agreement import Estimate
 
 INK, SOFT, POINT, LIMIT = "#1b1f24", "#5a6472", "#33617f", "#8a1c1c"

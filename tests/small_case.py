@@ -1,9 +1,6 @@
 """A small made-up case, complete with everything a report shows."""
 
-from collections.abc import Callable
-
 import numpy as np
-import pytest
 
 from lungscore.anatomy import outer_third, separate_lesions
 from lungscore.anatomy.lungs import Lungs
@@ -19,13 +16,7 @@ DEPTH, HEIGHT, WIDTH = 12, 40, 60
 MODEL = ModelUsed("infnet-resnet18", "1.0", "ab" * 32, "COVID-SemiSeg: research, non-commercial")
 
 
-@pytest.fixture
-def make_analysis() -> Callable[..., Analysis]:
-    """Build an Analysis of two box-shaped lungs with some infection in the left one."""
-    return _make_analysis
-
-
-def _make_analysis(
+def analysis_of_boxes(
     *,
     name: str = "case",
     depth: int = DEPTH,
@@ -38,6 +29,7 @@ def _make_analysis(
     masks_only: bool = False,
     ranges: bool = False,
 ) -> Analysis:
+    """An Analysis of two box-shaped lungs with some infection in the left one."""
     shape = (depth, HEIGHT, WIDTH)
     lungs = np.zeros(shape, dtype=np.uint8)
     lungs[:, 5:35, 5:25], lungs[:, 5:35, 35:55] = 1, 2

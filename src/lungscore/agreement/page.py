@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 
-from lungscore.report.agreement.figures import short
-from lungscore.report.agreement.text import (
+from lungscore.agreement.figures import short
+from lungscore.agreement.text import (
     NOTHING,
     coefficient_text,
     coefficients,
@@ -18,7 +18,7 @@ from lungscore.report.page import data_uri
 from lungscore.version import RESEARCH_USE, __version__
 
 if TYPE_CHECKING:
-    from lungscore.evaluation.raters import Agreement, MeasureAgreement
+    from lungscore.agreement.raters import Agreement, MeasureAgreement
     from lungscore.statistics.agreement import Estimate
 
 #: What the same measure is called of any lobe.
@@ -64,7 +64,7 @@ def render_page(agreement: "Agreement", figures: dict[str, bytes]) -> str:
 
     figures: PNGs of ``agreement_figures``.
     """
-    folder = files("lungscore.report.agreement")
+    folder = files("lungscore.agreement")
     template = folder.joinpath("agreement.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     measures = agreement.measures

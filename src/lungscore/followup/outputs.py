@@ -4,10 +4,10 @@ from pathlib import Path
 
 from lungscore.files import atomic_write
 from lungscore.followup import FollowUp
+from lungscore.followup.charts import height_chart, lobe_chart
+from lungscore.followup.page import render_comparison
+from lungscore.followup.pictures import pairs, side_by_side
 from lungscore.report.case_folder import appearing, refuse_existing
-from lungscore.report.comparison.charts import height_chart, lobe_chart
-from lungscore.report.comparison.page import render_comparison
-from lungscore.report.comparison.pictures import pairs, side_by_side
 from lungscore.report.outputs import png_bytes
 
 #: All that the folder of a comparison may hold. One with anything else is never replaced.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lungscore.followup.case import case_of
-from lungscore.report.comparison.charts import height_chart, height_curve, lobe_chart
-from lungscore.report.comparison.pictures import matched_levels, pairs, side_by_side, slice_at
+from lungscore.followup.charts import height_chart, height_curve, lobe_chart
+from lungscore.followup.pictures import matched_levels, pairs, side_by_side, slice_at
 
 
 def lungs_width(picture) -> int:

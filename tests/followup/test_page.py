@@ -12,7 +12,7 @@ import pytest
 from lungscore.errors import UsageError
 from lungscore.followup import Comparison
 from lungscore.followup.comparison import compare_results
-from lungscore.report.comparison import OUTPUTS, write_comparison
+from lungscore.followup.outputs import OUTPUTS, write_comparison
 from lungscore.report.outputs import write_outputs
 from lungscore.version import RESEARCH_USE
 
@@ -140,7 +140,7 @@ def test_nothing_half_written_stays(make_follow_up, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lungscore.report.comparison.outputs.render_comparison", full)
+    monkeypatch.setattr("lungscore.followup.outputs.render_comparison", full)
     with pytest.raises(Exception, match="no space left"):
         write_comparison(make_follow_up(), tmp_path)
     assert list(tmp_path.iterdir()) == []

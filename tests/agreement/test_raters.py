@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from lungscore.agreement.raters import compare_raters, to_content
+from lungscore.agreement.ratings import Ratings
 from lungscore.errors import InputError
-from lungscore.evaluation.raters import compare_raters, to_content
-from lungscore.evaluation.ratings import Ratings
 from lungscore.result.numbers import MEASURES
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungscore.followup import Case, Comparison, FollowUp
-from lungscore.report.comparison.text import lobe_rows
+from lungscore.followup.text import lobe_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lungscore.agreement.figures import agreement_figures
+from lungscore.agreement.page import render_page
 from lungscore.files import atomic_write, csv_text
-from lungscore.report.agreement.figures import agreement_figures
-from lungscore.report.agreement.page import render_page
 from lungscore.report.case_folder import appearing, refuse_folder
 
 if TYPE_CHECKING:
-    from lungscore.evaluation.raters import Agreement, MeasureAgreement
+    from lungscore.agreement.raters import Agreement, MeasureAgreement
     from lungscore.statistics.agreement import Estimate
 
 #: All that the folder of an agreement may hold.

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from lungscore.followup import Change, Comparison
-from lungscore.report.comparison import text_comparison
-from lungscore.report.comparison.text import (
+from lungscore.followup.text import (
     change_text,
     headline,
     range_text,
     ranges_text,
     second_line,
+    text_comparison,
     value_text,
 )
 from lungscore.version import RESEARCH_USE

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lungscore.agreement.ratings import read_ratings
 from lungscore.errors import InputError
-from lungscore.evaluation.ratings import read_ratings
 from lungscore.result.numbers import MEASURES, parse
 from lungscore.severity import EDGES
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lungscore.version import RESEARCH_USE
 
 if TYPE_CHECKING:
-    from lungscore.evaluation.raters import Agreement, MeasureAgreement
+    from lungscore.agreement.raters import Agreement, MeasureAgreement
     from lungscore.result.numbers import Measure
     from lungscore.statistics.agreement import Estimate
 

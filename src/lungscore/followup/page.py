@@ -8,9 +8,8 @@ from jinja2 import Environment, StrictUndefined
 
 from lungscore.followup import Change, Comparison, FollowUp
 from lungscore.followup.numbers import SCORES, WHOLE
-from lungscore.labels import LOBE_NAMES, REGIONS
-from lungscore.report.comparison.pictures import Pair
-from lungscore.report.comparison.text import (
+from lungscore.followup.pictures import Pair
+from lungscore.followup.text import (
     ARROWS,
     change_text,
     headline,
@@ -20,6 +19,7 @@ from lungscore.report.comparison.text import (
     second_line,
     value_text,
 )
+from lungscore.labels import LOBE_NAMES, REGIONS
 from lungscore.report.page import data_uri, embedded
 from lungscore.report.pictures import COLOURS, LUNG_WINDOW
 from lungscore.version import RESEARCH_USE, __version__
@@ -43,7 +43,7 @@ def render_comparison(
     follow_up: FollowUp, *, pairs: list[Pair], charts: Mapping[str, bytes | None]
 ) -> str:
     """The report as self-contained HTML; all text is escaped by the template engine."""
-    template = files("lungscore.report.comparison").joinpath("comparison.html.j2")
+    template = files("lungscore.followup").joinpath("comparison.html.j2")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     comparison = follow_up.comparison
     changes = comparison.changes

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungscore.agreement import text_table, write_agreement
+from lungscore.agreement.outputs import OUTPUTS
+from lungscore.agreement.raters import Agreement, compare_raters, to_content
+from lungscore.agreement.ratings import Ratings, read_ratings
 from lungscore.errors import UsageError
-from lungscore.evaluation.raters import Agreement, compare_raters, to_content
-from lungscore.evaluation.ratings import Ratings, read_ratings
-from lungscore.report.agreement import text_table, write_agreement
-from lungscore.report.agreement.outputs import OUTPUTS
 from lungscore.result import to_result
 from lungscore.result.numbers import MEASURES
 from lungscore.version import RESEARCH_USE

@@ -70,7 +70,7 @@ class Cohort:
 
 def render_page(cohort: Cohort) -> str:
     """The page as self-contained HTML; all text is escaped by the template engine."""
-    template = files("lungscore.report.cohort").joinpath("cohort.html.j2").read_text("utf-8")
+    template = files("lungscore.batch").joinpath("cohort.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.from_string(template).render(
         cohort=cohort,

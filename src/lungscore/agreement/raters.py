@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lungscore.agreement.ratings import Ratings
 from lungscore.errors import InputError, Notice
-from lungscore.evaluation.ratings import Ratings
 from lungscore.evaluation.results import plain
 from lungscore.result.numbers import MEASURES, Measure
 from lungscore.statistics.agreement import (
