@@ -26,7 +26,7 @@ from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
 from lungscore.datasets.registry import data_root
 from lungscore.errors import InputError
-from lungscore.evaluation.alike import (
+from alike import (
     LOOSE,
     AlikeSlice,
     as_published,
@@ -37,7 +37,7 @@ from lungscore.evaluation.alike import (
     without_lungs,
 )
 from lungscore.evaluation.results import plain, with_interval
-from lungscore.evaluation.slice_detection import (
+from slice_detection import (
     FEATURES,
     blocks,
     called,

@@ -15,8 +15,8 @@ from lungscore.patients.cohort import (
     refuse_too_few,
 )
 from lungscore.patients.covariates import read_covariates
-from lungscore.patients.generate import write_generated
 from lungscore.scan.names import case_name
+from made_up_patients import write_generated
 from tests.patients.made_up import made, manifest
 
 

@@ -52,10 +52,10 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str] | None:
 def commit(folder: Path = Path(lungscore.__file__).parent) -> str | None:
     """The commit of the package that runs, with "-dirty" where the code differs from it.
 
-    folder: any folder of the working tree. Code is what lies in src and benchmarks, but for the
-    results: a script that has measured does not make the next one's commit another.
+    folder: any folder of the working tree. Code is what lies in src and beside this file: results that a
+    script has written do not make the next one's commit another.
     """
-    code = [":(top)src", ":(top)benchmarks", ":(top,exclude)benchmarks/results"]
+    code = [":(top)src", ":(top)experiments/speed"]
     try:
         revision = _git(folder, "rev-parse", "--short=10", "HEAD")
         changes = _git(folder, "status", "--porcelain", "--", *code)

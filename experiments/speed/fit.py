@@ -1,7 +1,7 @@
 """What a slice and a scan cost, from the lines that the other scripts wrote: docs/performance.md.
 
-    python benchmarks/fit.py
-    python benchmarks/fit.py RESULTS PAGE
+    python experiments/speed/fit.py
+    python experiments/speed/fit.py RESULTS PAGE
 
 RESULTS: a folder of JSON lines, benchmarks/results/ by default. Where one setup measured the same
 input more than once, the last line counts. Its folder before/ holds lines of an older commit, which
@@ -18,11 +18,11 @@ from performance_page import page
 
 from lungscore.files import atomic_write
 
-HERE = Path(__file__).parent
-RESULTS, PAGE = HERE / "results", HERE.parent / "docs/performance.md"
+ROOT = Path(__file__).parents[2]
+RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/performance.md"
 #: The lines that this page is made of; training has a page of its own.
 KINDS = ("lungscore.latency/1", "lungscore.stages/1", "lungscore.networks/1")
-QUALITY = HERE.parent / "experiments/results"
+QUALITY = ROOT / "experiments/results"
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
@@ -56,5 +56,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) not in (1, 3):
-        sys.exit("usage: python benchmarks/fit.py [RESULTS PAGE]")
+        sys.exit("usage: python experiments/speed/fit.py [RESULTS PAGE]")
     main()

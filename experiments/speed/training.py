@@ -1,8 +1,8 @@
 """How many slices a second training gets through: before and after tuning, and what was tried.
 
-    python benchmarks/training.py -o benchmarks/results/training.jsonl
-    python benchmarks/training.py -o … --quick
-    python benchmarks/training_page.py
+    python experiments/speed/training.py -o benchmarks/results/training.jsonl
+    python experiments/speed/training.py -o … --quick
+    python experiments/speed/training_page.py
 
 Epochs of the real loop on made slices in memory: Inf-Net trained with labels, and pre-trained by
 inpainting with random masks and under a coach. Settings of one kind take turns (A B C A B C …), so

@@ -1,7 +1,7 @@
 """What a large archive costs: docs/planning.md, from measured figures and stated assumptions.
 
-    python benchmarks/plan.py page
-    python benchmarks/plan.py sizes SCAN RESULTS [SCAN RESULTS ...]
+    python experiments/speed/plan.py page
+    python experiments/speed/plan.py sizes SCAN RESULTS [SCAN RESULTS ...]
 
 page writes docs/planning.md from benchmarks/results/ and experiments/results/real-scans.json.
 sizes measures what scans and their folders of results (`lungscore analyze`) take on the disk, and
@@ -22,7 +22,7 @@ from lungscore.datasets.cc_ccii import PUBLISHED
 from lungscore.files import atomic_write
 from lungscore.version import __version__
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results"
 REAL_SCANS = ROOT / "experiments/results/real-scans.json"
 SIZES = RESULTS / "case-sizes.json"
@@ -185,7 +185,7 @@ def sizes(pairs: Sequence[tuple[Path, Path]]) -> dict[str, Any]:
             }
         )
     return {
-        "command": "python benchmarks/plan.py sizes SCAN RESULTS ...",
+        "command": "python experiments/speed/plan.py sizes SCAN RESULTS ...",
         "lungscore": __version__,
         "scans": scans,
     }
@@ -228,9 +228,9 @@ def page(measured_costs: Sequence[Cost], measured_sizes: dict[str, Any], memory_
     assumed, stored = Assumptions(), storage(measured_sizes)
     parts = [
         "# Planning a large archive",
-        "Written by `python benchmarks/plan.py page`. **Measured** are the seconds and bytes of "
+        "Written by `python experiments/speed/plan.py page`. **Measured** are the seconds and bytes of "
         "the first two tables, on the scans that they name. **Assumed** is everything under "
-        "[Assumptions](#assumptions). The rest is arithmetic: `plan` in `benchmarks/plan.py` takes "
+        "[Assumptions](#assumptions). The rest is arithmetic: `plan` in `experiments/speed/plan.py` takes "
         "your own figures. Measure a hundred scans of your own, on your own computers, before you "
         "order any: thick or thin slices, compression and the disk change everything.",
         "## What a scan costs",

@@ -5,15 +5,15 @@ import json
 import sys
 from pathlib import Path
 
-import inputs
 import numpy as np
 import pytest
+
+import inputs
 from host import cpu_flags
 from inputs import phantom
 from latency import append, checksums, command, measure, real_scan, spread
-from processes import python, run_measured
-
 from lungscore.scan import read_scan
+from processes import python, run_measured
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_the_command_names_no_folder_of_this_computer(
 ) -> None:
     words = [str(tmp_path / "latency.py"), "-o", str(tmp_path / "x.jsonl"), "--scan", "covid/P002"]
     monkeypatch.setattr(sys, "argv", words)
-    assert command() == "python benchmarks/latency.py -o x.jsonl --scan covid/P002"
+    assert command() == "python experiments/speed/latency.py -o x.jsonl --scan covid/P002"
 
 
 def test_a_real_scan_is_found_in_the_folder_of_real_scans(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lungscore.evaluation.slice_detection import (
+from slice_detection import (
     FEATURES,
     PEAK_PIXELS,
     blocks,

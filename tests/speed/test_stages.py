@@ -8,8 +8,9 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-import parts
 import pytest
+
+import parts
 import stages
 from parts import PARTS, PartClock, find
 

@@ -32,7 +32,7 @@ def latency_line(
     walls = spread(wall - 0.01, wall, wall + 0.01)
     return {
         "schema": "lungscore.latency/1",
-        "command": "python benchmarks/latency.py -o made-up.jsonl",
+        "command": "python experiments/speed/latency.py -o made-up.jsonl",
         "commit": "abc0123",
         "host": HOST,
         "versions": {"lungscore": "0.1.0", "numpy": "2.4.6"},
@@ -72,7 +72,7 @@ def stages_line(slices: int, total: float, network: float) -> dict[str, Any]:
     ]
     return {
         "schema": "lungscore.stages/1",
-        "command": "python benchmarks/stages.py -o made-up.jsonl",
+        "command": "python experiments/speed/stages.py -o made-up.jsonl",
         **{key: line[key] for key in keys},
         "stages": {"lesions": network, "ranges": 0.5},
         "total_seconds": total,
@@ -85,7 +85,7 @@ def networks_line(times_slower: float, *, threads: int = 2) -> dict[str, Any]:
     network = {"height": 256, "width": 320, "parameters": 17_800_000, "network": "Some network"}
     return {
         "schema": "lungscore.networks/1",
-        "command": "python benchmarks/networks.py -o made-up.jsonl",
+        "command": "python experiments/speed/networks.py -o made-up.jsonl",
         "commit": "abc0123",
         "host": HOST,
         "versions": {"torch": "2.13.0"},
@@ -131,7 +131,7 @@ def training_line(*rows: dict[str, Any], kind: str = "supervised", **other: Any)
     return {
         "schema": "lungscore.training/1",
         "commit": "0123456789",
-        "command": "python benchmarks/training.py -o made-up.jsonl",
+        "command": "python experiments/speed/training.py -o made-up.jsonl",
         "date": "2026-01-02",
         "host": HOST,
         "device": "cpu",

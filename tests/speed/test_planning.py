@@ -1,13 +1,14 @@
-"""benchmarks/plan.py: arithmetic from measured figures, and the page that it writes."""
+"""experiments/speed/plan.py: arithmetic from measured figures, and the page that it writes."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import plan as planning
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import plan as planning
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,7 +88,7 @@ def test_sizes_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 def test_the_page_is_that_of_the_files() -> None:
-    """``python benchmarks/plan.py page`` was run after the last measurement."""
+    """``python experiments/speed/plan.py page`` was run after the last measurement."""
     assert (ROOT / "docs" / "planning.md").read_text(encoding="utf-8") == planning.whole_page()
 
 

@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lungscore.errors import InputError
-from lungscore.evaluation.alike import (
+from alike import (
     FILL,
     SIZE,
     as_published,
@@ -16,6 +15,7 @@ from lungscore.evaluation.alike import (
     without_lesions,
     without_lungs,
 )
+from lungscore.errors import InputError
 from lungscore.scan.window import network_boxes
 
 

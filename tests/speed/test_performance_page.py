@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+
 from aims import verdicts
 from fit import PAGE, QUALITY, RESULTS, last_of_each, read_lines
 from performance_page import page
-
-from tests.benchmarks.made_lines import HOST, latency_line, networks_line, stages_line
+from tests.speed.made_lines import HOST, latency_line, networks_line, stages_line
 
 ALL_MET = [
     latency_line(25, 2.5, network=1.0),
@@ -100,7 +100,7 @@ def test_two_sizes_do_not_show_that_time_is_linear() -> None:
 def test_figures_stand_with_command_n_and_spread() -> None:
     text = page([*ALL_MET, stages_line(300, 8.0, 4.0)], NOTHING)
     for script in ("latency", "stages", "networks"):
-        assert f"Command: `python benchmarks/{script}.py -o made-up.jsonl`" in text
+        assert f"Command: `python experiments/speed/{script}.py -o made-up.jsonl`" in text
     assert "8.00 [7.99, 8.01], n = 3" in text
     assert "9 runs, 25–800 slices" in text
     assert "n = 3 repeats of 16 slices" in text

@@ -1,4 +1,4 @@
-"""benchmarks/training.py: what it measures, never how fast it is."""
+"""experiments/speed/training.py: what it measures, never how fast it is."""
 
 import json
 import sys
@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-import training
 
+import training
 from lungscore.learning import pretrain, train
 from lungscore.learning.config import TrainingConfig
-from tests.benchmarks.made_lines import HOST, training_line, training_row
+from tests.speed.made_lines import HOST, training_line, training_row
 
 SIZE = (32, 32)
 #: As training runs now, but for what makes it slow to test.
@@ -104,7 +104,7 @@ def test_parts_make_up_an_epoch_and_nothing_stays_patched():
 @pytest.mark.slow
 def test_a_line_a_kind_with_all_that_the_page_needs(monkeypatch, tmp_path, capsys):
     out = tmp_path / "lines.jsonl"
-    monkeypatch.setattr(sys, "argv", ["benchmarks/training.py", "-o", str(out), "--quick"])
+    monkeypatch.setattr(sys, "argv", ["experiments/speed/training.py", "-o", str(out), "--quick"])
     monkeypatch.setattr(training, "SIZE", SIZE)
     monkeypatch.setattr(training, "made_slices", lambda count: SLICES)
     monkeypatch.setattr(training, "batches_of", lambda kind, device: 1)
@@ -118,7 +118,7 @@ def test_a_line_a_kind_with_all_that_the_page_needs(monkeypatch, tmp_path, capsy
         assert line.keys() == training_line().keys()
         assert line["host"].keys() == HOST.keys()
         assert line["versions"].keys() >= {"torch", "cuda", "lightning-fabric"}
-        assert line["command"] == "python benchmarks/training.py -o lines.jsonl --quick"
+        assert line["command"] == "python experiments/speed/training.py -o lines.jsonl --quick"
         for row in line["settings"]:
             assert row.keys() == training_row(1, 2, 3).keys()
             speed = row["slices_per_second"]

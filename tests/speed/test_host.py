@@ -4,13 +4,20 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from host import commit
+
+SCRIPT = "experiments/speed/script.py"
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A repository with code and results, all committed."""
-    for file in ("src/package/code.py", "benchmarks/script.py", "benchmarks/results/lines.jsonl"):
+    for file in (
+        "src/package/code.py",
+        SCRIPT,
+        "benchmarks/results/lines.jsonl",
+    ):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text("1\n")
     who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
@@ -29,7 +36,7 @@ def test_results_leave_a_commit_what_it_is(tree: Path) -> None:
     assert commit(package) == found
 
 
-@pytest.mark.parametrize("file", ["src/package/code.py", "src/new.py", "benchmarks/script.py"])
+@pytest.mark.parametrize("file", ["src/package/code.py", "src/new.py", SCRIPT])
 def test_other_code_is_told(tree: Path, file: str) -> None:
     clean = commit(tree)
     (tree / file).write_text("2\n")

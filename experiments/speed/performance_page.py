@@ -19,26 +19,26 @@ from parts import BESIDE
 
 HEAD = """# Performance
 
-Written by `python benchmarks/fit.py` from the lines in `benchmarks/results/`, and from nothing \
+Written by `python experiments/speed/fit.py` from the lines in `benchmarks/results/`, and from nothing \
 else. Every figure stands with the command that measured it, n and its spread.
 
-- `benchmarks/latency.py` runs `lungscore analyze` in fresh processes: wall time from the command \
+- `experiments/speed/latency.py` runs `lungscore analyze` in fresh processes: wall time from the command \
 to its end (cold start included), CPU time, the most memory that it and its helpers held together, \
 the stages of `run.json`, and the checksums of what was written.
-- `benchmarks/stages.py` times the functions inside one analysis.
-- `benchmarks/networks.py` lets networks take turns on the same slices inside one run.
-- What training takes is measured by `benchmarks/training.py`: \
+- `experiments/speed/stages.py` times the functions inside one analysis.
+- `experiments/speed/networks.py` lets networks take turns on the same slices inside one run.
+- What training takes is measured by `experiments/speed/training.py`: \
 [performance-training.md](performance-training.md).
 
 The phantom shows the same whole chest in every number of slices of 512 × 512; more slices are \
 thinner ones. p50 is the median and p95 the 95th percentile of n runs; square brackets hold \
 smallest and largest, or the 95 % bootstrap interval where that is said."""
 
-TO_MEASURE = """    python benchmarks/latency.py -o benchmarks/results/latency.jsonl \\
+TO_MEASURE = """    python experiments/speed/latency.py -o benchmarks/results/latency.jsonl \\
         --scan covid-ct-md/P002
-    python benchmarks/stages.py -o benchmarks/results/stages.jsonl --slices 300
-    python benchmarks/networks.py -o benchmarks/results/networks.jsonl --threads 1 2
-    python benchmarks/fit.py"""
+    python experiments/speed/stages.py -o benchmarks/results/stages.jsonl --slices 300
+    python experiments/speed/networks.py -o benchmarks/results/networks.jsonl --threads 1 2
+    python experiments/speed/fit.py"""
 
 CHANGED = """The largest stage first: density is looked at only around infection, in whole \
 numbers; the lung field is found once instead of twice; counting and filling of holes take fewer \

@@ -1,7 +1,7 @@
 """docs/performance-training.md, written from the lines of training.py and from nothing else.
 
-    python benchmarks/training_page.py
-    python benchmarks/training_page.py LINES PAGE
+    python experiments/speed/training_page.py
+    python experiments/speed/training_page.py LINES PAGE
 
 LINES: the file that training.py wrote, benchmarks/results/training.jsonl by default. Where one
 device was measured more than once, the last line of each kind of training counts.
@@ -20,8 +20,9 @@ from lungscore.files import atomic_write
 
 Line = dict[str, Any]
 
-HERE = Path(__file__).parent
-LINES, PAGE = HERE / "results/training.jsonl", HERE.parent / "docs/performance-training.md"
+ROOT = Path(__file__).parents[2]
+LINES = ROOT / "benchmarks/results/training.jsonl"
+PAGE = ROOT / "docs/performance-training.md"
 
 #: Kinds of training, in the page's order.
 TITLES = {
@@ -47,11 +48,11 @@ MARGIN = 0.05
 
 HEAD = f"""# Performance of training
 
-Written by `python benchmarks/training_page.py` from the lines in \
+Written by `python experiments/speed/training_page.py` from the lines in \
 `benchmarks/results/training.jsonl`, and from nothing else. [performance.md](performance.md) says \
 what an analysis takes.
 
-`benchmarks/training.py` runs epochs of the training loop, on made slices in memory: reading and \
+`experiments/speed/training.py` runs epochs of the training loop, on made slices in memory: reading and \
 cutting images is not in it. The network is Inf-Net with ResNet-18. **Now** is what \
 `lungscore train` and `lungscore pretrain` do unless an experiment says otherwise. **Before** has \
 all tuning undone: float32, weights in torch's own order, AdamW not fused, slices augmented on the \
@@ -64,8 +65,8 @@ over turns, of a setting's speed as a multiple of now's, with its 95 % bootstrap
 setting is called faster or slower where this interval lies beyond {1 + MARGIN:.2f} or \
 {1 - MARGIN:.2f}, whole. Another batch size is another training, and an experiment's choice."""
 
-TO_MEASURE = """    python benchmarks/training.py -o benchmarks/results/training.jsonl
-    python benchmarks/training_page.py
+TO_MEASURE = """    python experiments/speed/training.py -o benchmarks/results/training.jsonl
+    python experiments/speed/training_page.py
 
 On a quiet machine and from a commit: lines say where the code differed from it. `--quick` takes 3 \
 turns instead of 7 and tries less, `--cpu` hides a GPU, `--kinds` measures some kinds of training \
@@ -225,5 +226,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) not in (1, 3):
-        sys.exit("usage: python benchmarks/training_page.py [LINES PAGE]")
+        sys.exit("usage: python experiments/speed/training_page.py [LINES PAGE]")
     main()

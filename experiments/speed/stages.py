@@ -1,7 +1,7 @@
 """Where the time of ``lungscore analyze`` goes, part by part, for one scan.
 
-    python benchmarks/stages.py -o benchmarks/results/stages.jsonl --slices 300 --formats dicom
-    python benchmarks/stages.py -o … --slices --scan covid-ct-md/P002
+    python experiments/speed/stages.py -o benchmarks/results/stages.jsonl --slices 300 --formats dicom
+    python experiments/speed/stages.py -o … --slices --scan covid-ct-md/P002
 
 Each scan is analysed once in a fresh process, whose functions are timed where they are called
 (parts.py). What is timed in another thread stands under "beside": it takes no time of its own

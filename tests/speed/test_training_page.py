@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import training
-from training_page import CHOICES, LINES, PAGE, TITLES, changed, page, read_lines, verdict
 
-from tests.benchmarks.made_lines import HOST, training_line, training_row
+import training
+from tests.speed.made_lines import HOST, training_line, training_row
+from training_page import CHOICES, LINES, PAGE, TITLES, changed, page, read_lines, verdict
 
 NOW, BEFORE = training_row(20.0, 24.0, 22.0), training_row(10.0, 11.0, 12.0, **training.BEFORE)
 
@@ -113,7 +113,9 @@ def test_the_last_line_of_a_kind_on_a_device_counts():
 
 def test_figures_stand_with_what_they_were_measured_by():
     text = page([training_line(NOW, BEFORE, commit="0123456789-dirty")])
-    assert "`python benchmarks/training.py -o made-up.jsonl`, commit 0123456789-dirty" in text
+    assert (
+        "`python experiments/speed/training.py -o made-up.jsonl`, commit 0123456789-dirty" in text
+    )
     assert "(**the code differed from this commit**), 2026-01-02." in text
     assert "Load of the machine before: 0.1." in text
     assert "torch 2.11.0. Slices of 192 × 256, 2 batches an epoch, seed 0." in text

@@ -1,8 +1,8 @@
 """How long ``lungscore analyze`` takes, and what it needs, from the command to its end.
 
-    python benchmarks/latency.py -o benchmarks/results/latency.jsonl
-    python benchmarks/latency.py -o … --slices 300 --formats dicom --repeats 5
-    python benchmarks/latency.py -o … --slices --scan covid-ct-md/P002
+    python experiments/speed/latency.py -o benchmarks/results/latency.jsonl
+    python experiments/speed/latency.py -o … --slices 300 --formats dicom --repeats 5
+    python experiments/speed/latency.py -o … --slices --scan covid-ct-md/P002
 
 Every run is a fresh process, so that the cold start of the program counts. That of the disk does
 not: from the second run on, the system has the input's files in memory. One line of JSON an input
@@ -128,7 +128,7 @@ def append(path: Path, line: dict[str, Any]) -> None:
 def command() -> str:
     """The command that runs this script, without where this computer keeps its files."""
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
-    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
+    return shlex.join(["python", f"experiments/speed/{Path(sys.argv[0]).name}", *words])
 
 
 def real_scan(place: str) -> Path:

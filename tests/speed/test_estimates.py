@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from estimates import ratio, straight_line
 from scipy.stats import linregress
+
+from estimates import ratio, straight_line
 
 SLICES = np.repeat([25, 50, 100, 200, 300, 400, 800], 3)
 

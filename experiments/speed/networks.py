@@ -1,6 +1,6 @@
 """What one slice costs in our network and in others, as ratios inside one run.
 
-    python benchmarks/networks.py -o benchmarks/results/networks.jsonl --threads 1 2
+    python experiments/speed/networks.py -o benchmarks/results/networks.jsonl --threads 1 2
 
 All networks see the same slices of the phantom, each at its own input size, and take turns (A B C
 A B C …), so that a busy machine is busy for all of them. One line of JSON for each number of
