@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from lightning_fabric import Fabric
 
-from lungscore.learning import pretrain, train
+from lungscore.learning import inpainting, train
 from lungscore.learning.loop import Task
 from lungscore.learning.slices import SliceStore
 
@@ -48,7 +48,7 @@ def timed_parts(
             (store, "batch", "drawing"),
             (fabric, "backward", "backward"),
             (train, "optimise", "optimiser"),
-            (pretrain, "optimise", "optimiser"),
+            (inpainting, "optimise", "optimiser"),
             (task, "_coach_step", "coach"),
             (task, "_hardness", "coach"),
             (task, "_mask", "coach"),

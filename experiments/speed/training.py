@@ -37,7 +37,7 @@ from step_parts import timed_parts
 from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig, TrainingConfig
 from lungscore.learning.loop import Task, make_fabric, set_up
-from lungscore.learning.pretrain import Inpainting
+from lungscore.learning.inpainting import Inpainting
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import Supervised, build_network
 from lungscore.machine import available_threads

@@ -7,8 +7,8 @@ import pytest
 
 from lungscore.cli.main import call
 from lungscore.datasets import catalogue
-from lungscore.datasets.dataset import PROBLEMS
 from lungscore.datasets.manifest import read_rows
+from lungscore.datasets.records import PROBLEMS
 from tests.datasets.made_dataset import made, make_tree
 
 

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from lungscore.datasets.check import check
-from lungscore.datasets.dataset import Entry
 from lungscore.datasets.prepare import prepare
+from lungscore.datasets.records import Entry
 from lungscore.errors import InputError
 from tests.datasets.made_dataset import made, make_tree, picture, save, told
 

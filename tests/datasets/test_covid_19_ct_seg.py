@@ -3,7 +3,7 @@
 import pytest
 
 from lungscore.datasets import covid_19_ct_seg
-from lungscore.datasets.dataset import Group
+from lungscore.datasets.records import Group
 from lungscore.errors import InputError
 from tests.datasets.layout_trees import checked, codes, picture, prepared, told, truncated, volume
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from lungscore.datasets import examine as examine_module
-from lungscore.datasets.dataset import Entry
 from lungscore.datasets.examine import examine, open_visit
 from lungscore.datasets.integrity import look
+from lungscore.datasets.records import Entry
 from lungscore.datasets.split import group_of
 from lungscore.errors import InputError
 from tests.datasets.made_dataset import made, make_tree, of_entries, picture, save, told

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungscore.datasets.dataset import Companion, Entry
 from lungscore.datasets.integrity import Looked, look
+from lungscore.datasets.records import Companion, Entry
 from tests.datasets.made_dataset import picture, save
 from tests.scan.scan_builder import chest, write_series
 

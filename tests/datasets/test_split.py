@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungscore.datasets.catalogue import NAMES
-from lungscore.datasets.dataset import Entry
 from lungscore.datasets.examine import examine, open_visit
+from lungscore.datasets.records import Entry
 from lungscore.datasets.split import group_of
 from tests.datasets.made_dataset import CLASSES, made, picture, save
 

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from lungscore.datasets.sample import Sample
 from lungscore.learning import pretrain as pretrain_module
 from lungscore.learning.config import PretrainingConfig
+from lungscore.learning.inpainting import Inpainting, erased_share
 from lungscore.learning.loop import fit, make_fabric
-from lungscore.learning.pretrain import Inpainting, erased_share, pretrain
+from lungscore.learning.pretrain import pretrain
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import build_network
 from lungscore.networks import normalise

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import training
-from lungscore.learning import pretrain, train
+from lungscore.learning import inpainting, train
 from lungscore.learning.config import TrainingConfig
 from tests.speed.made_lines import HOST, training_line, training_row
 
@@ -83,7 +83,7 @@ def test_slices_are_augmented_where_a_setting_says():
 @pytest.mark.parametrize(("kind", "guided"), [("inpainting", False), ("coach", True)])
 def test_pre_training_is_by_inpainting_under_these_masks(kind, guided):
     trains = trainer(kind)
-    assert isinstance(trains.task, pretrain.Inpainting)
+    assert isinstance(trains.task, inpainting.Inpainting)
     assert ("coach" in trains.task.networks) == guided
     assert training.batches_of("coach", "cpu") % 4 == 0  # the coach learns from a quarter
 
@@ -92,7 +92,7 @@ def test_parts_make_up_an_epoch_and_nothing_stays_patched():
     trains = trainer("coach")
 
     def patched():
-        return train.optimise, pretrain.optimise, trains.fabric.backward, trains.store.batch
+        return train.optimise, inpainting.optimise, trains.fabric.backward, trains.store.batch
 
     before = patched()
     parts = training.parts_of(trains, 1)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lungscore.severity import Category, Ranges
-from lungscore.severity.ranges import Span
+from lungscore.severity.severity import Span
 
 BASIS = (
     "lowest and highest over three readings by the network (as shipped, mirrored, in another box; "
