@@ -28,8 +28,8 @@ from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.learning.config import InputConfig
 from lungscore.learning.experiment_file import load_experiment
 from lungscore.learning.maps import load_network
-from lungscore.learning.outcome import slices_of
-from lungscore.learning.references import at, run_folder
+from lungscore.learning.maps import slices_of
+from lungscore.learning.experiment_file import at, run_folder
 from lungscore.scan import read_scan
 from lungscore.scan.window import crop, network_boxes, paste, resize
 

@@ -36,7 +36,7 @@ PARTS = {
     "lungscore.anatomy.components:separate_lesions": "separate lesions",
     "lungscore.severity.measure:measure": "scores",
     "lungscore.report.outputs:write_outputs": "write",
-    "lungscore.report.masks:nifti_bytes": "masks",
+    "lungscore.scan.write:nifti_bytes": "masks",
     "lungscore.report.pictures:slice_pictures": "pictures of slices",
     "lungscore.report.pictures:overview_pictures": "overview pictures",
     "lungscore.report.outputs:png_bytes": "PNG files",

@@ -14,9 +14,8 @@ from lungscore.learning import pseudo_labels
 from lungscore.learning import train as train_module
 from lungscore.learning.checkpoints import load_weights
 from lungscore.learning.config import ExperimentConfig
-from lungscore.learning.experiment_file import load_experiment
+from lungscore.learning.experiment_file import load_experiment, run_folder
 from lungscore.learning.pseudo_labels import drawn_slices, pseudo_labelled, split, stretched
-from lungscore.learning.references import run_folder
 from lungscore.learning.run import run_experiment
 from lungscore.learning.selection import annotated_folds
 from lungscore.learning.slices import SliceStore

@@ -7,7 +7,7 @@ import pytest
 from lungscore.errors import InputError
 from lungscore.learning import run as run_module
 from lungscore.learning.config import RunReference
-from lungscore.learning.references import at, referred, run_folder
+from lungscore.learning.experiment_file import at, referred, run_folder
 from lungscore.learning.run import run_experiment
 from tests.learning.tiny_training import U_NET, experiment, lesion_experiment, slices
 
