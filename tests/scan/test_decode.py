@@ -96,7 +96,11 @@ def test_worker_answers_images_and_codes(tmp_path: Path) -> None:
     answers = io.BytesIO()
     serve(io.BytesIO(requests), answers)
     answers.seek(0)
-    assert json.loads(answers.readline()) == {"rows": 36, "columns": 40, "scale": "slope and intercept"}
+    assert json.loads(answers.readline()) == {
+        "rows": 36,
+        "columns": 40,
+        "scale": "slope and intercept",
+    }
     values = np.frombuffer(answers.read(36 * 40 * 2), np.int16).reshape(36, 40)
     np.testing.assert_array_equal(values, chest()[0])
     assert json.loads(answers.readline())["code"] == "dicom-unreadable"

@@ -1,0 +1,243 @@
+"""Slices that cannot be right among slices that are."""
+
+import re
+from pathlib import Path
+
+import nibabel as nib
+import nrrd
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from lungscore.errors import InputError
+from lungscore.scan import Scan, read_scan
+from lungscore.scan.continuity import fill, find_faults, shown_ranges
+from lungscore.scan.phantom import make_phantom
+from tests.scan.scan_builder import write_series
+
+DEPTH, SIZE = 24, 96
+
+
+@pytest.fixture(scope="module")
+def body() -> np.ndarray:
+    return make_phantom("moderate", seed=1, shape=(DEPTH, SIZE, SIZE)).scan.values
+
+
+def save_nifti(path: Path, values: np.ndarray) -> Path:
+    affine = np.diag([-2.5, -2.5, -10.0, 1.0])
+    nib.save(nib.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), affine), path)
+    return path
+
+
+def save_nrrd(path: Path, values: np.ndarray) -> Path:
+    header = {
+        "space": "left-posterior-superior",
+        "space directions": np.diag([2.5, 2.5, -10.0]),
+        "space origin": [0, 0, 0],
+    }
+    nrrd.write(str(path), np.ascontiguousarray(values.transpose(2, 1, 0)), header)
+    return path
+
+
+def save_series(path: Path, values: np.ndarray) -> Path:
+    write_series(path, values, spacing=(10.0, 2.5, 2.5))
+    return path
+
+
+def save_slices(path: Path, values: np.ndarray) -> Path:
+    path.mkdir()
+    grey = np.clip((values.astype(float) + 1350) / 1500 * 255, 0, 255).astype(np.uint8)
+    grey[values == -1024] = 0
+    for index, plane in enumerate(grey):
+        Image.fromarray(plane).save(path / f"{index:03d}.png")
+    return path
+
+
+WRITERS = {
+    "series": save_series,
+    "scan.nii.gz": save_nifti,
+    "scan.nrrd": save_nrrd,
+    "slices": save_slices,
+}
+
+
+def codes(scan: Scan) -> list[str]:
+    return [notice.code for notice in scan.notices]
+
+
+def rejection(path: Path, **options: bool) -> InputError:
+    with pytest.raises(InputError) as caught:
+        read_scan(path, **options)
+    return caught.value
+
+
+def named(error: InputError) -> set[int]:
+    """The slices that a message names."""
+    _, _, places = error.found.partition("from the top: ")
+    ranges = re.findall(r"(\d+)(?:–(\d+))?", places)
+    return {n for first, last in ranges for n in range(int(first), int(last or first) + 1)}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize(
+    ("index", "rows", "columns"),
+    [
+        (DEPTH // 2, slice(None), slice(None)),
+        (3, slice(None), slice(None)),
+        (DEPTH // 2, slice(SIZE // 2, None), slice(None)),
+        (DEPTH // 2 + 3, slice(None), slice(None, SIZE // 2)),
+        (DEPTH // 2, slice(SIZE // 2, None), slice(SIZE // 2, None)),
+    ],
+    ids=["whole", "whole-near-the-end", "lower half", "left half", "quarter"],
+)
+def test_a_blank_part_is_rejected_with_its_place(
+    tmp_path: Path, body: np.ndarray, name: str, index: int, rows: slice, columns: slice
+) -> None:
+    values = body.copy()
+    values[index, rows, columns] = -1024
+    error = rejection(WRITERS[name](tmp_path / name, values))
+    assert error.code == "slices-faulty"
+    assert f"from the top: {index + 1} " in error.found
+
+
+@pytest.mark.parametrize("name", ["series", "scan.nii.gz", "scan.nrrd"])
+@pytest.mark.parametrize("shift", [-1024, 1024, 200])
+@pytest.mark.parametrize("faulty", [[10], [10, 11], [10, 11, 12, 13, 14], [0, 1], [22, 23]])
+def test_slices_on_another_scale_are_rejected_with_their_places(
+    tmp_path: Path, body: np.ndarray, name: str, shift: int, faulty: list[int]
+) -> None:
+    values = body.copy()
+    values[faulty] = np.clip(values[faulty].astype(int) + shift, -1024, 3071)
+    error = rejection(WRITERS[name](tmp_path / name, values))
+    assert error.code == "slices-faulty"
+    assert named(error) == {index + 1 for index in faulty}
+
+
+def test_every_second_slice_on_another_scale_is_rejected(body: np.ndarray) -> None:
+    values = body.copy()
+    values[::2] = np.clip(values[::2].astype(int) + 1024, -1024, 3071)
+    with pytest.raises(InputError) as caught:
+        find_faults(values, "hu")
+    assert caught.value.code == "mixed-acquisitions"
+
+
+def test_a_slice_of_something_else_is_found(body: np.ndarray) -> None:
+    values = body.copy()
+    values[12] = np.random.default_rng(0).integers(-1024, 1000, values[12].shape)
+    assert list(find_faults(values, "hu").faulty) == [12]
+
+
+def test_a_blank_slice_of_zeros_in_a_volume_file(tmp_path: Path, body: np.ndarray) -> None:
+    values = body.copy()
+    values[9] = 0
+    error = rejection(save_nifti(tmp_path / "scan.nii", values))
+    assert error.code == "slices-faulty"
+    assert "10 blank" in error.found
+
+
+def test_a_blank_plane_along_another_axis_is_found(tmp_path: Path, body: np.ndarray) -> None:
+    values = np.ascontiguousarray(body.transpose(1, 0, 2))  # coronal slices, front to back
+    values[SIZE // 2] = -1024
+    affine = np.zeros((4, 4))
+    affine[0, 0], affine[2, 1], affine[1, 2], affine[3, 3] = -2.5, -10.0, -2.5, 1.0
+    nib.save(nib.Nifti1Image(values.transpose(2, 1, 0).copy(), affine), tmp_path / "scan.nii")
+    error = rejection(tmp_path / "scan.nii")
+    assert error.code == "slices-faulty"
+    assert f"front to back: {SIZE // 2 + 1} blank" in error.found
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_blank_slices_at_the_ends_are_outside_the_body(
+    tmp_path: Path, body: np.ndarray, name: str
+) -> None:
+    values = body.copy()
+    values[:2], values[-3:] = -1024, -1024
+    scan = read_scan(WRITERS[name](tmp_path / name, values))
+    assert "slices-blank" in codes(scan)
+    assert scan.shape[0] == DEPTH
+    assert len(np.unique(scan.values[-3:])) == 1
+
+
+def test_blank_slices_of_any_value_become_air(tmp_path: Path, body: np.ndarray) -> None:
+    values = body.copy()
+    values[-2:] = 0
+    scan = read_scan(save_nifti(tmp_path / "scan.nii", values))
+    assert (scan.values[-2:] == -1024).all()
+    np.testing.assert_array_equal(scan.values[:-2], body[:-2])
+
+
+def test_with_allow_gaps_faulty_slices_are_interpolated(tmp_path: Path, body: np.ndarray) -> None:
+    values = body.copy()
+    values[10], values[15, SIZE // 2 :] = -1024, -1024
+    scan = read_scan(save_series(tmp_path / "series", values), allow_gaps=True)
+    assert "slices-replaced" in codes(scan)
+    middle = (body[9].astype(float) + body[11]) / 2
+    np.testing.assert_allclose(scan.values[10], middle, atol=0.51)
+    good = [index for index in range(DEPTH) if index not in (10, 15)]
+    np.testing.assert_array_equal(scan.values[good], body[good])
+
+
+def test_too_many_faulty_slices_are_rejected_even_with_allow_gaps(
+    tmp_path: Path, body: np.ndarray
+) -> None:
+    values = body.copy()
+    values[6:13] = -1024
+    path = save_series(tmp_path / "series", values)
+    assert rejection(path, allow_gaps=True).code == "slices-faulty"
+
+
+@pytest.mark.parametrize("name", ["series", "scan.nii.gz"])
+def test_identical_slices_are_noted(tmp_path: Path, body: np.ndarray, name: str) -> None:
+    values = body.copy()
+    values[8] = values[7]
+    assert "slices-repeated" in codes(read_scan(WRITERS[name](tmp_path / name, values)))
+
+
+@pytest.mark.parametrize("missing", ["RescaleSlope", "RescaleIntercept", "both"])
+@pytest.mark.parametrize("faulty", [[0], [5, 6], [11]])
+def test_slices_without_a_scale_among_others_are_rejected(
+    tmp_path: Path, missing: str, faulty: list[int]
+) -> None:
+    def edit(index: int, dataset: pydicom.Dataset) -> None:
+        for keyword in ("RescaleSlope", "RescaleIntercept"):
+            if index in faulty and missing in (keyword, "both"):
+                delattr(dataset, keyword)
+
+    write_series(tmp_path, edit=edit)
+    error = rejection(tmp_path)
+    assert error.code == "rescale-inconsistent"
+    assert f"slices {shown_ranges(tuple(faulty))} of 12" in error.found
+
+
+@pytest.mark.parametrize("preset", ["healthy", "moderate", "severe"])
+@pytest.mark.parametrize("shape", [(24, 96, 96), (10, 64, 80), (60, 128, 128)])
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_phantoms_of_any_spacing_have_no_faults(
+    preset: str, shape: tuple[int, int, int], every: int
+) -> None:
+    values = make_phantom(preset, seed=3, shape=shape).scan.values[::every]
+    faults = find_faults(values, "hu")
+    assert (faults.faulty, faults.outside) == ({}, ())
+
+
+def test_noisy_images_have_no_faults(body: np.ndarray) -> None:
+    noise = np.random.default_rng(0).normal(0, 200, body.shape)
+    noisy = np.clip(body + noise, -1024, 3071).astype(np.int16)
+    assert find_faults(noisy, "hu").faulty == {}
+
+
+def test_a_body_on_a_masked_background_has_no_faults(body: np.ndarray) -> None:
+    masked = np.where(body < -950, -1024, body).astype(np.int16)
+    assert find_faults(masked, "hu").faulty == {}
+
+
+def test_slices_are_filled_linearly_and_with_air_at_the_ends() -> None:
+    values = np.array([0, 10, -1, -1, 40, 7], np.int16)[:, None, None] * np.ones((2, 2), np.int16)
+    fill(values, [2, 3, 5], air=-1024)
+    assert values[:, 0, 0].tolist() == [0, 10, 20, 30, 40, -1024]
+
+
+def test_ranges_are_shown_as_people_count() -> None:
+    assert shown_ranges((2, 4, 5, 6, 9)) == "3, 5–7, 10"
+    assert shown_ranges(tuple(range(0, 20, 2))).endswith("9 and others")
