@@ -424,3 +424,20 @@ def _forbid(monkeypatch: pytest.MonkeyPatch, forbidden: Path) -> None:
         return content_of(path)
 
     monkeypatch.setattr(recognise, "content_of", refuse)
+
+
+@pytest.mark.parametrize("folder", ["DICOM\\PA1\\", "", "a\\b/c\\"])
+def test_zip_with_backslashes_is_read(tmp_path: Path, folder: str) -> None:
+    paths = write_series(tmp_path / "series")
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        for path in paths:
+            archive.writestr(zipfile.ZipInfo(folder + path.name), path.read_bytes())
+        archive.writestr(zipfile.ZipInfo("empty\\"), b"")
+    np.testing.assert_array_equal(read_scan(tmp_path / "scan.zip").values, chest())
+
+
+@pytest.mark.parametrize("name", ["..\\up.dcm", "a\\..\\..\\up.dcm", "\\\\host\\x", "C:\\x", "\\x"])
+def test_zip_with_backslashes_that_lead_out_is_refused(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), b"x")
+    assert rejection(tmp_path / "scan.zip").code == "archive-unsafe"

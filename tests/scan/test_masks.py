@@ -257,3 +257,44 @@ def test_nrrd_that_points_to_another_file_is_rejected(tmp_path: Path) -> None:
     text = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 7 6 5\nencoding: raw\n"
     (tmp_path / "mask.nrrd").write_text(text + f"data file: {secret}\n\n")
     assert rejection(tmp_path / "mask.nrrd").code == "format-not-recognised"
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_cropped_mask_is_told_where_it_belongs(tmp_path: Path, axis: int) -> None:
+    whole = nib.Nifti1Image(np.ones(SHAPE[::-1], np.uint8), AFFINE)
+    keep = [slice(None)] * 3
+    keep[axis] = slice(1, 4)
+    path = tmp_path / "cropped.nii.gz"
+    nib.save(whole.slicer[tuple(keep)], path)
+    error = rejection(path)
+    assert error.code == "mask-geometry"
+    assert "cropped part" in error.hint
+    assert "pad it" in error.hint
+
+
+def test_a_mask_of_another_grid_is_told_to_be_resampled(tmp_path: Path) -> None:
+    path = tmp_path / "fine.nii.gz"
+    nib.save(
+        nib.Nifti1Image(np.ones((14, 12, 10), np.uint8), AFFINE @ np.diag([0.5, 0.5, 0.5, 1])), path
+    )
+    assert "resample" in rejection(path).hint
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64", "int32", "uint8"])
+@pytest.mark.parametrize("extra", [0, 3])
+def test_nrrd_masks_of_long_numbers_and_axes_of_one_are_read(
+    tmp_path: Path, kind: str, extra: int
+) -> None:
+    stored = geometry().to_source(labels()).astype(kind)
+    directions = (np.diag([-1, -1, 1]) @ AFFINE[:3, :3]).T
+    kinds = ["domain"] * 3
+    directions = np.insert(directions, extra, np.nan, axis=0)
+    kinds.insert(extra, "list")
+    header = {
+        "space": "left-posterior-superior",
+        "space directions": directions,
+        "space origin": np.diag([-1, -1, 1]) @ AFFINE[:3, 3],
+        "kinds": kinds,
+    }
+    nrrd.write(str(tmp_path / "mask.nrrd"), np.expand_dims(stored, extra), header)
+    np.testing.assert_array_equal(read_labels(tmp_path / "mask.nrrd", scan(), "lungs"), labels())

@@ -155,3 +155,118 @@ def test_image_with_a_text_bomb_is_harmless(tmp_path: Path) -> None:
 def _chunk(kind: bytes, data: bytes) -> bytes:
     body = kind + data
     return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+# Images that must be turned, and masks beside the slices
+
+
+def turned_back(image: np.ndarray, orientation: int) -> np.ndarray:
+    """What a camera stores that is to be shown as ``image``, by Pillow's own rule."""
+    from PIL import ImageOps
+
+    for candidate in (image, image.T, *(np.rot90(image, k) for k in (1, 2, 3))):
+        for stored in (candidate, candidate[::-1], candidate[:, ::-1]):
+            picture = Image.fromarray(np.ascontiguousarray(stored))
+            picture.getexif()[0x0112] = orientation
+            shown = np.asarray(ImageOps.exif_transpose(picture))
+            if shown.shape == image.shape and np.array_equal(shown, image):
+                return np.ascontiguousarray(stored)
+    raise AssertionError("no such image")
+
+
+def save_turned(path: Path, image: np.ndarray, orientation: int) -> Path:
+    picture = Image.fromarray(turned_back(image, orientation))
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, exif=exif, **({"quality": 100} if path.suffix == ".jpg" else {}))
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_a_slice_is_turned_as_exif_says_and_masks_go_back(
+    tmp_path: Path, orientation: int, ending: str
+) -> None:
+    image = grey_chest()[3]
+    path = save_turned(tmp_path / f"slice{ending}", image, orientation)
+    scan = read_scan(path)
+    assert scan.shape[1:] == image.shape
+    assert np.abs(scan.values[0].astype(int) - image).max() <= (0 if ending == ".png" else 8)
+    assert scan.sides_known
+    stored = np.asarray(Image.open(path))
+    np.testing.assert_array_equal(np.squeeze(scan.geometry.to_source(scan.values)), stored)
+
+
+def test_a_folder_of_turned_slices_is_turned(tmp_path: Path) -> None:
+    values = grey_chest()
+    for index, plane in enumerate(values):
+        save_turned(tmp_path / "case" / f"{index}.png", plane, 1 + index % 8)
+    np.testing.assert_array_equal(read_scan(tmp_path / "case").values, values)
+
+
+LAYOUTS = {
+    "folders": ("images/{}.png", "masks/{}.png"),
+    "endings": ("{}.png", "{}_mask.png"),
+    "beginnings": ("ct_{}.png", "seg_{}.png"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("white", [1, 2, 255])
+@pytest.mark.parametrize("packed", [True, False])
+def test_masks_beside_the_slices_are_set_aside_and_counted(
+    tmp_path: Path, layout: str, white: int, packed: bool
+) -> None:
+    import zipfile
+
+    values = grey_chest()
+    slices, masks = LAYOUTS[layout]
+    for index, plane in enumerate(values):
+        save(tmp_path / "case" / slices.format(index), plane)
+        mask = np.where((plane > 100) & (index % 3 > 0), white, 0).astype(np.uint8)
+        save(tmp_path / "case" / masks.format(index), mask)
+    path = tmp_path / "case"
+    if packed:
+        path = tmp_path / "case.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in (tmp_path / "case").rglob("*.png"):
+                archive.write(file, file.relative_to(tmp_path))
+    scan = read_scan(path)
+    np.testing.assert_array_equal(scan.values, values)
+    assert any(f"{len(values)} masks" in notice.message for notice in scan.notices)
+
+
+def test_masks_as_jpeg_are_set_aside(tmp_path: Path) -> None:
+    values = grey_chest(rows=120, columns=180)
+    for index, plane in enumerate(values):
+        save(tmp_path / "case" / "images" / f"{index}.png", plane)
+        mask = np.zeros_like(plane)
+        mask[40:80, 50:90] = 255
+        save(tmp_path / "case" / "masks" / f"{index}.jpg", mask)
+    np.testing.assert_array_equal(read_scan(tmp_path / "case").values, values)
+
+
+def test_coloured_pictures_beside_the_slices_are_set_aside(tmp_path: Path) -> None:
+    values = grey_chest()
+    for index, plane in enumerate(values):
+        save(tmp_path / "case" / f"{index}.png", plane)
+        colours = np.stack([plane, plane // 2, np.zeros_like(plane)], axis=-1)
+        save(tmp_path / "case" / "overlay" / f"{index}.png", colours)
+    np.testing.assert_array_equal(read_scan(tmp_path / "case").values, values)
+
+
+def test_a_folder_of_masks_alone_is_rejected(tmp_path: Path) -> None:
+    for index, plane in enumerate(grey_chest()):
+        save(tmp_path / "case" / f"{index}.png", np.where(plane > 100, 255, 0).astype(np.uint8))
+    assert rejection(tmp_path / "case").code == "not-hounsfield"
+
+
+def test_black_slices_before_the_first_are_outside_the_body(tmp_path: Path) -> None:
+    values = grey_chest()
+    values[:2] = 0
+    for index, plane in enumerate(values):
+        save(tmp_path / "case" / f"{index}.png", plane)
+    scan = read_scan(tmp_path / "case")
+    np.testing.assert_array_equal(scan.values, values)
+    assert "slices-blank" in codes(scan)

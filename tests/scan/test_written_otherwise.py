@@ -1,4 +1,4 @@
-"""DICOM that is written otherwise than usual and can mean one thing only, or is refused in words."""
+"""DICOM that is written otherwise than usual: read where it can mean one thing only."""
 
 import io
 import struct
@@ -118,11 +118,11 @@ def test_floating_point_pixels_that_are_no_numbers_are_rejected(tmp_path: Path) 
 def with_bits(
     values: np.ndarray, bits: int, signed: bool, overlay: bool
 ) -> tuple[Edit, np.ndarray]:
-    """An edit that stores ``values`` in ``bits`` bits, something else above them, and what is read."""
+    """An edit that stores ``values`` in ``bits`` bits, overlays above them, and what is read."""
     offset = 0 if signed else 1024
     limit = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     shown = np.clip(values.astype(int), -1024, limit - offset)
-    rows, columns = values.shape[1:]
+    rows = values.shape[1]
 
     def edit(index: int, dataset: pydicom.Dataset) -> None:
         stored = (shown[index] + offset).astype(np.int64) & (2**bits - 1)

@@ -8,6 +8,7 @@ body, soft tissue moved by 15 HU at most, and a slice stood out from both neighb
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -44,7 +45,7 @@ INTERLEAVED, INTERLEAVED_SLICES = 0.93, 8
 
 @dataclass(frozen=True)
 class _Scale:
-    """Differences of values that count: body lies above ``body``; ``near`` is alike, ``far`` not."""
+    """Differences of values that count; body lies above ``body``, alike is what is ``near``."""
 
     body: int
     near: int
@@ -73,10 +74,10 @@ def find_faults(
 ) -> SliceFaults:
     """What is wrong with the slices of (D, H, W) ``values``.
 
-    spaced: whether the slices are known to lie one after the other at even distances. axial: whether
-    they lie across the body; of others, which need not resemble each other where the body ends,
-    only blank ones within the body are found. Raises InputError ``mixed-acquisitions`` where
-    slices resemble the next but one more than the next.
+    spaced: whether the slices are known to lie at even distances. axial: whether they lie across
+    the body; of others, which need not resemble each other where the body ends, only blank ones
+    within the body are found. Raises InputError ``mixed-acquisitions`` where slices resemble the
+    next but one more than the next.
     """
     scale = _SCALES[units]
     constant = np.array([bool((plane == plane.flat[0]).all()) for plane in values])
@@ -91,7 +92,7 @@ def find_faults(
         return SliceFaults(outside, faulty, ())
     repeated = tuple(
         here
-        for before, here in zip(seen[:-1], seen[1:], strict=True)
+        for before, here in pairwise(seen)
         if here == before + 1 and np.array_equal(values[before], values[here])
     )
     if spaced:
@@ -142,7 +143,7 @@ def _blank_within(sample: np.ndarray, seen: list[int], scale: _Scale) -> list[in
     bodies = [np.count_nonzero(sample[index] > scale.body) for index in seen]
     least = LEAST_BODY * sample[0].size
     found: list[int] = []
-    for number, (before, here) in enumerate(zip(seen[:-1], seen[1:], strict=True)):
+    for number, (before, here) in enumerate(pairwise(seen)):
         if min(bodies[number], bodies[number + 1]) > least:
             found.extend(range(before + 1, here))
     return found
@@ -215,8 +216,7 @@ def _other_pieces(
     if len(good) < 3:
         return []
     pairs = [
-        _compared(sample[before], sample[here], scale, units)
-        for before, here in zip(good[:-1], good[1:], strict=True)
+        _compared(sample[before], sample[here], scale, units) for before, here in pairwise(good)
     ]
     least = AGREEMENT if spaced else AGREEMENT_OF_IMAGES
     usual = float(np.median([agreement for agreement, _ in pairs]))
@@ -257,7 +257,7 @@ def _compared(
 
 
 def _check_interleaved(sample: np.ndarray) -> None:
-    """Raise ``mixed-acquisitions`` where slices two or three apart are more alike than neighbours."""
+    """Raise ``mixed-acquisitions`` where slices two or three apart are the more alike ones."""
     if len(sample) < INTERLEAVED_SLICES:
         return
 

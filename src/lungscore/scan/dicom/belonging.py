@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def check_acquisitions(headers: Sequence[Header]) -> None:
 
 def _alternate(labels: Sequence) -> bool:
     kinds = len(set(labels))
-    runs = 1 + sum(a != b for a, b in zip(labels[:-1], labels[1:], strict=True))
+    runs = 1 + sum(a != b for a, b in pairwise(labels))
     return kinds > 1 and runs >= kinds + MORE_RUNS and runs > 1.5 * kinds
 
 

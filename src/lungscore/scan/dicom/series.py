@@ -24,8 +24,8 @@ class Series:
 
     headers: its usable CT images. others: its scouts, projections, captures and coloured images.
     strangers: what kinds of others lie in it, and how many of each. merged: how many series UIDs it
-    was written under where every image has one of its own. reason: why it cannot be the chest CT, or "".
-    code: the rejection that reason stands for when nothing else is there.
+    was written under where every image has one of its own. reason: why it cannot be the chest CT,
+    or "". code: the rejection that reason stands for when nothing else is there.
     """
 
     uid: str
@@ -79,9 +79,9 @@ def group_series(headers: Sequence[Header]) -> list[Series]:
 def choose_series(groups: Sequence[Series], uid: str | None = None) -> Series:
     """The series to read: the one asked for, or the best by rule.
 
-    Rule, in this order: at least ten positions; axial; no averages; ORIGINAL and PRIMARY; most slices; thinnest;
-    smallest UID. Raises InputError ``series-not-found``, ``mixed-patients``, and where no series
-    will do ``wrong-modality``, ``no-axial-ct`` or ``multiframe-unsupported``.
+    Rule, in this order: at least ten positions; axial; no averages; ORIGINAL and PRIMARY; most
+    slices; thinnest; smallest UID. Raises InputError ``series-not-found``, ``mixed-patients``, and
+    where no series will do ``wrong-modality``, ``no-axial-ct`` or ``multiframe-unsupported``.
     """
     if uid is not None:
         chosen = _asked_for(groups, uid)
