@@ -3,11 +3,13 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from nibabel import orientations
 from PIL import Image
@@ -158,6 +160,37 @@ def test_dicom_and_a_zip_of_it_give_the_numbers_of_nifti(
         assert numbers(found) == numbers(analysis)
         assert to_result(found).input.series_uid == uid
     assert list(temporary.iterdir()) == []
+
+
+def test_a_blank_slice_is_rejected_or_counts_as_missing(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
+) -> None:
+    folder = tmp_path / "series"
+    write_dicom_series(small_phantom("moderate").scan, folder)
+    blank = sorted(folder.iterdir())[small_phantom("moderate").scan.shape[0] // 2]
+    dataset = pydicom.dcmread(blank)
+    dataset.PixelData = bytes(len(dataset.PixelData))
+    dataset.save_as(blank)
+    with pytest.raises(InputError) as caught:
+        analyze(folder, segmenter=segmenter)
+    assert caught.value.code == "slices-faulty"
+    result = to_result(analyze(folder, segmenter=segmenter, allow_gaps=True, ranges=False))
+    assert result.severity.category is None
+    assert "slices-replaced" in result.severity.withheld
+
+
+def test_slices_that_were_not_copied_at_the_end_are_null_and_the_scan_is_cut_off(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
+) -> None:
+    scan = small_phantom("moderate").scan
+    values = scan.values.copy()
+    values[len(values) // 2 :] = -1024
+    write_nifti(replace(scan, values=values), tmp_path / "chest.nii.gz")
+    result = to_result(analyze(tmp_path / "chest.nii.gz", segmenter=segmenter, ranges=False))
+    assert len(result.slices) == len(values)
+    assert result.slices[-1].infection_percent is None
+    assert {"slices-blank", "truncated-scan"} <= {warning.code for warning in result.warnings}
+    assert "truncated-scan" in result.severity.withheld
 
 
 def test_the_same_input_gives_the_same_bytes_on_any_number_of_threads(

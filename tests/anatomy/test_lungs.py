@@ -135,6 +135,20 @@ def test_lungs_cut_off_by_more_than_a_twentieth_of_their_area_are_noticed(end, a
     assert ("truncated-scan" in noticed) is cut
 
 
+@pytest.mark.parametrize("blank", [1, 3])
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_blank_slices_do_not_hide_that_lungs_are_cut_off(blank, end):
+    values = with_lungs(RIGHT, LEFT)
+    whole = find_lungs(as_scan(values)).labels
+    middle = len(values) // 2
+    cut = values[middle:] if end == "first" else values[:middle]
+    labels = whole[middle:] if end == "first" else whole[:middle]
+    padding = ((blank, 0) if end == "first" else (0, blank), (0, 0), (0, 0))
+    scan = as_scan(np.pad(cut, padding, constant_values=-1024))
+    noticed = size_notices(scan, np.pad(labels, padding))
+    assert any(f"in the {end} slice" in notice.message for notice in noticed)
+
+
 def test_whole_scan_is_not_called_truncated():
     assert "truncated-scan" not in codes(find_lungs(as_scan(with_lungs(RIGHT, LEFT))))
 

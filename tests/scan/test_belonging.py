@@ -122,11 +122,12 @@ def alternating(first: object, second: object, keyword: str) -> Edit:
         alternating(1, 2, "AcquisitionNumber"),
         alternating("101500", "101730.25", "AcquisitionTime"),
         alternating("20200101101500", "20200101101730", "AcquisitionDateTime"),
+        alternating("B30f", "B70f", "ConvolutionKernel"),
         lambda index, dataset: setattr(
             dataset, "AcquisitionTime", f"1015{index + 20 * (index % 2):02d}"
         ),
     ],
-    ids=["numbers", "times", "date and times", "running times"],
+    ids=["numbers", "times", "date and times", "kernels", "running times"],
 )
 def test_interleaved_acquisitions_are_rejected(tmp_path: Path, edit: Edit) -> None:
     write_series(tmp_path, chest(16), edit=edit)

@@ -270,3 +270,12 @@ def test_black_slices_before_the_first_are_outside_the_body(tmp_path: Path) -> N
     scan = read_scan(tmp_path / "case")
     np.testing.assert_array_equal(scan.values, values)
     assert "slices-blank" in codes(scan)
+
+
+def test_slices_of_any_names_are_kept_beside_masks(tmp_path: Path) -> None:
+    values = grey_chest()
+    names = [f"{chr(97 + index)}.png" for index in range(len(values))]
+    for name, plane in zip(names, values, strict=True):
+        save(tmp_path / "case" / name, plane)
+        save(tmp_path / "case" / f"{name[0]}_mask.png", np.where(plane > 99, 255, 0).astype("u1"))
+    np.testing.assert_array_equal(read_scan(tmp_path / "case").values, values)

@@ -92,6 +92,12 @@ def test_a_truncated_scan_withholds_the_category_and_the_detection():
     assert severity.ct_ss.total == 20
 
 
+def test_interpolated_faulty_slices_withhold_the_category():
+    severity = measured(chest(100), notice_codes=["slices-replaced"])
+    assert severity.category is None
+    assert severity.withheld == ("slices-replaced",)
+
+
 def test_one_slice_has_percents_but_no_score_of_a_volume():
     lungs = np.ones((1, 4, 4), dtype=np.uint8)
     lesions = np.zeros_like(lungs)

@@ -11,6 +11,10 @@ from lungscore.scan.voxels import GREY_LEVELS
 #: Part of a mask's pixels that are near its darkest or its brightest level, which JPEG smears.
 TWO_LEVELS, SMEAR = 0.98, 8
 
+#: Files that make a kind of their own by their names, and words in the names of masks.
+LEAST_OF_A_KIND = 3
+MASK_WORDS = re.compile(r"mask|seg|label|lesion|infect|annot|(^|[^a-z])gt([^a-z]|$)")
+
 #: The Exif tag that says how a picture must be turned to be seen as it was taken.
 ORIENTATION_TAG = 0x0112
 
@@ -21,20 +25,31 @@ def find_masks(files: Sequence[Path], images: Sequence[np.ndarray]) -> list[int]
     Files of one folder whose names differ in numbers alone are of one kind. A kind is masks where
     most of what is not blank has two levels, or a few, and another kind has grey levels.
     """
-    kinds: dict[tuple[str, str], list[int]] = {}
-    for number, file in enumerate(files):
-        pattern = re.sub(r"\d+", "0", file.name.casefold())
-        kinds.setdefault((str(file.parent), pattern), []).append(number)
     masks: list[int] = []
     slices = False
-    for members in kinds.values():
+    for members in _kinds(files):
         shown = [number for number in members if images[number].min() < images[number].max()]
         like_masks = sum(_is_like_mask(images[number]) for number in shown)
-        if 2 * like_masks >= len(shown):
+        blank = not shown and len(members) >= LEAST_OF_A_KIND
+        if blank or (shown and 2 * like_masks >= len(shown)):
             masks += members
         else:
             slices = True
     return sorted(masks) if slices else []
+
+
+def _kinds(files: Sequence[Path]) -> list[list[int]]:
+    """The numbers of ``files`` by kind; of kinds of few files only the words for a mask part."""
+    kinds: dict[tuple[str, str], list[int]] = {}
+    for number, file in enumerate(files):
+        pattern = re.sub(r"\d+", "0", file.name.casefold())
+        kinds.setdefault((str(file.parent), pattern), []).append(number)
+    result: dict[tuple[str, str], list[int]] = {}
+    for (folder, pattern), members in kinds.items():
+        if len(members) < LEAST_OF_A_KIND:
+            pattern = "mask" if MASK_WORDS.search(pattern) else ""
+        result.setdefault((folder, pattern), []).extend(members)
+    return list(result.values())
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:

@@ -116,10 +116,12 @@ def check_acquisitions(headers: Sequence[Header]) -> None:
     headers: sorted along the stack. An acquisition may be one turn of the tube or all of them, but
     then its slices lie beside each other, and later ones lie further on.
     """
+    recipes = [(header.recipe, header.thickness, header.frame) for header in headers]
     numbers = [header.acquisition for header in headers]
     times = [header.acquired_s for header in headers]
     few = len(set(times)) <= len(times) / SMALLEST_STACK
-    mixed = _alternate(numbers) if len(set(numbers)) <= len(numbers) / 2 else False
+    mixed = _alternate(recipes)
+    mixed |= _alternate(numbers) if len(set(numbers)) <= len(numbers) / 2 else False
     if not mixed and None not in times:
         mixed = _alternate(times) if few else _turns(times) > TURNS * len(times)
     if mixed:

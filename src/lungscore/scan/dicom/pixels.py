@@ -107,7 +107,7 @@ def _stored(header: Header, dataset: Any, decode: bool) -> np.ndarray:
     if is_encapsulated(raw):
         if not decode:
             raise Encapsulated(header.path.name)
-        return _without_garbage(header, dataset, _decoded(header, dataset, raw.value))
+        return _without_garbage(header, dataset, _decoded(header, dataset, raw.value), True)
     # Where the syntax says compressed and the pixels are not, they are as most files have them.
     bits = int(_number(header, dataset, "BitsAllocated") or 0)
     if bits not in (8, 16, 32):
@@ -152,14 +152,21 @@ def _guessed_order(dataset: Any) -> str:
     return ">" if little is False else "<"
 
 
-def _without_garbage(header: Header, dataset: Any, pixels: np.ndarray) -> np.ndarray:
-    """Clear what stands in the bits above HighBit (old overlays), keeping the sign and padding."""
+def _without_garbage(
+    header: Header, dataset: Any, pixels: np.ndarray, decoded: bool = False
+) -> np.ndarray:
+    """Clear what stands in the bits above HighBit (old overlays), keeping the sign and padding.
+
+    decoded: some encoders have moved the bits down already, whatever HighBit says.
+    """
     bits = 8 * pixels.dtype.itemsize
     stored = int(_number(header, dataset, "BitsStored") or bits)
     stated = _number(header, dataset, "HighBit")
     high = stored - 1 if stated is None else int(stated)
     if not 0 < stored < bits or not stored - 1 <= high < bits:
         return pixels
+    if decoded and np.abs(pixels.astype(np.int64)).max() < 2**stored:
+        high = stored - 1
     up, down = bits - 1 - high, bits - stored
     # Shifting up and back drops the bits above; for signed numbers it repeats the sign.
     clean = np.right_shift(np.left_shift(pixels, up), down)

@@ -191,8 +191,6 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
     check_shape((stack.depth, headers[0].rows, headers[0].columns), source)
     values = np.empty((stack.depth, headers[0].rows, headers[0].columns), dtype=np.int16)
     ordered = [headers[index] for index in stack.order]
-    if len(ordered) > 1:
-        check_acquisitions(ordered)
     scales = read_images(ordered, values, stack.slots.tolist())
     _check_scales(scales, stack)
     _interpolate(values, stack)
@@ -229,6 +227,8 @@ def _placed(
     positions = np.array([header.position for header in headers], dtype=np.float64)
     orientations = np.array([header.orientation for header in headers], dtype=np.float64)
     directions = common_directions(orientations, source)
+    sorted_slices = np.argsort(positions @ np.cross(*directions), kind="stable")
+    check_acquisitions([headers[index] for index in sorted_slices])
     stack = arrange(positions, directions, source=source, pixel_mm=min(pixel_spacing))
     notices = []
     if stack.missing:
