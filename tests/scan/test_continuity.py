@@ -207,7 +207,7 @@ def test_slices_without_a_scale_among_others_are_rejected(
     write_series(tmp_path, edit=edit)
     error = rejection(tmp_path)
     assert error.code == "rescale-inconsistent"
-    assert f"slices {shown_ranges(tuple(faulty))} of 12" in error.found
+    assert f"Slices {shown_ranges(tuple(faulty))} of 12" in error.found
 
 
 @pytest.mark.parametrize("preset", ["healthy", "moderate", "severe"])
@@ -225,6 +225,19 @@ def test_noisy_images_have_no_faults(body: np.ndarray) -> None:
     noise = np.random.default_rng(0).normal(0, 200, body.shape)
     noisy = np.clip(body + noise, -1024, 3071).astype(np.int16)
     assert find_faults(noisy, "hu").faulty == {}
+
+
+def test_images_of_many_patients_are_only_looked_at_for_blank_ones() -> None:
+    rng = np.random.default_rng(0)
+    grey = np.zeros((9, SIZE, SIZE), np.uint8)
+    for plane in grey:  # a bright body of its own size at its own place
+        y, x = np.ogrid[:SIZE, :SIZE]
+        (row, column), radius = rng.integers(25, 70, 2), rng.integers(15, 40)
+        plane[(y - row) ** 2 + (x - column) ** 2 < radius**2] = 200
+    grey += rng.integers(0, 30, grey.shape).astype(np.uint8)
+    assert find_faults(grey, "grey", spaced=False).faulty == {}
+    grey[4] = 0
+    assert find_faults(grey, "grey", spaced=False).faulty == {4: "blank"}
 
 
 def test_a_body_on_a_masked_background_has_no_faults(body: np.ndarray) -> None:

@@ -33,8 +33,9 @@ STANDS_OUT = 0.15
 AGREEMENT, AGREEMENT_OF_USUAL = 0.3, 0.5
 #: Part of a slice that the body (or soft tissue) must take for neighbours to be compared.
 LEAST_BODY = 0.02
-#: In single images nobody knows how far their places lie apart.
-AGREEMENT_OF_IMAGES = 0.1
+#: In single images nobody knows how far their places lie apart, nor whether they are of one body:
+#: those of many patients agree in 30 to 51 % of it, those of one in 61 % or more.
+AGREEMENT_OF_IMAGES, ONE_BODY = 0.1, 0.55
 
 #: HU by which soft tissue may move from slice to slice, and where soft tissue lies.
 SOFT_SHIFT, SOFT_HU = 60, 300
@@ -97,6 +98,8 @@ def find_faults(
     )
     if spaced:
         _check_interleaved(sample[seen])
+    elif not _are_of_one_body(sample[seen], scale, units):
+        return SliceFaults(outside, faulty, repeated)
     for index in _standing_out(sample, seen, scale):
         faulty[index] = "unlike both neighbours"
     good = [index for index in seen if index not in faulty]
@@ -177,9 +180,8 @@ def _partly_blank(values: np.ndarray, seen: list[int], scale: _Scale) -> list[in
     wrong = lost_between > LOST_BETWEEN
     # A neck is narrower than the shoulders: at an end only the outermost slices are judged.
     fringe = max(1, len(seen) // 10)
-    ends = np.arange(len(seen))
-    ends = (ends < fringe) | (ends >= len(seen) - fringe)
-    wrong |= ends & (lost_at_end > LOST_AT_END)
+    places = np.arange(len(seen))
+    wrong |= ((places < fringe) | (places >= len(seen) - fringe)) & (lost_at_end > LOST_AT_END)
     return [index for index, bad in zip(seen, wrong, strict=True) if bad]
 
 
@@ -201,7 +203,7 @@ def _standing_out(sample: np.ndarray, good: list[int], scale: _Scale) -> list[in
         body = np.maximum(np.maximum(low, plane), high) > scale.body
         alike = body & (np.abs(low - high) < scale.near)
         out = alike & (np.abs(2 * plane - low - high) > 2 * scale.far)
-        if np.count_nonzero(out) > STANDS_OUT * max(np.count_nonzero(body), 1):
+        if np.count_nonzero(out) > STANDS_OUT * max(int(np.count_nonzero(body)), 1):
             found.append(here)
     return found
 
@@ -256,6 +258,12 @@ def _compared(
     return agreement, float(np.median(apart[soft]))
 
 
+def _are_of_one_body(sample: np.ndarray, scale: _Scale, units: Units) -> bool:
+    """Whether slices of unknown distance resemble their neighbours as those of one patient do."""
+    pairs = [_compared(low, high, scale, units)[0] for low, high in pairwise(sample)]
+    return not pairs or float(np.median(pairs)) >= ONE_BODY
+
+
 def _check_interleaved(sample: np.ndarray) -> None:
     """Raise ``mixed-acquisitions`` where slices two or three apart are the more alike ones."""
     if len(sample) < INTERLEAVED_SLICES:
@@ -269,7 +277,7 @@ def _check_interleaved(sample: np.ndarray) -> None:
     if neighbours and min(apart(2), apart(3)) < INTERLEAVED * neighbours:
         raise InputError(
             "mixed-acquisitions",
-            "every second or third slice resembles the next but not the slice between them",
+            "Every second or third slice is more like the others of them than like its neighbours",
             expected="the slices of one acquisition, each like its neighbours",
-            hint="export the acquisitions as series of their own and give one of them",
+            hint="Export each acquisition as a series of its own and give one of them",
         )

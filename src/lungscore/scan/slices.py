@@ -75,7 +75,7 @@ def read_slices(files: Sequence[Path]) -> Volume:
             )
         values[index] = images[number]
     check_grey_levels(values, files[0].parent.name)
-    notices = ()
+    notices: tuple[Notice, ...] = ()
     if masks:
         text = f"{len(masks)} masks or coloured pictures beside {len(slices)} slices were ignored"
         notices = (Notice("files-ignored", text),)

@@ -137,15 +137,15 @@ def _slice_notices(faults: SliceFaults, axis: int, count: int) -> list[Notice]:
     notices = []
     if faults.outside and axis == 0:
         shown = shown_ranges(faults.outside)
-        text = f"Slices {shown} of {count} are blank: they count as outside the body."
+        text = f"Slices {shown} of {count} are blank and count as outside the body"
         notices.append(Notice("slices-blank", text))
     if faults.faulty:
         shown = shown_ranges(tuple(faults.faulty))
-        text = f"Slices {shown} of {count} are faulty and were interpolated, as asked."
+        text = f"Slices {shown} of {count} are faulty and were interpolated (--allow-gaps)"
         notices.append(Notice("slices-replaced", text))
     if faults.repeated:
         shown = shown_ranges(faults.repeated)
-        text = f"Slices {shown} of {count} are identical to the slice before each of them."
+        text = f"Slices {shown} of {count} are identical to the slice before"
         notices.append(Notice("slices-repeated", text))
     return notices
 
@@ -162,7 +162,7 @@ def _faulty(faults: SliceFaults, volume: Volume, source: str, axis: int, count: 
     return InputError(
         "slices-faulty",
         f"{source}: of {count} slices, counted {order}: {'; '.join(texts)}",
-        expected="slices that each go on from their neighbours",
+        expected="slices that resemble their neighbours",
         hint=hint,
     )
 

@@ -100,7 +100,7 @@ def joined(groups: dict[str, list[Header]], smallest: int) -> tuple[dict[str, li
     for uids in families.values():
         headers = [h for uid in uids for h in groups[uid]]
         places = {h.position for h in headers}
-        if len(uids) < SMALLEST_STACK or None in places or len(places) < len(headers):
+        if len(uids) < 2 or None in places or len(places) < len(headers):
             continue
         for uid in uids:
             del result[uid]
@@ -127,10 +127,10 @@ def check_acquisitions(headers: Sequence[Header]) -> None:
     if mixed:
         raise InputError(
             "mixed-acquisitions",
-            f"the {len(headers)} slices of the series come from several acquisitions that "
+            f"The {len(headers)} slices of the series come from several acquisitions that "
             "alternate along the body",
             expected="the slices of one acquisition",
-            hint="export the acquisitions as series of their own and give one of them",
+            hint="Export each acquisition as a series of its own and give one of them",
         )
 
 
@@ -167,8 +167,8 @@ def _size(header: Header) -> tuple[int, int]:
 
 
 def _normal(header: Header) -> np.ndarray:
-    row, column = np.reshape(header.orientation, (2, 3))  # type: ignore[arg-type]
-    normal = np.cross(row, column)
+    directions = np.asarray(header.orientation, dtype=np.float64)
+    normal = np.cross(directions[:3], directions[3:])
     return normal / max(float(np.linalg.norm(normal)), 1e-9)
 
 

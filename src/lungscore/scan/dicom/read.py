@@ -78,8 +78,8 @@ def _check_readable(headers: Sequence[Header]) -> None:
         raise InputError(
             "geometry-invalid",
             f"{', '.join(texts)} (of {len(headers)}) cannot be read as numbers",
-            expected="as many numbers as DICOM has there, parted by backslashes",
-            hint="export the series again, or correct these elements",
+            expected="as many numbers as DICOM requires, separated by backslashes",
+            hint="Export the series again, or correct these elements",
         )
 
 
@@ -213,10 +213,10 @@ def _check_scales(scales: Sequence[str], stack: Stack) -> None:
     found = scales[others[0]] or "neither"
     raise InputError(
         "rescale-inconsistent",
-        f"slices {shown} of {stack.depth} state {found} of RescaleSlope and RescaleIntercept, "
+        f"Slices {shown} of {stack.depth} state {found} of RescaleSlope and RescaleIntercept, "
         f"the others {usual or 'neither'}",
         expected="both in every slice",
-        hint="export the series again from its source",
+        hint="Export the series again from its source",
     )
 
 
@@ -245,9 +245,14 @@ def _placed(
             Notice("gaps-interpolated", f"{len(stack.missing)} slices interpolated: {where}")
         )
     if stack.rounded:
-        notices.append(Notice("geometry-repaired", "slice positions are rounded: taken as even"))
+        notices.append(
+            Notice(
+                "geometry-repaired",
+                "The slice positions are rounded: the slices were taken as evenly spaced",
+            )
+        )
     if np.ptp(orientations, axis=0).max() > EQUAL_DIRECTIONS:
-        text = "the directions of the slices differ by up to 0.25 degrees: their mean is taken"
+        text = "The directions of the slices differ by less than 0.25 degrees: their mean was used"
         notices.append(Notice("geometry-repaired", text))
     affine = volume_affine(
         positions[stack.order[0]], stack.step, directions, pixel_spacing=pixel_spacing
@@ -298,17 +303,17 @@ def _notices(
         text = f"{len(chosen.others)} images of the series are not its slices and were ignored"
         notices.append(Notice("files-ignored", f"{text}: {kinds}"))
     if chosen.merged:
-        text = f"{chosen.merged} series UIDs for {len(headers)} images that agree in all else"
+        text = f"Each of {len(headers)} images has a series UID of its own and agrees in all else"
         notices.append(Notice("series-merged", f"{text}: they were read as one series"))
     identifiers = [header.sop_uid for header in headers if header.sop_uid]
     if len(set(identifiers)) < len(identifiers):
-        text = f"{len(identifiers)} different images have {len(set(identifiers))} SOPInstanceUIDs"
+        text = f"{len(identifiers)} different images share {len(set(identifiers))} SOPInstanceUIDs"
         notices.append(Notice("uid-repeated", text))
     if len({header.person for header in headers}) > 1:
-        text = "images under one patient ID differ in the patient's name, birth date or sex"
+        text = "Images under one patient ID differ in the patient's name, birth date or sex"
         notices.append(Notice("patient-differs", text))
     if any(header.averaged for header in headers):
-        text = "the images are averages over slices or phases: small lesions fade in them"
+        text = "The images are averages over slices or phases: small lesions fade in them"
         notices.append(Notice("averaged-images", text))
     if repeated:
         names = ", ".join(sorted(header.path.name for header in repeated)[:3])

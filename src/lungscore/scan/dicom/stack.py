@@ -10,7 +10,7 @@ from lungscore.scan.affine import MAX_SHEAR_DEGREES
 #: Part of a step by which a step may differ; what rounding to 0.1 mm does to a position, and what
 #: rounding to 0.01 mm does, which matters to nobody.
 STEP_TOLERANCE = 0.01
-ROUNDING_MM, NEGLIGIBLE_MM = 0.06, 0.0065
+ROUNDING_MM, NEGLIGIBLE_MM = 0.06, 0.01
 
 #: Difference of direction cosines within one series (0.25 degrees), and below which they are equal.
 DIRECTION_TOLERANCE = 4.4e-3
