@@ -4,6 +4,9 @@ Every input ends as exactly one of: a result, a result with recorded notices, or
 with a stable code. A code never changes its meaning; new ones may be added.
 """
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 #: code -> what it means, in one line. docs/errors.md explains each at length.
@@ -14,6 +17,7 @@ REJECTIONS: dict[str, str] = {
     "input-empty": "The file is empty, or the folder holds no image.",
     "several-inputs": "The folder holds several volumes.",
     "too-many-files": "The folder holds more files than one examination has.",
+    "folders-too-deep": "Folders lie in each other more often than in any export.",
     "archive-unsafe": "The archive is a bomb, is nested, or its members escape their folder.",
     "archive-damaged": "The archive cannot be unpacked.",
     "dicom-unreadable": "A DICOM header cannot be parsed.",
@@ -70,6 +74,7 @@ REJECTIONS: dict[str, str] = {
     "run-missing": "An experiment builds on a run that is not finished.",
     "benchmark-incomplete": "A run or a row of the comparison failed; the others went on.",
     "loss-not-finite": "The training loss became NaN or infinite.",
+    "not-analysable": "The input led to an error in lungscore; the message is the report to send.",
     "usage": "The arguments do not fit together.",
     "internal": "A bug in lungscore.",
 }
@@ -185,3 +190,37 @@ class UsageError(LungscoreError):
     """The arguments do not fit together (exit code 2)."""
 
     exit_code = 2
+
+
+#: The folder of this package, in the paths of tracebacks.
+_PACKAGE = "lungscore"
+
+
+@contextmanager
+def reported(name: str) -> Iterator[None]:
+    """Turn whatever nobody foresaw while the input ``name`` is worked on into a rejection.
+
+    What is told holds no value of the input: kind of the exception, file and line. Lacking memory
+    and libraries are not the input's fault and pass.
+    """
+    try:
+        yield
+    except (LungscoreError, MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        raise unforeseen(name, error) from error
+
+
+def unforeseen(name: str, error: Exception) -> InputError:
+    """The rejection ``not-analysable`` of the input ``name``, which led to ``error``."""
+    place = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        folders = frame.filename.replace("\\", "/").split("/")
+        if _PACKAGE in folders:
+            start = len(folders) - 1 - folders[::-1].index(_PACKAGE)
+            place = f" at {'/'.join(folders[start:])}:{frame.lineno}"
+    return InputError(
+        "not-analysable",
+        f"{name} led to an error in lungscore ({type(error).__name__}{place})",
+        hint="please report this line and the version of lungscore; --debug prints more",
+    )

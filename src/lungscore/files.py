@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lungscore.errors import ResourceError, UsageError
+from lungscore.interruption import is_removed, keep_until_removed
 
 
 @contextmanager
@@ -22,6 +23,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     ``output-not-writable``.
     """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    keep_until_removed(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -32,6 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+        is_removed(temporary)
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
@@ -60,15 +63,18 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     """
     while True:
         staging = parent / f".tmp-{secrets.token_hex(6)}"
+        keep_until_removed(staging)
         staging.mkdir()
         lock = lock_folder(staging)
         if staging.is_dir():  # unless somebody cleared it up before it was locked
             break
         unlock(lock)
+        is_removed(staging)
     try:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        is_removed(staging)
         unlock(lock)
 
 

@@ -32,7 +32,7 @@ from seeds import SEEDS
 
 from lungscore.errors import LungscoreError
 
-CPU_S, MEMORY_BYTES, PATIENCE_S = 5.0, 2**30, 60.0
+CPU_S, MEMORY_BYTES, PATIENCE_S = 5.0, 2**30, 300.0
 
 #: Inputs of one process: so many that starting it costs little.
 BATCH = 4000

@@ -17,7 +17,7 @@ from lungscore.cli.options import (
     Precision,
     RunBy,
 )
-from lungscore.errors import InputError, LungscoreError, UsageError
+from lungscore.errors import InputError, LungscoreError, UsageError, reported
 
 if TYPE_CHECKING:
     from lungscore.inference.predict import SlicePrediction
@@ -48,7 +48,8 @@ def predict(
     worst = 0
     for file in files:
         try:
-            prediction = predict_slice(read_scan(file, name=file.stem), segmenter)
+            with reported(file.name):
+                prediction = predict_slice(read_scan(file, name=file.stem), segmenter)
             write_slice(prediction, file.stem, out, overwrite=overwrite)
         except LungscoreError as error:
             worst = max(worst, error.exit_code)

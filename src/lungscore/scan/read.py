@@ -6,7 +6,7 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from lungscore.errors import InputError, Notice
+from lungscore.errors import InputError, Notice, reported
 from lungscore.scan.archive import unpacked
 from lungscore.scan.names import case_name
 from lungscore.scan.recognise import Found, content_of, find
@@ -68,6 +68,13 @@ def read_found(
     name: str | None = None,
 ) -> Scan:
     """The Scan of ``found``, the files of the input at ``path``."""
+    with reported(path.name):
+        return _read_found(path, found, series=series, allow_gaps=allow_gaps, name=name)
+
+
+def _read_found(
+    path: Path, found: Found, *, series: str | None, allow_gaps: bool, name: str | None
+) -> Scan:
     if series is not None and found.content != "dicom":
         raise InputError("series-not-found", f"{path.name} is no DICOM input and has no series")
     ignored = found.ignored

@@ -172,6 +172,8 @@ def _ordinary_files(folder: Path) -> tuple[list[Path], int]:
                 if entry.is_dir(follow_symlinks=False):
                     if depth < MAX_FOLDER_DEPTH:
                         waiting.append((Path(entry.path), depth + 1))
+                    else:
+                        unreadable += 1
                 elif entry.is_file():
                     files.append(Path(entry.path))
             except OSError:

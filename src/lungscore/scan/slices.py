@@ -95,9 +95,13 @@ def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
 def natural_order(path: Path) -> tuple:
     """Sort key in which numbers within names count as numbers; folders first."""
     return tuple(
-        [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in _pieces(name)]
+        [(part[0] in _DIGITS, int(part) if part[0] in _DIGITS else 0, part) for part in _pieces(name)]
         for name in path.parts
     )
+
+
+#: Those that ``_pieces`` parts off; others, such as ² or ①, are no numbers to ``int``.
+_DIGITS = "0123456789"
 
 
 def _pieces(name: str) -> list[str]:

@@ -58,7 +58,11 @@ def _read_compressed(images: list[tuple[Header, int]], into: np.ndarray) -> bool
             raise
 
     with ThreadPoolExecutor(count) as threads:
-        return all(list(threads.map(work, [images[start::count] for start in range(count)])))
+        try:
+            return all(list(threads.map(work, [images[start::count] for start in range(count)])))
+        except BaseException:  # an interruption comes to this thread alone
+            stop.set()
+            raise
 
 
 def _work_off(share: list[tuple[Header, int]], into: np.ndarray, stop: threading.Event) -> bool:
