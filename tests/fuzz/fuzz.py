@@ -1,7 +1,8 @@
 """Give mutated inputs to every reader: each must end as a result or as a rejection with a code.
 
     python tests/fuzz/fuzz.py --seconds 120 --seed 15 [--reader nifti] [--out result.json]
-    python tests/fuzz/fuzz.py --again nifti:4711 --seed 15      # one input again, with its traceback
+    python tests/fuzz/fuzz.py --inputs 300000 --seed 15 --out result.json
+    python tests/fuzz/fuzz.py --again nifti:4711 --seed 15     # one input again, with its traceback
 
 The ``n``-th input of a reader follows from the seed and ``n`` alone. Inputs are read in processes
 whose memory may grow by 1 GB; one that needs more than 5 s of the processor, dies, or hangs is a
@@ -23,6 +24,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -34,11 +36,17 @@ from lungscore.errors import LungscoreError
 
 CPU_S, MEMORY_BYTES, PATIENCE_S = 5.0, 2**30, 300.0
 
+#: What the outermost guards say: the readers themselves should have said it.
+GUARDS = ("internal", "not-analysable")
+
 #: Inputs of one process: so many that starting it costs little.
 BATCH = 4000
 
 #: Share of the time that each reader gets; those that cost much per input get more.
 SHARES = {"series": 2.0, "dicom": 3.0, "nifti": 3.0, "compressed": 2.0, "experiment": 2.0}
+
+#: What an input of a reader costs, where --inputs are shared out.
+COSTS = {"series": 4.0, "result": 4.0, "graph": 2.0, "dicom": 0.5, "nifti": 0.5}
 
 
 class TooSlow(BaseException):
@@ -62,7 +70,9 @@ def tried(reader: str, files: dict[str, bytes], folder: Path) -> tuple[str, str]
         READERS[reader](folder)
         return "ok", ""
     except LungscoreError as error:
-        return ("internal", traceback.format_exc()) if error.code == "internal" else (error.code, "")
+        return (
+            ("internal", traceback.format_exc()) if error.code == "internal" else (error.code, "")
+        )
     except TooSlow:
         return "finding", f"TooSlow: more than {CPU_S} s\n" + traceback.format_exc()
     except BaseException:
@@ -113,16 +123,18 @@ def _signature(trace: str) -> str:
     lines = [line.strip() for line in trace.splitlines()]
     places = [line for line in lines if line.startswith("File ")]
     ours = [line for line in places if "/lungscore/" in line]
-    short = [line.split("site-packages/")[-1].split("src/")[-1] for line in (ours[-1:] +
-                                                                            places[-1:])]
+    short = [
+        line.split("site-packages/")[-1].split("src/")[-1] for line in (ours[-1:] + places[-1:])
+    ]
     return f"{lines[-1][:150]} | " + " | ".join(dict.fromkeys(short))
 
 
-def batch(reader: str, seed: int, first: int, seconds: float) -> dict:
+def batch(reader: str, seed: int, first: int, count: int, seconds: float) -> dict:
     """A batch of inputs in a new process. A process that dies or hangs is a finding."""
     with tempfile.NamedTemporaryFile() as progress:
         command = [sys.executable, __file__, "--work", reader, "--seed", str(seed)]
-        command += ["--first", str(first), "--seconds", str(seconds), "--progress", progress.name]
+        command += ["--first", str(first), "--inputs", str(count)]
+        command += ["--seconds", str(seconds), "--progress", progress.name]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         last, since = b"", time.monotonic()
         while True:
@@ -147,45 +159,74 @@ def batch(reader: str, seed: int, first: int, seconds: float) -> dict:
         }
 
 
-def fuzz(readers: list[str], seed: int, seconds: float, start: int, report: Path | None) -> dict:
-    """All readers in turn until the time is over."""
-    began = time.monotonic()
-    next_input = dict.fromkeys(readers, start)
-    outcomes: dict[str, Counter[str]] = {reader: Counter() for reader in readers}
-    findings: dict[str, dict[str, list[int]]] = {}
-    share = sum(SHARES.get(reader, 1.0) for reader in readers)
-    turn = min(seconds, max(40.0, seconds / 20))
-    while (left := seconds - (time.monotonic() - began)) > 0:
-        for reader in readers:
-            slot = min(turn, left) * SHARES.get(reader, 1.0) / share
-            ended = batch(reader, seed, next_input[reader], slot)
-            next_input[reader] += ended["inputs"]
-            outcomes[reader].update(ended["outcomes"])
-            for signature, numbers in ended["findings"].items():
-                if signature not in findings.setdefault(reader, {}):
-                    print(f"{reader}:{numbers[0]} {signature}", flush=True)
-                findings[reader].setdefault(signature, []).extend(numbers)
-        summary = {
+@dataclass
+class Tally:
+    """What came of the inputs of each reader so far."""
+
+    seed: int
+    first: int
+    report: Path | None
+    began: float = field(default_factory=time.monotonic)
+    inputs: Counter[str] = field(default_factory=Counter)
+    outcomes: dict[str, Counter[str]] = field(default_factory=dict)
+    findings: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+
+    def run(self, reader: str, count: int, seconds: float) -> None:
+        """A batch of ``reader``, as many inputs as these limits allow."""
+        ended = batch(reader, self.seed, self.first + self.inputs[reader], count, seconds)
+        self.inputs[reader] += ended["inputs"]
+        self.outcomes.setdefault(reader, Counter()).update(ended["outcomes"])
+        for signature, numbers in ended["findings"].items():
+            known = self.findings.setdefault(reader, {})
+            if signature not in known:
+                print(f"{reader}:{numbers[0]} {signature}", flush=True)
+            known.setdefault(signature, []).extend(numbers)
+        if self.report is not None:
+            self.report.write_text(json.dumps(self.summary(), indent=1) + "\n")
+
+    def summary(self) -> dict:
+        """The content of the result file."""
+        return {
             "command": "python tests/fuzz/fuzz.py " + " ".join(sys.argv[1:]),
-            "seed": seed,
-            "first_input": start,
-            "seconds": round(time.monotonic() - began),
+            "seed": self.seed,
+            "first_input": self.first,
+            "seconds": round(time.monotonic() - self.began),
             "python": platform.python_version(),
-            "inputs": {reader: next_input[reader] - start for reader in readers},
-            "total": sum(next_input[reader] - start for reader in readers),
-            "outcomes": {reader: dict(outcomes[reader].most_common()) for reader in readers},
-            "findings": {reader: {s: n[:20] for s, n in of.items()} for reader, of in
-                         findings.items() if of},
+            "total": self.inputs.total(),
+            "inputs": dict(self.inputs),
+            "outcomes": {reader: dict(o.most_common()) for reader, o in self.outcomes.items()},
+            "findings": {
+                reader: {signature: numbers[:20] for signature, numbers in known.items()}
+                for reader, known in self.findings.items()
+                if known
+            },
         }
-        if report is not None:
-            report.write_text(json.dumps(summary, indent=1) + "\n")
-    return summary
+
+
+def fuzz_for(tally: Tally, readers: list[str], seconds: float) -> None:
+    """All readers in turn until the time is over."""
+    share = sum(SHARES.get(reader, 1.0) for reader in readers)
+    turn = max(40.0, seconds / 10)
+    while (left := seconds - (time.monotonic() - tally.began)) > 0:
+        for reader in readers:
+            tally.run(reader, BATCH, min(turn, left) * SHARES.get(reader, 1.0) / share)
+
+
+def fuzz_so_many(tally: Tally, readers: list[str], inputs: int) -> None:
+    """All readers in turn until there were so many inputs, fewer where one takes long."""
+    share = sum(1 / COSTS.get(reader, 1.0) for reader in readers)
+    wanted = {reader: round(inputs / COSTS.get(reader, 1.0) / share) for reader in readers}
+    while any(tally.inputs[reader] < wanted[reader] for reader in readers):
+        for reader in readers:
+            if left := wanted[reader] - tally.inputs[reader]:
+                tally.run(reader, min(left, BATCH), 3600.0)
 
 
 def main() -> int:
     """Argument handling."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--inputs", type=int, help="so many inputs, however long it takes")
     parser.add_argument("--seed", type=int, default=15)
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--reader", action="append", choices=sorted(READERS))
@@ -195,7 +236,7 @@ def main() -> int:
     parser.add_argument("--progress", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
-        work(given.work, given.seed, given.first, BATCH, given.seconds, given.progress)
+        work(given.work, given.seed, given.first, given.inputs, given.seconds, given.progress)
         return 0
     if given.again:
         reader, _, number = given.again.partition(":")
@@ -209,9 +250,14 @@ def main() -> int:
             (kept / name).write_bytes(content)
         print(*tried(reader, files, folder))
         return 0
-    summary = fuzz(given.reader or list(READERS), given.seed, given.seconds, given.first, given.out)
-    print(json.dumps({"total": summary["total"], "inputs": summary["inputs"]}))
-    return 1 if summary["findings"] else 0
+    tally = Tally(given.seed, given.first, given.out)
+    readers = given.reader or list(READERS)
+    if given.inputs:
+        fuzz_so_many(tally, readers, given.inputs)
+    else:
+        fuzz_for(tally, readers, given.seconds)
+    print(json.dumps({"total": tally.inputs.total(), "inputs": tally.inputs}))
+    return 1 if any(tally.findings.values()) else 0
 
 
 if __name__ == "__main__":

@@ -60,8 +60,10 @@ def mutated(files: Files, others: list[Files], random: Random, reader: str) -> F
             result["copy of it"] = result[name]
     names = sorted(result)
     fixed = reader in ("card", "metaimage", "experiment") and random.random() < 0.9
-    chosen = ["input"] if fixed and "input" in result else random.sample(
-        names, min(len(names), random.choice((1, 1, 1, 2, len(names))))
+    chosen = (
+        ["input"]
+        if fixed and "input" in result
+        else random.sample(names, min(len(names), random.choice((1, 1, 1, 2, len(names)))))
     )
     other = random.choice(list(random.choice(others).values()))
     state = random.getstate()
@@ -157,15 +159,32 @@ def _header(data: bytes, random: Random) -> bytes:
     """A NIfTI header with another number in one of its fields."""
     mutant = bytearray(data)
     for _ in range(random.choice((1, 1, 2, 3))):
-        place = random.choice((*range(40, 56, 2), *range(68, 124, 4), 70, 72, 252, 254,
-                               *range(256, 328, 4), 348, 352, 356, *range(0, 540, 4)))
-        packed = random.choice((
-            struct.pack("<h", random.choice(_EDGES) % 32768 - random.choice((0, 1))),
-            struct.pack("<f", random.choice((0, 1, -1, 1e-30, 3e38, float("nan"), float("inf")))),
-            struct.pack("<f", random.uniform(-3, 400)),
-            struct.pack("<i", random.choice(_EDGES) % 2**31),
-            struct.pack("<d", random.choice((0.0, 1e300, float("nan"), -1.0))),
-        ))
+        place = random.choice(
+            (
+                *range(40, 56, 2),
+                *range(68, 124, 4),
+                70,
+                72,
+                252,
+                254,
+                *range(256, 328, 4),
+                348,
+                352,
+                356,
+                *range(0, 540, 4),
+            )
+        )
+        packed = random.choice(
+            (
+                struct.pack("<h", random.choice(_EDGES) % 32768 - random.choice((0, 1))),
+                struct.pack(
+                    "<f", random.choice((0, 1, -1, 1e-30, 3e38, float("nan"), float("inf")))
+                ),
+                struct.pack("<f", random.uniform(-3, 400)),
+                struct.pack("<i", random.choice(_EDGES) % 2**31),
+                struct.pack("<d", random.choice((0.0, 1e300, float("nan"), -1.0))),
+            )
+        )
         mutant[place : place + len(packed)] = packed
     return bytes(mutant)
 
@@ -179,8 +198,11 @@ def _json(data: bytes, random: Random) -> bytes:
         place, key = content, None
         above: list[tuple[Any, Any]] = []
         while isinstance(place, dict | list) and place:
-            key = random.choice(list(place)) if isinstance(place, dict) else random.randrange(
-                len(place))
+            key = (
+                random.choice(list(place))
+                if isinstance(place, dict)
+                else random.randrange(len(place))
+            )
             above.append((place, key))
             place = place[key]
             if random.random() < 0.15:

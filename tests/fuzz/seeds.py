@@ -155,15 +155,16 @@ def compressed() -> list[Files]:
 
 
 def nifti() -> list[Files]:
-    """Volumes of several types, a header extension, forged sizes, and a bomb (CVE-2026-5437 ff.)."""
+    """Volumes of several types, a header extension, forged sizes, a bomb (CVE-2026-5437 ff.)."""
     import nibabel as nib
 
     values = chest().transpose(2, 1, 0)
     affine = np.diag([-11.0, -11.0, 20.0, 1.0])
     volumes = []
     for kind in (np.int16, np.float32, np.uint8):
-        image = nib.Nifti1Image(values.clip(0, 255).astype(kind) if kind == np.uint8 else
-                                values.astype(kind), affine)
+        image = nib.Nifti1Image(
+            values.clip(0, 255).astype(kind) if kind == np.uint8 else values.astype(kind), affine
+        )
         volumes.append(image.to_bytes())
     extended = nib.Nifti1Image(values, affine)
     extended.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 40))
@@ -286,11 +287,10 @@ def manifest_csv() -> list[Files]:
     head = ",".join(COLUMNS) + "\r\n"
     paths = ("a.nii.gz", "https://example.org/a.nii", "../../etc/passwd", "=1+1.nii")
     rows = [_ROW.format(source="s", path=path, digest="0" * 64) for path in paths]
-    slices = [row.replace("volume", "slice").replace("c1,", f"c{n},") for n, row in
-              enumerate(rows)]
-    return single(*(
-        (head + "\r\n".join(lines) + "\r\n").encode() for lines in (rows[:1], rows, slices)
-    ))
+    slices = [row.replace("volume", "slice").replace("c1,", f"c{n},") for n, row in enumerate(rows)]
+    return single(
+        *((head + "\r\n".join(lines) + "\r\n").encode() for lines in (rows[:1], rows, slices))
+    )
 
 
 def manifest_parquet() -> list[Files]:
@@ -300,8 +300,9 @@ def manifest_parquet() -> list[Files]:
 
     from lungscore.datasets.manifest import COLUMNS
 
-    good = dict(zip(COLUMNS, _ROW.format(source="s", path="a.nii", digest="0").split(","),
-                    strict=True))
+    good = dict(
+        zip(COLUMNS, _ROW.format(source="s", path="a.nii", digest="0").split(","), strict=True)
+    )
     inputs = []
     odd = (
         pa.array([2**30], pa.int32()).cast(pa.date32()),
@@ -353,8 +354,9 @@ def experiment() -> list[Files]:
         "  rotation_degrees: 15.0\ntraining:\n  epochs: 40\n  precision: bf16-mixed\n  seed: 0\n"
     )
     bomb = "a: &a [x]\n" + "".join(
-        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefg", "bcdefgh",
-                                                                         strict=True))
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+        for old, new in zip("abcdefg", "bcdefgh", strict=True)
+    )
     anchors = "base: &b {epochs: 3}\nname: x\ntraining: {<<: *b}\n"
     odd = 'name: 2026-13-45\nwhen: !!timestamp x\nkey: "\\UFFFFFFFF"\nn: 0x\ni: !!int abc\n'
     return [
@@ -438,22 +440,37 @@ def safetensors() -> list[Files]:
 
 def patient_model() -> list[Files]:
     """A detector and a clinical model."""
-    part = {"name": "infection_percent", "transform": "log1p", "mean": 1.0, "scale": 0.5,
-            "coefficient": 0.7}
+    part = {
+        "name": "infection_percent",
+        "transform": "log1p",
+        "mean": 1.0,
+        "scale": 0.5,
+        "coefficient": 0.7,
+    }
     common = {
         "name": "n",
         "lungscore": "0",
         "features": [part],
         "operating_point": 0.5,
-        "trained_on": {"patients": 30, "scans": 30, "by_class": {"a": 15}, "labels": {"a": ["a"]},
-                       "data_sha256": "0"},
+        "trained_on": {
+            "patients": 30,
+            "scans": 30,
+            "by_class": {"a": 15},
+            "labels": {"a": ["a"]},
+            "data_sha256": "0",
+        },
         "left_out": {},
         "cross_validated": {},
         "meaning": "m",
     }
     detector = {"schema": "lungscore.detector/1", "intercept": 0.1, **common}
-    clinical = {"schema": "lungscore.clinical/1", "classes": ["a", "b"], "covariates": [],
-                "thresholds": [0.3], **common}
+    clinical = {
+        "schema": "lungscore.clinical/1",
+        "classes": ["a", "b"],
+        "covariates": [],
+        "thresholds": [0.3],
+        **common,
+    }
     return single(json.dumps(detector).encode(), json.dumps(clinical).encode())
 
 

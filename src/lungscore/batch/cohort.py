@@ -40,7 +40,7 @@ def cohort_cases(
     ``groups`` are asked for without a manifest, and InputError as reading a manifest does.
     """
     from lungscore.batch.find import find_cases
-    from lungscore.batch.manifest_cases import GROUPS, is_manifest, manifest_cases
+    from lungscore.batch.manifest_cases import GROUPS, is_manifest
 
     manifests = [is_manifest(path) for path in inputs]
     if unknown := [group for group in groups if group not in GROUPS]:

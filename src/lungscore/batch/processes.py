@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from lungscore.batch import Case, Options, Outcome, analyze_one, as_case
-from lungscore.errors import ResourceError
 from lungscore.batch.leftovers import clear_leftovers
+from lungscore.errors import ResourceError
 from lungscore.interruption import remove_temporary
 from lungscore.temporary import clear_temporary_folders
 

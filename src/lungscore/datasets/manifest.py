@@ -206,7 +206,9 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
             for name in COLUMNS:  # dates and the like may not even be converted
                 kind = file.schema_arrow.field(name).type
                 kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-                if not any(of(kind) for of in (is_string, is_large_string, is_string_view, is_null)):
+                if not any(
+                    of(kind) for of in (is_string, is_large_string, is_string_view, is_null)
+                ):
                     raise _invalid(path, f"column {name} is {kind}", expected="text")
             for batch in file.iter_batches(BATCH, columns=list(COLUMNS)):
                 yield from batch.to_pylist()

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig
 
-
 #: Bytes that no experiment file comes near.
 LONGEST = 2**17
 
@@ -97,7 +96,7 @@ def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
     if depth > 5 or not isinstance(base, str) or Path(base).name != base:
         raise InputError(
             "config-invalid",
-            f"{path.name} extends {base!r}",
+            f"{path.name} extends {str(base)[:60]!r}",
             expected="the name of an experiment file in the same folder",
         )
     return _merge(_read_extended(path.parent / base, depth + 1), values)

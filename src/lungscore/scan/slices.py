@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lungscore.errors import InputError
 from lungscore.scan.affine import check_shape
+from lungscore.scan.bounded_file import BoundedFile
 from lungscore.scan.limits import MAX_SLICE_PIXELS
 from lungscore.scan.volume import Volume
 from lungscore.scan.voxels import check_grey_levels
@@ -75,7 +76,11 @@ def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
+            size = path.stat().st_size
+            with (
+                open(path, "rb") as file,
+                Image.open(BoundedFile(file, size), formats=("PNG", "JPEG")) as image,  # type: ignore[arg-type]
+            ):
                 if image.width * image.height > MAX_SLICE_PIXELS:
                     raise _too_large(path, f"{image.height} × {image.width} pixels")
                 grey = _grey(image, path)
@@ -95,7 +100,10 @@ def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
 def natural_order(path: Path) -> tuple:
     """Sort key in which numbers within names count as numbers; folders first."""
     return tuple(
-        [(part[0] in _DIGITS, int(part) if part[0] in _DIGITS else 0, part) for part in _pieces(name)]
+        [
+            (part[0] in _DIGITS, int(part) if part[0] in _DIGITS else 0, part)
+            for part in _pieces(name)
+        ]
         for name in path.parts
     )
 

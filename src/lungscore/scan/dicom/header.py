@@ -3,13 +3,14 @@
 import math
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from lungscore.errors import InputError
+from lungscore.scan.bounded_file import BoundedFile
 from lungscore.scan.limits import MAX_DEFLATED_BYTES
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -84,18 +85,6 @@ class Header:
     missing: tuple[str, ...]
     patient: str = field(repr=False)
     study: str = field(repr=False)
-
-
-class BoundedFile:
-    """A file that never reads more than is left, whatever length a header states."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._size = file, size
-        self.seek, self.tell, self.close = file.seek, file.tell, file.close
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(self._size - self._file.tell(), 0)
-        return self._file.read(left if size is None or size < 0 else min(size, left))
 
 
 @contextmanager
@@ -238,7 +227,7 @@ def _texts(dataset: Any, keyword: str) -> list[str]:
     value = element_value(dataset, keyword)
     if value is None:
         return []
-    items = [value] if isinstance(value, str) else list(value)
+    items = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     return [str(item).strip().upper() for item in items]
 
 
@@ -246,7 +235,7 @@ def _numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None
     value = element_value(dataset, keyword)
     try:
         numbers = tuple(float(item) for item in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
 
@@ -254,7 +243,7 @@ def _numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None
 def _length(dataset: Any, keyword: str) -> float | None:
     try:
         number = float(element_value(dataset, keyword))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and number > 0 else None
 
@@ -262,5 +251,5 @@ def _length(dataset: Any, keyword: str) -> float | None:
 def _integer(dataset: Any, keyword: str, default: int) -> int:
     try:
         return int(element_value(dataset, keyword))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: infinite
         return default

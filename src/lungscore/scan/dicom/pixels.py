@@ -46,6 +46,10 @@ END_OF_IMAGE = b"\xff\xd9"
 IMPOSSIBLE_HU = 20_000
 
 
+#: No scale of a CT comes near; beyond, 32-bit numbers lose the grey levels or end.
+LARGEST_SCALE = 1e6
+
+
 def read_hounsfield(header: Header) -> tuple[np.ndarray, bool]:
     """(rows, columns) int16 HU of one image, and whether it states how its values are scaled.
 
@@ -173,11 +177,11 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
         return stored.astype(np.int32), False
     slope = 1.0 if slope is None else slope
     intercept = 0.0 if intercept is None else intercept
-    if slope == 0:
+    if slope == 0 or max(abs(slope), abs(intercept)) > LARGEST_SCALE:
         raise InputError(
             "not-hounsfield",
             f"{header.path.name}: RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
-            expected="a slope other than 0",
+            expected=f"a slope other than 0, and neither beyond {LARGEST_SCALE:g}",
         )
     if slope == 1 and intercept == int(intercept) and abs(intercept) < 2**15:
         return stored.astype(np.int32) + np.int32(intercept), True
@@ -190,7 +194,7 @@ def _number(header: Header, dataset: Any, keyword: str) -> float | None:
         return None
     try:
         number = float(element_value(dataset, keyword))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = np.nan
     if not np.isfinite(number):
         raise InputError("dicom-unreadable", f"{header.path.name}: {keyword} is no number")

@@ -106,6 +106,7 @@ def _same_image(first: Header, second: Header) -> bool:
         return False
     if (first.rows, first.columns) != (second.rows, second.columns):
         return False
+    check_shape((1, first.rows, first.columns), "a slice")
     pair = np.empty((2, first.rows, first.columns), dtype=np.int16)
     read_images([first, second], pair, [0, 1])
     return np.array_equal(pair[0], pair[1])
