@@ -4,7 +4,9 @@ Every input ends as exactly one of: a result, a result with recorded notices, or
 with a stable code. A code never changes its meaning; new ones may be added.
 """
 
+import json
 import traceback
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,6 +129,26 @@ NOTICES: dict[str, str] = {
 }
 
 
+def escaped(text: str, *, lines: bool = False) -> str:
+    """``text`` with control and formatting characters as JSON escapes them (\\u001b).
+
+    A file's name could else move a terminal's cursor, begin a line of its own or turn the direction
+    of writing. lines: leave line feeds.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        json.dumps(letter)[1:-1]
+        if unicodedata.category(letter) in _INVISIBLE and not (lines and letter == "\n")
+        else letter
+        for letter in text
+    )
+
+
+#: Unicode categories of characters that show nothing of themselves; spaces are none of them.
+_INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
+
+
 @dataclass(frozen=True)
 class Notice:
     """Something the user should know about an otherwise good result."""
@@ -137,6 +159,7 @@ class Notice:
     def __post_init__(self) -> None:
         if self.code not in NOTICES:
             raise ValueError(f"unknown notice code {self.code!r}")
+        object.__setattr__(self, "message", escaped(self.message))
 
 
 class LungscoreError(Exception):
@@ -150,7 +173,8 @@ class LungscoreError(Exception):
     def __init__(self, code: str, found: str, *, expected: str = "", hint: str = "") -> None:
         if code not in REJECTIONS:
             raise ValueError(f"unknown rejection code {code!r}")
-        self.code, self.found, self.expected, self.hint = code, found, expected, hint
+        self.code, self.found = code, escaped(found)
+        self.expected, self.hint = escaped(expected), escaped(hint)
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple:

@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,15 +44,35 @@ def atomic_write(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+#: What spreadsheets take for the beginning of a formula, and what ``text_cell`` has made of it.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def text_cell(cell: object) -> object:
+    """``cell`` of a table; text that a spreadsheet would run gets an apostrophe before it."""
+    if not isinstance(cell, str) or not _FORMULA.match(cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def plain_cell(text: str) -> str:
+    """The text of which ``text_cell`` made ``text``."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table as CSV; None is an empty cell.
+    """A table as CSV; None is an empty cell, and no cell is a formula (``text_cell``).
 
     Lines end as RFC 4180 has it: else Python leaves a lone carriage return in a cell unquoted.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows(map(text_cell, row) for row in rows)
     return text.getvalue()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from lungscore.errors import LungscoreError, ResourceError
+from lungscore.errors import LungscoreError, ResourceError, escaped
 
 
 def say(text: str = "") -> None:
@@ -81,5 +81,8 @@ def exit_with(code: int) -> None:
 
 
 def printable(text: str) -> str:
-    """``text`` as UTF-8 can hold it: bytes of file names that are none become question marks."""
-    return text.encode("utf-8", "replace").decode()
+    """``text`` as a terminal may show it: in UTF-8, without control characters but line feeds.
+
+    Bytes of file names that are no UTF-8 become question marks. JSON stays the same JSON.
+    """
+    return escaped(text.encode("utf-8", "replace").decode(), lines=True)

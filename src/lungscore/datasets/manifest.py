@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from lungscore.datasets.dataset import Group, Kind
 from lungscore.errors import InputError, ResourceError, UsageError
+from lungscore.files import plain_cell, text_cell
 
 #: Rows that are held in memory at once.
 BATCH = 10_000
@@ -145,7 +146,7 @@ def _write_csv(rows: Iterable[Row], path: Path) -> Counter[str]:
         writer = csv.writer(file)  # lines end as in RFC 4180: else a lone \r is not quoted
         writer.writerow(COLUMNS)
         for batch in _batches(rows):
-            writer.writerows(_cells(row) for row in batch)
+            writer.writerows(map(text_cell, _cells(row)) for row in batch)
             groups.update(row.group for row in batch)
     return groups
 
@@ -160,7 +161,7 @@ def _read_csv(path: Path) -> Iterator[dict[str, Any] | InputError]:
                 if None in row or None in row.values():
                     yield _invalid(path, f"row {number} has another number of cells")
                     continue
-                yield {name: row[name] or None for name in COLUMNS}
+                yield {name: plain_cell(row[name]) or None for name in COLUMNS}
     except (UnicodeDecodeError, csv.Error) as error:
         raise _invalid(path, f"it is no CSV in UTF-8 ({type(error).__name__})") from None
 

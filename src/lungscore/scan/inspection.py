@@ -38,7 +38,7 @@ def inspect_input(path: str | PathLike[str]) -> dict[str, Any]:
         with reported(path.name), opened(path) as found:
             report |= _files(found)
             if found.content == "dicom":
-                report["series"] = _series(found)
+                report["series"] = _series(found, path.name)
             scan = read_found(path, found)
             report |= _scan(scan)
             for entry in report["series"] or ():
@@ -66,10 +66,10 @@ def _files(found: Found) -> dict[str, Any]:
     }
 
 
-def _series(found: Found) -> list[dict[str, Any]]:
+def _series(found: Found, given: str) -> list[dict[str, Any]]:
     from lungscore.scan.dicom.read import read_groups
 
-    groups = read_groups(found.files).groups
+    groups = read_groups(found.files, found.names(given)).groups
     return [{**group.as_dict(), "chosen": False} for group in groups]
 
 

@@ -22,9 +22,10 @@ FORM_TOLERANCE = 1e-3
 
 
 @contextmanager
-def open_nifti(path: Path) -> Iterator[Stored]:
+def open_nifti(path: Path, name: str | None = None) -> Iterator[Stored]:
     """The one volume of a NIfTI file, its header checked before memory is taken.
 
+    name: what messages call it; by default its own name.
     Raises InputError ``input-unreadable``, ``volume-too-large``, ``volume-4d``, ``colour-image``,
     ``geometry-invalid``, ``gantry-tilt``, ``spacing-out-of-range`` or ``not-hounsfield`` (voxels
     that are no numbers).
@@ -32,7 +33,7 @@ def open_nifti(path: Path) -> Iterator[Stored]:
     import nibabel as nib
     from nibabel.arrayproxy import ArrayProxy
 
-    source = path.name
+    source = name or path.name
     with _opened(path) as file, _heard_repairs() as repairs:
         try:
             head = file.read(540)

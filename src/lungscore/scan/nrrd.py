@@ -45,13 +45,13 @@ SPACES = {
 
 
 @contextmanager
-def open_nrrd(path: Path) -> Iterator[Stored]:
+def open_nrrd(path: Path, name: str | None = None) -> Iterator[Stored]:
     """The volume of an NRRD file, its header checked before memory is taken.
 
     Raises InputError as ``open_nifti`` does, and ``format-not-recognised`` for a header whose data
     lie in another file.
     """
-    source = path.name
+    source = name or path.name
     with open(path, "rb") as file:
         header = _header(file, source)
         shape = _shape(header, source)
@@ -104,7 +104,7 @@ def _dtype(header: dict[str, Any], source: str) -> np.dtype:
     code = DTYPES.get(str(header.get("type")).lower())
     if code is None:
         raise InputError(
-            "not-hounsfield", f"{source}: voxels of type {header.get('type')}", expected="numbers"
+            "not-hounsfield", f"{source}: voxels of an unknown type", expected="numbers"
         )
     order = ">" if str(header.get("endian", "little")).lower() == "big" else "<"
     return np.dtype(order + code)
@@ -150,5 +150,5 @@ def _reader(file: IO[bytes], encoding: str, source: str) -> Any:
     if encoding in ("bzip2", "bz2"):
         return bz2.BZ2File(file).read
     raise InputError(
-        "format-not-recognised", f"{source}: encoding {encoding!r}", expected="raw, gzip or bzip2"
+        "format-not-recognised", f"{source}: an unknown encoding", expected="raw, gzip or bzip2"
     )

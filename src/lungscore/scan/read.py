@@ -82,15 +82,15 @@ def _read_found(
         if found.content == "dicom":
             from lungscore.scan.dicom.read import read_dicom, read_groups
 
-            groups = read_groups(found.files)
+            groups = read_groups(found.files, found.names(path.name))
             ignored += groups.not_images
             volume = read_dicom(groups, series=series, allow_gaps=allow_gaps)
         elif found.content == "image":
             from lungscore.scan.slices import read_slices
 
-            volume = read_slices(found.files)
+            volume = read_slices(found.files, found.names(path.name))
         else:
-            volume = read_volume(found.files[0], found.content)
+            volume = read_volume(found.files[0], found.content, name=path.name)
     except FileNotFoundError:
         text = f"{path.name}: a file of it vanished while it was read"
         raise InputError("input-not-found", text) from None

@@ -34,25 +34,27 @@ AIR_BORDER_SHARE = 0.5
 BODY_WIDTH_TO_DEPTH = 1.1
 
 
-def read_slices(files: Sequence[Path]) -> Volume:
+def read_slices(files: Sequence[Path], names: Sequence[str] | None = None) -> Volume:
     """Slice images, sorted by name as people count (2 before 10), the first one superior.
 
     Several slices, and one that shows the whole body in its usual position, are taken as they are
     shown: patient's right at the image's left. A lone crop does not say which side is which.
+    names: what messages call the files; by default their own names.
     Raises InputError ``slices-differ-in-size``, ``colour-image``, ``constant-image``,
     ``not-hounsfield``, ``volume-too-large`` or ``input-unreadable``.
     """
+    called = dict(zip(files, names or [file.name for file in files], strict=True))
     files = sorted(files, key=natural_order)
-    first = read_slice_image(files[0])
-    check_shape((len(files), *first.shape), files[0].parent.name)
+    first = read_slice_image(files[0], name=called[files[0]])
+    check_shape((len(files), *first.shape), f"{len(files)} slices")
     values = np.empty((len(files), *first.shape), dtype=np.uint8)
     values[0] = first
     for index, file in enumerate(files[1:], start=1):
-        image = read_slice_image(file, mask_allowed=True)
+        image = read_slice_image(file, mask_allowed=True, name=called[file])
         if image.shape != first.shape:
             raise InputError(
                 "slices-differ-in-size",
-                f"{file.name} has {_size(image)} pixels, {files[0].name} has {_size(first)}",
+                f"{called[file]} has {_size(image)} pixels, {called[files[0]]} has {_size(first)}",
                 expected="slices of one volume, all of one size",
                 hint="give single slices one by one",
             )
@@ -67,12 +69,16 @@ def read_slices(files: Sequence[Path]) -> Volume:
     )
 
 
-def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
+def read_slice_image(
+    path: Path, *, mask_allowed: bool = False, name: str | None = None
+) -> np.ndarray:
     """(H, W) uint8 grey levels of a PNG or JPEG image, 8 or 16 bit, grey or grey stored as colour.
 
     mask_allowed: do not reject few grey levels (an empty slice at the end of a volume has few).
+    name: what messages call it; by default its own name.
     Raises InputError as ``read_slices``.
     """
+    name = path.name if name is None else name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -82,18 +88,18 @@ def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
                 Image.open(BoundedFile(file, size), formats=("PNG", "JPEG")) as image,  # type: ignore[arg-type]
             ):
                 if image.width * image.height > MAX_SLICE_PIXELS:
-                    raise _too_large(path, f"{image.height} × {image.width} pixels")
-                grey = _grey(image, path)
+                    raise _too_large(name, f"{image.height} × {image.width} pixels")
+                grey = _grey(image, name)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, "more pixels than a slice has") from error
+        raise _too_large(name, "more pixels than a slice has") from error
     except (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError) as error:
         raise InputError(
             "input-unreadable",
-            f"{path.name} cannot be decoded",
+            f"{name} cannot be decoded",
             hint="copy it again from its source",
         ) from error
     if not mask_allowed:
-        check_grey_levels(grey, path.name)
+        check_grey_levels(grey, name)
     return grey
 
 
@@ -148,24 +154,24 @@ def otsu_threshold(grey: np.ndarray) -> int:
     return int(np.argmax(between))
 
 
-def _grey(image: Image.Image, path: Path) -> np.ndarray:
+def _grey(image: Image.Image, name: str) -> np.ndarray:
     if image.mode in ("L", "1"):
         return np.asarray(image.convert("L"))
     if image.mode.startswith("I"):
-        return _from_16_bit(np.asarray(image), path)
+        return _from_16_bit(np.asarray(image), name)
     colours = np.asarray(image.convert("RGB"))
     spread = colours.max(axis=2).astype(np.int16) - colours.min(axis=2)
     coloured = float(np.mean(spread > COLOUR_DIFFERENCE))
     if coloured > COLOUR_SHARE:
         raise InputError(
             "colour-image",
-            f"{path.name}: {100 * coloured:.1f} % of the pixels are coloured",
+            f"{name}: {100 * coloured:.1f} % of the pixels are coloured",
             expected="grey levels",
         )
     return np.ascontiguousarray(colours[..., 1])  # green: JPEG keeps it best
 
 
-def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
+def _from_16_bit(values: np.ndarray, name: str) -> np.ndarray:
     """16-bit grey over its full range becomes 8-bit; 12-bit numbers in it mean something else."""
     highest = int(values.max())
     if highest <= 255:
@@ -173,7 +179,7 @@ def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
     if highest < 2**15:
         raise InputError(
             "not-hounsfield",
-            f"{path.name}: 16-bit values up to {highest}, neither grey levels nor a CT's file",
+            f"{name}: 16-bit values up to {highest}, neither grey levels nor a CT's file",
             expected="8-bit grey, or 16-bit grey up to 65535",
             hint="give the DICOM or NIfTI file",
         )
@@ -184,9 +190,9 @@ def _size(image: np.ndarray) -> str:
     return f"{image.shape[0]} × {image.shape[1]}"
 
 
-def _too_large(path: Path, found: str) -> InputError:
+def _too_large(name: str, found: str) -> InputError:
     return InputError(
         "volume-too-large",
-        f"{path.name}: {found}",
+        f"{name}: {found}",
         expected=f"at most {MAX_SLICE_PIXELS} pixels in a slice",
     )

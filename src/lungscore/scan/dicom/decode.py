@@ -115,7 +115,7 @@ class _Worker:
         except (OSError, ValueError) as error:
             raise InputError(
                 "dicom-unreadable",
-                f"{header.path.name}: the compressed pixels bring the decoder down",
+                f"{header.name}: the compressed pixels bring the decoder down",
                 hint="copy the file again from its source",
             ) from error
         finally:
@@ -132,7 +132,7 @@ class _Worker:
         requests, answers = self._process.stdin, self._process.stdout
         if requests is None or answers is None:
             raise ValueError("the process has no pipes")
-        requests.write(json.dumps(str(header.path.resolve())).encode() + b"\n")
+        requests.write(json.dumps([str(header.path.resolve()), header.name]).encode() + b"\n")
         requests.flush()
         answer = json.loads(answers.readline())
         if "code" in answer:

@@ -1,6 +1,8 @@
 """What one DICOM file says about its image, without its pixels and without its patient's name."""
 
+import hashlib
 import math
+import re
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -62,9 +64,11 @@ class Header:
 
     orientation: direction of increasing column index, then of increasing row index.
     pixel_spacing: between rows, between columns. patient and study only tell patients apart.
+    name: what messages call the file: its own name may be the patient's.
     """
 
     path: Path
+    name: str
     sop_class: str
     sop_uid: str
     series_uid: str
@@ -102,7 +106,7 @@ def quiet_pydicom() -> Iterator[None]:
         config.settings.reading_validation_mode = mode
 
 
-def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
+def parse(path: Path, tags: list[str], *, with_pixels: bool, name: str) -> Any:
     """The pydicom dataset of ``path`` with ``tags`` only; call it within ``quiet_pydicom``.
 
     Raises InputError ``dicom-unreadable`` for whatever goes wrong in the parser, nesting without
@@ -113,7 +117,7 @@ def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
     try:
         with open(path, "rb") as opened:
             file = BoundedFile(opened, path.stat().st_size)
-            _check_deflated(path, file)
+            _check_deflated(name, file)
             return pydicom.dcmread(
                 file,  # type: ignore[arg-type]
                 force=True,
@@ -125,21 +129,23 @@ def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
     except Exception as error:  # a parser fed by strangers may fail in any way
         raise InputError(
             "dicom-unreadable",
-            f"{path.name} cannot be parsed ({type(error).__name__})",
+            f"{name} cannot be parsed ({type(error).__name__})",
             hint="copy the file again from its source",
         ) from error
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: Path, name: str | None = None) -> Header | None:
     """The header of an image; None for a DICOM file that is none (a DICOMDIR, a report).
 
+    name: what messages call the file; by default its own name.
     Raises InputError ``dicom-unreadable`` or ``dicom-truncated``.
     """
     with quiet_pydicom():
-        return _header(path, parse(path, TAGS, with_pixels=False))
+        name = path.name if name is None else name
+        return _header(path, parse(path, TAGS, with_pixels=False, name=name), name)
 
 
-def _header(path: Path, dataset: Any) -> Header | None:
+def _header(path: Path, dataset: Any, name: str) -> Header | None:
     meta = getattr(dataset, "file_meta", None) or {}
     stored_class = _text(meta, "MediaStorageSOPClassUID")
     sop_class = _text(dataset, "SOPClassUID") or stored_class
@@ -149,9 +155,9 @@ def _header(path: Path, dataset: Any) -> Header | None:
     rows, columns = _integer(dataset, "Rows", 0), _integer(dataset, "Columns", 0)
     if rows < 1 or columns < 1:
         if sop_class == CT_IMAGE or (not sop_class and modality == "CT"):
-            raise InputError("dicom-truncated", f"{path.name} ends before its image begins")
+            raise InputError("dicom-truncated", f"{name} ends before its image begins")
         if not sop_class and not modality:
-            raise InputError("dicom-unreadable", f"{path.name} holds no readable DICOM element")
+            raise InputError("dicom-unreadable", f"{name} holds no readable DICOM element")
     syntax = _text(meta, "TransferSyntaxUID")
     missing = [] if meta else ["file meta information"]
     missing += [] if syntax else ["TransferSyntaxUID"]
@@ -161,9 +167,10 @@ def _header(path: Path, dataset: Any) -> Header | None:
         modality = "CT"
     return Header(
         path=path,
+        name=name,
         sop_class=sop_class,
         sop_uid=_text(dataset, "SOPInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
+        series_uid=_shown_uid(_text(dataset, "SeriesInstanceUID")),
         modality=modality if modality in MODALITIES else "unknown",
         image_type=tuple(_texts(dataset, "ImageType")),
         rows=rows,
@@ -184,7 +191,7 @@ def _header(path: Path, dataset: Any) -> Header | None:
     )
 
 
-def _check_deflated(path: Path, file: BoundedFile) -> None:
+def _check_deflated(name: str, file: BoundedFile) -> None:
     """A deflated file is inflated whole by the parser: see first that it stays small."""
     head = file.read(1024)
     file.seek(0)
@@ -205,7 +212,7 @@ def _check_deflated(path: Path, file: BoundedFile) -> None:
     if size > MAX_DEFLATED_BYTES:
         raise InputError(
             "archive-unsafe",
-            f"{path.name} grows beyond {MAX_DEFLATED_BYTES} bytes",
+            f"{name} grows beyond {MAX_DEFLATED_BYTES} bytes",
             hint="export the series without deflate",
         )
 
@@ -221,6 +228,15 @@ def element_value(dataset: Any, keyword: str) -> Any:
 def _text(dataset: Any, keyword: str) -> str:
     value = element_value(dataset, keyword)
     return "" if value is None else str(value).strip(" \0")
+
+
+def _shown_uid(text: str) -> str:
+    """A UID as results show it: other text under its tag could name the patient, and is replaced
+    by a UID that follows from it."""
+    if not text or re.fullmatch(r"[0-9.]{1,64}", text):
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
+    return f"2.25.{int.from_bytes(digest[:16])}"
 
 
 def _texts(dataset: Any, keyword: str) -> list[str]:

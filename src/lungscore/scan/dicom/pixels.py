@@ -57,7 +57,7 @@ def read_hounsfield(header: Header) -> tuple[np.ndarray, bool]:
     Raises InputError ``dicom-truncated``, ``dicom-unreadable``, ``not-hounsfield`` and
     ``codec-missing``. Call it within ``quiet_pydicom``.
     """
-    dataset = parse(header.path, TAGS, with_pixels=True)
+    dataset = parse(header.path, TAGS, with_pixels=True, name=header.name)
     if not isinstance(element_value(dataset, "PixelData"), bytes):
         raise _truncated(header, "the pixels are missing")
     if header.syntax in NATIVE:
@@ -75,7 +75,7 @@ def read_hounsfield(header: Header) -> tuple[np.ndarray, bool]:
     if np.count_nonzero(beyond) > 1e-3 * values.size:
         raise InputError(
             "not-hounsfield",
-            f"{header.path.name}: values up to {int(values.max())}",
+            f"{header.name}: values up to {int(values.max())}",
             expected=f"{HU_RANGE[0]} to {HU_RANGE[1]} HU",
             hint="signed values seem to be stored as unsigned (PixelRepresentation)",
         )
@@ -86,7 +86,7 @@ def _native(header: Header, dataset: Any) -> np.ndarray:
     bits = int(_number(header, dataset, "BitsAllocated") or 0)
     if bits not in (8, 16, 32):
         raise InputError(
-            "dicom-unreadable", f"{header.path.name}: {bits} bits per pixel", expected="8, 16 or 32"
+            "dicom-unreadable", f"{header.name}: {bits} bits per pixel", expected="8, 16 or 32"
         )
     expected = header.rows * header.columns * bits // 8
     data = dataset.PixelData
@@ -95,7 +95,7 @@ def _native(header: Header, dataset: Any) -> np.ndarray:
     if len(data) > expected + 2:
         raise InputError(
             "dicom-unreadable",
-            f"{header.path.name}: {len(data)} bytes of pixels",
+            f"{header.name}: {len(data)} bytes of pixels",
             expected=f"{expected} for {header.rows} × {header.columns}",
         )
     order = NATIVE[header.syntax] if header.syntax else _guessed_order(dataset)
@@ -139,7 +139,7 @@ def _decoded(header: Header, dataset: Any) -> np.ndarray:
     if not available or (header.syntax == JPEG_EXTENDED and bits > 8):
         raise InputError(
             "codec-missing",
-            f"{header.path.name}: no decoder for transfer syntax {header.syntax}",
+            f"{header.name}: no decoder for {_syntax_text(header.syntax)}",
             hint="pip install python-gdcm, or pylibjpeg-openjpeg for High-Throughput JPEG 2000",
         )
     data = dataset.PixelData
@@ -150,16 +150,26 @@ def _decoded(header: Header, dataset: Any) -> np.ndarray:
     except Exception as error:  # a decoder fed by strangers may fail in any way
         raise InputError(
             "dicom-unreadable",
-            f"{header.path.name}: the compressed pixels cannot be decoded",
+            f"{header.name}: the compressed pixels cannot be decoded",
             hint="copy the file again from its source",
         ) from error
     if pixels.shape != (header.rows, header.columns):
         raise InputError(
             "dicom-unreadable",
-            f"{header.path.name}: decoded to {pixels.shape}",
+            f"{header.name}: decoded to {pixels.shape}",
             expected=f"{header.rows} × {header.columns}",
         )
     return pixels
+
+
+def _syntax_text(syntax: str) -> str:
+    """A transfer syntax as messages call it: one that is not in the standard may be any text."""
+    from pydicom.uid import UID
+
+    known = UID(syntax)
+    if known.name == syntax or not known.is_transfer_syntax:
+        return "a transfer syntax that DICOM does not know"
+    return f"transfer syntax {syntax} ({known.name})"
 
 
 def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -167,7 +177,7 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
     if "ModalityLUTSequence" in dataset:
         raise InputError(
             "not-hounsfield",
-            f"{header.path.name}: the values are scaled by a table (Modality LUT)",
+            f"{header.name}: the values are scaled by a table (Modality LUT)",
             expected="RescaleSlope and RescaleIntercept",
             hint="export the original CT",
         )
@@ -180,7 +190,7 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
     if slope == 0 or max(abs(slope), abs(intercept)) > LARGEST_SCALE:
         raise InputError(
             "not-hounsfield",
-            f"{header.path.name}: RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
+            f"{header.name}: RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
             expected=f"a slope other than 0, and neither beyond {LARGEST_SCALE:g}",
         )
     if slope == 1 and intercept == int(intercept) and abs(intercept) < 2**15:
@@ -197,14 +207,14 @@ def _number(header: Header, dataset: Any, keyword: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = np.nan
     if not np.isfinite(number):
-        raise InputError("dicom-unreadable", f"{header.path.name}: {keyword} is no number")
+        raise InputError("dicom-unreadable", f"{header.name}: {keyword} is no number")
     return number
 
 
 def _truncated(header: Header, found: str) -> InputError:
     return InputError(
         "dicom-truncated",
-        f"{header.path.name}: {found}",
+        f"{header.name}: {found}",
         expected="the whole file",
         hint="copy it again from its source",
     )
