@@ -33,7 +33,7 @@ def chest() -> np.ndarray:
     """(12, 32, 32) int16 HU: a body in air with two lungs."""
     from lungscore.scan.phantom import make_phantom
 
-    return make_phantom("moderate", shape=SHAPE, spacing_mm=(20.0, 11.0, 11.0)).scan.values
+    return make_phantom("moderate", shape=SHAPE, spacing_mm=(20.0, 4.5, 4.5)).scan.values
 
 
 def dicom_files(**changes: object) -> Files:
@@ -159,7 +159,7 @@ def nifti() -> list[Files]:
     import nibabel as nib
 
     values = chest().transpose(2, 1, 0)
-    affine = np.diag([-11.0, -11.0, 20.0, 1.0])
+    affine = np.diag([-4.5, -4.5, 20.0, 1.0])
     volumes = []
     for kind in (np.int16, np.float32, np.uint8):
         image = nib.Nifti1Image(
@@ -184,10 +184,10 @@ def nrrd() -> list[Files]:
     values = np.asfortranarray(chest().transpose(2, 1, 0)).tobytes(order="F")
     head = (
         b"NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 32 32 12\n"
-        b"space directions: (11,0,0) (0,11,0) (0,0,20)\nkinds: domain domain domain\n"
+        b"space directions: (4.5,0,0) (0,4.5,0) (0,0,20)\nkinds: domain domain domain\n"
         b"endian: little\nencoding: %s\nspace origin: (0,0,0)\n\n"
     )
-    plain = b"NRRD0001\ntype: short\ndimension: 3\nsizes: 32 32 12\nspacings: 11 11 20\n"
+    plain = b"NRRD0001\ntype: short\ndimension: 3\nsizes: 32 32 12\nspacings: 4.5 4.5 20\n"
     plain += b"endian: little\nencoding: raw\n\n" + values
     forged = (head % b"gzip").replace(b"32 32 12", b"30000 30000 30000")
     return single(
@@ -205,7 +205,7 @@ def metaimage() -> list[Files]:
     head = (
         b"ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
         b"CompressedData = %s\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\n"
-        b"ElementSpacing = 11 11 20\nDimSize = 32 32 12\nElementType = MET_SHORT\n"
+        b"ElementSpacing = 4.5 4.5 20\nDimSize = 32 32 12\nElementType = MET_SHORT\n"
         b"ElementDataFile = %s\n"
     )
     packed = zlib.compress(values, 1)

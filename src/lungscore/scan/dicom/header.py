@@ -230,10 +230,14 @@ def _text(dataset: Any, keyword: str) -> str:
     return "" if value is None else str(value).strip(" \0")
 
 
+#: UIDs, and the UUIDs that some anonymisers put in their place.
+_UID = re.compile(r"[0-9.]{1,64}|[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
+
+
 def _shown_uid(text: str) -> str:
     """A UID as results show it: other text under its tag could name the patient, and is replaced
     by a UID that follows from it."""
-    if not text or re.fullmatch(r"[0-9.]{1,64}", text):
+    if not text or _UID.fullmatch(text):
         return text
     digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
     return f"2.25.{int.from_bytes(digest[:16])}"
