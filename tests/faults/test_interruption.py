@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lungscore import interruption
-from lungscore.beside import beside
+from lungscore.background import beside
 from lungscore.files import atomic_path, staging_folder
 from lungscore.temporary import clear_temporary_folders, temporary_folder
 

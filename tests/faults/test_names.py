@@ -16,8 +16,8 @@ from PIL import Image
 from lungscore.cli.main import call
 from lungscore.datasets.manifest import COLUMNS, Row, read_rows, write_rows
 from lungscore.errors import InputError
-from lungscore.evaluation.ratings_table import read_table
 from lungscore.files import csv_text, plain_cell, text_cell
+from lungscore.result.case_tables import read_table
 from lungscore.scan.inspection import inspect_input
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.read import read_scan

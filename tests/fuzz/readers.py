@@ -73,8 +73,8 @@ def manifest(folder: Path, suffix: str) -> None:
 
 def result(folder: Path) -> None:
     """A stored result, as every command that reads one does."""
+    from lungscore.agreement.ratings import read_ratings
     from lungscore.batch.table import write_cohort
-    from lungscore.evaluation.ratings import read_ratings
     from lungscore.followup.case import read_result
     from lungscore.patients.cohort import read_measured
 
@@ -92,7 +92,7 @@ def result(folder: Path) -> None:
 
 def table(folder: Path) -> None:
     """Ratings and covariates."""
-    from lungscore.evaluation.ratings import read_ratings
+    from lungscore.agreement.ratings import read_ratings
     from lungscore.patients.covariates import read_covariates
 
     path = folder / "table.csv"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_builder import chest, compress, write_series
 
 from lungscore.errors import InputError, ResourceError
 from lungscore.scan import read_scan
 from lungscore.scan.dicom.decode_worker import serve
+from tests.scan.scan_builder import chest, compress, write_series
 
 
 @pytest.fixture
@@ -93,7 +93,8 @@ def test_size_that_contradicts_the_stream_is_a_rejection(compressed: Path) -> No
 def test_worker_answers_images_and_codes(tmp_path: Path) -> None:
     path = write_series(tmp_path, chest()[:1])[0]
     (tmp_path / "bad").write_bytes(bytes(128) + b"DICM" + bytes(9))
-    requests = b"".join(json.dumps([str(p), p.name]).encode() + b"\n" for p in (path, tmp_path / "bad"))
+    asked = [[str(p), p.name] for p in (path, tmp_path / "bad")]
+    requests = b"".join(json.dumps(each).encode() + b"\n" for each in asked)
     answers = io.BytesIO()
     serve(io.BytesIO(requests), answers)
     answers.seek(0)

@@ -17,8 +17,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from lungscore.batch import Case, Options, Outcome, analyze_one, as_case
+from lungscore.batch.case import Case, as_case
 from lungscore.batch.leftovers import clear_leftovers
+from lungscore.batch.one_case import Options, Outcome, analyze_one
 from lungscore.errors import ResourceError
 from lungscore.interruption import remove_temporary
 from lungscore.temporary import clear_temporary_folders

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
-from lungscore.datasets.dataset import Group, Kind
+from lungscore.datasets.records import Group, Kind
 from lungscore.errors import InputError, ResourceError, UsageError
 from lungscore.files import plain_cell, text_cell
 
@@ -85,7 +85,7 @@ def write_rows(rows: Iterable[Row], path: Path) -> Counter[str]:
 
 
 def read_rows(
-    path: Path, *, refused: Callable[[str, InputError], None] | None = None
+    path: Path, *, refused: Callable[[str, InputError], object] | None = None
 ) -> Iterator[Row]:
     """The rows of a manifest, paths as they stand in it. Holds few in memory.
 

@@ -14,8 +14,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lungscore.errors import ResourceError
+from lungscore.inference.appearance import STATISTICS
 from lungscore.inference.lesions import ModelUsed
-from lungscore.inference.looks import STATISTICS
 
 CARD, GRAPH, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
 
@@ -167,8 +167,8 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_MODEL) -> Bundle:
     shipped = str(name_or_folder) in list_bundles()
     folder = models_folder() / name_or_folder if shipped else Path(name_or_folder)
     try:
-        with open(folder / CARD, "rb") as file:
-            card = Card.model_validate(json.loads(file.read(LONGEST_CARD)))
+        with open(folder / CARD, "rb") as content:
+            card = Card.model_validate(json.loads(content.read(LONGEST_CARD)))
     except OSError as error:
         raise ResourceError(
             "model-missing",

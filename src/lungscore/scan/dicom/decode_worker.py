@@ -1,8 +1,8 @@
 """The process in which compressed pixels are decoded: it may die of a damaged file alone.
 
 Reads one JSON list per line, the path of a DICOM image and its name in messages, and answers each
-with one line of JSON: either ``{"rows", "columns", "scaled"}`` followed by the image as native int16 Hounsfield units, or
-``{"code", "found", "expected", "hint"}``.
+with one line of JSON: either ``{"rows", "columns", "scaled"}`` followed by the image as native
+int16 Hounsfield units, or ``{"code", "found", "expected", "hint"}``.
 """
 
 import json

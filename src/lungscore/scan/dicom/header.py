@@ -106,14 +106,16 @@ def quiet_pydicom() -> Iterator[None]:
         config.settings.reading_validation_mode = mode
 
 
-def parse(path: Path, tags: list[str], *, with_pixels: bool, name: str) -> Any:
+def parse(path: Path, tags: list[str], *, with_pixels: bool, name: str | None = None) -> Any:
     """The pydicom dataset of ``path`` with ``tags`` only; call it within ``quiet_pydicom``.
 
+    name: what messages call it; by default its own name.
     Raises InputError ``dicom-unreadable`` for whatever goes wrong in the parser, nesting without
     end included, and ``archive-unsafe`` for a deflated file that grows without measure.
     """
     import pydicom
 
+    name = path.name if name is None else name
     try:
         with open(path, "rb") as opened:
             file = BoundedFile(opened, path.stat().st_size)
