@@ -9,7 +9,6 @@ clears up what is known to be temporary and ends the process.
 import os
 import shutil
 import signal
-import socket
 import sys
 import threading
 from contextlib import suppress
@@ -31,14 +30,15 @@ _temporary: set[Path] = set()
 
 def end_when_told() -> None:
     """From now on SIGINT and SIGTERM end this process. Call it once, from the main thread."""
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    # The system writes the signal's number here at once, whatever Python is waiting for.
-    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     for number in SIGNALS:
         signal.signal(number, _raise_once)
-    watch = threading.Thread(target=_watch, args=(ours, theirs), name="interruption", daemon=True)
-    watch.start()
+    if os.name != "posix":  # there a pipe cannot wake anybody: the exception is all
+        return
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    # The system writes the signal's number here at once, whatever Python is waiting for.
+    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(ours,), name="interruption", daemon=True).start()
 
 
 def is_told() -> bool:
@@ -82,9 +82,9 @@ def _raise_once(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
 
-def _watch(signals: socket.socket, kept: socket.socket) -> None:
-    """kept: the end that the system writes to, open for as long as this thread lives."""
-    while not set(signals.recv(64)) & set(SIGNALS):
+def _watch(signals: int) -> None:
+    """End this process some time after the first of ``SIGNALS``. signals: where they are told."""
+    while not set(os.read(signals, 64)) & set(SIGNALS):
         pass
     # Whoever ends sooner ends the whole process, this thread with it.
     threading.Event().wait(PATIENCE_S)

@@ -16,7 +16,8 @@ from lungscore.batch.manifest_cases import manifest_cases
 from lungscore.cli.commands import app
 from lungscore.cli.main import call
 from lungscore.datasets.manifest import COLUMNS, read_rows
-from lungscore.errors import InputError, reported
+from lungscore.errors import InputError
+from lungscore.guard import reported
 from lungscore.scan.read import read_scan
 from lungscore.scan.slices import natural_order
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from lungscore.batch.case import Case, as_case
 from lungscore.batch.time_limit import TimedOut, time_limit
-from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError, unforeseen
+from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
+from lungscore.guard import unforeseen
 from lungscore.interruption import is_told
 
 if TYPE_CHECKING:

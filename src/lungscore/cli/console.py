@@ -66,11 +66,8 @@ def fail(error: LungscoreError) -> int:
 
 def internal_error(error: Exception) -> int:
     """Say that this is our fault and return the exit code."""
-    note(
-        f"error [internal] {type(error).__name__} in lungscore\n"
-        "  what to do: run again with --debug and report what it prints"
-    )
-    return LungscoreError.exit_code
+    hint = "run again with --debug and report what it prints"
+    return fail(LungscoreError("internal", f"{type(error).__name__} in lungscore", hint=hint))
 
 
 def exit_with(code: int) -> None:

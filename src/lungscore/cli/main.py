@@ -24,7 +24,7 @@ def run() -> None:
         code = EXIT_INTERRUPTED
     if is_told():
         if code != EXIT_INTERRUPTED:  # the interruption ended it in another guise
-            print("interrupted", file=sys.stderr)
+            _say_interrupted()
         end_now()
     # The work is done: whatever comes now is too late to interrupt it.
     if hasattr(signal, "pthread_sigmask"):
@@ -40,10 +40,14 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
 
         clear_temporary_folders()
     except KeyboardInterrupt:
-        with suppress(OSError):
-            print("interrupted", file=sys.stderr)
+        _say_interrupted()
         return EXIT_INTERRUPTED
     return commands.call(arguments, debug=debug)
+
+
+def _say_interrupted() -> None:
+    with suppress(OSError, AttributeError):  # there may be no standard error
+        sys.stderr.write("interrupted\n")
 
 
 def _open_missing_streams() -> None:

@@ -17,7 +17,8 @@ from lungscore.cli.options import (
     Precision,
     RunBy,
 )
-from lungscore.errors import InputError, LungscoreError, UsageError, reported
+from lungscore.errors import InputError, LungscoreError, UsageError
+from lungscore.guard import reported
 
 if TYPE_CHECKING:
     from lungscore.inference.predict import SlicePrediction

@@ -4,7 +4,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lungscore.errors import InputError, reported
+from lungscore.errors import InputError
+from lungscore.guard import reported
 from lungscore.scan.hounsfield import describe
 from lungscore.scan.names import case_name
 from lungscore.scan.read import opened, read_found

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from lungscore.errors import InputError, reported
+from lungscore.errors import InputError
+from lungscore.guard import reported
 from lungscore.scan.scan import Geometry, Scan
 from lungscore.scan.volume import VolumeFormat
 from lungscore.scan.volume_files import FORMATS, open_volume, volume_format

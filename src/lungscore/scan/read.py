@@ -6,7 +6,8 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from lungscore.errors import InputError, Notice, reported
+from lungscore.errors import InputError, Notice
+from lungscore.guard import reported
 from lungscore.scan.archive import unpacked
 from lungscore.scan.names import case_name
 from lungscore.scan.recognise import Found, content_of, find
