@@ -3,7 +3,7 @@
     python experiments/signals.py [--signals 100] [--seed 15] [--out FILE]
 
 writes experiments/results/signals.json. One small generated scan is analysed as a DICOM folder and
-as a zip, and four as a cohort with --resume. Each run gets SIGINT or SIGTERM at a moment drawn
+as a zip, and three as a cohort with --resume. Each run gets SIGINT or SIGTERM at a moment drawn
 evenly between its start and the time that an undisturbed run takes. Counted are the exit codes, the
 seconds from the signal to the end of the process, and what is left in the temporary folder and
 under temporary names in the results. At the end the cohort is resumed to its end, and its results
@@ -47,8 +47,8 @@ STARTING = {-signal.SIGINT, -signal.SIGTERM}
 
 
 def inputs(folder: Path) -> dict[str, Path]:
-    """kind -> a scan or a folder of four."""
-    shape = (24, 96, 96)
+    """kind -> a scan or a folder of three."""
+    shape = (16, 80, 80)
     series = folder / "series"
     write_dicom_series(make_phantom("moderate", seed=1, shape=shape).scan, series)
     packed = folder / "series.zip"
@@ -57,7 +57,7 @@ def inputs(folder: Path) -> dict[str, Path]:
             target.write(path, path.name)
     cohort = folder / "cohort"
     cohort.mkdir()
-    for seed in range(3):
+    for seed in range(2):
         write_nifti(make_phantom("mild", seed=seed, shape=shape).scan, cohort / f"{seed}.nii.gz")
     shutil.copy(packed, cohort / "packed.zip")
     return {"folder": series, "zip": packed, "cohort": cohort}
