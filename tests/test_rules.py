@@ -17,7 +17,10 @@ from lungscore.result.numbers import NUMBERS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lungscore"
-EVERYBODYS = {"background", "errors", "files", "labels", "machine", "version"}
+EVERYBODYS = {
+    *("background", "errors", "files", "guard", "interruption", "labels", "machine", "temporary"),
+    "version",
+}
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
 

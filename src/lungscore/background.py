@@ -7,13 +7,17 @@ from typing import TypeVar
 
 Step = TypeVar("Step")
 
+#: Seconds that an interrupted block waits for the step at hand, which may never end.
+INTERRUPTED_S = 1.0
+
 
 @contextmanager
 def in_background(steps: Generator[Step, None, None]) -> Iterator[Callable[[], list[Step]]]:
     """Run through ``steps`` while the block lasts.
 
     Yields a function that waits until they are done and returns what they gave, or raises what
-    they raised. Where the block is left before, they end with the step at hand.
+    they raised. Where the block is left before, they end with the step at hand, for which an
+    interruption does not wait long.
     """
     given: list[Step] = []
     failures: list[BaseException] = []
@@ -39,6 +43,13 @@ def in_background(steps: Generator[Step, None, None]) -> Iterator[Callable[[], l
     thread.start()
     try:
         yield result
-    finally:
+    except (Exception, GeneratorExit):
         leave.set()
         thread.join()
+        raise
+    except BaseException:
+        leave.set()
+        thread.join(INTERRUPTED_S)
+        raise
+    leave.set()
+    thread.join()

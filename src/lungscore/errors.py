@@ -4,6 +4,8 @@ Every input ends as exactly one of: a result, a result with recorded notices, or
 with a stable code. A code never changes its meaning; new ones may be added.
 """
 
+import json
+import unicodedata
 from dataclasses import dataclass
 
 #: code -> what it means, in one line. docs/errors.md explains each at length.
@@ -14,6 +16,7 @@ REJECTIONS: dict[str, str] = {
     "input-empty": "The file is empty, or the folder holds no image.",
     "several-inputs": "The folder holds several volumes.",
     "too-many-files": "The folder holds more files than one examination has.",
+    "folders-too-deep": "Folders lie in each other more often than in any export.",
     "archive-unsafe": "The archive is a bomb, is nested, or its members escape their folder.",
     "archive-damaged": "The archive cannot be unpacked.",
     "dicom-unreadable": "A DICOM header cannot be parsed.",
@@ -73,6 +76,7 @@ REJECTIONS: dict[str, str] = {
     "run-missing": "An experiment builds on a run that is not finished.",
     "benchmark-incomplete": "A run or a row of the comparison failed; the others went on.",
     "loss-not-finite": "The training loss became NaN or infinite.",
+    "not-analysable": "The input led to an error in lungscore; the message is the report to send.",
     "usage": "The arguments do not fit together.",
     "internal": "A bug in lungscore.",
 }
@@ -132,6 +136,26 @@ NOTICES: dict[str, str] = {
 }
 
 
+def escaped(text: str, *, lines: bool = False) -> str:
+    """``text`` with control and formatting characters as JSON escapes them (\\u001b).
+
+    A file's name could else move a terminal's cursor, begin a line of its own or turn the direction
+    of writing. lines: leave line feeds.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        json.dumps(letter)[1:-1]
+        if unicodedata.category(letter) in _INVISIBLE and not (lines and letter == "\n")
+        else letter
+        for letter in text
+    )
+
+
+#: Unicode categories of characters that show nothing of themselves; spaces are none of them.
+_INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
+
+
 @dataclass(frozen=True)
 class Notice:
     """Something the user should know about an otherwise good result."""
@@ -142,6 +166,7 @@ class Notice:
     def __post_init__(self) -> None:
         if self.code not in NOTICES:
             raise ValueError(f"unknown notice code {self.code!r}")
+        object.__setattr__(self, "message", escaped(self.message))
 
 
 class LungscoreError(Exception):
@@ -155,7 +180,8 @@ class LungscoreError(Exception):
     def __init__(self, code: str, found: str, *, expected: str = "", hint: str = "") -> None:
         if code not in REJECTIONS:
             raise ValueError(f"unknown rejection code {code!r}")
-        self.code, self.found, self.expected, self.hint = code, found, expected, hint
+        self.code, self.found = code, escaped(found)
+        self.expected, self.hint = escaped(expected), escaped(hint)
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple:

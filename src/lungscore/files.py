@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lungscore.errors import ResourceError, UsageError
+from lungscore.interruption import is_removed, keep_until_removed
 
 
 @contextmanager
@@ -22,6 +24,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     ``output-not-writable``.
     """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    keep_until_removed(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -32,6 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+        is_removed(temporary)
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
@@ -40,15 +44,35 @@ def atomic_write(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+#: What spreadsheets take for the beginning of a formula, and what ``text_cell`` has made of it.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def text_cell(cell: object) -> object:
+    """``cell`` of a table; text that a spreadsheet would run gets an apostrophe before it."""
+    if not isinstance(cell, str) or not _FORMULA.match(cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def plain_cell(text: str) -> str:
+    """The text of which ``text_cell`` made ``text``."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table as CSV; None is an empty cell.
+    """A table as CSV; None is an empty cell, and no cell is a formula (``text_cell``).
 
     Lines end as RFC 4180 has it: else Python leaves a lone carriage return in a cell unquoted.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows(map(text_cell, row) for row in rows)
     return text.getvalue()
 
 
@@ -60,15 +84,18 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     """
     while True:
         staging = parent / f".tmp-{secrets.token_hex(6)}"
+        keep_until_removed(staging)
         staging.mkdir()
         lock = lock_folder(staging)
         if staging.is_dir():  # unless somebody cleared it up before it was locked
             break
         unlock(lock)
+        is_removed(staging)
     try:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        is_removed(staging)
         unlock(lock)
 
 

@@ -159,7 +159,8 @@ def test_debug_may_stand_anywhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, place: int
 ) -> None:
     ends_with(monkeypatch, ZeroDivisionError("inside"))
-    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("lungscore.cli.main.end_when_told", lambda: None)
+    monkeypatch.setattr("signal.pthread_sigmask", lambda *_: None, raising=False)
     arguments = ["lungscore", "inspect", "scan"]
     monkeypatch.setattr("sys.argv", [*arguments[:place], "--debug", *arguments[place:]])
     with pytest.raises(SystemExit) as left:

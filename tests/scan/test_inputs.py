@@ -151,7 +151,8 @@ def test_last_slice_cut_off_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     error = rejection(tmp_path)
     assert error.code == "dicom-truncated"
-    assert path.name in error.found
+    assert "file 12 of 12" in error.found
+    assert path.name not in error.message
 
 
 @pytest.mark.parametrize("syntax", ["JPEGLosslessProcess14_1", "JPEG2000Lossless", "RLELossless"])
@@ -163,7 +164,8 @@ def test_compressed_slice_cut_off_is_named(tmp_path: Path, syntax: str) -> None:
     paths[2].write_bytes(content[:-300])
     error = rejection(tmp_path)
     assert error.code in ("dicom-truncated", "dicom-unreadable")
-    assert paths[2].name in error.found
+    assert "file 3 of 12" in error.found
+    assert paths[2].name not in error.message
 
 
 def test_compressed_slice_whose_end_is_zeros_is_rejected(tmp_path: Path) -> None:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 #: All that the folder of an agreement may hold.
 OUTPUTS = frozenset({"agreement.json", "agreement.csv", "pairs.csv", "report.html", "figures"})
 
-#: What spreadsheets take for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
 
 def write_agreement(
     agreement: "Agreement", content: dict[str, Any], out: Path, *, overwrite: bool = False
@@ -92,16 +89,5 @@ def _number(value: float | None) -> str:
 
 
 def _csv(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV; text that a spreadsheet would run is made text by an apostrophe before it."""
     head, *lines = rows
-    return csv_text(head, ([_harmless(cell) for cell in row] for row in lines))
-
-
-def _harmless(cell: Any) -> Any:
-    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}"
-    return cell
+    return csv_text(head, lines)

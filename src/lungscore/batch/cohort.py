@@ -8,7 +8,8 @@ from pathlib import Path
 from lungscore.batch.case import Case, as_case
 from lungscore.batch.executors import run
 from lungscore.batch.one_case import Options, Outcome
-from lungscore.errors import LungscoreError, ResourceError, UsageError
+from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
+from lungscore.scan.names import case_name
 
 #: So many failures of the computer, one after the other, end a run: the next would fail alike.
 FAILURES_IN_A_ROW = 5
@@ -40,7 +41,7 @@ def cohort_cases(
     ``groups`` are asked for without a manifest, and InputError as reading a manifest does.
     """
     from lungscore.batch.find import find_cases
-    from lungscore.batch.manifest_cases import GROUPS, is_manifest, manifest_cases
+    from lungscore.batch.manifest_cases import GROUPS, is_manifest
 
     manifests = [is_manifest(path) for path in inputs]
     if unknown := [group for group in groups if group not in GROUPS]:
@@ -49,12 +50,24 @@ def cohort_cases(
     if groups and not all(manifests):
         raise UsageError("usage", "--group belongs to manifests", expected="manifests alone")
     found = [
-        list(manifest_cases(path, groups) if manifest else find_cases(path))
+        _manifest(path, groups) if manifest else list(find_cases(path))
         for path, manifest in zip(inputs, manifests, strict=True)
     ]
-    if any(manifests) or any(len(cases) > 1 for cases in found):
-        return list(chain.from_iterable(found)), True
-    return [cases[0].path for cases in found], False
+    cases = list(chain.from_iterable(found))
+    faulty = [case for case in cases if case.error is not None]
+    if len(cases) > len(inputs) or (any(manifests) and len(faulty) < len(cases)):
+        return cases, True
+    return [case if case.error is not None else case.path for case in cases], False
+
+
+def _manifest(path: Path, groups: Sequence[str]) -> list[Case]:
+    """The cases of a manifest; one that cannot be read is a case that fails, beside the others."""
+    from lungscore.batch.manifest_cases import manifest_cases
+
+    try:
+        return list(manifest_cases(path, groups))
+    except InputError as error:
+        return [Case(case_name(path), path, error)]
 
 
 def run_cohort(

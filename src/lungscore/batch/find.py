@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lungscore.batch.case import Case, joined, parts_of
 from lungscore.errors import InputError
+from lungscore.scan.limits import MAX_FOLDER_DEPTH
 from lungscore.scan.names import case_name
 from lungscore.scan.recognise import VOLUMES, Content, content_of
 
@@ -57,6 +58,9 @@ class _Listing:
 
 
 def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Case]:
+    if len(above) > MAX_FOLDER_DEPTH:
+        yield Case(_name(folder, above), folder, _too_deep(folder))
+        return
     try:
         listing = _list(folder)
     except OSError:
@@ -113,8 +117,10 @@ def _one_study(folders: list[Path], *, first: Path | None = None) -> bool:
     return seen
 
 
-def _scans(folders: list[Path]) -> Iterator[_Listing]:
-    """The listings below ``folders`` that hold a scan."""
+def _scans(folders: list[Path], depth: int = 1) -> Iterator[_Listing]:
+    """The listings below ``folders`` that hold a scan, as deep as reading goes."""
+    if depth > MAX_FOLDER_DEPTH:
+        return
     for folder in folders:
         try:
             listing = _list(folder)
@@ -122,7 +128,7 @@ def _scans(folders: list[Path]) -> Iterator[_Listing]:
             continue
         if listing.loose is not None or listing.volumes:
             yield listing
-        yield from _scans(listing.folders)
+        yield from _scans(listing.folders, depth + 1)
 
 
 def _list(folder: Path) -> _Listing:
@@ -193,6 +199,14 @@ def _beside_others(folder: Path) -> InputError:
         f"{folder.name} holds slices beside folders with scans of their own",
         expected="the files of one scan in a folder",
         hint="put them into a folder of their own",
+    )
+
+
+def _too_deep(folder: Path) -> InputError:
+    return InputError(
+        "folders-too-deep",
+        f"{folder.name} lies more than {MAX_FOLDER_DEPTH} folders below the input",
+        hint="give it as an input of its own",
     )
 
 

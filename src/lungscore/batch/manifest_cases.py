@@ -39,12 +39,14 @@ def manifest_cases(manifest: Path, groups: Collection[str] = ()) -> Iterator[Cas
 
     groups: the sides of the split that are wanted; all if empty. A case of one file is that file, a
     case of several slices the folder of theirs. A case whose folder holds files of other cases, or
-    label images, gets the error ``several-inputs``. Memory grows with the cases, not with the rows.
+    label images, gets the error ``several-inputs``, and one with a wrong row ``manifest-invalid``.
+    Memory grows with the cases, not with the rows.
     Raises InputError ``input-not-found`` or ``manifest-invalid``.
     """
     cases: dict[str, _Files] = {}
     owners: dict[str, str | None] = {}  # folder -> its only case, None where several share it
-    for row in read_rows(manifest):
+    wrong: dict[str, InputError] = {}
+    for row in read_rows(manifest, refused=wrong.setdefault):
         folder, _, _ = row.path.rpartition("/")
         files = cases.setdefault(row.case, _Files(folder, row.path, row.kind))
         files.count += 1
@@ -53,14 +55,16 @@ def manifest_cases(manifest: Path, groups: Collection[str] = ()) -> Iterator[Cas
         owners[folder] = row.case if owners.get(folder, row.case) == row.case else None
         if row.mask is not None:
             owners[row.mask.rpartition("/")[0]] = None
-    if not any(files.wanted for files in cases.values()):
+    if not wrong and not any(files.wanted for files in cases.values()):
         of = f" of {', '.join(groups)}" if groups else ""
         raise InputError("manifest-invalid", f"{manifest.name}: it holds no case{of}")
     crowded = {above for folder in owners for above in _above(folder)}
-    names = distinct(cases)
+    names = distinct([*cases, *(name for name in wrong if name not in cases)])
     root = manifest.resolve().parent
+    for name, error in wrong.items():
+        yield Case(names[name], manifest, error)
     for name, files in cases.items():
-        if not files.wanted:
+        if not files.wanted or name in wrong:
             continue
         if files.count == 1:
             yield Case(names[name], _placed(root, files.file))

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from lungscore.batch.case import Case, as_case
 from lungscore.batch.time_limit import TimedOut, time_limit
-from lungscore.errors import LungscoreError, ResourceError, UsageError
+from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
+from lungscore.guard import unforeseen
+from lungscore.interruption import is_told
 
 if TYPE_CHECKING:
     from lungscore.inference import Segmenter
     from lungscore.patients.stored import Detector
 
 _FEWER_WORKERS = "use fewer --workers"
-_REPORT = "run again with --debug and report what it prints"
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,12 @@ def analyze_one(given: Path | Case, options: Options) -> Outcome:
     except MemoryError:
         found = f"{case.path.name} does not fit into memory"
         error = ResourceError("out-of-memory", found, hint=_FEWER_WORKERS)
+    except ModuleNotFoundError as missing:
+        error = ResourceError("library-missing", f"{missing.name} is not installed")
     except Exception as bug:  # a bug of ours must not end the others' analysis
-        error = LungscoreError("internal", f"{type(bug).__name__} in lungscore", hint=_REPORT)
+        if is_told():  # an interruption that a library took for a failure of its own
+            raise KeyboardInterrupt from bug
+        error = unforeseen(case.path.name, bug)
         trace = traceback.format_exc()
     return Outcome(case.path, error=error, trace=trace, case=case.name)
 
@@ -88,6 +93,7 @@ def _analyze_one(case: Case, options: Options) -> Outcome:
     path, finished = case.path, options.out / case.name
     stored = finished / "result.json"
     if options.resume and stored.is_file():
+        _check_stored(stored, case.name)
         return Outcome(path, finished, skipped=True)
     refuse_existing(options.out, case.name, overwrite=options.overwrite)
     detector = None if options.detector is None else load_detector(options.detector)
@@ -123,6 +129,21 @@ def _analyze_one(case: Case, options: Options) -> Outcome:
             return Outcome(path, finished, skipped=True)
         raise
     return Outcome(path, folder, text_table(analysis))
+
+
+def _check_stored(stored: Path, case: str) -> None:
+    """Raise InputError where a result that is there already cannot be read."""
+    from lungscore.result.stored import read_stored
+
+    try:
+        read_stored(stored, f"result.json of {case}")
+    except InputError as error:
+        raise InputError(
+            error.code,
+            error.found,
+            expected=error.expected,
+            hint="remove its folder and give --resume, or replace all with --overwrite",
+        ) from None
 
 
 @lru_cache(maxsize=1)

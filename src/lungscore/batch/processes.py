@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from lungscore.batch.case import Case, as_case
+from lungscore.batch.leftovers import clear_leftovers
 from lungscore.batch.one_case import Options, Outcome, analyze_one
 from lungscore.errors import ResourceError
+from lungscore.interruption import remove_temporary
+from lungscore.temporary import clear_temporary_folders
 
 #: Outcomes that may wait for an earlier, slower case.
 MOST_WAITING = 256
@@ -27,7 +30,7 @@ MOST_WAITING = 256
 _Waiting = tuple[Path | Case, Future[Outcome] | None]
 
 #: Seconds that a worker which is told to stop has for clearing up.
-PATIENCE_S = 30.0
+PATIENCE_S = 2.0
 
 #: In a worker: a case is being analysed; the worker was told to stop and ends with this case.
 _busy, _stopping = threading.Event(), threading.Event()
@@ -51,7 +54,11 @@ def run_in_processes(
                 yield from _in_order(pool, left, options, waiting, workers=workers)
             return
         except BrokenProcessPool:
-            pass
+            clear_temporary_folders()
+        except BaseException:  # what a worker that had to be killed left
+            clear_temporary_folders()
+            clear_leftovers(options.out)
+            raise
         # A case may have been written just before the pool broke: that is its result.
         again = options if options.overwrite else replace(options, resume=True)
         for given, future in waiting:
@@ -142,6 +149,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
+        remove_temporary()
         os._exit(1)
 
 
@@ -151,6 +159,7 @@ def _stop(*_: Any) -> None:
     It must not go back to the pool: a process that was killed may hold the lock of its queue.
     """
     if not _busy.is_set():
+        remove_temporary()
         os._exit(1)
     if not _stopping.is_set():
         _stopping.set()
@@ -166,4 +175,5 @@ def _work(given: Path | Case, options: Options) -> Outcome:
     finally:
         _busy.clear()
         if _stopping.is_set():
+            remove_temporary()
             os._exit(1)

@@ -11,7 +11,7 @@ from typing import Any
 from lungscore.batch.case import COHORT_FILES
 from lungscore.batch.page import MARK, Cohort, render_page
 from lungscore.errors import InputError, LungscoreError, UsageError
-from lungscore.files import atomic_path, atomic_write, staging_folder, write_error
+from lungscore.files import atomic_path, atomic_write, staging_folder, text_cell, write_error
 from lungscore.report.case_folder import check_writable
 from lungscore.result.numbers import MEASURES, Number
 from lungscore.result.stored import damaged, read_stored
@@ -108,7 +108,7 @@ def _write_files(
                 cohort.add(row)
                 if row["status"] == "failed":
                     order.append(row["case"])
-            lines.writerows([row.get(name) for name in COLUMNS] for row in rows)
+            lines.writerows([text_cell(row.get(name)) for name in COLUMNS] for row in rows)
             columns.write_table(pa.Table.from_pylist(rows, schema=_schema()))
     with (
         atomic_path(folder / "failures.csv") as path,
@@ -118,7 +118,8 @@ def _write_files(
         lines.writerow(FAILURE_COLUMNS)
         for case in order:
             error = found[case]
-            lines.writerow((case, error.code, " ".join(error.message.split())))
+            message = " ".join(error.message.split())
+            lines.writerow(map(text_cell, (case, error.code, message)))
     atomic_write(folder / "cohort.html", render_page(cohort))
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lungscore.errors import InputError, UsageError
+from lungscore.learning.experiment_file import read_yaml
 
 ROWS = "rows.yaml"
 
@@ -114,16 +114,15 @@ class Benchmark(_Strict):
 def load_rows(folder: Path) -> Benchmark:
     """Read FOLDER/rows.yaml. Raises InputError input-not-found or config-invalid."""
     try:
-        values = yaml.safe_load((folder / ROWS).read_text(encoding="utf-8"))
-        return Benchmark.model_validate(values)
-    except OSError as error:
+        return Benchmark.model_validate(read_yaml(folder / ROWS))
+    except InputError as error:
+        if error.code != "input-not-found":
+            raise
         raise InputError(
             "input-not-found",
             f"{folder.name} has no {ROWS}",
             hint="give the folder of the comparison, such as experiments/benchmark",
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("config-invalid", f"{ROWS} is not YAML") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -1,115 +1,74 @@
-"""The command line: argument handling only. Exit codes as documented in docs/errors.md."""
+"""The entry point: exit codes as documented in docs/errors.md.
 
+Signals are taken care of before anything large is loaded, so nothing large is imported here.
+"""
+
+import os
 import signal
 import sys
-import traceback
+from contextlib import suppress
 
-import typer
+from lungscore.interruption import EXIT_INTERRUPTED, end_now, end_when_told, is_told
 
-from lungscore.cli import (
-    agree,
-    analyze,
-    benchmark,
-    clinical,
-    compare,
-    data,
-    demo,
-    detection,
-    evaluate,
-    info,
-    inspect,
-    models,
-    predict,
-    score,
-    train,
-)
-from lungscore.cli.console import fail, internal_error, note
-from lungscore.errors import LungscoreError, ResourceError, UsageError
-from lungscore.version import RESEARCH_USE, __version__
-
-EXIT_INTERRUPTED = 130
-
-app = typer.Typer(
-    name="lungscore",
-    help="From a chest CT to a severity of pneumonia. " + RESEARCH_USE,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-app.command("analyze")(analyze.analyze)
-app.command("predict")(predict.predict)
-app.command("score")(score.score)
-app.command("compare")(compare.compare)
-app.command("agree")(agree.agree)
-app.command("inspect")(inspect.inspect)
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("pretrain")(train.pretrain)
-app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(detection.app, name="detection")
-app.add_typer(clinical.app, name="clinical")
-app.add_typer(benchmark.app, name="benchmark")
-app.add_typer(data.app, name="data")
-app.add_typer(models.app, name="models")
-app.command("info")(info.info)
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"lungscore {__version__}\n{RESEARCH_USE}")
-        raise typer.Exit()
-
-
-@app.callback()
-def main(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
-    ),
-    debug: bool = typer.Option(
-        False, "--debug", help="Show the traceback of a failure that is lungscore's own."
-    ),
-) -> None:
-    """Options that stand before a command; --debug may stand anywhere."""
+__all__ = ["EXIT_INTERRUPTED", "call", "run"]
 
 
 def run() -> None:
-    """Entry point: every failure ends as a message and an exit code, never as a traceback."""
-    # A scheduler's request to stop clears up like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Every failure ends as a message and an exit code, never as a traceback."""
+    _open_missing_streams()
+    end_when_told()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    sys.exit(call(arguments, debug="--debug" in sys.argv[1:]))
-
-
-def _extra_of(module: str) -> str:
-    """The extra of pyproject.toml that brings a library."""
-    library = module.split(".")[0]
-    return {"ray": "ray", "sklearn": "study", "statsmodels": "study"}.get(library, "train")
+    try:
+        code = call(arguments, debug="--debug" in sys.argv[1:])
+    except KeyboardInterrupt:  # while loading, or while another failure was told
+        code = EXIT_INTERRUPTED
+    if is_told():
+        if code != EXIT_INTERRUPTED:  # the interruption ended it in another guise
+            _say_interrupted()
+        end_now()
+    # The work is done: whatever comes now is too late to interrupt it.
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    sys.exit(_flushed(code))
 
 
 def call(arguments: list[str], *, debug: bool = False) -> int:
     """Run one command and return its exit code."""
     try:
-        # Typer returns the code that a command leaves with, 130 after Ctrl-C among them.
-        code = app(arguments, prog_name="lungscore", standalone_mode=False, obj=debug) or 0
-    except LungscoreError as error:
-        return fail(error)
-    except MemoryError:
-        return fail(ResourceError("out-of-memory", "there is not enough memory for this"))
-    except ModuleNotFoundError as error:
-        hint = f'pip install "lungscore[{_extra_of(error.name or "")}]"'
-        return fail(ResourceError("library-missing", f"{error.name} is not installed", hint=hint))
-    except (KeyboardInterrupt, typer.Abort):
-        code = EXIT_INTERRUPTED
-    except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of Typer's
-            error.show()
-            return UsageError.exit_code
-        if debug:
-            traceback.print_exc()
-        return internal_error(error)
-    if code == EXIT_INTERRUPTED:
-        note("interrupted")
+        from lungscore.cli import commands
+        from lungscore.temporary import clear_temporary_folders
+
+        clear_temporary_folders()
+    except KeyboardInterrupt:
+        _say_interrupted()
+        return EXIT_INTERRUPTED
+    return commands.call(arguments, debug=debug)
+
+
+def _say_interrupted() -> None:
+    with suppress(OSError, AttributeError):  # there may be no standard error
+        sys.stderr.write("interrupted\n")
+
+
+def _open_missing_streams() -> None:
+    """Standard streams that the caller closed lead nowhere: else the next file that is opened
+    would take their number, and what libraries print would be written into it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _flushed(code: int) -> int:
+    """``code``, or that of a failure to write the last of what was printed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        from lungscore.cli.console import fail, output_error
+
+        # What is left must not be tried again as Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return code or fail(output_error(error))
     return code

@@ -18,6 +18,7 @@ from lungscore.cli.options import (
     RunBy,
 )
 from lungscore.errors import InputError, LungscoreError, UsageError
+from lungscore.guard import reported
 
 if TYPE_CHECKING:
     from lungscore.inference.predict import SlicePrediction
@@ -48,7 +49,8 @@ def predict(
     worst = 0
     for file in files:
         try:
-            prediction = predict_slice(read_scan(file, name=file.stem), segmenter)
+            with reported(file.name):
+                prediction = predict_slice(read_scan(file, name=file.stem), segmenter)
             write_slice(prediction, file.stem, out, overwrite=overwrite)
         except LungscoreError as error:
             worst = max(worst, error.exit_code)

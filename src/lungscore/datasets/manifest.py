@@ -7,7 +7,7 @@ it moves together with its data.
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from lungscore.datasets.records import Group, Kind
 from lungscore.errors import InputError, ResourceError, UsageError
+from lungscore.files import plain_cell, text_cell
 
 #: Rows that are held in memory at once.
 BATCH = 10_000
@@ -83,17 +84,30 @@ def write_rows(rows: Iterable[Row], path: Path) -> Counter[str]:
     return writer(rows, path)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(
+    path: Path, *, refused: Callable[[str, InputError], object] | None = None
+) -> Iterator[Row]:
     """The rows of a manifest, paths as they stand in it. Holds few in memory.
 
-    Raises InputError input-not-found or manifest-invalid, which names the row.
+    refused: is told of every wrong row, by the name of its case where it has one, and reading goes
+    on. Raises InputError input-not-found or manifest-invalid, which names the row.
     """
     check_format(path)
     if not path.is_file():
         raise InputError("input-not-found", f"there is no manifest {path.name}")
     reader = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
     for number, values in enumerate(reader(path), start=1):
-        yield _checked(values, path, number)
+        try:
+            if isinstance(values, InputError):
+                raise values
+            row = _checked(values, path, number)
+        except InputError as error:
+            if refused is None:
+                raise
+            case = None if isinstance(values, InputError) else values["case"]
+            refused(case if case and isinstance(case, str) else f"row {number}", error)
+            continue
+        yield row
 
 
 def _checked(values: dict[str, Any], path: Path, number: int) -> Row:
@@ -132,20 +146,22 @@ def _write_csv(rows: Iterable[Row], path: Path) -> Counter[str]:
         writer = csv.writer(file)  # lines end as in RFC 4180: else a lone \r is not quoted
         writer.writerow(COLUMNS)
         for batch in _batches(rows):
-            writer.writerows(_cells(row) for row in batch)
+            writer.writerows(map(text_cell, _cells(row)) for row in batch)
             groups.update(row.group for row in batch)
     return groups
 
 
-def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
+def _read_csv(path: Path) -> Iterator[dict[str, Any] | InputError]:
+    """The cells of each row, or what is wrong with their number."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             _check_columns(path, reader.fieldnames or ())
             for number, row in enumerate(reader, start=1):
                 if None in row or None in row.values():
-                    raise _invalid(path, f"row {number} has another number of cells")
-                yield {name: row[name] or None for name in COLUMNS}
+                    yield _invalid(path, f"row {number} has another number of cells")
+                    continue
+                yield {name: plain_cell(row[name]) or None for name in COLUMNS}
     except (UnicodeDecodeError, csv.Error) as error:
         raise _invalid(path, f"it is no CSV in UTF-8 ({type(error).__name__})") from None
 
@@ -183,9 +199,18 @@ def _write_parquet(rows: Iterable[Row], path: Path) -> Counter[str]:
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     pa = _pyarrow()
+    is_string, is_large_string = pa.types.is_string, pa.types.is_large_string
+    is_string_view, is_null = pa.types.is_string_view, pa.types.is_null
     try:
         with pa.parquet.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names)
+            for name in COLUMNS:  # dates and the like may not even be converted
+                kind = file.schema_arrow.field(name).type
+                kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+                if not any(
+                    of(kind) for of in (is_string, is_large_string, is_string_view, is_null)
+                ):
+                    raise _invalid(path, f"column {name} is {kind}", expected="text")
             for batch in file.iter_batches(BATCH, columns=list(COLUMNS)):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -11,13 +11,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lungscore.errors import ResourceError
 from lungscore.inference.appearance import STATISTICS
 from lungscore.inference.lesions import ModelUsed
 
 CARD, GRAPH, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
+
+#: Bytes that no card comes near.
+LONGEST_CARD = 2**20
 
 #: The bundles that ``analyze`` and ``predict`` use; the second only where it is installed.
 DEFAULT_MODEL, LESIONS_MODEL = "infection", "lesions"
@@ -44,12 +47,19 @@ class InputSpec(BaseModel):
     Hounsfield units nor a network that tells the two apart.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    height: int
-    width: int
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    height: int = Field(ge=1, le=4096)
+    width: int = Field(ge=1, le=4096)
     window_hu: tuple[float, float]
     orientation: str
-    grey_split: float | None = None
+    grey_split: float | None = Field(default=None, ge=0, le=1)
+
+    @field_validator("window_hu")
+    @classmethod
+    def _rising(cls, window_hu: tuple[float, float]) -> tuple[float, float]:
+        if not window_hu[0] < window_hu[1]:
+            raise ValueError("the window's first number is black and must be the smaller one")
+        return window_hu
 
 
 class Familiar(BaseModel):
@@ -157,15 +167,22 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_MODEL) -> Bundle:
     shipped = str(name_or_folder) in list_bundles()
     folder = models_folder() / name_or_folder if shipped else Path(name_or_folder)
     try:
-        card = Card.model_validate(json.loads((folder / CARD).read_text(encoding="utf-8")))
+        with open(folder / CARD, "rb") as content:
+            card = Card.model_validate(json.loads(content.read(LONGEST_CARD)))
     except OSError as error:
         raise ResourceError(
             "model-missing",
             f"there is no model {Path(name_or_folder).name!r}",
             hint="lungscore models list shows what there is",
         ) from error
-    except ValueError as error:  # not UTF-8, not JSON, or not a card
-        raise ResourceError("model-damaged", f"{CARD} of {folder.name} is not valid") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or not a card
+        told = ""
+        if isinstance(error, ValidationError):
+            first = error.errors(include_input=False)[0]
+            told = f": {'.'.join(map(str, first['loc']))[:60]}: {first['msg'][:80]}"
+        raise ResourceError(
+            "model-damaged", f"{CARD} of {folder.name} is not valid{told}"
+        ) from error
     if not {GRAPH, WEIGHTS} <= card.sha256.keys():
         raise ResourceError(
             "model-damaged",

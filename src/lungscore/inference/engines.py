@@ -11,11 +11,12 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungscore.errors import ResourceError, UsageError
+from lungscore.errors import LungscoreError, ResourceError, UsageError
 from lungscore.inference.bundle import Bundle
 from lungscore.inference.lesions import EngineUsed
 from lungscore.machine import available_threads
@@ -56,7 +57,67 @@ def make_engine(
         )
     precision = "f32" if precision == "auto" else precision
     makers = {"openvino": _openvino, "onnxruntime": _onnxruntime, "torch": _torch}
-    return makers[name](bundle, precision, threads), EngineUsed(name, precision)
+    with _of_the_model(bundle):
+        engine = makers[name](bundle, precision, threads)
+    return _checked(engine, bundle), EngineUsed(name, precision)
+
+
+@contextmanager
+def _of_the_model(bundle: Bundle) -> Iterator[None]:
+    """Whatever a library says of a graph or weights that it cannot use is the model's damage."""
+    try:
+        yield
+    except (LungscoreError, MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        raise ResourceError(
+            "model-damaged",
+            f"the graph or weights of model {bundle.card.name} cannot be used "
+            f"({type(error).__name__})",
+            expected="a bundle that lungscore models export wrote",
+        ) from error
+
+
+def _checked(engine: Engine, bundle: Bundle) -> Engine:
+    """``engine``, whose maps are probabilities of the card's channels and size, or an error."""
+    card = bundle.card
+    shape = (len(card.outputs), card.input.height, card.input.width)
+
+    def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:
+        maps = engine(slices)
+        while True:
+            with _of_the_model(bundle):
+                probabilities = next(maps, _END)
+            if isinstance(probabilities, _End):
+                return
+            if probabilities is not None and probabilities.shape != shape:
+                found = f"maps of {probabilities.shape}"
+                raise _no_probabilities(bundle, found, f"{shape}: channels, rows, columns")
+            # Rounding in 16 bits may pass the ends a little; NaN is in no range.
+            if probabilities is not None and not (
+                probabilities.min() >= -_ROUNDING and probabilities.max() <= 1 + _ROUNDING
+            ):
+                found = f"values from {probabilities.min():.3g} to {probabilities.max():.3g}"
+                raise _no_probabilities(bundle, found, "probabilities, 0 to 1")
+            yield probabilities
+
+    return run
+
+
+def _no_probabilities(bundle: Bundle, found: str, expected: str) -> ResourceError:
+    return ResourceError(
+        "model-damaged", f"the model {bundle.card.name} gives {found}", expected=expected
+    )
+
+
+class _End:
+    """What an iterator gives that has ended."""
+
+
+_END = _End()
+
+#: How far a probability may miss 0…1.
+_ROUNDING = 0.01
 
 
 def _installed(module: str) -> bool:

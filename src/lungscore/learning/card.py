@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from pydantic import ValidationError
 
 from lungscore.datasets.sample import Sample
@@ -31,6 +30,7 @@ from lungscore.inference.density import density_near
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.experiment_file import read_yaml
 from lungscore.learning.export import export_bundle
 from lungscore.networks import make_network
 
@@ -131,12 +131,7 @@ def grey_split(samples: list[Sample]) -> float:
 
 
 def _read_card_facts(path: Path) -> dict[str, Any]:
-    try:
-        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError("input-not-found", f"no file {path.name}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("config-invalid", f"{path.name} is not YAML") from error
+    facts = read_yaml(path)
     known = {"description", "data", "data_terms", "limits", "results", "familiar"}
     if not isinstance(facts, dict) or set(facts) - known:
         raise InputError("config-invalid", f"{path.name}: expected only the keys {sorted(known)}")

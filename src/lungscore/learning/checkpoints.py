@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -92,7 +92,11 @@ def load_checkpoint(
         parameters = [each for group in optimizer.param_groups for each in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(f"{name}/optimizer/", tensors).items():
-            index, part = key.split("/")
+            index, _, part = key.partition("/")
+            if not (index.isascii() and index.isdigit() and int(index) < len(parameters)):
+                raise InputError(
+                    "checkpoint-mismatch", f"{path.name} holds the state of another optimiser"
+                )
             state.setdefault(int(index), {})[part] = _laid_out_as(parameters[int(index)], value)
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
@@ -120,8 +124,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        if not isinstance(facts, dict):
+            raise ValueError("the facts are no table")
         return load_file(path), facts
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # types and sizes that torch refuses, facts that are no JSON
         raise InputError(
             "checkpoint-mismatch",
             f"{path.name} is no readable safetensors file",

@@ -4,6 +4,7 @@ Also where runs lie, and how one experiment names the run of another.
 """
 
 import difflib
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,18 +14,68 @@ from pydantic import BaseModel, ValidationError
 from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig, RunReference
 
+#: Bytes that no experiment file comes near.
+LONGEST = 2**17
+
+#: Values of a file once its aliases are followed.
+MOST_VALUES = 10_000
+
 
 class _UniqueKeys(yaml.SafeLoader):
     """YAML's safe loader, which would let the last of two equal keys win unseen."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", node.start_mark
+                    None, None, "a key is a list or a table", node.start_mark
                 )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {str(key)[:60]!r} stands twice", node.start_mark
+                )
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """The one document of a YAML file, its keys unique, in bounded time and memory.
+
+    Raises InputError ``input-not-found`` or ``config-invalid``.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise InputError("config-invalid", f"{path.name} is longer than {LONGEST >> 10} KiB")
+        values = _UniqueKeys(content.decode("utf-8")).get_single_data()
+        if _count(values) > MOST_VALUES:
+            raise InputError("config-invalid", f"{path.name} holds more than {MOST_VALUES} values")
+        return values
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError("input-not-found", f"no experiment file {path.name}") from error
+    except yaml.constructor.ConstructorError as error:
+        found = f"{path.name} is not YAML: {error.problem}"
+        raise InputError("config-invalid", found) from error
+    except Exception as error:  # dates, numbers and tags are converted by code that raises anything
+        raise InputError("config-invalid", f"{path.name} is not YAML") from error
+
+
+def _count(values: Any) -> int:
+    """How many values there are, where aliases count each time; no more than needed is counted."""
+    count, waiting = 0, [values]
+    while waiting and count <= MOST_VALUES:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | set | tuple):
+            waiting += value
+    return count
 
 
 def load_experiment(path: Path) -> ExperimentConfig:
@@ -39,15 +90,7 @@ def load_experiment(path: Path) -> ExperimentConfig:
 
 
 def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
-    try:
-        values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
-    except OSError as error:
-        raise InputError("input-not-found", f"no experiment file {path.name}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        twice = str(error.problem) if isinstance(error, yaml.constructor.ConstructorError) else ""
-        raise InputError(
-            "config-invalid", f"{path.name} is not YAML" + (f": {twice}" if twice else "")
-        ) from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise InputError("config-invalid", f"{path.name} is no table of keys and values")
     base = values.pop("extends", None)
@@ -56,7 +99,7 @@ def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
     if depth > 5 or not isinstance(base, str) or Path(base).name != base:
         raise InputError(
             "config-invalid",
-            f"{path.name} extends {base!r}",
+            f"{path.name} extends {str(base)[:60]!r}",
             expected="the name of an experiment file in the same folder",
         )
     return _merge(_read_extended(path.parent / base, depth + 1), values)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -43,7 +42,9 @@ def load_imagenet_weights(encoder: nn.Module, path: Path) -> list[str]:
         )
     try:
         stored = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # also types that torch refuses
         raise InputError(
             "checkpoint-mismatch", f"{path.name} is no readable safetensors file"
         ) from error

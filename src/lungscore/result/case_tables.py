@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungscore.errors import InputError
+from lungscore.files import plain_cell
 
 #: Bytes that no table of ratings comes near.
 MAX_BYTES = 2**25
@@ -102,7 +103,7 @@ def _row(
             hint="with decimal commas, let semicolons separate the columns",
         )
     missing = (None if value.casefold() in MISSING else value for value in values)
-    return number, given[0], dict(zip(columns, missing, strict=True))
+    return number, plain_cell(given[0]), dict(zip(columns, missing, strict=True))
 
 
 def _with_points(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lungscore.errors import InputError
-from lungscore.scan.limits import MAX_VOXELS, PIXEL_MM, SLICE_MM
+from lungscore.scan.limits import MAX_SLICE_PIXELS, MAX_VOXELS, PIXEL_MM, SLICE_MM
 
 #: Degrees by which axes may miss the right angle: rounding in headers stays far below,
 #: a tilted gantry lies above.
@@ -62,6 +62,8 @@ def _check_angles(unit: np.ndarray, along: int, source: str) -> None:
 def check_shape(shape: tuple[int, ...], source: str) -> None:
     """Reject more voxels than a chest CT has, by the header alone and before memory is taken.
 
+    shape: the axes in any order; a slice is as large as the two longest.
+
     Raises InputError ``volume-too-large`` or ``geometry-invalid`` (an axis below 1).
     """
     voxels = 1
@@ -75,4 +77,10 @@ def check_shape(shape: tuple[int, ...], source: str) -> None:
             "volume-too-large",
             f"{source}: the header promises {size} voxels",
             expected=f"at most {MAX_VOXELS}",
+        )
+    if (pixels := int(np.prod(sorted(shape)[-2:], dtype=object))) > MAX_SLICE_PIXELS:
+        raise InputError(
+            "volume-too-large",
+            f"{source}: a slice of {pixels} pixels",
+            expected=f"at most {MAX_SLICE_PIXELS}",
         )

@@ -4,7 +4,6 @@ import errno
 import lzma
 import re
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,8 +12,14 @@ from pathlib import Path, PurePosixPath
 
 from lungscore.errors import InputError
 from lungscore.files import write_error
-from lungscore.scan.limits import MAX_FILES, MAX_UNPACK_RATIO, MAX_UNPACKED_BYTES
+from lungscore.scan.limits import (
+    MAX_FILES,
+    MAX_FOLDER_DEPTH,
+    MAX_UNPACK_RATIO,
+    MAX_UNPACKED_BYTES,
+)
 from lungscore.scan.recognise import HEAD_BYTES, content_of_bytes
+from lungscore.temporary import temporary_folder
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -38,8 +43,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     their names. Raises InputError ``archive-unsafe`` or ``archive-damaged`` and ResourceError
     ``disk-full``.
     """
-    with tempfile.TemporaryDirectory(prefix="lungscore-") as folder:
-        target = Path(folder)
+    with temporary_folder() as target:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = _checked_members(path, archive)
@@ -52,7 +56,7 @@ def unpacked(path: Path) -> Iterator[Path]:
                 raise _unsafe(path, "names that no folder can hold", "plain names") from error
             if error.errno not in _WRITE_ERRORS:
                 raise _damaged(path, error) from error
-            raise write_error(target, error) from error
+            raise write_error(target.parent, error) from error
         yield target
 
 
@@ -94,6 +98,8 @@ def _check_name(path: Path, member: zipfile.ZipInfo) -> None:
     escapes = name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) is not None
     if not name or escapes or re.search(r"[\x00-\x1f]", name):
         raise _unsafe(path, "a member's name leads out of the archive", "plain relative names")
+    if len(parts) > MAX_FOLDER_DEPTH + 1:
+        raise _unsafe(path, f"{len(parts) - 1} folders in each other", f"{MAX_FOLDER_DEPTH}")
 
 
 def _write_member(

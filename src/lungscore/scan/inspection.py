@@ -4,7 +4,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lungscore.errors import LungscoreError
+from lungscore.errors import InputError
+from lungscore.guard import reported
 from lungscore.scan.hounsfield import describe
 from lungscore.scan.names import case_name
 from lungscore.scan.read import opened, read_found
@@ -18,7 +19,8 @@ def inspect_input(path: str | PathLike[str]) -> dict[str, Any]:
     Keys: ``input`` (own name), ``case``, ``kind``, ``archive``, ``files`` (used, ignored,
     unreadable), ``series`` (of DICOM: UID, modality, slices, spacing, ``chosen``, ``reason``),
     ``geometry``, ``intensities``, ``notices`` and ``rejection`` (None, or code, found, expected and
-    hint). What could not be found out is None. Raises nothing for a bad input.
+    hint). What could not be found out is None. Raises nothing for a bad input,
+    and ResourceError where there is no room to unpack it.
     """
     path = Path(path)
     report: dict[str, Any] = {
@@ -34,16 +36,16 @@ def inspect_input(path: str | PathLike[str]) -> dict[str, Any]:
         "rejection": None,
     }
     try:
-        with opened(path) as found:
+        with reported(path.name), opened(path) as found:
             report |= _files(found)
             if found.content == "dicom":
-                report["series"] = _series(found)
+                report["series"] = _series(found, path.name)
             scan = read_found(path, found)
             report |= _scan(scan)
             for entry in report["series"] or ():
                 entry["chosen"] = entry["series_uid"] == (scan.series_uid or "")
                 entry["reason"] = _reason(scan, entry)
-    except LungscoreError as error:
+    except InputError as error:
         report["rejection"] = {
             "code": error.code,
             "found": error.found,
@@ -65,10 +67,10 @@ def _files(found: Found) -> dict[str, Any]:
     }
 
 
-def _series(found: Found) -> list[dict[str, Any]]:
+def _series(found: Found, given: str) -> list[dict[str, Any]]:
     from lungscore.scan.dicom.read import read_groups
 
-    groups = read_groups(found.files).groups
+    groups = read_groups(found.files, found.names(given)).groups
     return [{**group.as_dict(), "chosen": False} for group in groups]
 
 

@@ -6,6 +6,9 @@ MAX_VOXELS = 2**30
 #: Pixels of one slice.
 MAX_SLICE_PIXELS = 4096 * 4096
 
+#: Bytes before the voxels of a volume file: its header and what tools add to it.
+MAX_HEADER_BYTES = 2**26
+
 #: Files of one folder, or members of one archive.
 MAX_FILES = 100_000
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from lungscore.errors import InputError
+from lungscore.guard import reported
 from lungscore.scan.scan import Geometry, Scan
 from lungscore.scan.volume import VolumeFormat
 from lungscore.scan.volume_files import FORMATS, open_volume, volume_format
@@ -40,7 +41,7 @@ def read_label_volume(path: Path, kind: Kind) -> tuple[np.ndarray, Geometry]:
     Raises InputError ``input-not-found``, ``format-not-recognised``, ``mask-labels``, or what
     ``scan.nifti.open_nifti`` raises for a header.
     """
-    with open_volume(path, mask_format(path)) as stored:
+    with reported(path.name), open_volume(path, mask_format(path)) as stored:
         values, found = _gather(stored.planes, stored.shape, path.name)
     if kind == "lobes" and max(found) > _HIGHEST[kind] and found <= {0, *_FOREIGN_LOBES}:
         table = np.zeros(max(_FOREIGN_LOBES) + 1, np.uint8)

@@ -49,19 +49,19 @@ _LENGTH_TOLERANCE = 0.01
 
 
 @contextmanager
-def open_metaimage(path: Path) -> Iterator[Stored]:
+def open_metaimage(path: Path, name: str | None = None) -> Iterator[Stored]:
     """The volume of a MetaImage file, its header checked before memory is taken.
 
     Raises InputError as ``nifti.open_nifti`` does, and ``format-not-recognised`` for data that are
     text, begin after a skip, or lie anywhere but in one file of the same folder.
     """
-    source = path.name
-    header, start = _header(path)
+    source = name or path.name
+    header, start = _header(path, source)
     _check_encoding(header, source)
     shape, dtype = _shape(header, source), _dtype(header, source)
     affine, notices, oriented = _affine(header, source)
     check_affine(affine, source)
-    beside = _find_data(header, path)
+    beside = _find_data(header, path, source)
     with _opened(beside or path, source) as file:
         file.seek(0 if beside else start)
         size = os.fstat(file.fileno()).st_size - file.tell()
@@ -73,7 +73,7 @@ def open_metaimage(path: Path) -> Iterator[Stored]:
 
 def read_metaimage_header(path: Path) -> dict[str, str]:
     """key -> value of the header, as they stand there. Raises InputError and OSError."""
-    return _header(path)[0]
+    return _header(path, path.name)[0]
 
 
 def find_data(path: Path) -> Path | None:
@@ -82,7 +82,7 @@ def find_data(path: Path) -> Path | None:
     Raises InputError ``format-not-recognised`` for any but the plain name of one file, and
     ``input-unreadable`` where there is no such file; OSError.
     """
-    return _find_data(_header(path)[0], path)
+    return _find_data(_header(path, path.name)[0], path, path.name)
 
 
 def _opened(path: Path, source: str) -> IO[bytes]:
@@ -92,7 +92,7 @@ def _opened(path: Path, source: str) -> IO[bytes]:
         raise InputError("input-unreadable", f"{source}: its data: {error.strerror}") from None
 
 
-def _header(path: Path) -> tuple[dict[str, str], int]:
+def _header(path: Path, source: str) -> tuple[dict[str, str], int]:
     """The header, and at which byte attached data begin."""
     header: dict[str, str] = {}
     left = MAX_HEADER
@@ -102,13 +102,13 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
             left -= len(line)
             key, equals, value = line.decode("latin-1").partition("=")
             if not equals or left <= 0:
-                found = f"{path.name}: the MetaImage header cannot be read"
+                found = f"{source}: the MetaImage header cannot be read"
                 raise InputError("input-unreadable", found)
             header[key.strip()] = value.strip()
         return header, file.tell()
 
 
-def _find_data(header: Mapping[str, str], path: Path) -> Path | None:
+def _find_data(header: Mapping[str, str], path: Path, source: str) -> Path | None:
     """As ``find_data``. No message repeats the name: it may be older than the file's own."""
     name = header["ElementDataFile"]
     if name.upper() == "LOCAL":
@@ -116,14 +116,14 @@ def _find_data(header: Mapping[str, str], path: Path) -> Path | None:
     if re.fullmatch(r"|\.\.?|LIST.*|.*[/\\:%\0].*", name) or name == path.name:
         raise InputError(
             "format-not-recognised",
-            f"{path.name} keeps its data in several files, in another folder or nowhere",
+            f"{source} keeps its data in several files, in another folder or nowhere",
             expected="MetaImage with its data attached (.mha) or in one file beside it (.mhd)",
         )
     data = path.parent / os.fsdecode(name.encode("latin-1"))
     if not os.path.isfile(data):  # unlike Path.is_file no name makes it raise
         raise InputError(
             "input-unreadable",
-            f"{path.name}: there is no file of the name that ElementDataFile gives",
+            f"{source}: there is no file of the name that ElementDataFile gives",
             expected="header and data in one folder, under the names that they were written with",
         )
     return data
@@ -200,8 +200,8 @@ def _shape(header: Mapping[str, str], source: str) -> tuple[int, int, int]:
 def _dtype(header: Mapping[str, str], source: str) -> np.dtype:
     code = TYPES.get(header.get("ElementType", ""))
     if code is None:
-        found = header.get("ElementType", "unknown")[:20]
-        raise InputError("not-hounsfield", f"{source}: voxels of type {found}", expected="numbers")
+        found = f"{source}: voxels of an unknown ElementType"
+        raise InputError("not-hounsfield", found, expected="numbers such as MET_SHORT")
     big = _is_true(header, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
     return np.dtype((">" if big else "<") + code)
 

@@ -1,6 +1,7 @@
 """NIfTI-1 and NIfTI-2 files, compressed or not, whatever they are called."""
 
 import gzip
+import io
 import logging
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
+from lungscore.scan.limits import MAX_HEADER_BYTES
 from lungscore.scan.planes import check_promise
 from lungscore.scan.volume import Stored
 
@@ -20,38 +22,53 @@ FORM_TOLERANCE = 1e-3
 
 
 @contextmanager
-def open_nifti(path: Path) -> Iterator[Stored]:
+def open_nifti(path: Path, name: str | None = None) -> Iterator[Stored]:
     """The one volume of a NIfTI file, its header checked before memory is taken.
 
+    name: what messages call it; by default its own name.
     Raises InputError ``input-unreadable``, ``volume-too-large``, ``volume-4d``, ``colour-image``,
     ``geometry-invalid``, ``gantry-tilt``, ``spacing-out-of-range`` or ``not-hounsfield`` (voxels
     that are no numbers).
     """
     import nibabel as nib
+    from nibabel.arrayproxy import ArrayProxy
 
-    source = path.name
+    source = name or path.name
     with _opened(path) as file, _heard_repairs() as repairs:
         try:
-            magic = file.read(8)
-            file.seek(0)
-            two = magic[4:8] == b"n+2\0"
-            image = (nib.Nifti2Image if two else nib.Nifti1Image).from_stream(file)  # type: ignore[arg-type]
-            header = image.header
-            dtype, shape = header.get_data_dtype(), tuple(int(n) for n in image.shape)
+            head = file.read(540)
+            two = head[4:8] == b"n+2\0"
+            form = nib.Nifti2Header if two else nib.Nifti1Header
+            # Without the header's extensions: they are not needed, and may be gigabytes.
+            header = form.from_fileobj(io.BytesIO(head[: form.sizeof_hdr] + bytes(4)))
+            dtype, shape = header.get_data_dtype(), tuple(int(n) for n in header.get_data_shape())
+            offset = int(header.get_data_offset())
         except InputError:
             raise
         except Exception as error:  # a parser fed by strangers may fail in any way
             raise _unreadable(source, error) from error
+        if not 0 <= offset <= MAX_HEADER_BYTES:
+            raise InputError(
+                "volume-too-large",
+                f"{source}: the voxels begin at byte {offset}",
+                expected=f"at most {MAX_HEADER_BYTES} bytes before them",
+            )
         shape = _three_axes(shape, source)
         _check_type(dtype, source)
         deflated = isinstance(file, gzip.GzipFile)
         check_promise(shape, dtype, path.stat().st_size, deflated=deflated, source=source)
-        affine, notices, oriented = _affine(image, source)
+        affine, notices, oriented = _affine(header, source)
         check_affine(affine, source)
         if repairs:
             text = "the NIfTI header was repaired: " + "; ".join(repairs)
             notices = [*notices, Notice("geometry-repaired", text)]
-        yield Stored(shape, affine, _slices(image, shape, source), oriented, tuple(notices))
+        yield Stored(
+            shape,
+            affine,
+            _slices(ArrayProxy(file, header), shape, source),
+            oriented,
+            tuple(notices),
+        )
 
 
 @contextmanager
@@ -108,7 +125,7 @@ def _check_type(dtype: np.dtype, source: str) -> None:
         raise InputError("not-hounsfield", f"{source}: voxels of type {dtype}", expected="numbers")
 
 
-def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
+def _affine(header: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
     """The affine that counts, notices, and whether the file states an orientation at all.
 
     sform goes before qform. They may differ a little; where they disagree about which way the
@@ -117,11 +134,11 @@ def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
     from nibabel import aff2axcodes
 
     try:
-        sform, scode = image.get_sform(coded=True)
-        qform, qcode = image.get_qform(coded=True)
+        sform, scode = header.get_sform(coded=True)
+        qform, qcode = header.get_qform(coded=True)
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     except Exception as error:  # quaternions of no rotation raise several kinds
         raise InputError("geometry-invalid", f"{source}: qform is no rotation") from error
-    affine = np.asarray(image.affine, dtype=np.float64)
     if not scode and not qcode:
         text = "sform and qform are not set: the orientation is not known"
         return affine, [Notice("header-incomplete", text)], False
@@ -142,9 +159,9 @@ def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
     return affine, [], True
 
 
-def _slices(image: Any, shape: tuple[int, int, int], source: str) -> Iterator[np.ndarray]:
+def _slices(proxy: Any, shape: tuple[int, int, int], source: str) -> Iterator[np.ndarray]:
     """2-D planes along the last axis, scaled as the header says."""
-    data = image.dataobj.reshape(shape)
+    data = proxy.reshape(shape)
     for index in range(shape[2]):
         try:
             yield np.asarray(data[..., index])

@@ -1,6 +1,8 @@
 """NRRD files with their data attached."""
 
 import bz2
+import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +14,11 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
-from lungscore.scan.planes import Inflated, read_planes
+from lungscore.scan.planes import Inflated, check_promise, read_planes
 from lungscore.scan.volume import Stored
+
+#: Bytes of a header; segmentations with hundreds of segments stay below 1 MiB.
+_LONGEST_HEADER = 2**22
 
 #: The format's names of number types. Source: NRRD definition, field "type".
 TYPES = {
@@ -43,13 +48,13 @@ SPACES = {
 
 
 @contextmanager
-def open_nrrd(path: Path) -> Iterator[Stored]:
+def open_nrrd(path: Path, name: str | None = None) -> Iterator[Stored]:
     """The volume of an NRRD file, its header checked before memory is taken.
 
     Raises InputError as ``open_nifti`` does, and ``format-not-recognised`` for a header whose data
     lie in another file.
     """
-    source = path.name
+    source = name or path.name
     with open(path, "rb") as file:
         header = _without_axes_of_one(_header(file, source))
         shape = _shape(header, source)
@@ -57,14 +62,24 @@ def open_nrrd(path: Path) -> Iterator[Stored]:
         affine, notices, oriented = _affine(header, shape, source)
         check_affine(affine, source)
         _check_start(header, source)
-        read = _reader(file, str(header.get("encoding")).lower(), source)
+        encoding = str(header.get("encoding")).lower()
+        size = os.fstat(file.fileno()).st_size - file.tell()
+        read = _reader(file, encoding, source)
+        # bzip2 could shrink more than deflate, but no image of a patient does.
+        check_promise(shape, dtype, size, deflated=encoding != "raw", source=source)
         planes = read_planes(read, shape, dtype, source=source)
         yield Stored(shape, affine, planes, oriented, tuple(notices))
 
 
 def _header(file: IO[bytes], source: str) -> dict[str, Any]:
+    head = bytearray()
+    while not head.endswith((b"\n\n", b"\n\r\n")):
+        line = file.readline(_LONGEST_HEADER - len(head))
+        if not line:
+            raise InputError("input-unreadable", f"{source}: the NRRD header has no end")
+        head += line
     try:
-        header = nrrd.read_header(file)
+        header = nrrd.read_header(io.BytesIO(head))
     except Exception as error:  # a parser fed by strangers may fail in any way
         raise InputError(
             "input-unreadable",
@@ -132,7 +147,7 @@ def _dtype(header: dict[str, Any], source: str) -> np.dtype:
     code = DTYPES.get(str(header.get("type")).lower())
     if code is None:
         raise InputError(
-            "not-hounsfield", f"{source}: voxels of type {header.get('type')}", expected="numbers"
+            "not-hounsfield", f"{source}: voxels of an unknown type", expected="numbers"
         )
     order = ">" if str(header.get("endian", "little")).lower() == "big" else "<"
     return np.dtype(order + code)
@@ -178,5 +193,5 @@ def _reader(file: IO[bytes], encoding: str, source: str) -> Any:
     if encoding in ("bzip2", "bz2"):
         return bz2.BZ2File(file).read
     raise InputError(
-        "format-not-recognised", f"{source}: encoding {encoding!r}", expected="raw, gzip or bzip2"
+        "format-not-recognised", f"{source}: an unknown encoding", expected="raw, gzip or bzip2"
     )

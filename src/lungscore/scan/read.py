@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from lungscore.errors import InputError, Notice
+from lungscore.guard import reported
 from lungscore.scan.archive import unpacked
 from lungscore.scan.names import case_name
 from lungscore.scan.recognise import Found, content_of, find
@@ -68,6 +69,13 @@ def read_found(
     name: str | None = None,
 ) -> Scan:
     """The Scan of ``found``, the files of the input at ``path``."""
+    with reported(path.name):
+        return _read_found(path, found, series=series, allow_gaps=allow_gaps, name=name)
+
+
+def _read_found(
+    path: Path, found: Found, *, series: str | None, allow_gaps: bool, name: str | None
+) -> Scan:
     if series is not None and found.content != "dicom":
         raise InputError("series-not-found", f"{path.name} is no DICOM input and has no series")
     ignored = found.ignored
@@ -75,15 +83,15 @@ def read_found(
         if found.content == "dicom":
             from lungscore.scan.dicom.read import read_dicom, read_groups
 
-            groups = read_groups(found.files)
+            groups = read_groups(found.files, found.names(path.name))
             ignored += groups.not_images
             volume = read_dicom(groups, series=series, allow_gaps=allow_gaps)
         elif found.content == "image":
             from lungscore.scan.slices import read_slices
 
-            volume = read_slices(found.files)
+            volume = read_slices(found.files, found.names(path.name))
         else:
-            volume = read_volume(found.files[0], found.content)
+            volume = read_volume(found.files[0], found.content, name=path.name)
     except FileNotFoundError:
         text = f"{path.name}: a file of it vanished while it was read"
         raise InputError("input-not-found", text) from None

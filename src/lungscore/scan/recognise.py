@@ -43,6 +43,17 @@ class Found:
     unreadable: int = 0
     archive: bool = False
 
+    def names(self, given: str) -> tuple[str, ...]:
+        """What messages call each file of the input that the user calls ``given``.
+
+        Names of files that the user did not type stay here: they may hold the patient's.
+        """
+        if not self.folder and not self.archive:
+            return tuple(file.name for file in self.files)
+        if len(self.files) == 1:
+            return (given,)
+        return tuple(f"file {n} of {len(self.files)}" for n in range(1, len(self.files) + 1))
+
 
 def content_of(path: Path) -> Content:
     """The content of a regular file by its first bytes. Raises OSError."""
@@ -188,6 +199,8 @@ def _ordinary_files(folder: Path) -> tuple[list[Path], int]:
                 if entry.is_dir(follow_symlinks=False):
                     if depth < MAX_FOLDER_DEPTH:
                         waiting.append((Path(entry.path), depth + 1))
+                    else:
+                        unreadable += 1
                 elif entry.is_file():
                     files.append(Path(entry.path))
             except OSError:

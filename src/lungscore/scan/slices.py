@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_shape
+from lungscore.scan.bounded_file import BoundedFile
 from lungscore.scan.limits import MAX_SLICE_PIXELS
 from lungscore.scan.slice_files import ORIENTATION_TAG, find_masks, stored_affine, upright
 from lungscore.scan.volume import Volume
@@ -34,22 +35,24 @@ AIR_BORDER_SHARE = 0.5
 BODY_WIDTH_TO_DEPTH = 1.1
 
 
-def read_slices(files: Sequence[Path]) -> Volume:
+def read_slices(files: Sequence[Path], names: Sequence[str] | None = None) -> Volume:
     """Slice images, sorted by name as people count (2 before 10), the first one superior.
 
     Several slices, and one that shows the whole body in its usual position, are taken as they are
     shown: patient's right at the image's left. A lone crop does not say which side is which.
+    names: what messages call the files; by default their own names.
     Raises InputError ``slices-differ-in-size``, ``colour-image``, ``constant-image``,
     ``not-hounsfield``, ``volume-too-large`` or ``input-unreadable``.
     """
+    called = dict(zip(files, names or [file.name for file in files], strict=True))
     files = sorted(files, key=natural_order)
     if len(files) == 1:
-        return _lone_slice(files[0])
+        return _lone_slice(files[0], called[files[0]])
     images: list[np.ndarray] = []
     coloured: dict[int, InputError] = {}
     for number, file in enumerate(files):
         try:
-            stored, orientation = _read_image(file)
+            stored, orientation = _read_image(file, called[file])
         except InputError as error:
             if error.code != "colour-image":
                 raise
@@ -57,7 +60,7 @@ def read_slices(files: Sequence[Path]) -> Volume:
             images.append(np.zeros((1, 1), np.uint8))
             continue
         images.append(upright(stored, orientation))
-        check_shape((len(files), *images[-1].shape), file.parent.name)
+        check_shape((len(files), *images[-1].shape), f"{len(files)} slices")
     masks = set(find_masks(files, images))
     if slices_in_colour := sorted(coloured.keys() - masks):
         raise coloured[slices_in_colour[0]]
@@ -68,13 +71,13 @@ def read_slices(files: Sequence[Path]) -> Volume:
         if images[number].shape != images[first].shape:
             raise InputError(
                 "slices-differ-in-size",
-                f"{files[number].name} has {_size(images[number])} pixels, "
-                f"{files[first].name} has {_size(images[first])}",
+                f"{called[files[number]]} has {_size(images[number])} pixels, "
+                f"{called[files[first]]} has {_size(images[first])}",
                 expected="slices of one volume, all of one size",
                 hint="give single slices one by one",
             )
         values[index] = images[number]
-    check_grey_levels(values, files[0].parent.name)
+    check_grey_levels(values, f"{len(slices)} slices")
     notices: tuple[Notice, ...] = ()
     if masks:
         text = f"{len(masks)} masks or coloured pictures beside {len(slices)} slices were ignored"
@@ -90,11 +93,11 @@ def read_slices(files: Sequence[Path]) -> Volume:
     )
 
 
-def _lone_slice(file: Path) -> Volume:
+def _lone_slice(file: Path, name: str) -> Volume:
     """One image, its pixels as they are stored; its affine turns them as Exif says."""
-    stored, orientation = _read_image(file)
-    check_grey_levels(stored, file.name)
-    check_shape((1, *stored.shape), file.parent.name)
+    stored, orientation = _read_image(file, name)
+    check_grey_levels(stored, name)
+    check_shape((1, *stored.shape), name)
     height, width = stored.shape
     return Volume(
         values=stored[None],
@@ -106,33 +109,41 @@ def _lone_slice(file: Path) -> Volume:
     )
 
 
-def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
+def read_slice_image(
+    path: Path, *, mask_allowed: bool = False, name: str | None = None
+) -> np.ndarray:
     """(H, W) uint8 grey levels of a PNG or JPEG image, 8 or 16 bit, grey or grey stored as colour.
 
     mask_allowed: do not reject few grey levels (an empty slice at the end of a volume has few).
-    Upright, as Exif says. Raises InputError as ``read_slices``.
+    name: what messages call it; by default its own name. Upright, as Exif says.
+    Raises InputError as ``read_slices``.
     """
-    grey, orientation = _read_image(path)
+    name = path.name if name is None else name
+    grey, orientation = _read_image(path, name)
     if not mask_allowed:
-        check_grey_levels(grey, path.name)
+        check_grey_levels(grey, name)
     return upright(grey, orientation)
 
 
-def _read_image(path: Path) -> tuple[np.ndarray, int]:
+def _read_image(path: Path, name: str) -> tuple[np.ndarray, int]:
     """(H, W) uint8 grey levels as they are stored, and how Exif says to turn them (1 to 8)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
+            size = path.stat().st_size
+            with (
+                open(path, "rb") as file,
+                Image.open(BoundedFile(file, size), formats=("PNG", "JPEG")) as image,  # type: ignore[arg-type]
+            ):
                 if image.width * image.height > MAX_SLICE_PIXELS:
-                    raise _too_large(path, f"{image.height} × {image.width} pixels")
-                return _grey(image, path), _orientation(image)
+                    raise _too_large(name, f"{image.height} × {image.width} pixels")
+                return _grey(image, name), _orientation(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, "more pixels than a slice has") from error
+        raise _too_large(name, "more pixels than a slice has") from error
     except (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError) as error:
         raise InputError(
             "input-unreadable",
-            f"{path.name} cannot be decoded",
+            f"{name} cannot be decoded",
             hint="copy it again from its source",
         ) from error
 
@@ -148,9 +159,16 @@ def _orientation(image: Image.Image) -> int:
 def natural_order(path: Path) -> tuple:
     """Sort key in which numbers within names count as numbers; folders first."""
     return tuple(
-        [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in _pieces(name)]
+        [
+            (part[0] in _DIGITS, int(part) if part[0] in _DIGITS else 0, part)
+            for part in _pieces(name)
+        ]
         for name in path.parts
     )
+
+
+#: Those that ``_pieces`` parts off; others, such as ² or ①, are no numbers to ``int``.
+_DIGITS = "0123456789"
 
 
 def _pieces(name: str) -> list[str]:
@@ -189,24 +207,24 @@ def otsu_threshold(grey: np.ndarray) -> int:
     return int(np.argmax(between))
 
 
-def _grey(image: Image.Image, path: Path) -> np.ndarray:
+def _grey(image: Image.Image, name: str) -> np.ndarray:
     if image.mode in ("L", "1"):
         return np.asarray(image.convert("L"))
     if image.mode.startswith("I"):
-        return _from_16_bit(np.asarray(image), path)
+        return _from_16_bit(np.asarray(image), name)
     colours = np.asarray(image.convert("RGB"))
     spread = colours.max(axis=2).astype(np.int16) - colours.min(axis=2)
     coloured = float(np.mean(spread > COLOUR_DIFFERENCE))
     if coloured > COLOUR_SHARE:
         raise InputError(
             "colour-image",
-            f"{path.name}: {100 * coloured:.1f} % of the pixels are coloured",
+            f"{name}: {100 * coloured:.1f} % of the pixels are coloured",
             expected="grey levels",
         )
     return np.ascontiguousarray(colours[..., 1])  # green: JPEG keeps it best
 
 
-def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
+def _from_16_bit(values: np.ndarray, name: str) -> np.ndarray:
     """16-bit grey over its full range becomes 8-bit; 12-bit numbers in it mean something else."""
     highest = int(values.max())
     if highest <= 255:
@@ -214,7 +232,7 @@ def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
     if highest < 2**15:
         raise InputError(
             "not-hounsfield",
-            f"{path.name}: 16-bit values up to {highest}, neither grey levels nor a CT's file",
+            f"{name}: 16-bit values up to {highest}, neither grey levels nor a CT's file",
             expected="8-bit grey, or 16-bit grey up to 65535",
             hint="give the DICOM or NIfTI file",
         )
@@ -225,9 +243,9 @@ def _size(image: np.ndarray) -> str:
     return f"{image.shape[0]} × {image.shape[1]}"
 
 
-def _too_large(path: Path, found: str) -> InputError:
+def _too_large(name: str, found: str) -> InputError:
     return InputError(
         "volume-too-large",
-        f"{path.name}: {found}",
+        f"{name}: {found}",
         expected=f"at most {MAX_SLICE_PIXELS} pixels in a slice",
     )

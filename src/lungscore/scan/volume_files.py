@@ -19,30 +19,33 @@ def volume_format(path: Path) -> VolumeFormat | None:
     return None
 
 
-def open_volume(path: Path, content: VolumeFormat) -> AbstractContextManager[Stored]:
+def open_volume(
+    path: Path, content: VolumeFormat, name: str | None = None
+) -> AbstractContextManager[Stored]:
     """The volume of the file at ``path``, its header checked before memory is taken.
 
-    content: the file's format, as ``volume_format`` tells it. Raises InputError as the
+    content: the file's format, as ``volume_format`` tells it. name: what messages call the file; by
+    default its own name. Raises InputError as the
     format's own module does: see ``nifti.open_nifti``.
     """
     if content == "nifti":
         from lungscore.scan.nifti import open_nifti
 
-        return open_nifti(path)
+        return open_nifti(path, name)
     if content == "nrrd":
         from lungscore.scan.nrrd import open_nrrd
 
-        return open_nrrd(path)
+        return open_nrrd(path, name)
     from lungscore.scan.metaimage import open_metaimage
 
-    return open_metaimage(path)
+    return open_metaimage(path, name)
 
 
-def read_volume(path: Path, content: VolumeFormat) -> Volume:
+def read_volume(path: Path, content: VolumeFormat, *, name: str | None = None) -> Volume:
     """The volume of the file at ``path``, in its own axis order.
 
     Raises InputError as ``open_volume`` does, and ``not-finite``, ``constant-image`` or
     ``not-hounsfield``.
     """
-    with open_volume(path, content) as stored:
-        return gather_volume(stored, content, source=path.name)
+    with open_volume(path, content, name) as stored:
+        return gather_volume(stored, content, source=name or path.name)

@@ -67,7 +67,11 @@ def _read_compressed(
 
     with ThreadPoolExecutor(count) as threads:
         shares = [images[start::count] for start in range(count)]
-        return [scale for share in threads.map(work, shares) for scale in share]
+        try:
+            return [scale for share in threads.map(work, shares) for scale in share]
+        except BaseException:  # an interruption comes to this thread alone
+            stop.set()
+            raise
 
 
 def _work_off(
@@ -122,7 +126,7 @@ class _Worker:
         except (OSError, ValueError) as error:
             raise InputError(
                 "dicom-unreadable",
-                f"{header.path.name}: the compressed pixels bring the decoder down",
+                f"{header.name}: the compressed pixels bring the decoder down",
                 hint="copy the file again from its source",
             ) from error
         finally:
@@ -139,7 +143,7 @@ class _Worker:
         requests, answers = self._process.stdin, self._process.stdout
         if requests is None or answers is None:
             raise ValueError("the process has no pipes")
-        requests.write(json.dumps(str(header.path.resolve())).encode() + b"\n")
+        requests.write(json.dumps([str(header.path.resolve()), header.name]).encode() + b"\n")
         requests.flush()
         answer = json.loads(answers.readline())
         if "code" in answer:

@@ -1,8 +1,8 @@
 """The process in which compressed pixels are decoded: it may die of a damaged file alone.
 
-Reads one JSON string per line, the path of a DICOM image, and answers each with one line of JSON:
-either ``{"rows", "columns", "scale"}`` followed by the image as native int16 Hounsfield units, or
-``{"code", "found", "expected", "hint"}``.
+Reads one JSON list per line, the path of a DICOM image and its name in messages, and answers each
+with one line of JSON: either ``{"rows", "columns", "scale"}`` followed by the image as native
+int16 Hounsfield units, or ``{"code", "found", "expected", "hint"}``.
 """
 
 import json
@@ -21,16 +21,17 @@ MEMORY_BYTES = 4 * 2**30
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer every request until there are no more."""
     for line in requests:
-        answer, pixels = _answer(Path(json.loads(line)))
+        path, name = json.loads(line)
+        answer, pixels = _answer(Path(path), name)
         answers.write(json.dumps(answer).encode() + b"\n" + pixels)
         answers.flush()
 
 
-def _answer(path: Path) -> tuple[dict, bytes]:
+def _answer(path: Path, name: str) -> tuple[dict, bytes]:
     try:
-        header = read_header(path)
+        header = read_header(path, name)
         if header is None:
-            raise InputError("dicom-unreadable", f"{path.name} changed while it was read")
+            raise InputError("dicom-unreadable", f"{name} changed while it was read")
         with quiet_pydicom():
             values, scale = read_hounsfield(header)
     except InputError as error:

@@ -1,5 +1,6 @@
 """What one DICOM file says about its image, without its pixels and without its patient's name."""
 
+import hashlib
 import re
 import warnings
 import zlib
@@ -7,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from lungscore.errors import InputError
+from lungscore.scan.bounded_file import BoundedFile
 from lungscore.scan.dicom.elements import Unreadable, integer, numbers, text, texts
 from lungscore.scan.limits import MAX_DEFLATED_BYTES
 
@@ -89,9 +91,11 @@ class Header:
     cannot be read. projection, averaged: whether the image is one of several slices or phases.
     acquisition, acquired_s: number and seconds of the day. recipe: what images of one series have
     in common. patient, person and study only tell patients apart.
+    name: what messages call the file: its own name may be the patient's.
     """
 
     path: Path
+    name: str
     sop_class: str
     sop_uid: str
     series_uid: str
@@ -122,18 +126,6 @@ class Header:
     study: str = field(repr=False)
 
 
-class BoundedFile:
-    """A file that never reads more than is left, whatever length a header states."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._size = file, size
-        self.seek, self.tell, self.close = file.seek, file.tell, file.close
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(self._size - self._file.tell(), 0)
-        return self._file.read(left if size is None or size < 0 else min(size, left))
-
-
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Keep pydicom from quoting values, names among them, in warnings."""
@@ -149,18 +141,20 @@ def quiet_pydicom() -> Iterator[None]:
         config.settings.reading_validation_mode = mode
 
 
-def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
+def parse(path: Path, tags: list[str], *, with_pixels: bool, name: str | None = None) -> Any:
     """The pydicom dataset of ``path`` with ``tags`` only; call it within ``quiet_pydicom``.
 
+    name: what messages call it; by default its own name.
     Raises InputError ``dicom-unreadable`` for whatever goes wrong in the parser, nesting without
     end included, and ``archive-unsafe`` for a deflated file that grows without measure.
     """
     import pydicom
 
+    name = path.name if name is None else name
     try:
         with open(path, "rb") as opened:
             file = BoundedFile(opened, path.stat().st_size)
-            _check_deflated(path, file)
+            _check_deflated(name, file)
             return pydicom.dcmread(
                 file,  # type: ignore[arg-type]
                 force=True,
@@ -172,21 +166,23 @@ def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
     except Exception as error:  # a parser fed by strangers may fail in any way
         raise InputError(
             "dicom-unreadable",
-            f"{path.name} cannot be parsed ({type(error).__name__})",
+            f"{name} cannot be parsed ({type(error).__name__})",
             hint="copy the file again from its source",
         ) from error
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: Path, name: str | None = None) -> Header | None:
     """The header of an image; None for a DICOM file that is none (a DICOMDIR, a report).
 
+    name: what messages call the file; by default its own name.
     Raises InputError ``dicom-unreadable`` or ``dicom-truncated``.
     """
     with quiet_pydicom():
-        return _header(path, parse(path, TAGS, with_pixels=False))
+        name = path.name if name is None else name
+        return _header(path, parse(path, TAGS, with_pixels=False, name=name), name)
 
 
-def _header(path: Path, dataset: Any) -> Header | None:
+def _header(path: Path, dataset: Any, name: str) -> Header | None:
     meta = getattr(dataset, "file_meta", None) or {}
     stored_class = text(meta, "MediaStorageSOPClassUID")
     sop_class = text(dataset, "SOPClassUID") or stored_class
@@ -196,9 +192,9 @@ def _header(path: Path, dataset: Any) -> Header | None:
     rows, columns = integer(dataset, "Rows", 0), integer(dataset, "Columns", 0)
     if rows < 1 or columns < 1:
         if sop_class == CT_IMAGE or (not sop_class and modality == "CT"):
-            raise InputError("dicom-truncated", f"{path.name} ends before its image begins")
+            raise InputError("dicom-truncated", f"{name} ends before its image begins")
         if not sop_class and not modality:
-            raise InputError("dicom-unreadable", f"{path.name} holds no readable DICOM element")
+            raise InputError("dicom-unreadable", f"{name} holds no readable DICOM element")
     syntax = text(meta, "TransferSyntaxUID")
     missing = [] if meta else ["file meta information"]
     missing += [] if syntax else ["TransferSyntaxUID"]
@@ -211,9 +207,10 @@ def _header(path: Path, dataset: Any) -> Header | None:
     kinds = _kinds(dataset, image_type)
     return Header(
         path=path,
+        name=name,
         sop_class=sop_class,
         sop_uid=text(dataset, "SOPInstanceUID"),
-        series_uid=text(dataset, "SeriesInstanceUID"),
+        series_uid=_shown_uid(text(dataset, "SeriesInstanceUID")),
         modality=modality if modality in MODALITIES else "unknown",
         image_type=image_type,
         rows=rows,
@@ -262,7 +259,7 @@ def _person(dataset: Any) -> str:
     return "|".join((name, text(dataset, "PatientBirthDate"), text(dataset, "PatientSex")))
 
 
-def _check_deflated(path: Path, file: BoundedFile) -> None:
+def _check_deflated(name: str, file: BoundedFile) -> None:
     """A deflated file is inflated whole by the parser: see first that it stays small."""
     head = file.read(1024)
     file.seek(0)
@@ -283,7 +280,7 @@ def _check_deflated(path: Path, file: BoundedFile) -> None:
     if size > MAX_DEFLATED_BYTES:
         raise InputError(
             "archive-unsafe",
-            f"{path.name} grows beyond {MAX_DEFLATED_BYTES} bytes",
+            f"{name} grows beyond {MAX_DEFLATED_BYTES} bytes",
             hint="export the series without deflate",
         )
 
@@ -315,3 +312,16 @@ def _acquired(dataset: Any) -> float | None:
             hours, minutes, seconds = map(float, found.groups())
             return 3600 * hours + 60 * minutes + seconds
     return None
+
+
+#: UIDs, and the UUIDs that some anonymisers put in their place.
+_UID = re.compile(r"[0-9.]{1,64}|[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
+
+
+def _shown_uid(uid: str) -> str:
+    """A UID as results show it: other text under its tag could name the patient, and is replaced
+    by a UID that follows from it."""
+    if not uid or _UID.fullmatch(uid):
+        return uid
+    digest = hashlib.sha256(uid.encode("utf-8", "replace")).digest()
+    return f"2.25.{int.from_bytes(digest[:16])}"

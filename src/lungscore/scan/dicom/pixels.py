@@ -58,6 +58,9 @@ IMPOSSIBLE_HU = 20_000
 #: Part of the values of an image that may be no numbers: they count as air.
 LOST_PART = 1e-4
 
+#: No scale of a CT comes near; beyond, 32-bit numbers lose the grey levels or end.
+LARGEST_SCALE = 1e6
+
 
 class Encapsulated(Exception):
     """The pixels are compressed, whatever the transfer syntax says: for a process of its own."""
@@ -71,7 +74,7 @@ def read_hounsfield(header: Header, *, decode: bool = True) -> tuple[np.ndarray,
     of them, or "". Raises InputError ``dicom-truncated``, ``dicom-unreadable``,
     ``not-hounsfield``, ``not-finite`` and ``codec-missing``. Call it within ``quiet_pydicom``.
     """
-    dataset = parse(header.path, TAGS, with_pixels=True)
+    dataset = parse(header.path, TAGS, with_pixels=True, name=header.name)
     stored = _stored(header, dataset, decode)
     values, scale = _rescale(header, dataset, stored)
     padding = _padding(header, dataset, stored.dtype)
@@ -85,7 +88,7 @@ def read_hounsfield(header: Header, *, decode: bool = True) -> tuple[np.ndarray,
     if np.count_nonzero(beyond) > 1e-3 * values.size:
         raise InputError(
             "not-hounsfield",
-            f"{header.path.name}: values up to {int(values.max())}",
+            f"{header.name}: values up to {int(values.max())}",
             expected=f"{HU_RANGE[0]} to {HU_RANGE[1]} HU",
             hint="signed values seem to be stored as unsigned (PixelRepresentation)",
         )
@@ -106,13 +109,13 @@ def _stored(header: Header, dataset: Any, decode: bool) -> np.ndarray:
         return _native(header, raw, np.dtype(kind))
     if is_encapsulated(raw):
         if not decode:
-            raise Encapsulated(header.path.name)
+            raise Encapsulated(header.name)
         return _without_garbage(header, dataset, _decoded(header, dataset, raw.value), True)
     # Where the syntax says compressed and the pixels are not, they are as most files have them.
     bits = int(_number(header, dataset, "BitsAllocated") or 0)
     if bits not in (8, 16, 32):
         raise InputError(
-            "dicom-unreadable", f"{header.path.name}: {bits} bits per pixel", expected="8, 16 or 32"
+            "dicom-unreadable", f"{header.name}: {bits} bits per pixel", expected="8, 16 or 32"
         )
     order = NATIVE.get(header.syntax, "<") if header.syntax else _guessed_order(dataset)
     signed = _number(header, dataset, "PixelRepresentation") == 1
@@ -131,7 +134,7 @@ def _native(header: Header, raw: Any, dtype: np.dtype) -> np.ndarray:
             raise _truncated(header, found)
         raise InputError(
             "dicom-unreadable",
-            f"{header.path.name}: {found} for {header.rows} × {header.columns} pixels",
+            f"{header.name}: {found} for {header.rows} × {header.columns} pixels",
             expected="Rows, Columns and BitsAllocated that agree with the pixels",
             hint="export the image again",
         )
@@ -139,7 +142,7 @@ def _native(header: Header, raw: Any, dtype: np.dtype) -> np.ndarray:
     if len(rest) > header.columns * dtype.itemsize and rest.count(rest[:1]) < len(rest):
         raise InputError(
             "dicom-unreadable",
-            f"{header.path.name}: {len(data)} bytes of pixels",
+            f"{header.name}: {len(data)} bytes of pixels",
             expected=f"{expected} for {header.rows} × {header.columns}",
         )
     pixels = np.frombuffer(data, dtype=dtype, count=count)
@@ -187,7 +190,7 @@ def _decoded(header: Header, dataset: Any, data: bytes) -> np.ndarray:
     if not available or (syntax == JPEG_EXTENDED and bits > 8):
         raise InputError(
             "codec-missing",
-            f"{header.path.name}: no decoder for transfer syntax {syntax or header.syntax}",
+            f"{header.name}: no decoder for {_syntax_text(syntax or header.syntax)}",
             hint="pip install python-gdcm, or pylibjpeg-openjpeg for High-Throughput JPEG 2000",
         )
     # The marker cannot occur within compressed data; padding of any kind may follow it.
@@ -200,16 +203,26 @@ def _decoded(header: Header, dataset: Any, data: bytes) -> np.ndarray:
     except Exception as error:  # a decoder fed by strangers may fail in any way
         raise InputError(
             "dicom-unreadable",
-            f"{header.path.name}: the compressed pixels cannot be decoded",
+            f"{header.name}: the compressed pixels cannot be decoded",
             hint="copy the file again from its source",
         ) from error
     if pixels.shape != (header.rows, header.columns):
         raise InputError(
             "dicom-unreadable",
-            f"{header.path.name}: decoded to {pixels.shape}",
+            f"{header.name}: decoded to {pixels.shape}",
             expected=f"{header.rows} × {header.columns}",
         )
     return pixels
+
+
+def _syntax_text(syntax: str) -> str:
+    """A transfer syntax as messages call it: one that is not in the standard may be any text."""
+    from pydicom.uid import UID
+
+    known = UID(syntax)
+    if known.name == syntax or not known.is_transfer_syntax:
+        return "a transfer syntax that DICOM does not know"
+    return f"transfer syntax {syntax} ({known.name})"
 
 
 def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarray, str]:
@@ -217,7 +230,7 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
     if "ModalityLUTSequence" in dataset:
         raise InputError(
             "not-hounsfield",
-            f"{header.path.name}: the values are scaled by a table (Modality LUT)",
+            f"{header.name}: the values are scaled by a table (Modality LUT)",
             expected="RescaleSlope and RescaleIntercept",
             hint="export the original CT",
         )
@@ -227,11 +240,11 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
     scale = " and ".join(name for name, is_given in given.items() if is_given)
     slope = 1.0 if slope is None else slope
     intercept = 0.0 if intercept is None else intercept
-    if slope == 0:
+    if slope == 0 or max(abs(slope), abs(intercept)) > LARGEST_SCALE:
         raise InputError(
             "not-hounsfield",
-            f"{header.path.name}: RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
-            expected="a slope other than 0",
+            f"{header.name}: RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
+            expected=f"a slope other than 0, and neither beyond {LARGEST_SCALE:g}",
         )
     floats = stored.dtype.kind == "f"
     if not floats and slope == 1 and intercept == int(intercept) and abs(intercept) < 2**15:
@@ -260,8 +273,7 @@ def _finite(header: Header, values: np.ndarray) -> np.ndarray:
     if np.count_nonzero(lost) > LOST_PART * values.size:
         raise InputError(
             "not-finite",
-            f"{header.path.name}: {np.count_nonzero(lost)} of {values.size} values are NaN or "
-            "infinite",
+            f"{header.name}: {np.count_nonzero(lost)} of {values.size} values are NaN or infinite",
             expected="numbers",
         )
     return np.where(lost, np.float32(HU_RANGE[0]), values)
@@ -272,14 +284,14 @@ def _number(header: Header, dataset: Any, keyword: str) -> float | None:
     try:
         return number(dataset, keyword)
     except Unreadable:
-        text = f"{header.path.name}: {keyword} is no number"
+        text = f"{header.name}: {keyword} is no number"
         raise InputError("dicom-unreadable", text) from None
 
 
 def _truncated(header: Header, found: str) -> InputError:
     return InputError(
         "dicom-truncated",
-        f"{header.path.name}: {found}",
+        f"{header.name}: {found}",
         expected="the whole file",
         hint="copy it again from its source",
     )
@@ -288,7 +300,7 @@ def _truncated(header: Header, found: str) -> InputError:
 def _without_pixels(header: Header, found: str) -> InputError:
     return InputError(
         "dicom-truncated",
-        f"{header.path.name}: {found}",
+        f"{header.name}: {found}",
         expected="an image",
         hint="the file is cut off, or was exported without its image: export it again",
     )

@@ -34,9 +34,13 @@ class DicomInput:
     not_images: int
 
 
-def read_groups(files: Sequence[Path]) -> DicomInput:
-    """The headers of ``files`` by series. Raises InputError ``dicom-unreadable`` and the like."""
-    headers = [read_header(file) for file in files]
+def read_groups(files: Sequence[Path], names: Sequence[str] | None = None) -> DicomInput:
+    """The headers of ``files`` by series. Raises InputError ``dicom-unreadable`` and the like.
+
+    names: what messages call the files; by default their own names.
+    """
+    names = names or [file.name for file in files]
+    headers = [read_header(file, name) for file, name in zip(files, names, strict=True)]
     images = [header for header in headers if header is not None]
     if not images:
         raise InputError("input-empty", "no DICOM file holds an image")
@@ -109,7 +113,7 @@ def _unique(headers: Sequence[Header]) -> tuple[list[Header], list[Header]]:
         raise InputError(
             "duplicate-position",
             f"{len(clashes)} pairs of different images stand at one position, "
-            f"{first.path.name} and {second.path.name} among them",
+            f"{first.name} and {second.name} among them",
             expected="one image at every position",
             hint="give one phase or one reconstruction",
         )
@@ -134,6 +138,7 @@ def _same_image(first: Header, second: Header) -> bool:
         return False
     if (first.rows, first.columns) != (second.rows, second.columns):
         return False
+    check_shape((1, first.rows, first.columns), "a slice")
     pair = np.empty((2, first.rows, first.columns), dtype=np.int16)
     read_images([first, second], pair, [0, 1])
     return np.array_equal(pair[0], pair[1])
@@ -267,7 +272,7 @@ def _single(header: Header, pixel_spacing: tuple[float, float]) -> tuple[Stack, 
     as slices are shown.
     """
     orientation = header.orientation or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-    directions = common_directions(np.array([orientation]), header.path.name)
+    directions = common_directions(np.array([orientation]), header.name)
     thickness = header.thickness or header.spacing_between
     step = np.cross(*directions) * (thickness or 1.0)
     zero = np.zeros(1, dtype=int)
@@ -316,7 +321,7 @@ def _notices(
         text = "The images are averages over slices or phases: small lesions fade in them"
         notices.append(Notice("averaged-images", text))
     if repeated:
-        names = ", ".join(sorted(header.path.name for header in repeated)[:3])
+        names = ", ".join([header.name for header in repeated][:3])
         text = f"{len(repeated)} images stood twice and were used once: {names}"
         notices.append(Notice("duplicate-file", text))
     if any(header.contrast for header in headers):
