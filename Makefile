@@ -2,13 +2,14 @@
 # make demo SCAN=path  the same on a scan of yours
 # make test            the tests (real scans take part where LUNGSCORE_DATA names their folder)
 # make check           test, plus the slow tests, lint and types
+# make fuzz SECONDS=n  mutated inputs for every reader of untrusted files (or HOURS=n)
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo-out
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check fuzz lint clean
 
 demo: $(VENV)/.core
 ifdef SCAN
@@ -22,6 +23,13 @@ test: $(VENV)/.full lint
 
 check: test
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+
+# Under a fixed seed: the same inputs in the same order, as many as the time allows.
+SECONDS ?= 120
+FUZZ_SECONDS = $(if $(HOURS),$(shell expr $(HOURS) \* 3600),$(SECONDS))
+
+fuzz: $(VENV)/.full
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --seed 15
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check src tests
