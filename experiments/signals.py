@@ -71,7 +71,14 @@ def start(path: Path, out: Path, temporary: Path) -> subprocess.Popen:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=os.environ | {"TMPDIR": str(temporary)},
+        preexec_fn=_heed_signals,
     )
+
+
+def _heed_signals() -> None:
+    """A shell starts what runs in its background deaf to Ctrl-C; runs of the study are not."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def left_behind(out: Path, temporary: Path) -> int:
@@ -107,7 +114,7 @@ def interrupted(path: Path, out: Path, temporary: Path, number: int, moment: flo
         "ended": ended,
         "seconds": round(seconds, 2),
         "left": left_behind(out, temporary),
-        "traceback": "Traceback" in said and ended != "python_starting",
+        "traceback": said[-400:] if "Traceback" in said and ended != "python_starting" else "",
     }
 
 
@@ -169,7 +176,7 @@ def summary(signals: int, seed: int, usual: dict[str, float], runs: list[dict]) 
         "median_s": seconds[len(seconds) // 2] if seconds else None,
         "longest_s": seconds[-1] if seconds else None,
         "left": sum(run["left"] for run in runs),
-        "tracebacks": sum(run["traceback"] for run in runs),
+        "tracebacks": sum(bool(run["traceback"]) for run in runs),
         "runs": runs,
     }
 

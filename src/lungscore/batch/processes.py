@@ -30,7 +30,7 @@ MOST_WAITING = 256
 _Waiting = tuple[Path | Case, Future[Outcome] | None]
 
 #: Seconds that a worker which is told to stop has for clearing up.
-PATIENCE_S = 2.0
+PATIENCE_S = 1.5
 
 #: In a worker: a case is being analysed; the worker was told to stop and ends with this case.
 _busy, _stopping = threading.Event(), threading.Event()
