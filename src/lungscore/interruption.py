@@ -81,7 +81,8 @@ def _raise_once(_number: int, _frame: FrameType | None) -> None:
         _told.set()
         # Within a callback of a library the exception is lost, and threads fail as their files go:
         # neither is news to who interrupted. The watching thread ends the process all the same.
-        sys.unraisablehook = threading.excepthook = lambda _: None
+        sys.unraisablehook = lambda _: None
+        threading.excepthook = lambda _: None
         raise KeyboardInterrupt
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lungscore.batch.case import Case, as_case
 from lungscore.batch.executors import run
-from lungscore.batch.one_case import Options, Outcome
+from lungscore.batch.one_case import Outcome
+from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
 from lungscore.scan.names import case_name
 
@@ -72,7 +73,7 @@ def _manifest(path: Path, groups: Sequence[str]) -> list[Case]:
 
 def run_cohort(
     cases: Sequence[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     *,
     workers: int = 1,
     ray: str | None = None,
@@ -101,7 +102,7 @@ def run_cohort(
 
 def run_share(
     cases: Sequence[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     *,
     workers: int = 1,
     ray: str | None = None,
