@@ -37,6 +37,9 @@ _OPPOSITES = {"min": "max", "any": "all", "argmin": "argmax"}
 _OPPOSITES |= {opposite: name for name, opposite in _OPPOSITES.items()}
 _OPPOSITES_OF_NUMPY = {"np.minimum": "maximum", "np.maximum": "minimum"}
 
+#: Characters of a statement that is shown whole.
+LONGEST = 160
+
 #: Fields of syntax nodes that no test can or need tell apart.
 _LEFT_ALONE = {"annotation", "returns", "decorator_list", "bases", "ctx", "format_spec"}
 
@@ -117,6 +120,9 @@ def _is_context(node: ast.AST, child: ast.AST) -> bool:
 
 def _describe(change: Change, context: ast.AST, child: ast.AST) -> None:
     change.before = ast.unparse(context)
+    if len(change.before) > LONGEST:  # a table, say: the changed part of it is enough
+        change.before, change.after = ast.unparse(child), ast.unparse(change.replacement)
+        return
     original = change.apply()
     change.after = ast.unparse(change.replacement if context is child else context)
     replacement, change.replacement = change.replacement, original
