@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from random_bundle import images_of
-from small_scans import scan_of
 
 from lungscore.anatomy import Lungs
 from lungscore.inference import EngineUsed, Segmenter, segment
@@ -26,6 +24,8 @@ from lungscore.inference.predict import predict_slice
 from lungscore.inference.views import OTHER_MARGIN, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan.phantom import make_phantom
+from tests.inference.random_bundle import images_of
+from tests.inference.small_scans import scan_of
 
 SHAPE = (2, 3, 4)
 

@@ -5,9 +5,7 @@ import json
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from random_bundle import images_of
 from scipy import ndimage
-from small_scans import scan_of
 
 from lungscore.anatomy import Lungs
 from lungscore.errors import ResourceError
@@ -17,6 +15,8 @@ from lungscore.inference.familiar import looks, strange_in, unlike_notice
 from lungscore.inference.looks import STATISTICS, look
 from lungscore.inference.views import views
 from lungscore.scan.phantom import make_phantom
+from tests.inference.random_bundle import images_of
+from tests.inference.small_scans import scan_of
 
 
 @pytest.fixture(scope="module")

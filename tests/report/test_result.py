@@ -10,10 +10,10 @@ import pytest
 
 from lungscore.inference.alternatives import THRESHOLDS
 from lungscore.labels import LOBE_ORDER, REGIONS
-from lungscore.ranges import BASIS
 from lungscore.report.page import render_page
 from lungscore.report.text import text_table
 from lungscore.result import Detected, Result, json_schema, to_result
+from lungscore.result.ranges import BASIS
 
 KEYS = {
     "schema",

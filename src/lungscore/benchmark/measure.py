@@ -17,7 +17,7 @@ from lungscore.errors import InputError
 from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import CLASSES, score_lesions
 from lungscore.learning.loop import WEIGHTS
-from lungscore.learning.outcome import Part, ensure_maps, slices_of
+from lungscore.learning.maps import Part, ensure_maps, slices_of
 
 #: name of a network -> its maps and their slices.
 _Maps = dict[str, list[tuple[Sample, np.ndarray]]]

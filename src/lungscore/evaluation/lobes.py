@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.evaluation.statistics import bootstrap
 from lungscore.labels import LOBE_ORDER, LOBES
 from lungscore.severity import FLOOR_PERCENT
+from lungscore.statistics.intervals import bootstrap
 
 
 def against_marked_lobes(

@@ -23,12 +23,12 @@ from lungscore.errors import InputError
 from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import score_lesions
 from lungscore.evaluation.lobes import against_marked_lobes
-from lungscore.evaluation.statistics import area_under_curve_with_interval
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
 from lungscore.severity import measure
+from lungscore.statistics.intervals import area_under_curve_with_interval
 
 
 def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
