@@ -40,7 +40,7 @@ MEMORY_BYTES = 6 * 2**30
 #: A quick run takes only tests below this processor time; what survives it is to be run again.
 QUICK_SECONDS = 0.1
 
-PYTEST = ("-o", "addopts=--import-mode=importlib", "-m", "not slow", "--noconftest")
+PYTEST = ("-o", "addopts=", "-m", "not slow", "--noconftest")
 PYTEST += ("--hypothesis-profile", "mutants")
 PYTEST += tuple(f"-pno:{name}" for name in ("cacheprovider", "xdist", "faulthandler", "terminal"))
 
