@@ -63,6 +63,8 @@ def main() -> None:
         # A process each: modules and tests are imported unchanged and anew.
         if (result := _in_a_process(lambda: _tested(name, tests, again, arguments.quick))) is None:  # noqa: B023
             sys.exit(f"{name}: its tests fail without any change")
+        # Another run, of other modules, may have written meanwhile.
+        results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
         results[name] = result
         ordered = {module: results[module] for module in plan if module in results}
         RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")

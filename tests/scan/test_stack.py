@@ -236,6 +236,7 @@ def test_a_slice_that_is_a_little_high_does_not_lie_beside_the_others():
         ([1.0, 1.0, 1.01, 1.01, 1.01, 1.02], 1.01),
         ([1.0, 1.02, 1.02, 1.04], 1.02),
         ([1.0, 1.01, 1.01, 1.02, 1.02], 1.01),
+        ([1.995, 2.0, 2.0, 2.0145, 2.0145], 2.0),
     ],
 )
 def test_the_usual_step_is_the_most_frequent_one(steps, expected):
