@@ -24,7 +24,7 @@ import numpy as np
 from lungscore.anatomy import find_lungs, slice_boxes
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.errors import InputError
 from alike import (
     LOOSE,

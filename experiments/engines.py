@@ -11,7 +11,7 @@ from lungscore.anatomy import Lungs
 from lungscore.datasets.images import files_by_stem
 from lungscore.evaluation.metrics import dice
 from lungscore.inference import Segmenter
-from lungscore.inference.alternatives import THRESHOLD
+from lungscore.inference.readings import THRESHOLD
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import make_phantom
 

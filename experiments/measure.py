@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.files import atomic_write
 from lungscore.scan.write import write_nifti
 

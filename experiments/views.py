@@ -17,7 +17,7 @@ from torch import nn
 
 from lungscore.anatomy import find_lungs, slice_boxes
 from lungscore.datasets.images import read_indices
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.datasets.sample import Sample
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain, with_interval

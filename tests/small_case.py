@@ -5,8 +5,8 @@ import numpy as np
 from lungscore.anatomy import outer_third, separate_lesions
 from lungscore.anatomy.lungs import Lungs
 from lungscore.errors import Notice
-from lungscore.inference.alternatives import DENSE, Alternatives
 from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed
+from lungscore.inference.readings import DENSE, Alternatives
 from lungscore.labels import REGIONS
 from lungscore.result import Analysis
 from lungscore.scan.scan import Geometry, Scan

@@ -25,11 +25,11 @@ from lungscore.anatomy import (
     size_notices,
 )
 from lungscore.anatomy.boxes import columns_of
-from lungscore.beside import beside
+from lungscore.background import in_background
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter
-from lungscore.inference.alternatives import joined
 from lungscore.inference.density import DENSE_HU
+from lungscore.inference.readings import joined
 from lungscore.inference.segment import find_alternatives, find_lesions
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
@@ -70,7 +70,7 @@ def analyze(
     with ExitStack() as until_loaded:
         with clock.stage("read"):
             files = until_loaded.enter_context(opened(Path(path)))
-            loaded = until_loaded.enter_context(beside(_loaded(segmenter)))
+            loaded = until_loaded.enter_context(in_background(_loaded(segmenter)))
             scan = read_found(Path(path), files, series=series, allow_gaps=allow_gaps, name=name)
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
@@ -84,7 +84,7 @@ def analyze(
     if not ranges:
         usual = []
     others = find_alternatives(scan, found, model, field, lesions.labels, usual)
-    with beside(others) as readings:
+    with in_background(others) as readings:
         with clock.stage("regions"):
             if own_lungs is None:
                 found = include_infection(found, lesions.labels, scan, field=field)

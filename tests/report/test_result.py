@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungscore.inference.alternatives import THRESHOLDS
+from lungscore.inference.readings import THRESHOLDS
 from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.report.page import render_page
 from lungscore.report.text import text_table

@@ -16,8 +16,8 @@ from torch import nn
 
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.images import read_colour
-from lungscore.datasets.registry import data_root
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import data_root
 from lungscore.errors import InputError
 from lungscore.files import atomic_path
 from lungscore.learning.checkpoints import load_weights

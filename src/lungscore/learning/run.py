@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lungscore.datasets.registry import data_root, load_healthy
+from lungscore.datasets.training_slices import data_root, load_healthy
 from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.experiment_file import at, load_experiment, referred, run_folder

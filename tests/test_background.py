@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from lungscore.beside import beside
+from lungscore.background import in_background
 
 
 def test_all_steps_are_given_in_order_by_another_thread() -> None:
@@ -13,7 +13,7 @@ def test_all_steps_are_given_in_order_by_another_thread() -> None:
         for number in range(5):
             yield number, threading.current_thread() is threading.main_thread()
 
-    with beside(steps()) as result:
+    with in_background(steps()) as result:
         assert result() == [(number, False) for number in range(5)]
         assert result() is result()
 
@@ -23,7 +23,7 @@ def test_a_failure_is_raised_where_the_result_is_asked_for() -> None:
         yield 1
         raise ValueError("a broken step")
 
-    with beside(steps()) as result:
+    with in_background(steps()) as result:
         for _ in range(2):
             with pytest.raises(ValueError, match="a broken step"):
                 result()
@@ -44,7 +44,7 @@ def test_who_leaves_ends_the_work_with_the_step_at_hand() -> None:
             ended.append("cleared up")
 
     def leave_early() -> None:
-        with beside(steps()):
+        with in_background(steps()):
             assert begun.wait(30)
             threading.Timer(0.1, go_on.set).start()
             raise KeyboardInterrupt
@@ -52,4 +52,4 @@ def test_who_leaves_ends_the_work_with_the_step_at_hand() -> None:
     with pytest.raises(KeyboardInterrupt):
         leave_early()
     assert ended == ["cleared up"]
-    assert all(thread.name != "beside" for thread in threading.enumerate())
+    assert all(thread.name != "background" for thread in threading.enumerate())

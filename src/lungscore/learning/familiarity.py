@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lungscore.datasets.sample import Sample
+from lungscore.inference.appearance import STATISTICS, look
 from lungscore.inference.bundle import InputSpec
-from lungscore.inference.looks import STATISTICS, look
 from lungscore.scan.window import resize, window
 
 #: Of each volume, the middle part whose statistics count: apex and base look like no other slices.

@@ -9,7 +9,7 @@ Step = TypeVar("Step")
 
 
 @contextmanager
-def beside(steps: Generator[Step, None, None]) -> Iterator[Callable[[], list[Step]]]:
+def in_background(steps: Generator[Step, None, None]) -> Iterator[Callable[[], list[Step]]]:
     """Run through ``steps`` while the block lasts.
 
     Yields a function that waits until they are done and returns what they gave, or raises what
@@ -35,7 +35,7 @@ def beside(steps: Generator[Step, None, None]) -> Iterator[Callable[[], list[Ste
             raise failures[0]
         return given
 
-    thread = threading.Thread(target=work, name="beside", daemon=True)
+    thread = threading.Thread(target=work, name="background", daemon=True)
     thread.start()
     try:
         yield result

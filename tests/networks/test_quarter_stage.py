@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lungscore.networks import InfNet
-from lungscore.networks.finer import PIXELS, FinerStage
+from lungscore.networks.quarter_stage import PIXELS, FinerStage
 
 
 @pytest.mark.parametrize("size", [(64, 48), (65, 47), (63, 50)])

@@ -7,10 +7,10 @@ import pytest
 
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
+from lungscore.inference.appearance import STATISTICS, look
 from lungscore.inference.bundle import Familiar, InputSpec
-from lungscore.inference.looks import STATISTICS, look
 from lungscore.learning.card import _familiar
-from lungscore.learning.familiar import LEAST, WIDER, grey_of, learn_ranges, statistics_of
+from lungscore.learning.familiarity import LEAST, WIDER, grey_of, learn_ranges, statistics_of
 
 SPEC = InputSpec(height=64, width=96, window_hu=(-1350, 150), orientation="any")
 

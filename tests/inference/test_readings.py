@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from lungscore.anatomy import Lungs
 from lungscore.inference import EngineUsed, Segmenter, segment
-from lungscore.inference.alternatives import (
+from lungscore.inference.predict import predict_slice
+from lungscore.inference.readings import (
     DENSE,
     SILENT,
     THRESHOLD,
@@ -20,7 +21,6 @@ from lungscore.inference.alternatives import (
     joined,
     of_slice,
 )
-from lungscore.inference.predict import predict_slice
 from lungscore.inference.views import OTHER_MARGIN, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan.phantom import make_phantom

@@ -1,8 +1,8 @@
 """Whether a scan looks like what its network learned from: a few statistics of every slice.
 
 They are taken of the slice as the network sees it, in its window and its box. The card of a model
-may state the range that each had in training (learning/familiar.py); docs/uncertainty.md says how
-well that works.
+may state the range that each had in training (learning/familiarity.py); docs/uncertainty.md says
+how well that works.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ import numpy as np
 
 from lungscore.anatomy import Lungs
 from lungscore.errors import Notice
+from lungscore.inference.appearance import STATISTICS, look
 from lungscore.inference.bundle import Card, InputSpec
-from lungscore.inference.looks import STATISTICS, look
 from lungscore.inference.views import views
 from lungscore.scan import Scan
 

@@ -10,9 +10,9 @@ from scipy import ndimage
 from lungscore.anatomy import Lungs
 from lungscore.errors import ResourceError
 from lungscore.inference import Segmenter, load_bundle, segment
+from lungscore.inference.appearance import STATISTICS, look
 from lungscore.inference.bundle import CARD, Familiar
-from lungscore.inference.familiar import looks, strange_in, unlike_notice
-from lungscore.inference.looks import STATISTICS, look
+from lungscore.inference.familiarity import looks, strange_in, unlike_notice
 from lungscore.inference.views import views
 from lungscore.scan.phantom import make_phantom
 from tests.inference.random_bundle import images_of

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lungscore.evaluation.lobes import against_marked_lobes
+from lungscore.evaluation.marked_lobes import against_marked_lobes
 from lungscore.labels import LOBE_ORDER, LOBES
 
 
