@@ -255,6 +255,12 @@ def test_several_reasons_are_all_told():
     assert severity.notices[-1].message == f"no severity category is given: {both}"
 
 
+@pytest.mark.parametrize(("litres", "noticed"), [(0.9999, True), (1.0, False), (1.05, False)])
+def test_lungs_of_a_litre_are_not_small(litres, noticed):
+    severity = measured(chest(10), voxel_ml=litres / DEPTH)
+    assert ("lung-volume" in {notice.code for notice in severity.notices}) == noticed
+
+
 def test_the_rule_names_its_cut_offs():
     for number in ("1 %", "25 %", "50 %", "19.5"):
         assert number in RULE

@@ -435,6 +435,19 @@ def test_equal_means_leave_no_line():
         found.on_slope(np.array([1.0]))
 
 
+@pytest.mark.parametrize(("slope", "intercept"), [(None, 1.0), (1.0, None), (None, None)])
+def test_half_a_line_is_none(slope, intercept):
+    nothing = undefined(5, "-")
+    line = Estimate(slope, None, None, 5)
+    with pytest.raises(ValueError, match="line"):
+        BlandAltman(nothing, None, nothing, nothing, line, intercept).on_slope(np.ones(2))
+
+
+def test_what_is_not_defined_says_why():
+    assert all(len(reason.split()) > 3 for reason in (TOO_FEW, CONSTANT, SAME_VALUE))
+    assert "3 pairs" in TOO_FEW
+
+
 @pytest.mark.parametrize(
     ("low", "high", "differs"),
     [(0.1, 0.3, True), (-0.3, -0.1, True), (-0.1, 0.1, False), (0.0, 0.1, False), (-0.1, 0.0, False)],
