@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lungscore.statistics.agreement import (
+    RESAMPLES,
+    SEED,
     CONSTANT,
     SAME_VALUE,
     TOO_FEW,
@@ -516,3 +518,75 @@ def test_exact_agreement_of_four_in_five():
     assert (found.value, found.n, found.reason) == (0.8, 5, None)
     assert exact_agreement(a[:3], b[:3]).value == 1
     assert exact_agreement(a[:2], b[:2]).reason == TOO_FEW
+
+
+@pytest.mark.parametrize("raters", [2, 3])
+def test_the_same_ratings_agree_perfectly(raters):
+    ratings = np.repeat(np.array([[1.0], [3], [4], [9]]), raters, axis=1)
+    for found in (icc_agreement(ratings), icc_consistency(ratings + np.arange(raters))):
+        assert (found.value, found.low, found.high, found.n) == (1, 1, 1, 4)
+        assert found.reason is None
+
+
+def test_only_where_every_rater_is_constant_is_there_no_coefficient():
+    constant = np.array([[1.0, 2], [1, 2], [1, 2]])
+    for found in (icc_agreement(constant), icc_consistency(constant)):
+        assert (found.value, found.n) == (None, 3)
+        assert len(found.reason.split()) > 3
+    one = np.array([[1.0, 2], [1, 3], [1, 5]])
+    assert icc_agreement(one).value is not None
+    of_one_case = np.array([[1.0, 1], [2, 2], [4, 4.5]])
+    assert icc_consistency(of_one_case).value > 0.9
+    steps = np.array([[1.0, 1], [2, 2], [1, 2]])  # every rater's values lie 1 apart
+    assert icc_consistency(steps).value is not None
+
+
+def test_kappa_of_three_pairs_and_of_little_chance():
+    a, b = np.array([0, 0, 0.0]), np.array([0, 0, 1.0])
+    found = weighted_kappa(a, b, highest=1, weights="linear")
+    assert (found.value, found.n) == (0, 3)
+    assert weighted_kappa(a[:2], b[:2], highest=1, weights="linear").reason == TOO_FEW
+
+
+@pytest.mark.parametrize(("weights", "power"), [("linear", 1), ("quadratic", 2)])
+def test_the_interval_of_kappa_is_that_of_the_drawn_counts(weights, power):
+    rng = np.random.default_rng(3)
+    a = rng.integers(0, 4, 25)
+    b = np.clip(a + rng.integers(-1, 2, 25), 0, 3)
+    pairs, counts = np.unique(np.stack([a, b], axis=1), axis=0, return_counts=True)
+    draws = np.random.default_rng(SEED).multinomial(25, counts / 25, RESAMPLES)
+    cost = np.abs(np.subtract.outer(np.arange(4), np.arange(4))).astype(float) ** power
+    tables = np.zeros((RESAMPLES, 4, 4))
+    tables[:, pairs[:, 0], pairs[:, 1]] = draws
+    chance = tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None, :] / 25
+    kappas = 1 - (tables * cost).sum(axis=(1, 2)) / (chance * cost).sum(axis=(1, 2))
+    found = weighted_kappa(a, b, highest=3, weights=weights)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(kappas, [2.5, 97.5])))
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 4.0, 1.5])
+@pytest.mark.parametrize("rater", [0, 1])
+def test_a_class_of_either_rater_outside_the_range_is_refused(wrong, rater):
+    ratings = [np.array([0.0, 3, 2]), np.array([0.0, 3, 1])]
+    ratings[rater][2] = wrong
+    with pytest.raises(ValueError, match="0 to 3"):
+        confusion(*ratings, highest=3)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "value"),
+    [
+        ([[0, 1], [0, 1], [1, 0]], -2),
+        ([[0, 2], [0, 2], [1, 1]], -1 / 3),
+        ([[0, 2], [1, 1], [1, 1]], -1),
+        ([[0, 2], [1, 1], [2, 0]], -3),
+        ([[0, 3], [0, 3], [1, 2]], -2 / 17),
+        ([[0, 3], [1, 2], [2, 1]], -1.2),
+    ],
+)
+def test_an_interval_that_cannot_be_is_none(ratings, value):
+    """Of these the variances cancel, or the formula gives one that leaves out the coefficient."""
+    found = icc_agreement(np.array(ratings, float))
+    assert found.value == pytest.approx(value)
+    assert (found.low, found.high, found.n) == (None, None, 3)
+    assert len(found.reason.split()) > 3

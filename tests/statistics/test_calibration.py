@@ -16,7 +16,7 @@ from lungscore.statistics.calibration import (
     reliability,
     slope_of,
 )
-from lungscore.statistics.cluster_bootstrap import estimate
+from lungscore.statistics.cluster_bootstrap import estimate, rate
 
 
 def predictions(n=400, seed=1, slope=1.0, intercept=0.0):
@@ -151,3 +151,36 @@ def test_the_interval_is_over_patients_not_over_their_cases():
         (alone.value, alone.low, alone.high)
     )
     assert copied.n == 500
+
+
+def test_probabilities_of_zero_and_one_count_as_a_millionth_beside_them():
+    probability, truth = np.array([0, 0, 0.5, 1, 1, 0.2]), np.array([0, 1, 1, 1, 0, 0]) > 0
+    inside = np.array([1e-6, 1e-6, 0.5, 1 - 1e-6, 1 - 1e-6, 0.2])
+    line = slope_of(probability, truth)
+    assert value(line, 6) == pytest.approx(value(slope_of(inside, truth), 6), abs=1e-12)
+    nearer = np.clip(probability, 2e-6, 1 - 1e-6)
+    assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-9)
+    nearer = np.clip(probability, 1.1e-6, 1 - 1e-6)
+    assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-12)
+
+
+def test_a_threshold_that_calls_everybody_is_the_lowest_score():
+    assert operating_point([0.1, 0.9], np.array([True, False])) == 0.1
+    assert operating_point([0.2, 0.4, 0.9], np.array([True, False, False])) == 0.2
+
+
+def test_the_interval_of_a_bin_is_over_its_own_patients():
+    probability = np.array([0.1] * 6 + [0.9] * 6)
+    positive = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 1, 0]) > 0
+    patients = list("aaaaaa") + list("bcdefg")
+    lower, upper = reliability(probability, positive, patients)
+    assert lower.observed == rate(positive[:6], patients[:6])
+    assert upper.observed == rate(positive[6:], patients[6:])
+    # One patient tells less than six.
+    assert lower.observed.high - lower.observed.low > upper.observed.high - upper.observed.low
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (1, 4)])
+def test_a_table_of_probabilities_is_refused(shape):
+    with pytest.raises(ValueError, match="one probability a case"):
+        brier_of(np.full(shape, 0.5), np.zeros(shape, bool))
