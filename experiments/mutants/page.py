@@ -1,6 +1,6 @@
 """docs/mutants.md, from experiments/results/mutants.json and the reasons in equivalent.yaml.
 
-    python experiments/mutants/page.py
+python experiments/mutants/page.py
 """
 
 import json

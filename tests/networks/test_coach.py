@@ -196,14 +196,8 @@ def test_a_mask_is_hard_from_its_sharpness_on_and_soft_unless_asked():
 
 def test_the_share_that_stays_is_rounded_down():
     # int(0.9 · 8) = 7: the seventh largest is -0.4.
-    torch.testing.assert_close(
-        keep_mask(SCORES, 0.9, (2, 4)), torch.sigmoid(SCORES + 0.4)
-    )
+    torch.testing.assert_close(keep_mask(SCORES, 0.9, (2, 4)), torch.sigmoid(SCORES + 0.4))
     # Of more than all, all: the smallest is -0.6.
-    torch.testing.assert_close(
-        keep_mask(SCORES, 1.5, (2, 4)), torch.sigmoid(SCORES + 0.6)
-    )
+    torch.testing.assert_close(keep_mask(SCORES, 1.5, (2, 4)), torch.sigmoid(SCORES + 0.6))
     # Of nothing, the largest, 0.9, sets the threshold all the same.
-    torch.testing.assert_close(
-        keep_mask(SCORES, 0.0, (2, 4)), torch.sigmoid(SCORES - 0.9)
-    )
+    torch.testing.assert_close(keep_mask(SCORES, 0.0, (2, 4)), torch.sigmoid(SCORES - 0.9))

@@ -11,7 +11,9 @@ import pytest
 
 pytestmark = pytest.mark.ci
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(page: Path, profile: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """The page opened without a screen and without any name that could be looked up."""
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    command = [
+        str(CHROMIUM),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+    ]
     command += [f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND"]
     command += ["--enable-logging=stderr", *flags, page.as_uri()]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
@@ -43,7 +51,11 @@ def test_the_report_opens_without_an_error(report: Path, tmp_path: Path) -> None
 def test_the_report_asks_for_nothing_but_its_own_folder(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     asked = re.findall(r"""(?:src|href)=["']([^"'#]+)""", text)
-    missing = [name for name in asked if not name.startswith("data:") and not (report.parent / name).is_file()]
+    missing = [
+        name
+        for name in asked
+        if not name.startswith("data:") and not (report.parent / name).is_file()
+    ]
     assert missing == []
     assert "http" not in "".join(asked)
 

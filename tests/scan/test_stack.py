@@ -53,7 +53,9 @@ def test_a_direction_must_be_a_unit_vector(vector, length, accepted):
         assert "unit vectors" in error.found
 
 
-@pytest.mark.parametrize(("product", "accepted"), [(0.01, 1), (-0.01, 1), (0.0105, 0), (-0.0105, 0)])
+@pytest.mark.parametrize(
+    ("product", "accepted"), [(0.01, 1), (-0.01, 1), (0.0105, 0), (-0.0105, 0)]
+)
 def test_rows_and_columns_must_be_perpendicular(product, accepted):
     given = orientations((1, 0, 0, product, np.sqrt(1 - product**2), 0))
     if accepted:

@@ -66,7 +66,10 @@ def test_slices_and_lungs_are_counted_alone():
     voxels = [(plane > 0).sum() for plane in given["lungs"]]
     assert [counts.voxels for counts in table.per_slice()] == voxels
     assert voxels[3] == 0
-    both = [((plane > 0) & (lesion > 0)).sum() for plane, lesion in zip(given["lungs"], given["lesions"], strict=True)]
+    both = [
+        ((plane > 0) & (lesion > 0)).sum()
+        for plane, lesion in zip(given["lungs"], given["lesions"], strict=True)
+    ]
     assert [counts.infection for counts in table.per_slice()] == both
     right = [(plane == 1).sum() for plane in given["lungs"]]
     assert table.slices_of_lung(1).tolist() == right

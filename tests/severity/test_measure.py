@@ -282,7 +282,9 @@ def test_every_score_is_of_its_own_parts():
 )
 def test_what_is_not_given_leaves_out_its_own_scores_alone(without, missing):
     severity = severity_of(**dict.fromkeys(without))
-    scores = {name: getattr(severity, name) for name in ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")}
+    scores = {
+        name: getattr(severity, name) for name in ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
+    }
     assert {name for name, score in scores.items() if score.total is None} == missing
     for name in missing:
         assert scores[name].reason
@@ -297,12 +299,17 @@ def test_reasons_tell_what_is_missing():
     assert "lobe mask" in severity_of(lobes=None, components=None).tss.reason
     assert "region mask" in severity_of(regions=None).ct_ss.reason
     flat = every_label()
-    flat = {name: array[:1] if name != "components" and not isinstance(array, float) else array for name, array in flat.items()}
+    flat = {
+        name: array[:1] if name != "components" and not isinstance(array, float) else array
+        for name, array in flat.items()
+    }
     severity = measure(flat.pop("lungs"), flat.pop("lesions"), **flat)
     assert severity.tss.reason == severity.zones.reason == severity.distribution.reason
     assert severity.lesions.reason == severity.tss.reason == WITHHOLDING["single-slice"]
     assert (severity.po, severity.pho, severity.mosmed) == (None, None, None)
-    unknown = measure((every_label()["lungs"] > 0).astype(np.uint8), every_label()["lesions"], sides_known=False)
+    unknown = measure(
+        (every_label()["lungs"] > 0).astype(np.uint8), every_label()["lesions"], sides_known=False
+    )
     for score in (unknown.tss, unknown.ct_ss, unknown.zones, unknown.lhos):
         assert score.reason == unknown.distribution.reason
         assert "right and left" in score.reason

@@ -75,7 +75,9 @@ def test_lung_outside_the_lobes_is_noticed(percent, noticed):
 
 
 def test_lobes_without_voxels_are_named():
-    lobes = {name: Part(infection_percent=None if name in ("RML", "LLL") else 0.0) for name in LOBE_ORDER}
+    lobes = {
+        name: Part(infection_percent=None if name in ("RML", "LLL") else 0.0) for name in LOBE_ORDER
+    }
     (message,) = messages("not-computable", lobes=lobes)
     assert f"{LOBE_NAMES['RML']}, {LOBE_NAMES['LLL']}" in message
     assert LOBE_NAMES["RUL"] not in message

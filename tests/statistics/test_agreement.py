@@ -11,22 +11,20 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lungscore.statistics.agreement import (
-    RESAMPLES,
-    SEED,
     CONSTANT,
     SAME_VALUE,
     TOO_FEW,
     BlandAltman,
-    Estimate,
     bland_altman,
     confusion,
     exact_agreement,
     icc_agreement,
     icc_consistency,
     spearman,
-    undefined,
     weighted_kappa,
 )
+from lungscore.statistics.bootstrap import RESAMPLES, SEED
+from lungscore.statistics.estimate import Estimate, undefined
 
 #: Shrout and Fleiss 1979, table 2: six targets, four judges.
 SHROUT_FLEISS = np.array(
@@ -420,7 +418,9 @@ def test_bland_altman_of_a_hand_made_example_to_the_last_digit():
     assert (found.lower.low, found.lower.high) == pytest.approx((middle - far, middle - near))
     line = stats.linregress(mean, difference)
     half = stats.t.ppf(0.975, 4) * line.stderr
-    assert (found.slope.low, found.slope.high) == pytest.approx((line.slope - half, line.slope + half))
+    assert (found.slope.low, found.slope.high) == pytest.approx(
+        (line.slope - half, line.slope + half)
+    )
     assert found.intercept == pytest.approx(line.intercept)
     assert found.on_slope(np.array([20.0])) == pytest.approx(line.intercept + 20 * line.slope)
     estimates = (found.bias, found.lower, found.upper, found.slope)
@@ -452,7 +452,13 @@ def test_what_is_not_defined_says_why():
 
 @pytest.mark.parametrize(
     ("low", "high", "differs"),
-    [(0.1, 0.3, True), (-0.3, -0.1, True), (-0.1, 0.1, False), (0.0, 0.1, False), (-0.1, 0.0, False)],
+    [
+        (0.1, 0.3, True),
+        (-0.3, -0.1, True),
+        (-0.1, 0.1, False),
+        (0.0, 0.1, False),
+        (-0.1, 0.0, False),
+    ],
 )
 def test_a_slope_differs_where_its_interval_leaves_out_nothing(low, high, differs):
     nothing = undefined(5, "-")
@@ -484,11 +490,11 @@ def test_intraclass_correlations_of_three_raters_by_the_published_formulas():
         (a * raters) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1))
     )
     f_low, f_high = stats.f.ppf(0.975, n - 1, freedom), stats.f.ppf(0.975, freedom, n - 1)
-    low = n * (between - f_low * rest) / (
-        f_low * (k * raters + (k * n - k - n) * rest) + n * between
+    low = (
+        n * (between - f_low * rest) / (f_low * (k * raters + (k * n - k - n) * rest) + n * between)
     )
-    high = n * (f_high * between - rest) / (
-        k * raters + (k * n - k - n) * rest + n * f_high * between
+    high = (
+        n * (f_high * between - rest) / (k * raters + (k * n - k - n) * rest + n * f_high * between)
     )
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-5)
     found = icc_consistency(ratings)
