@@ -1,4 +1,4 @@
-"""The report in a browser: it opens from the disk, whole, without an error and without the network."""
+"""The report in a browser: it opens from the disk, whole, without an error or the network."""
 
 import os
 import re

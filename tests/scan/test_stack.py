@@ -195,7 +195,7 @@ def test_rounding_moves_a_position_by_no_more_than_half_a_tenth_and_a_bit():
 
 @pytest.mark.parametrize(("degrees", "accepted"), [(0.48, True), (0.53, False), (-0.53, False)])
 def test_half_a_degree_of_tilt_is_accepted(degrees, accepted):
-    heights = 2.0 * np.arange(10)
+    heights = 2.0 * np.arange(60)
     aside = np.outer(heights * np.tan(np.deg2rad(degrees)), [0, 1])
     if accepted:
         stack_of(heights, aside=aside)

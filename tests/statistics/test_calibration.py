@@ -184,3 +184,29 @@ def test_the_interval_of_a_bin_is_over_its_own_patients():
 def test_a_table_of_probabilities_is_refused(shape):
     with pytest.raises(ValueError, match="one probability a case"):
         brier_of(np.full(shape, 0.5), np.zeros(shape, bool))
+
+
+@pytest.mark.parametrize("statistic", [slope_of, intercept_of])
+def test_every_draw_that_has_a_maximum_reaches_it(statistic):
+    """Far and near predictions, many draws at once: the likelihood's gradient is zero."""
+    rng = np.random.default_rng(4)
+    logit = np.concatenate([rng.normal(0, 1, 24), [-12, -9, 8, 11, 13, -13]])
+    truth = rng.random(30) < 1 / (1 + np.exp(-(0.3 * logit - 1.5)))
+    truth[24:28] = True, False, True, False
+    probability = 1 / (1 + np.exp(-logit))
+    weights = rng.integers(0, 3, (60, 30)).astype(float)
+    weights[:, 24:28] = np.maximum(weights[:, 24:28], 1)  # the classes overlap in every draw
+    found = statistic(probability, truth)(weights)
+    assert np.isfinite(found).all()
+    for weight, value_found in zip(weights, found, strict=True):
+        if statistic is intercept_of:
+            rest = weight * (truth - 1 / (1 + np.exp(-(value_found + logit))))
+            assert rest.sum() == pytest.approx(0, abs=1e-6)
+            continue
+
+        def loss(line, weight=weight):
+            z = (line[0] + line[1] * logit) * np.where(truth, 1, -1)
+            return (weight * np.logaddexp(0, -z)).sum()
+
+        best = minimize(loss, [0.0, 0.0], options={"gtol": 1e-9})
+        assert value_found == pytest.approx(best.x[1], abs=1e-4)
