@@ -4,6 +4,7 @@ python experiments/mutants/page.py
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def reason_of(module: str, survivor: dict[str, Any], reasons: list[dict[str, Any
     return None
 
 
-def page(results: dict[str, Any], reasons: list[dict[str, Any]]) -> str:
-    """The page as text."""
+def page(results: dict[str, Any], reasons: list[dict[str, Any]], modules: Iterable[str]) -> str:
+    """The page as text; modules: all that are to be measured."""
     rows, survivors = [], []
     for module, result in results.items():
         left = len(result["survivors"])
@@ -68,6 +69,7 @@ def page(results: dict[str, Any], reasons: list[dict[str, Any]]) -> str:
             "| file in src/lungscore | changes | noticed | % |",
             "|---|---|---|---|",
             *table,
+            *(f"| {module} | not run yet | – | – |" for module in modules if module not in results),
             "",
             "## What survives, and why",
             "",
@@ -86,7 +88,7 @@ def _code(text: str) -> str:
 
 def write_page() -> None:
     """Write the page."""
-    PAGE.write_text(page(load(RESULTS), load(REASONS)), encoding="utf-8")
+    PAGE.write_text(page(load(RESULTS), load(REASONS), load(PLAN)["modules"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -201,3 +201,17 @@ def test_the_share_that_stays_is_rounded_down():
     torch.testing.assert_close(keep_mask(SCORES, 1.5, (2, 4)), torch.sigmoid(SCORES + 0.6))
     # Of nothing, the largest, 0.9, sets the threshold all the same.
     torch.testing.assert_close(keep_mask(SCORES, 0.0, (2, 4)), torch.sigmoid(SCORES - 0.9))
+
+
+def test_the_noise_is_added_to_the_mean_code():
+    torch.manual_seed(0)
+    coach, image = Coach(width=4).eval(), torch.rand(2, 1, 32, 48)
+    with torch.no_grad():
+        features = coach.stages(coach.stem(image))
+        mean, log_variance = coach.mean(features), coach.log_variance(features)
+        coach.training = True  # the layers stay in evaluation
+        torch.manual_seed(1)
+        found = coach(image)[0]
+        torch.manual_seed(1)
+        code = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        torch.testing.assert_close(found, coach.score(code))
