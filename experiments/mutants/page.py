@@ -15,6 +15,9 @@ ROOT = HERE.parent.parent
 PLAN, REASONS = HERE / "mutants.yaml", HERE / "equivalent.yaml"
 RESULTS, PAGE = HERE.parent / "results/mutants.json", ROOT / "docs/mutants.md"
 
+#: Part of the changes that may survive, each with its reason.
+LARGEST_SHARE = 0.05
+
 #: What is said of a survivor for which equivalent.yaml has no reason.
 OPEN = "no test tells it yet"
 
@@ -79,6 +82,19 @@ def page(results: dict[str, Any], reasons: list[dict[str, Any]], modules: Iterab
             "",
         ]
     )
+
+
+def shortcomings() -> list[str]:
+    """What keeps the results from being good enough: too many survivors, or one without a reason."""
+    results, reasons = load(RESULTS), load(REASONS)
+    changes = sum(result["changes"] for result in results.values())
+    left = sum(len(result["survivors"]) for result in results.values())
+    faults = [f"{left} of {changes} survive"] if left > LARGEST_SHARE * changes else []
+    for module, result in results.items():
+        for survivor in result["survivors"]:
+            if reason_of(module, survivor, reasons) is None:
+                faults.append(f"{module}: {survivor['before']} → {survivor['after']}: {OPEN}")
+    return faults
 
 
 def _code(text: str) -> str:

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 import yaml
 from changes import Change, changes_of
-from page import PLAN, RESULTS, ROOT, write_page
+from page import PLAN, RESULTS, ROOT, shortcomings, write_page
 
 SOURCES = ROOT / "src/lungscore"
 
@@ -68,6 +68,8 @@ def main() -> None:
         ordered = {module: results[module] for module in plan if module in results}
         RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
     write_page()
+    if faults := shortcomings():
+        sys.exit("\n".join(faults))
 
 
 def _in_a_process(function: Any) -> Any:

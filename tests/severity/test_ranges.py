@@ -238,3 +238,16 @@ def test_ranges_without_sides_or_category_are_none_where_the_number_is():
     flat = measure(lungs[:1], arrays[0][:1], alternatives=Others([a[:1] for a in arrays])).ranges
     assert flat.mosmed is None
     assert flat.scores["po"] is None
+
+
+def test_ranges_of_each_side_and_of_high_opacity():
+    maps = chest()
+    dense = np.zeros(maps["lungs"].shape, bool)
+    dense[..., ::2] = True
+    ranges = measured(MILD, MODERATE, dense=dense).ranges
+    each = [measured(counts, dense=dense) for counts in (MILD, MODERATE)]
+    for side in ("left", "right"):
+        percents = [getattr(severity, side).infection_percent for severity in each]
+        assert ranges.burden[f"{side}_percent"] == (min(percents), max(percents))
+    assert ranges.scores["pho"] == (each[0].pho, each[1].pho)
+    assert ranges.scores["po"] == (10, 27)
