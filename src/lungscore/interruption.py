@@ -18,7 +18,7 @@ from types import FrameType
 EXIT_INTERRUPTED = 130
 
 #: Seconds from the first signal to the end of the process.
-PATIENCE_S = 4.0
+PATIENCE_S = 3.0
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -79,6 +79,10 @@ def end_now() -> None:
 def _raise_once(_number: int, _frame: FrameType | None) -> None:
     if not _told.is_set():
         _told.set()
+        # Within a callback of a library the exception is lost, and threads fail as their files go:
+        # neither is news to who interrupted. The watching thread ends the process all the same.
+        sys.unraisablehook = lambda _: None
+        threading.excepthook = lambda _: None
         raise KeyboardInterrupt
 
 

@@ -136,7 +136,7 @@ def test_a_bug_of_ours_stops_no_other_case(
     monkeypatch.setattr("lungscore.analysis.analyze", wrong)
     for outcome in run(chests, options):
         assert outcome.error is not None
-        assert (outcome.error.code, outcome.error.exit_code) == ("internal", 5)
+        assert (outcome.error.code, outcome.error.exit_code) == ("not-analysable", 3)
         assert "secret" not in outcome.error.message
         assert "KeyError" in outcome.trace
 

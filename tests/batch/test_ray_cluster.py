@@ -145,6 +145,7 @@ def kill_busy_workers(count: int) -> tuple[threading.Thread, list[int]]:
     return thread, killed
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_no_case(
     ray: Any, chests: list[Path], options: AnalyzeSettings, expected: dict[str, bytes]
 ) -> None:
@@ -362,6 +363,7 @@ def test_a_retry_takes_what_the_lost_worker_had_finished(
     assert outcome.folder == options.out / "chest0"
 
 
+@pytest.mark.slow
 def test_a_cohort_on_ray_has_the_tables_of_a_plain_one(
     ray: Any, chests: list[Path], options: AnalyzeSettings, tmp_path: Path
 ) -> None:

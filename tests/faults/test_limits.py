@@ -144,6 +144,14 @@ def test_values_that_no_slice_has(tmp_path: Path, edit: object, code: str | None
         assert rejected(series).code == code
 
 
+@pytest.mark.parametrize("size", [380, 400, 420, 460])
+def test_a_header_cut_off_in_its_class_is_no_other_image(tmp_path: Path, size: int) -> None:
+    series = write_series(tmp_path, lambda dataset: None)
+    last = max(series.iterdir())
+    last.write_bytes(last.read_bytes()[:size])
+    assert rejected(series).code == "dicom-truncated"
+
+
 def test_rows_and_columns_whose_product_is_gigabytes(tmp_path: Path) -> None:
     def edit(dataset: pydicom.Dataset) -> None:
         dataset.Rows = dataset.Columns = 65535

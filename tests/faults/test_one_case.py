@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lungscore.batch import Options, run
+from lungscore.batch import AnalyzeSettings, run
 from lungscore.batch.cohort import cohort_cases
 from lungscore.batch.find import find_cases
 from lungscore.batch.manifest_cases import manifest_cases
@@ -96,8 +96,8 @@ def test_no_command_leaves_it_to_typer_whether_a_path_can_be_read() -> None:
 
 
 @pytest.fixture
-def options(tmp_path: Path, stand_in_model: Path) -> Options:
-    return Options(tmp_path / "out", model=str(stand_in_model), threads=1, ranges=False)
+def options(tmp_path: Path, stand_in_model: Path) -> AnalyzeSettings:
+    return AnalyzeSettings(tmp_path / "out", model=str(stand_in_model), threads=1, ranges=False)
 
 
 def test_a_damaged_result_under_resume_ends_that_case(
@@ -115,7 +115,7 @@ def test_a_damaged_result_under_resume_ends_that_case(
 
 
 def test_an_error_of_ours_is_a_rejection_with_a_report(
-    phantom_file: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+    phantom_file: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("the secret of a patient")

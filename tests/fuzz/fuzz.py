@@ -40,7 +40,7 @@ CPU_S, MEMORY_BYTES, PATIENCE_S = 5.0, 2**30, 300.0
 GUARDS = ("internal", "not-analysable")
 
 #: Inputs of one process: so many that starting it costs little.
-BATCH = 4000
+BATCH = 2000
 
 #: Share of the time that each reader gets; those that cost much per input get more.
 SHARES = {"series": 2.0, "dicom": 3.0, "nifti": 3.0, "compressed": 2.0, "experiment": 2.0}

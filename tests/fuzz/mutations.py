@@ -93,7 +93,7 @@ def _content(data: bytes, other: bytes, random: Random, kind: str) -> bytes:
     if kind == "nifti" and draw < 0.8:
         packed = data[:2] == b"\x1f\x8b"
         plain = _header(gzip.decompress(data) if packed else data, random)
-        return gzip.compress(plain, 1) if packed or random.random() < 0.2 else plain
+        return gzip.compress(plain, 1, mtime=0) if packed or random.random() < 0.2 else plain
     return _bytes(data, other, random)
 
 

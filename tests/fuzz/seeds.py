@@ -171,11 +171,11 @@ def nifti() -> list[Files]:
     second = nib.Nifti2Image(values, affine).to_bytes()
     forged = bytearray(volumes[0])
     forged[40:56] = struct.pack("<8h", 3, 30000, 30000, 30000, 1, 1, 1, 1)
-    bomb = gzip.compress(bytes(forged[:352]) + bytes(2**20), 9)
+    bomb = gzip.compress(bytes(forged[:352]) + bytes(2**20), 9, mtime=0)
     labels = nib.Nifti1Image((values < -500).astype(np.uint8), affine).to_bytes()
     return single(
         *(*volumes, extended.to_bytes(), second, bytes(forged), bomb, labels),
-        gzip.compress(volumes[0], 1),
+        gzip.compress(volumes[0], 1, mtime=0),
     )
 
 
@@ -192,9 +192,9 @@ def nrrd() -> list[Files]:
     forged = (head % b"gzip").replace(b"32 32 12", b"30000 30000 30000")
     return single(
         head % b"raw" + values,
-        head % b"gzip" + gzip.compress(values, 1),
+        head % b"gzip" + gzip.compress(values, 1, mtime=0),
         plain,
-        forged + gzip.compress(bytes(2**20), 9),
+        forged + gzip.compress(bytes(2**20), 9, mtime=0),
         (head % b"raw").replace(b"\n\n", b"\ndata file: ../../../etc/passwd\n\n"),
     )
 
@@ -254,7 +254,7 @@ def archive() -> list[Files]:
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", method) as target:
             for name, content in members.items():
-                target.writestr(name, content)
+                target.writestr(zipfile.ZipInfo(name), content, method)  # of no date
         return stream.getvalue()
 
     volume = nifti()[0]["input"]
@@ -432,7 +432,7 @@ def safetensors() -> list[Files]:
     huge = struct.pack("<Q", 2**40) + good[8:]
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as target:  # what torch.load would open (CVE-2025-32434)
-        target.writestr("archive/data.pkl", pickle.dumps(print))
+        target.writestr(zipfile.ZipInfo("archive/data.pkl"), pickle.dumps(print))
     return single(
         good, half, huge, pickle.dumps(print), stream.getvalue(), good[:8] + pickle.dumps(print)
     )

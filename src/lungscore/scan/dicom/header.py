@@ -191,7 +191,8 @@ def _header(path: Path, dataset: Any, name: str) -> Header | None:
     modality = text(dataset, "Modality").upper()
     rows, columns = integer(dataset, "Rows", 0), integer(dataset, "Columns", 0)
     if rows < 1 or columns < 1:
-        if sop_class == CT_IMAGE or (not sop_class and modality == "CT"):
+        # The class in the data set may itself be cut off: that of the meta header came before it.
+        if CT_IMAGE in (sop_class, stored_class) or (not sop_class and modality == "CT"):
             raise InputError("dicom-truncated", f"{name} ends before its image begins")
         if not sop_class and not modality:
             raise InputError("dicom-unreadable", f"{name} holds no readable DICOM element")
