@@ -154,13 +154,18 @@ class LungscoreError(Exception):
 
     @property
     def message(self) -> str:
-        """One line: found; expected; hint."""
-        parts = [self.found]
+        """On one line, in sentences: what was found, what was expected, what to do."""
+        sentences = [self.found]
         if self.expected:
-            parts.append(f"expected {self.expected}")
+            sentences.append(f"Expected: {self.expected}")
         if self.hint:
-            parts.append(self.hint)
-        return "; ".join(parts)
+            sentences.append(self.hint)
+        return " ".join(map(sentence, sentences))
+
+
+def sentence(text: str) -> str:
+    """``text`` with a full stop, unless it has an end already."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _rebuild(
