@@ -203,7 +203,7 @@ def test_masks_alone_give_lesions_and_distribution_and_a_ct_adds_the_aeration(
     write_nifti(phantom.scan, tmp_path / "ct.nii.gz")
     alone, full = result_of(masks), result_of(masks, ct=tmp_path / "ct.nii.gz")
     assert (alone.lesions, alone.distribution) == (full.lesions, full.distribution)
-    assert alone.aeration.reason == "there are no Hounsfield units"
+    assert alone.aeration.reason == "no Hounsfield units are available"
     assert alone.lobes.RUL.well_aerated_percent is None
     lung = phantom.scan.values[phantom.lungs > 0]
     well = np.count_nonzero((lung >= -900) & (lung < -500))

@@ -160,7 +160,7 @@ def _divided(
     regions = None
     with clock.stage("regions"):
         if lobes is not None:
-            notices.append(Notice("user-lobes", "The lobe mask was given by the user."))
+            notices.append(Notice("user-lobes", "The lobe mask was supplied by the user."))
             lobes = np.where(lungs.labels > 0, lobes, np.uint8(0))
         elif divisible:
             shown = scan.values if scan.units == "hu" and has_ct and scan.spacing_mm else None
@@ -251,7 +251,7 @@ def as_lungs(labels: np.ndarray, source: str) -> Lungs:
     """Given labels, 1 right and 2 left; 1 throughout says nothing about sides."""
     if not labels.any():
         raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
-    notice = Notice("user-lungs", "The lung mask was given by the user.")
+    notice = Notice("user-lungs", "The lung mask was supplied by the user.")
     return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,))
 
 

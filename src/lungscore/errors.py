@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 #: code -> what it means, in one line. docs/errors.md explains each at length.
 REJECTIONS: dict[str, str] = {
-    "input-not-found": "There is nothing at the given path.",
+    "input-not-found": "No such file or folder: the given path.",
     "input-unreadable": "The file or folder cannot be opened.",
     "format-not-recognised": "The content is none of the supported formats.",
     "input-empty": "The file is empty, or the folder holds no image.",
@@ -90,11 +90,11 @@ NOTICES: dict[str, str] = {
     "unlike-training": "The images are unlike those that the network learned from.",
     "uncertain-infection": "The network is too unsure of the infection to name a category.",
     "gaps-interpolated": "Missing slices were interpolated as asked (--allow-gaps).",
-    "duplicate-file": "The same image stood twice and was used once.",
+    "duplicate-file": "The same image occurred twice; one copy was used.",
     "series-left-out": "The input holds further series that were not used.",
     "files-ignored": "Files that are no CT images were ignored.",
     "contrast": "The scan says that contrast was given.",
-    "lossy-compression": "The images were compressed with loss.",
+    "lossy-compression": "The images were compressed lossily.",
     "hu-implausible": "Air or soft tissue is not where Hounsfield units put it.",
     "rescale-missing": "No rescale slope or intercept: values were taken as Hounsfield units.",
     "values-replaced": "A few values that are not numbers were replaced by air.",
@@ -103,8 +103,8 @@ NOTICES: dict[str, str] = {
     "one-lung": "Only one lung was found.",
     "lungs-from-lesions": "Part of the lung mask was filled where dense infection hid it.",
     "lungs-from-shape": "Part of the lung mask is dense tissue at the ribs, enclosed by lung.",
-    "user-lungs": "The lung mask was given by the user.",
-    "user-lobes": "The lobe mask was given by the user.",
+    "user-lungs": "The lung mask was supplied by the user.",
+    "user-lobes": "The lobe mask was supplied by the user.",
     "lobes-incomplete": "The lobe mask leaves out part of the lungs.",
     "severity-withheld": "The severity category is withheld; the reasons stand beside it.",
     "not-computable": "A number could not be computed.",

@@ -151,7 +151,7 @@ def test_single_scans_are_no_cohort(chests: Path) -> None:
 def failing(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(cases: list[Case], *_: object, **__: object) -> object:
         for case in cases:
-            error = ResourceError(code, "it failed", hint="free some space")
+            error = ResourceError(code, "it failed", hint="Free some space")
             yield Outcome(case.path, error=error, case=case.name)
 
     monkeypatch.setattr("lungscore.batch.cohort.run", run)

@@ -83,8 +83,8 @@ def test_overlaps_are_datasets_and_hold_both_ways(name):
 def test_an_unknown_name_is_a_usage_error_that_names_the_nearest(run, command):
     code, _, said = run(command[0], "mosmid", *command[1:])
     assert code == 2
-    assert "no dataset is called 'mosmid'" in said
-    assert "did you mean mosmed?" in said
+    assert "Unknown dataset: 'mosmid'" in said
+    assert "Did you mean mosmed?" in said
 
 
 # check

@@ -93,7 +93,7 @@ def test_wrong_usage_is_code_2_with_a_hint(
     [
         (UsageError("usage", "these do not fit together"), 2),
         (InputError("no-lungs", "nothing that looks like lungs", expected="a chest CT"), 3),
-        (ResourceError("engine-missing", "no engine", hint="pip install openvino"), 4),
+        (ResourceError("engine-missing", "No engine", hint="pip install openvino"), 4),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 4),
         (MemoryError(), 4),
         (RuntimeError("inner secret"), 5),

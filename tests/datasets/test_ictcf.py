@@ -107,7 +107,7 @@ def test_a_missing_folder_of_sorted_slices_is_told(root):
 def test_no_patient_at_all_is_told(root):
     for patient in (1, 2):
         shutil.rmtree(root / f"Patient {patient}")
-    assert told(NAME, root, "folder-missing") == [("Patient 1", "there is no folder of a patient")]
+    assert told(NAME, root, "folder-missing") == [("Patient 1", "No such folder: of a patient")]
 
 
 def test_a_ct_that_was_read_but_is_not_here_is_told(root):

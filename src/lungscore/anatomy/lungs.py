@@ -194,7 +194,7 @@ def _without_specks(sides: np.ndarray) -> tuple[np.ndarray, tuple[Notice, ...]]:
     if min(right, left) >= SECOND_LUNG * max(right, left) or len(sides) == 1:
         return sides, ()
     present, name = (RIGHT_LUNG, "right") if right > left else (LEFT_LUNG, "left")
-    notice = Notice("one-lung", f"only the {name} lung was found")
+    notice = Notice("one-lung", f"Only the {name} lung was found")
     return np.where(sides == present, sides, 0).astype(np.uint8), (notice,)
 
 
@@ -272,12 +272,14 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
     else:
         size, least, unit = volume_ml, NO_LUNGS_ML, "ml"
     if size < least:
-        found = f"{size:.0f} {unit} of aerated lung" if scan.spacing_mm else "no aerated lung"
+        found = (
+            f"{size:.0f} {unit} of aerated lung" if scan.spacing_mm else "No aerated lung was found"
+        )
         raise InputError(
             "no-lungs",
             f"{scan.name}: {found}",
             expected="an axial chest CT",
-            hint="check that the scan shows the chest and that its values are right",
+            hint="Check that the scan shows the chest and that its values are right",
         )
 
 

@@ -115,9 +115,9 @@ def check_names(inputs: Sequence[Path | Case], name: str | None = None) -> None:
         if folder.casefold() in named:
             raise UsageError(
                 "usage",
-                f"two inputs would both be written to {folder}",
-                expected="inputs whose own names differ",
-                hint="analyse them one by one with --case-id, or into different folders",
+                f"Two inputs would be written to the same folder: {folder}",
+                expected="inputs with different names",
+                hint="Analyse them one by one with --case-id, or write them to different folders",
             )
         named.add(folder.casefold())
 
@@ -135,7 +135,7 @@ def analyze_one(given: Path | Case, options: Options) -> Outcome:
         error = failure
     except TimedOut:
         found = f"{case.path.name} took longer than {options.timeout:g} seconds"
-        error = ResourceError("timed-out", found, hint="give it more time with --timeout")
+        error = ResourceError("timed-out", found, hint="Allow more time with --timeout")
     except MemoryError:
         found = f"{case.path.name} does not fit into memory"
         error = ResourceError("out-of-memory", found, hint=_FEWER_WORKERS)

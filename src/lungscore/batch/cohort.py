@@ -44,7 +44,7 @@ def cohort_cases(
     manifests = [is_manifest(path) for path in inputs]
     if unknown := [group for group in groups if group not in GROUPS]:
         expected = " | ".join(GROUPS)
-        raise UsageError("usage", f"there is no group {unknown[0]!r}", expected=expected)
+        raise UsageError("usage", f"Unknown group: {unknown[0]!r}", expected=expected)
     if groups and not all(manifests):
         raise UsageError("usage", "--group belongs to manifests", expected="manifests alone")
     found = [

@@ -192,7 +192,7 @@ def _beside_others(folder: Path) -> InputError:
         "several-inputs",
         f"{folder.name} holds slices beside folders with scans of their own",
         expected="the files of one scan in a folder",
-        hint="put them into a folder of their own",
+        hint="Put them into a folder of their own",
     )
 
 

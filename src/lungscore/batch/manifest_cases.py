@@ -87,6 +87,6 @@ def _placed(root: Path, place: str) -> Path:
 def _mixed(name: str) -> InputError:
     return InputError(
         "several-inputs",
-        f"the files of {name} do not lie alone in one folder",
+        f"The files of {name} do not lie alone in one folder",
         expected="the slices of one scan in a folder of their own, label images elsewhere",
     )

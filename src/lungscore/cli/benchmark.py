@@ -88,7 +88,7 @@ def run(
         raise InputError(
             "benchmark-incomplete",
             f"{len(failed)} failed: {', '.join(failed)}",
-            hint="their messages stand above; the same command goes on with what is missing",
+            hint="See the messages above. The same command continues with what is missing",
         )
 
 

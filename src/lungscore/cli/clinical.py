@@ -200,6 +200,10 @@ def _covariates(table: Path | None, names: tuple[str, ...]) -> dict[str, dict[st
     from lungscore.patients.covariates import read_covariates
 
     if bool(names) != (table is not None):
-        found = "covariates are named, but no table" if names else "a table, but no covariates"
+        found = (
+            "Covariates are named, but no table is given"
+            if names
+            else "A table is given, but no covariates are named"
+        )
         raise UsageError("usage", found, expected="--table FILE together with --covariates NAMES")
     return {} if table is None else read_covariates(table, names)

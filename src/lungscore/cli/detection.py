@@ -142,6 +142,6 @@ def _labels(infected: str, clean: str) -> dict[str, str]:
     positive, negative = names_of(infected), names_of(clean)
     both = set(positive) & set(negative)
     if both or not positive or not negative:
-        found = f"{min(both)} is both infected and clean" if both else "a class has no label"
+        found = f"{min(both)} is both infected and clean" if both else "A class has no label"
         raise UsageError("usage", found, expected="labels in --infected and others in --clean")
     return {**dict.fromkeys(positive, "infected"), **dict.fromkeys(negative, "clean")}

@@ -39,9 +39,7 @@ def verify() -> None:
 
     names = list_bundles()
     if not names:
-        raise ResourceError(
-            "model-missing", "no model came with this installation", hint="install lungscore again"
-        )
+        raise ResourceError("model-missing", "No model is installed", hint="Reinstall lungscore")
     for name in names:
         say(f"{load_bundle(name).card.name}: verified")
 

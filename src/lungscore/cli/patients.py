@@ -79,7 +79,7 @@ def labels_of(text: str) -> dict[str, str]:
     labels = {label.strip(): name.strip() for label, _, name in pairs}
     if len(labels) < len(pairs) or not all(sign and label for label, sign, _ in pairs):
         raise UsageError(
-            "usage", f"the labels are {text!r}", expected="LABEL=CLASS pairs, separated by commas"
+            "usage", f"Invalid labels: {text!r}", expected="LABEL=CLASS pairs, separated by commas"
         )
     return labels
 

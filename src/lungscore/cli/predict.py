@@ -97,7 +97,7 @@ def _files(inputs: list[Path]) -> list[Path]:
             files.append(path)
     files = list(dict.fromkeys(files))
     if not files:
-        raise InputError("input-empty", f"{inputs[0].name} holds no PNG or JPG slices")
+        raise InputError("input-empty", f"{inputs[0].name} contains no PNG or JPG slices")
     return files
 
 
@@ -113,12 +113,12 @@ def _check_names(files: list[Path], out: Path) -> None:
                 raise UsageError(
                     "usage",
                     f"{path.name} of the input would be overwritten",
-                    hint="choose another folder with -o",
+                    hint="Choose another folder with -o",
                 )
             other = written.setdefault(path.name.casefold(), file)
             if other is not file:
                 raise UsageError(
                     "usage",
                     f"{file.name} and {other.name} would both be written to {path.name}",
-                    hint="predict them into different folders",
+                    hint="Write them to different folders",
                 )

@@ -79,7 +79,7 @@ def _run(
         raise UsageError(
             "usage",
             f"{experiment.name} has {'no' if pretraining else 'a'} section pretraining",
-            hint=f"use lungscore {other}",
+            hint=f"Use lungscore {other}",
         )
     folder = run_experiment(
         experiment, out, fold=fold, seed=seed, resume=resume, threads=threads, report=note

@@ -13,8 +13,8 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(
             "dataset-incomplete",
-            f"the folder {folder.name} is missing",
-            hint="unpack the dataset as it was downloaded",
+            f"The folder {folder.name} is missing",
+            hint="Unpack the dataset exactly as downloaded",
         )
     suffixes = {".png", ".jpg", ".jpeg"}
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in suffixes}
@@ -75,4 +75,4 @@ def _read(path: Path, *, mode: str | None = None) -> np.ndarray:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             return np.asarray(picture if mode is None else picture.convert(mode))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError("input-unreadable", f"{path.name} is no readable image") from error
+        raise InputError("input-unreadable", f"{path.name} is not a readable image") from error

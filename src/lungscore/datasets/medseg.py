@@ -52,7 +52,7 @@ def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
     samples = []
     for name, box in boxes.items():
         if name not in files:
-            raise InputError("dataset-incomplete", f"slice {name} is missing")
+            raise InputError("dataset-incomplete", f"Slice {name} is missing")
         image_file, label_file = files[name]
         image = read_grey(image_file)
         lesions = read_indices(label_file, allowed=(0, 1, 2, 3))

@@ -89,7 +89,7 @@ def _pairs(root: Path) -> list[tuple[Path, Path]]:
             f"{len(images)} volumes in rp_im and {len(labels)} in rp_msk of {root.name} do not "
             "pair up" + (f" (first: {alone[0]})" if alone else ""),
             expected="NAME.nii.gz in both, nine times",
-            hint=f"put MedSeg's rp_im and rp_msk into LUNGSCORE_DATA/{root.name}",
+            hint=f"Put MedSeg's rp_im and rp_msk into LUNGSCORE_DATA/{root.name}",
         )
     return [(images[name], labels[name]) for name in sorted(images)]
 

@@ -39,7 +39,7 @@ def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
     try:
         own = printable(path.name or path.resolve().name)
         if not path.exists():
-            raise InputError("input-not-found", f"there is no {own}")
+            raise InputError("input-not-found", f"There is no {own}")
         name = printable(name or "")
         if path.is_dir():
             return _from_folder(path, name or own)
@@ -70,7 +70,7 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     """
     called = printable(folder.name or folder.resolve().name)
     if not folder.is_dir():
-        raise InputError("input-not-found", f"there is no folder {called}")
+        raise InputError("input-not-found", f"No such folder: {called}")
     results = [folder / RESULT]
     if not results[0].is_file():
         children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
@@ -88,7 +88,7 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
             raise damaged(place_of(path), "it names no case")
         case = printable(content["case"])
         if case in seen:
-            raise InputError("case-damaged", f"two folders of {called} hold the case {case}")
+            raise InputError("case-damaged", f"Two folders of {called} hold the case {case}")
         seen.add(case)
         yield case, path, content
 
@@ -132,7 +132,7 @@ def _from_table(table: Table, file: str, name: str) -> Ratings:
         if not case:
             raise InputError("table-invalid", f"{file}, line {line}: the case has no name")
         if case in values:
-            found = f"{file}, line {line}: the case {case} stood there before"
+            found = f"{file}, line {line}: the case {case} occurred before"
             raise InputError("table-invalid", found, expected="one line for each case")
         row: dict[str, float | None] = {}
         for column, measure in measures.items():

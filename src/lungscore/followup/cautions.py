@@ -40,7 +40,7 @@ def _identical(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator
     contents = [{k: v for k, v in each.items() if k != "case"} for each in (earlier, later)]
     uids = [value_at(each, "input.series_uid") for each in (earlier, later)]
     if contents[0] == contents[1]:
-        yield Notice("identical-inputs", "both results are the same in every number")
+        yield Notice("identical-inputs", "Both results are identical in every number")
     elif uids[0] is not None and uids[0] == uids[1]:
         text = "both are one DICOM series: what differs is the method, not the patient"
         yield Notice("identical-inputs", text)

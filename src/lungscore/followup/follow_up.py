@@ -77,7 +77,7 @@ def _case(source: Source, ct: AnyPath | None, segmenter: Callable[[], Segmenter]
     if ct is not None:
         raise UsageError(
             "usage",
-            "a CT belongs to a folder of results; a scan is its own CT",
-            expected="--earlier-ct and --later-ct beside folders only",
+            "--earlier-ct and --later-ct apply to case folders; a scan is its own CT",
+            expected="--earlier-ct or --later-ct only with a case folder",
         )
     return case_of(source if isinstance(source, Analysis) else analyze(source, segmenter=segmenter))

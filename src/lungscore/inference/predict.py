@@ -57,7 +57,7 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
             "volume-4d",
             f"{scan.name} holds {scan.shape[0]} slices",
             expected="one 2-D slice",
-            hint="use lungscore analyze for a volume",
+            hint="Use lungscore analyze for volumes",
         )
     try:
         lungs = find_lungs(scan)

@@ -156,7 +156,7 @@ def _check_target(bundle: Bundle, target: Target) -> None:
     if bundle.card.target != target:
         raise UsageError(
             "usage",
-            f"the model {bundle.card.name} gives probabilities of {', '.join(bundle.card.outputs)}",
+            f"The model {bundle.card.name} gives probabilities of {', '.join(bundle.card.outputs)}",
             expected=f"one that gives those of {', '.join(OUTPUTS[target])}",
             hint="--model takes models for infection, --lesions-model those for lesions",
         )

@@ -55,7 +55,7 @@ def make_bundle(
     weights = run / WEIGHTS
     if not weights.is_file():
         raise InputError(
-            "checkpoint-mismatch", f"{run.name} holds no {WEIGHTS}", hint="finish the training"
+            "checkpoint-mismatch", f"{run.name} holds no {WEIGHTS}", hint="Finish the training"
         )
     said = _read_card_facts(facts) if facts else {}
     try:
@@ -134,7 +134,7 @@ def _read_card_facts(path: Path) -> dict[str, Any]:
     try:
         facts = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError("input-not-found", f"no file {path.name}") from error
+        raise InputError("input-not-found", f"No file {path.name}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("config-invalid", f"{path.name} is not YAML") from error
     known = {"description", "data", "data_terms", "limits", "results", "familiar"}
@@ -150,7 +150,7 @@ def _familiar(path: Path) -> Familiar:
 
 def _read_result(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise InputError("input-not-found", f"the card's result file {path.name} is missing")
+        raise InputError("input-not-found", f"The card's result file {path.name} is missing")
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return result
 

@@ -154,7 +154,7 @@ class Lobe(Model):
 
 
 class LobesPart(Model):
-    """The five lobes; every number null where there is no lobe mask."""
+    """The five lobes; every number null where no lobe mask is available."""
 
     RUL: Lobe
     RML: Lobe

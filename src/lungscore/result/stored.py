@@ -27,7 +27,7 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
         found = f"{called} cannot be read ({error.strerror})"
         raise InputError("input-unreadable", found) from None
     except (ValueError, RecursionError) as error:
-        found = f"it is no JSON that lungscore writes ({str(error)[:80]})"
+        found = f"it is not JSON written by lungscore ({str(error)[:80]})"
         raise damaged(called, found) from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
@@ -35,7 +35,7 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
             "schema-mismatch",
             f"{called} has the schema {str(schema)[:60]!r}",
             expected=repr(SCHEMA),
-            hint="analyse the scan again with this version",
+            hint="Analyse the scan again with this version",
         )
     return content
 

@@ -34,7 +34,7 @@ def check_affine(affine: np.ndarray, source: str) -> None:
                 "spacing-out-of-range",
                 f"{source}: voxels of {size:.4g} mm",
                 expected=f"{low:g} to {high:g} mm {'between' if axis == along else 'in'} slices",
-                hint="check the units of the header",
+                hint="Check the units of the header",
             )
 
 
@@ -55,7 +55,7 @@ def _check_angles(unit: np.ndarray, along: int, source: str) -> None:
         "gantry-tilt",
         f"{source}: the slices are sheared by {worst:.1f} degrees",
         expected="a gantry without tilt",
-        hint="resample the scan to right angles first",
+        hint="Resample the scan to right angles first",
     )
 
 

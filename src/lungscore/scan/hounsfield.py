@@ -79,7 +79,7 @@ def check_hounsfield(values: np.ndarray, source: str) -> tuple[Notice, ...]:
             "not-hounsfield",
             f"{source}: values from {found.lowest} to {found.highest}; {shares}",
             expected=expected,
-            hint="export the original CT with its rescale slope and intercept",
+            hint="Export the original CT with its rescale slope and intercept",
         )
     peak = found.tissue_peak
     if found.air_floor > AIR_FLOOR or peak is None or not TISSUE_PEAK[0] <= peak <= TISSUE_PEAK[1]:

@@ -75,7 +75,7 @@ def check_same_place(
             "mask-geometry",
             f"{name} lies up to {apart:.2f} mm away from where it should",
             expected="the geometry of the scan, and of the other masks",
-            hint="resample the mask to the scan",
+            hint="Resample the mask to the scan",
         )
 
 
@@ -87,11 +87,13 @@ def mask_format(path: Path) -> VolumeFormat:
     try:
         content = volume_format(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise InputError("input-not-found", f"there is no mask {path.name}") from None
+        raise InputError("input-not-found", f"No such mask file: {path.name}") from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
     if content is None:
-        raise InputError("format-not-recognised", f"{path.name} is no mask file", expected=FORMATS)
+        raise InputError(
+            "format-not-recognised", f"{path.name} is not a mask file", expected=FORMATS
+        )
     return content
 
 
@@ -109,7 +111,7 @@ def _gather(
                 "mask-labels",
                 f"{source} holds values from {plane.min():g} to {plane.max():g}",
                 expected="whole numbers from 0",
-                hint="resample masks without interpolation",
+                hint="Resample masks without interpolation",
             )
         values[..., index] = labels
         found.update(np.flatnonzero(np.bincount(labels.ravel())).tolist())

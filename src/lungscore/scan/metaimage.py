@@ -144,7 +144,7 @@ def _planes(
             "input-unreadable",
             f"{source}: its data do not end where the header says, or their checksum is wrong",
             expected="as many voxels as DimSize and ElementType say",
-            hint="copy it again from its source",
+            hint="Copy it again from its source",
         )
 
 

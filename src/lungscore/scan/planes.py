@@ -23,7 +23,7 @@ def check_promise(
             "volume-too-large",
             f"{source}: the header promises {promised} bytes, the file has {size}",
             expected="a whole file",
-            hint="copy it again from its source",
+            hint="Copy it again from its source",
         )
 
 
@@ -81,5 +81,5 @@ def _broken(source: str, index: int, count: int) -> InputError:
     return InputError(
         "input-unreadable",
         f"{source} ends or breaks at slice {index + 1} of {count}",
-        hint="copy it again from its source",
+        hint="Copy it again from its source",
     )

@@ -69,7 +69,7 @@ def read_found(
 ) -> Scan:
     """The Scan of ``found``, the files of the input at ``path``."""
     if series is not None and found.content != "dicom":
-        raise InputError("series-not-found", f"{path.name} is no DICOM input and has no series")
+        raise InputError("series-not-found", f"{path.name} is not DICOM and has no series")
     ignored = found.ignored
     try:
         if found.content == "dicom":
@@ -96,7 +96,9 @@ def read_found(
 
 def _ignored_notices(found: Found, ignored: int) -> Iterator[Notice]:
     if ignored:
-        yield Notice("files-ignored", f"{ignored} files that are no images of it were ignored")
+        yield Notice(
+            "files-ignored", f"{ignored} files were ignored because they are not images of the scan"
+        )
     if found.unreadable:
         text = f"{found.unreadable} files or folders could not be opened and were ignored"
         yield Notice("files-ignored", text)

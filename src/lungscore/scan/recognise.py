@@ -81,14 +81,14 @@ def find(path: Path) -> Found:
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise InputError("input-not-found", f"there is nothing at {path.name!r}") from None
+        raise InputError("input-not-found", f"No such file or folder: {path.name!r}") from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
     if stat.S_ISDIR(status.st_mode):
         return _find_in_folder(path)
     if not stat.S_ISREG(status.st_mode):
         raise InputError(
-            "input-unreadable", f"{path.name} is no ordinary file", expected="a file or a folder"
+            "input-unreadable", f"{path.name} is not a regular file", expected="a file or a folder"
         )
     try:
         content = content_of(path)
@@ -99,7 +99,7 @@ def find(path: Path) -> Found:
     if content in ("other", "zip"):
         raise InputError(
             "format-not-recognised",
-            f"the content of {path.name} is not known",
+            f"The format of {path.name} is not recognised",
             expected="DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder or zip of these",
         )
     return Found(content, _with_data(path, content))  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ def _find_in_folder(folder: Path) -> Found:
             "several-inputs",
             f"{folder.name} holds {len(volumes)} volumes",
             expected="one volume",
-            hint="give the file itself",
+            hint="Give one of the files",
         )
     elif volumes:
         file, content = volumes[0]
@@ -132,9 +132,9 @@ def _find_in_folder(folder: Path) -> Found:
     else:
         raise InputError(
             "input-empty",
-            f"{folder.name} holds no image among {len(files)} files",
+            f"{folder.name} contains no image among its {len(files)} files",
             expected="DICOM, NIfTI, NRRD, MetaImage, PNG or JPEG",
-            hint="give the zip file itself" if counts["zip"] else "",
+            hint="Give one of the zip files" if counts["zip"] else "",
         )
     ignored = len(files) - len(chosen)
     return Found(content, tuple(chosen), True, ignored, unreadable)  # type: ignore[arg-type]
@@ -179,8 +179,8 @@ def _ordinary_files(folder: Path) -> tuple[list[Path], int]:
         if len(files) > MAX_FILES:
             raise InputError(
                 "too-many-files",
-                f"{folder.name} holds more than {MAX_FILES} files",
-                hint="give the folder of one examination",
+                f"{folder.name} contains more than {MAX_FILES} files",
+                hint="Give the folder of one examination",
             )
     return sorted(files), unreadable
 

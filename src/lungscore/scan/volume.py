@@ -100,8 +100,6 @@ def _general_notices(scan: Scan) -> list[Notice]:
         text = f"slices every {scan.spacing_mm[0]:.1f} mm: small lesions may fall between them"
         notices.append(Notice("thick-slices", text))
     if scan.spacing_mm is not None and max(scan.spacing_mm[1:]) > COARSE_MM:
-        text = (
-            f"pixels of {max(scan.spacing_mm[1:]):.1f} mm: too coarse to tell infection from lung"
-        )
+        text = f"pixels of {max(scan.spacing_mm[1:]):.1f} mm: too coarse to distinguish infection from lung"
         notices.append(Notice("coarse-pixels", text))
     return notices

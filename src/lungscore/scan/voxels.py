@@ -53,7 +53,7 @@ def gather(
             "not-hounsfield",
             f"{source}: values from {lowest:.4g} to {highest:.4g}, a mask or normalised values",
             expected="Hounsfield units",
-            hint="give the original CT",
+            hint="Give the original CT",
         )
     return values, "hu", notices
 

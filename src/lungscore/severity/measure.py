@@ -32,7 +32,7 @@ class Burden:
     """How much of one part of the lungs is infected.
 
     Percents are of the part, lesions included, 0–100; ``dense_percent`` is infection at −200 HU
-    and denser. None: the part has no voxels, or there are no Hounsfield units or no voxel size.
+    and denser. None: the part has no voxels, or no Hounsfield units are available or no voxel size.
     """
 
     volume_ml: float | None
@@ -48,7 +48,7 @@ class Severity:
     """All that was measured on one scan's labels.
 
     lungs, right, left: both lungs together and each; right and left None where sides are unknown.
-    lobes: by LOBE_ORDER, empty where there is no lobe mask.
+    lobes: by LOBE_ORDER, empty where no lobe mask is available.
     slices: one per slice of the array, superior to inferior.
     ct_ss … zones: totals may be None, each with its reason. po, pho: percent of the lungs.
     aeration, lesions, distribution: each holds a reason where it has no numbers.
@@ -162,7 +162,7 @@ def _obstacles(
     return Obstacles(
         volume=no_volume,
         sides=None if sides_known else "right and left are not known",
-        hu=None if has_density else "there are no Hounsfield units",
+        hu=None if has_density else "no Hounsfield units are available",
         size=no_volume or (None if voxel_ml is not None else "no voxel size is known"),
     )
 
@@ -185,7 +185,7 @@ def _with_ranges(severity: Severity, ranges: Ranges) -> Severity:
         notices=(
             *severity.notices,
             Notice(code, reason),
-            Notice("severity-withheld", f"no severity category is given: {reason}"),
+            Notice("severity-withheld", f"No severity category is given: {reason}"),
         ),
         ranges=replace(ranges, categories=()),
     )
@@ -221,8 +221,8 @@ def _read(
     of_lobes = {name: part.infection_percent for name, part in by_lobe.items()}
     dense_of_lobes = {name: part.dense_percent for name, part in by_lobe.items()}
     no_sides = obstacles.volume or obstacles.sides
-    no_lobes = no_sides or (None if by_lobe else "there is no lobe mask")
-    no_regions = no_sides or (None if by_region else "there is no region mask")
+    no_lobes = no_sides or (None if by_lobe else "no lobe mask is available")
+    no_regions = no_sides or (None if by_region else "no region mask is available")
     ct_ss = _given(scores.ct_ss(by_region), no_regions)
     in_lobes = _percent_in_lobes(counted) if has_lobes else None
     withheld = withheld_codes(

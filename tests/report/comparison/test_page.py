@@ -141,7 +141,7 @@ def test_nothing_half_written_stays(make_follow_up, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("lungscore.report.comparison.outputs.render_comparison", full)
-    with pytest.raises(Exception, match="no space left"):
+    with pytest.raises(Exception, match="No space left"):
         write_comparison(make_follow_up(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -137,7 +137,7 @@ def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
         raise InputError(
             "dicom-unreadable",
             f"{path.name} cannot be parsed ({type(error).__name__})",
-            hint="copy the file again from its source",
+            hint="Copy the file again from its source",
         ) from error
 
 
@@ -217,7 +217,7 @@ def _check_deflated(path: Path, file: BoundedFile) -> None:
         raise InputError(
             "archive-unsafe",
             f"{path.name} grows beyond {MAX_DEFLATED_BYTES} bytes",
-            hint="export the series without deflate",
+            hint="Export the series without deflate",
         )
 
 

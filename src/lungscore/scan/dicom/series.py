@@ -155,11 +155,11 @@ def _asked_for(groups: Sequence[Series], uid: str) -> Series:
     for group in groups:
         if group.uid == uid:
             if group.reason:
-                raise InputError(group.code, f"the series asked for: {group.reason}")
+                raise InputError(group.code, f"The series asked for: {group.reason}")
             return group
     raise InputError(
         "series-not-found",
-        f"no series {uid!r}",
+        f"No series {uid!r}",
         expected="one of " + ", ".join(group.uid or "(without UID)" for group in groups),
     )
 
@@ -174,7 +174,7 @@ def _nothing_usable(groups: Sequence[Series]) -> InputError:
                 f"{len(groups)} series: " + ", ".join(reasons),
                 expected="one series of axial CT slices",
             )
-    return InputError("input-empty", "no DICOM file holds an image")
+    return InputError("input-empty", "No DICOM file holds an image")
 
 
 def _check_one_patient(groups: Sequence[Series]) -> None:
@@ -188,5 +188,5 @@ def _check_one_patient(groups: Sequence[Series]) -> None:
         "mixed-patients",
         f"{max(len(patients), 1)} patients and {max(len(studies), 1)} studies",
         expected="one examination of one patient",
-        hint="give one examination, or choose a series with --series",
+        hint="Give one examination, or choose a series with --series",
     )

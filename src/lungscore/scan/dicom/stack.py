@@ -89,7 +89,7 @@ def arrange(
             "gantry-tilt",
             f"{source}: the slices are sheared by {tilt:.1f} degrees",
             expected="a gantry without tilt",
-            hint="resample the scan to right angles first",
+            hint="Resample the scan to right angles first",
         )
     aside = positions[order] - (first + slots[:, None] * step)
     aside -= np.outer(aside @ normal, normal)
@@ -121,7 +121,7 @@ def _slots(heights: np.ndarray, source: str) -> tuple[np.ndarray, bool]:
             f"{source}: slices {worst + 1} and {worst + 2} in order are {steps[worst]:.3f} mm "
             f"apart, others {usual:.3f} mm",
             expected="evenly spaced slices (within 1 %)",
-            hint="export one series of one slice thickness",
+            hint="Export one series of one slice thickness",
         )
     return slots, rounded
 

@@ -82,7 +82,7 @@ def make_phantom(
     """
     if preset not in (*PRESETS, *FORMER_NAMES):
         raise UsageError(
-            "usage", f"unknown phantom preset {preset!r}", expected=f"one of {', '.join(PRESETS)}"
+            "usage", f"Unknown phantom preset {preset!r}", expected=f"one of {', '.join(PRESETS)}"
         )
     if spacing_mm is None:
         z, y, x = (field / n for field, n in zip(FIELD_MM, shape, strict=True))
