@@ -108,7 +108,7 @@ def refuse_existing_file(path: Path, *, overwrite: bool = False) -> None:
             if path.is_dir()
             else "Use --overwrite, or choose another name with -o"
         )
-        raise UsageError("output-exists", f"{path.name} already exists", hint=hint)
+        raise UsageError("output-exists", f"{path} already exists", hint=hint)
 
 
 def write_error(path: Path, error: OSError) -> ResourceError:

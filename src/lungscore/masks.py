@@ -45,7 +45,7 @@ def score(
             sides_known=found.sides_known,
             kind=mask_format(lungs),
             name=case_name(lesions, name),
-            notices=(Notice("no-ct", "No CT was given: numbers that need one are not given."),),
+            notices=(Notice("no-ct", "No CT was given: numbers that need one are missing."),),
         )
     else:
         scan = read_scan(ct, name=name)

@@ -63,6 +63,14 @@ def export(
     ] = None,
 ) -> None:
     """Export a training run as a model bundle that analyze can use."""
-    from lungscore.learning.card import make_bundle
+    from lungscore.inference.bundle import CARD
+    from lungscore.learning.card import NO_TERMS, make_bundle
 
-    say(f"wrote {make_bundle(run, out, name=name, version=version, facts=facts).folder.name}")
+    bundle = make_bundle(run, out, name=name, version=version, facts=facts)
+    say(f"Model: {bundle.folder}")
+    if bundle.card.data_terms == NO_TERMS:
+        say(
+            "The model card does not state the terms of the training data. Write them as data and "
+            "data_terms into a YAML file and export again with --facts FILE, or into "
+            f"{bundle.folder / CARD}."
+        )

@@ -26,7 +26,7 @@ def open_visit(root: Path) -> Visit:
     if not root.is_dir():
         raise InputError(
             "input-not-found",
-            f"No such folder: {root.name}",
+            f"No such folder: {root}",
             hint="Give the folder into which the dataset was unpacked",
         )
     if not any(root.iterdir()):

@@ -90,7 +90,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     check_format(path)
     if not path.is_file():
-        raise InputError("input-not-found", f"No such manifest: {path.name}")
+        raise InputError("input-not-found", f"No such manifest: {path}")
     reader = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
     for number, values in enumerate(reader(path), start=1):
         yield _checked(values, path, number)

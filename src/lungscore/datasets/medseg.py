@@ -153,7 +153,7 @@ DATASET = Dataset(
     title="MedSeg COVID-19 CT segmentation, dataset 1",
     what="axial CT slices with GGO, consolidation and pleural effusion; ten more without labels",
     size="100 labelled and 10 unlabelled slices of more than 40 patients, in NIfTI stacks",
-    licence="CC0",
+    licence="CC0 (figshare)",
     citation="MedSeg, Jenssen HB, Sakinis T. MedSeg Covid Dataset 1. figshare 2021. "
     "doi:10.6084/m9.figshare.13521488.v2",
     where="https://medicalsegmentation.com/covid19",

@@ -125,7 +125,7 @@ DATASET = Dataset(
     title="MedSeg COVID-19 CT segmentation, dataset 2",
     what="axial chest CT from Radiopaedia with GGO, consolidation and lungs",
     size="9 volumes (NIfTI) of 829 slices, 373 of them with disease",
-    licence="CC0",
+    licence="CC0 (figshare)",
     citation="MedSeg, Jenssen HB, Sakinis T. MedSeg Covid Dataset 2. figshare 2021. "
     "doi:10.6084/m9.figshare.13521509.v2",
     where="https://medicalsegmentation.com/covid19",

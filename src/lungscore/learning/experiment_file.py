@@ -39,7 +39,7 @@ def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
     try:
         values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
-        raise InputError("input-not-found", f"No such experiment file: {path.name}") from error
+        raise InputError("input-not-found", f"No such experiment file: {path}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         twice = str(error.problem) if isinstance(error, yaml.constructor.ConstructorError) else ""
         raise InputError(

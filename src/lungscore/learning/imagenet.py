@@ -33,7 +33,7 @@ def load_imagenet_weights(encoder: nn.Module, path: Path) -> list[str]:
     if path.is_dir():
         return load_folded_weights(encoder, path)
     if not path.exists():
-        raise InputError("input-not-found", f"No such file of ImageNet weights: {path.name}")
+        raise InputError("input-not-found", f"No such file of ImageNet weights: {path}")
     if path.suffix != ".safetensors":
         raise InputError(
             "checkpoint-mismatch",

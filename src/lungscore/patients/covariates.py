@@ -24,7 +24,7 @@ def read_covariates(path: Path, names: Sequence[str]) -> dict[str, dict[str, flo
     """
     try:
         if not path.is_file():
-            raise InputError("input-not-found", f"No such table: {path.name}")
+            raise InputError("input-not-found", f"No such table: {path}")
         table = read_table(path, first_column="patient")
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None

@@ -131,7 +131,7 @@ def read_model(path: Path, kind: type[M]) -> tuple[M, str]:
         if isinstance(model, ClinicalModel):
             _check_thresholds(model)
     except FileNotFoundError:
-        raise ResourceError("model-missing", f"Unknown model: {path.name}") from None
+        raise ResourceError("model-missing", f"No such model file: {path}") from None
     except OSError as error:
         raise ResourceError("model-missing", f"{path.name} ({error.strerror})") from None
     except (ValidationError, ValueError, RecursionError) as error:

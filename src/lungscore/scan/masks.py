@@ -87,7 +87,7 @@ def mask_format(path: Path) -> VolumeFormat:
     try:
         content = volume_format(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise InputError("input-not-found", f"No such mask file: {path.name}") from None
+        raise InputError("input-not-found", f"No such mask file: {path}") from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
     if content is None:

@@ -231,7 +231,7 @@ def _affine(header: Mapping[str, str], source: str) -> tuple[np.ndarray, list[No
     origin = _numbers(header, source, 3, *_ORIGIN)
     notices = []
     if directions is None:
-        text = "no TransformMatrix is stated: the orientation is not known"
+        text = "No TransformMatrix is stated: the orientation is unknown"
         notices.append(Notice("header-incomplete", text))
     axes = np.eye(3) if directions is None else directions.reshape(3, 3).T
     lengths = np.linalg.norm(axes, axis=0)
@@ -240,7 +240,7 @@ def _affine(header: Mapping[str, str], source: str) -> tuple[np.ndarray, list[No
         raise InputError(
             "geometry-invalid",
             f"{source}: directions of length {found} in TransformMatrix",
-            expected="length 1, the voxel size stands in ElementSpacing",
+            expected="length 1, with the voxel size in ElementSpacing",
         )
     affine = np.eye(4)
     affine[:3, :3] = np.diag([-1, -1, 1]) @ (axes * spacing)

@@ -49,7 +49,7 @@ def open_nifti(path: Path) -> Iterator[Stored]:
         affine, notices, oriented = _affine(image, source)
         check_affine(affine, source)
         if repairs:
-            text = "the NIfTI header was repaired: " + "; ".join(repairs)
+            text = "The NIfTI header was repaired: " + "; ".join(repairs)
             notices = [*notices, Notice("geometry-repaired", text)]
         yield Stored(shape, affine, _slices(image, shape, source), oriented, tuple(notices))
 
@@ -123,7 +123,7 @@ def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
         raise InputError("geometry-invalid", f"{source}: the qform is not a rotation") from error
     affine = np.asarray(image.affine, dtype=np.float64)
     if not scode and not qcode:
-        text = "sform and qform are not set: the orientation is not known"
+        text = "Neither sform nor qform is set: the orientation is unknown"
         return affine, [Notice("header-incomplete", text)], False
     if not scode or not qcode or not np.isfinite(sform).all() or not np.isfinite(qform).all():
         return affine, [], True
@@ -138,7 +138,11 @@ def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
             hint="Repair the header, right and left depend on it",
         )
     if np.abs(sform - qform)[:3, :3].max() > FORM_TOLERANCE * np.abs(sform[:3, :3]).max():
-        return affine, [Notice("geometry-repaired", "sform and qform differ: sform is used")], True
+        return (
+            affine,
+            [Notice("geometry-repaired", "The sform and the qform differ: the sform is used")],
+            True,
+        )
     return affine, [], True
 
 

@@ -20,6 +20,9 @@ HEAD_BYTES = 4096
 #: Formats of files that hold one volume.
 VOLUMES: tuple[Content, ...] = ("nifti", "nrrd", "metaimage")
 
+#: What a case that lungscore wrote always holds.
+RESULT_FILES = ("result.json", "lesions.nii.gz")
+
 #: A MetaImage header begins with the kind of its object or, as the format allows, without it.
 _METAIMAGE = re.compile(rb"\s*(ObjectType\s*=\s*Image\b|NDims\s*=\s*\d)")
 
@@ -81,7 +84,7 @@ def find(path: Path) -> Found:
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise InputError("input-not-found", f"No such file or folder: {path.name!r}") from None
+        raise InputError("input-not-found", f"No such file or folder: {path}") from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
     if stat.S_ISDIR(status.st_mode):
@@ -105,6 +108,12 @@ def find(path: Path) -> Found:
     return Found(content, _with_data(path, content))  # type: ignore[arg-type]
 
 
+def _has_results(files: list[Path]) -> bool:
+    """Whether a folder among those of ``files`` is a case that ``analyze`` or ``score`` wrote."""
+    first, *others = ({file.parent for file in files if file.name == name} for name in RESULT_FILES)
+    return bool(first.intersection(*others))
+
+
 def _find_in_folder(folder: Path) -> Found:
     files, unreadable = _ordinary_files(folder)
     by_content: dict[str, list[Path]] = {}
@@ -117,6 +126,14 @@ def _find_in_folder(folder: Path) -> Found:
     volumes = [(file, format) for format in VOLUMES for file in by_content.get(format, ())]
     if counts["dicom"]:
         content, chosen = "dicom", by_content["dicom"]
+    elif volumes and _has_results(files):
+        raise InputError(
+            "several-inputs",
+            f"{folder.name} is a folder of results that lungscore wrote, not a scan",
+            expected="a scan",
+            hint="Use lungscore score to score its masks, or lungscore compare to compare it with "
+            "another examination",
+        )
     elif len(volumes) > 1:
         raise InputError(
             "several-inputs",

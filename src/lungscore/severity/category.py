@@ -31,9 +31,9 @@ WITHHOLDING: dict[str, str] = {
     "coarse-pixels": "the pixels are too coarse to distinguish infection from lung",
     "unlike-training": "the images are unlike the training images",
     "single-slice": "one slice says nothing about the whole lungs",
-    "unknown-orientation": "right and left are not known, so lobes and regions are not either",
+    "unknown-orientation": "right and left are unknown, and so are lobes and regions",
     "lobes-incomplete": "less than 60 % of the lungs lie in a lobe of the lobe mask",
-    "not-computable": "a number that it rests on could not be computed",
+    "not-computable": "a number it depends on could not be computed",
     "uncertain-infection": "the network is too uncertain about the infection",
 }
 

@@ -29,7 +29,7 @@ def read_groups(files: Sequence[Path]) -> DicomInput:
     headers = [read_header(file) for file in files]
     images = [header for header in headers if header is not None]
     if not images:
-        raise InputError("input-empty", "No DICOM file holds an image")
+        raise InputError("input-empty", "No DICOM file contains an image")
     return DicomInput(tuple(group_series(images)), len(headers) - len(images))
 
 
@@ -166,7 +166,7 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
     scaled = read_images(ordered, values, stack.slots.tolist())
     _interpolate(values, stack)
     if not scaled:
-        text = "RescaleSlope and RescaleIntercept are missing: values were taken as HU"
+        text = "RescaleSlope and RescaleIntercept are missing: the values were taken as HU"
         notices.append(Notice("rescale-missing", text))
     # Columns, rows, slices, as converters to NIfTI have them: so masks look as viewers expect, and
     # lie in files in the order in which they lie here.
@@ -194,7 +194,10 @@ def _placed(
                 hint="Export the whole series, or pass --allow-gaps to interpolate",
             )
         notices.append(
-            Notice("gaps-interpolated", f"{len(stack.missing)} slices interpolated: {where}")
+            Notice(
+                "gaps-interpolated",
+                f"{len(stack.missing)} missing slices were interpolated: {where}",
+            )
         )
     if stack.rounded:
         notices.append(
@@ -245,7 +248,7 @@ def _notices(
     notices = []
     if others:
         reasons = sorted({entry["reason"] for entry in others})
-        text = f"{len(others)} further series not used: " + ", ".join(reasons)
+        text = f"{len(others)} further series were not used: " + ", ".join(reasons)
         notices.append(Notice("series-left-out", text))
     if chosen.others:
         text = f"{len(chosen.others)} images of the series are scouts or captures and were ignored"

@@ -74,7 +74,8 @@ def make_phantom(
 ) -> Phantom:
     """A chest CT of a person who does not exist.
 
-    preset: one of PRESETS, or one of their FORMER_NAMES; it names the case. lesions: takes the place of the preset's lesions. shape: (D, H, W).
+    preset: one of PRESETS, or one of their FORMER_NAMES; it names the case. lesions: takes the
+    place of the preset's lesions. shape: (D, H, W).
     spacing_mm: (z, y, x); without it the field of view holds the whole chest; with it the field
     of view stays centred on the chest. noise_hu: standard deviation of the image noise. The same
     seed gives the same voxels; the same patient at another resolution. UsageError for an unknown
