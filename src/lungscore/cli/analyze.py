@@ -231,7 +231,7 @@ def _run_cohort(
                 _say_line(outcome)
             if outcome.error:
                 found = sentence(outcome.error.found)
-                show.complain(f"Error [{outcome.error.code}] in {outcome.case}: {found}")
+                show.complain(f"{outcome.case}: error [{outcome.error.code}] {found}")
             if outcome.trace and verbosity().debug:
                 show.complain(outcome.trace)
             _detail(outcome)

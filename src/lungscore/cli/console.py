@@ -91,8 +91,8 @@ def describe(error: LungscoreError, subject: Path | None = None) -> str:
 
     subject: the input that it concerns, named as the user typed it.
     """
-    lead = f"Error [{error.code}]" if subject is None else f"Error [{error.code}] in {subject}"
-    lines = [f"{lead}: {sentence(error.found)}"]
+    lead = "" if subject is None else f"{subject}: "
+    lines = [f"{lead}error [{error.code}] {sentence(error.found)}"]
     if error.expected:
         lines.append(f"  Expected: {sentence(error.expected)}")
     if error.hint:
@@ -119,7 +119,7 @@ def fail(error: LungscoreError) -> int:
 def internal_error(error: Exception) -> int:
     """Say that this is our fault and return the exit code."""
     complain(
-        f"Error [internal]: {type(error).__name__} in lungscore. This is a bug.\n"
+        f"error [internal] {type(error).__name__} in lungscore. This is a bug.\n"
         "  What to do: Run the command again with --debug and report what it prints."
     )
     return LungscoreError.exit_code

@@ -113,7 +113,7 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
     except MemoryError:
         return fail(ResourceError("out-of-memory", "There is not enough memory"))
     except ModuleNotFoundError as error:
-        hint = f'Run: pip install "lungscore[{_extra_of(error.name or "")}]"'
+        hint = f'Install it with: pip install "lungscore[{_extra_of(error.name or "")}]"'
         return fail(ResourceError("library-missing", f"{error.name} is not installed", hint=hint))
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
