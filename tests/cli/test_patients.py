@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up import COVARIATES, made
 
 from lungscore.cli.main import call
-from lungscore.patients.generate import write_generated
 from lungscore.patients.stored import ClinicalModel, Detector, read_model
+from made_up_patients import write_generated
+from tests.patients.made_up import COVARIATES, made
 
 SHARES = {"second_scans": 0.15, "suspected": 0.05, "missing": 0.05}
 LABELS = ("--infected", "NCP", "--clean", "Normal")
@@ -199,7 +199,7 @@ def test_the_help_says_that_no_clinical_model_is_shipped(capsys: pytest.CaptureF
         ("detection", ("--infected", "COVID", "--clean", "Normal"), 3, "[too-few-patients]"),
         ("detection", (*LABELS, "--features", "ct-ss"), 2, "Unknown feature: ct-ss"),
         ("detection", (*LABELS, "--group", "test"), 3, "it holds no case of test"),
-        ("clinical", (*TABLE_OPTIONS,), 2, "Covariates are named, but no table is given"),
+        ("clinical", (*TABLE_OPTIONS,), 2, "Covariates are named, but no table is given is given"),
         ("clinical", ("--table", "x.csv"), 2, "A table is given, but no covariates are named"),
         ("clinical", ("--table", "x.csv", *TABLE_OPTIONS), 3, "[input-not-found]"),
         ("clinical", ("--labels", "Mild"), 2, "The labels are 'Mild'"),

@@ -24,7 +24,7 @@ def slices(
     lesions_model: options.LesionsModel = None,
 ) -> None:
     """Measure a finished model on the public test slices of COVID-SemiSeg."""
-    from lungscore.datasets.registry import data_root
+    from lungscore.datasets.training_slices import data_root
     from lungscore.evaluation.protocols import on_test_slices
     from lungscore.evaluation.results import with_interval
     from lungscore.inference import load_segmenter

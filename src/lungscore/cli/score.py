@@ -37,7 +37,7 @@ def score(
 
     Masks are NIfTI, NRRD or MetaImage files that share one geometry.
     """
-    from lungscore.masks import score as score_masks
+    from lungscore.analysis import score as score_masks
     from lungscore.report.outputs import write_outputs
     from lungscore.report.text import text_table
     from lungscore.result import to_result
