@@ -18,7 +18,8 @@ NEAR, NEAR_MM = 5, 3.5
 def dense_from(units: str, spec: InputSpec) -> float:
     """The value of a scan in ``units`` from which infection counts as consolidation.
 
-    spec: of a network for infection; its grey_split is used where no Hounsfield units are available.
+    spec: of a network for infection; its grey_split is used where there are no Hounsfield
+    units.
     """
     if units == "hu":
         return DENSE_HU
