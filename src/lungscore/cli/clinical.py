@@ -31,8 +31,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Train and apply a model of clinical severity, on your own results.\n\nIt predicts a "
     "class from none to critical, from CT measurements and, if given, age, sex and laboratory "
-    "values. No clinical model is shipped; what you train holds for patients like yours. It is not a "
-    "prognosis.",
+    "values. No clinical model is shipped; what you train holds for patients like yours. It is "
+    "not a prognosis.",
 )
 
 Table = Annotated[

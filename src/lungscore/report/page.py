@@ -21,7 +21,7 @@ from lungscore.report.text import (
     span_of,
 )
 from lungscore.result import Analysis, Result, TotalScore, to_result
-from lungscore.severity import RULE
+from lungscore.severity import FLOOR_PERCENT, RULE
 from lungscore.severity.category import MODERATE_ABOVE, SEVERE_ABOVE
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -101,29 +101,31 @@ def score_rows(result: Result) -> list[ScoreRow]:
         total(
             "ct_ss",
             "CT-SS",
-            f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % infected). Above the mark at "
-            f"{scores.ct_ss.cutoff}: severe in Yang 2020.",
+            f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % opacity). Severe above the mark at "
+            f"{scores.ct_ss.cutoff} (Yang 2020).",
             scores.ct_ss.cutoff,
         ),
         total(
             "ctsi",
             "CTSI",
-            "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, more (Pan 2020).",
+            "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, above (Pan 2020).",
         ),
         total(
             "tss",
             "TSS, LSS",
-            "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, more (Chung 2020; "
-            "LSS, Chaganti 2020, has the same edges).",
+            "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, above (TSS, Chung 2020; "
+            "LSS, Chaganti 2020, has the same thresholds).",
         ),
-        total("lhos", "LHOS", "As LSS, of infection at −200 HU and denser (Chaganti 2020)."),
+        total(
+            "lhos", "LHOS", "As LSS, counting only opacity of −200 HU or denser (Chaganti 2020)."
+        ),
         ScoreRow(
             "po",
             "PO",
             percent_text(scores.po),
             scores.po,
             (),
-            "Percent of the lungs that is infected (Chaganti 2020).",
+            "Percentage of opacity: of the lungs (Chaganti 2020).",
             no_volume,
         ),
         ScoreRow(
@@ -132,7 +134,7 @@ def score_rows(result: Result) -> list[ScoreRow]:
             percent_text(scores.pho),
             scores.pho,
             (),
-            "Percent of the lungs that is infected and at −200 HU or denser (Chaganti 2020).",
+            "Percentage of high opacity: −200 HU or denser, of the lungs (Chaganti 2020).",
             no_density,
         ),
         ScoreRow(
@@ -141,13 +143,13 @@ def score_rows(result: Result) -> list[ScoreRow]:
             scores.mosmed or "not computed",
             grade,
             (),
-            "CT-0 < 1 %, CT-1 ≤ 25 %, CT-2 ≤ 50 %, CT-3 ≤ 75 %, CT-4 more of both lungs.",
+            "Of both lungs: CT-0 < 1 %, CT-1 ≤ 25 %, CT-2 ≤ 50 %, CT-3 ≤ 75 %, CT-4 above.",
             no_volume,
         ),
         total(
             "zones",
             "Six zones",
-            "Thirds of each lung's height, each 0–4 by quarters as TSS.",
+            "Upper, middle and lower third of each lung, each 0–4 as TSS.",
         ),
     ]
 
@@ -185,13 +187,17 @@ PLACES = {
 
 
 def _affected(result: Result) -> str | None:
-    """Which lungs and how many lobes are infected by 1 % or more; None where not known."""
-    where = result.distribution
+    """How many lungs and lobes have 1 % or more of opacity each; None where not known.
+
+    Both are counted by their own percentages: a lobe may reach 1 % where its lung does not.
+    """
+    shares = (result.burden.right_percent, result.burden.left_percent)
     parts = []
-    if where.bilateral is not None:
-        parts.append("both lungs" if where.bilateral else "not both lungs")
-    if where.lobes_affected is not None:
-        parts.append(f"{where.lobes_affected} of {len(LOBE_ORDER)} lobes")
+    if result.distribution.bilateral is not None:
+        count = sum(share is not None and share >= FLOOR_PERCENT for share in shares)
+        parts.append(f"{2 if result.distribution.bilateral else min(count, 1)} of 2 lungs")
+    if (lobes := result.distribution.lobes_affected) is not None:
+        parts.append(f"{lobes} of {len(LOBE_ORDER)} lobes")
     return ", ".join(parts) or None
 
 
@@ -216,7 +222,7 @@ def _shown(analysis: Analysis) -> str:
     if not analysis.has_ct:
         return "No CT was given: the lungs are drawn in grey."
     if analysis.scan.units == "grey":
-        return "Grey levels as they were given."
+        return "Grey levels as in the input."
     level, width = LUNG_WINDOW
     return f"Lung window: level {level} HU, width {width} HU.".replace("-", "−")
 
@@ -224,15 +230,15 @@ def _shown(analysis: Analysis) -> str:
 def _facts(result: Result) -> list[tuple[str, str]]:
     """The small print: what was read and what it was read with."""
     given = result.input
-    unknown = "not known"
+    unknown = "unknown"
     spacing = (
         " × ".join(f"{v:g}" for v in given.spacing_mm) + " mm" if given.spacing_mm else unknown
     )
     _, rows, columns = given.shape
     count = "1 slice" if given.slices == 1 else f"{given.slices} slices"
     facts = [
-        ("input", f"{given.kind}, {count} of {rows} × {columns}"),
-        ("voxel (z, y, x)", spacing),
+        ("input", f"{given.kind}, {count} of {rows} × {columns} pixels"),
+        ("voxel size (z, y, x)", spacing),
     ]
     if given.series_uid:
         facts.append(("series", given.series_uid))

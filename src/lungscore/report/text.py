@@ -10,8 +10,8 @@ NOT_COMPUTED = "not computed"
 
 #: What a range beside a number is.
 RANGE_MEANS = (
-    "what the number would be if the network were read in other ways that agree with radiologists "
-    "nearly as well; not a confidence interval."
+    "the lowest and highest value under other reasonable thresholds and views of the network, which "
+    "agree with radiologists nearly as well. This is not a confidence interval."
 )
 
 
@@ -88,10 +88,10 @@ def text_table(analysis: Analysis) -> str:
 def _headline(result: Result) -> list[tuple[str, str]]:
     burden, scores = result.burden, result.scores
     severity = result.severity.category or result.severity.basis
-    infection = _percent(result, "burden", "infection_percent")
+    opacity = _percent(result, "burden", "infection_percent")
     if burden.infection_ml is not None:
         ml = ml_text(burden.infection_ml) + range_text(result, "burden", "infection_ml")
-        infection += f" of the lungs, {ml}"
+        opacity += f" of the lungs, {ml}"
     ct_ss = _total(result, "ct_ss")
     if scores.ct_ss.above_cutoff is not None:
         side = "above" if scores.ct_ss.above_cutoff else "below"
@@ -100,7 +100,7 @@ def _headline(result: Result) -> list[tuple[str, str]]:
     return [
         ("severity", severity + range_text(result, "severity", "category")),
         ("infection pattern", detection_text(result)),
-        ("infection", infection),
+        ("opacity", opacity),
         ("  ground-glass opacity", _percent(result, "burden", "ggo_percent")),
         ("  consolidation", _percent(result, "burden", "consolidation_percent")),
         ("  right lung", _percent(result, "burden", "right_percent")),
@@ -118,11 +118,11 @@ def _headline(result: Result) -> list[tuple[str, str]]:
 
 
 def detection_text(result: Result) -> str:
-    """ "yes, in 12 of 40 slices; probability 0.93 (detector NAME, learned from 1 200 patients)"."""
+    """ "yes, in 12 of 40 slices; probability 0.93 (detector NAME, trained on 1 200 patients)"."""
     detection = result.detection
     parts = []
     if detection.infected is not None:
-        text = "yes" if detection.infected else "no, less than 1 % of the lungs"
+        text = "yes" if detection.infected else "no (less than 1 % of the lungs)"
         if detection.infected_slices:
             seen = sum(each.infection_percent is not None for each in result.slices)
             text += f", in {detection.infected_slices} of {seen} slices"
@@ -133,17 +133,17 @@ def detection_text(result: Result) -> str:
             told = f"probability {detection.probability:.2f}"
         patients = f"{detection.detector.patients:,}".replace(",", " ")
         name = detection.detector.name
-        parts.append(f"{told} (detector {name}, learned from {patients} patients)")
+        parts.append(f"{told} (detector {name}, trained on {patients} patients)")
     return "; ".join(parts) or NOT_COMPUTED
 
 
 #: The bands of density as a reader calls them, with their edges in HU.
 BAND_TITLES = {
-    "over_inflated": ("over-inflated", "below −900"),
+    "over_inflated": ("below −900 HU", "below −900"),
     "well_aerated": ("well aerated", "−900 to −500"),
     "poorly_aerated": ("poorly aerated", "−500 to −100"),
     "not_aerated": ("not aerated", "−100 to +100"),
-    "denser": ("denser", "+100 and more"),
+    "denser": ("denser", "above +100"),
 }
 
 
@@ -166,12 +166,12 @@ def pattern_lines(result: Result) -> list[tuple[str, str]]:
             part, lungs = percent_text(share.infection_percent), percent_text(share.lung_percent)
             where.append(f"{name} {part} (lungs: {lungs})")
     if where:
-        lines.append(("of the infection", ", ".join(where)))
+        lines.append(("of the opacity", ", ".join(where)))
     return lines
 
 
 def lesions_text(result: Result) -> str:
-    """Number and size of the lesions: "4, the largest 212 ml, median 8.1 ml; 3 specks"."""
+    """Number and size of the lesions: "4, the largest 212 ml, median 8.1 ml; and 3 foci below 0.1 ml"."""
     lesions = result.lesions
     if lesions.count is None:
         return NOT_COMPUTED
@@ -179,8 +179,9 @@ def lesions_text(result: Result) -> str:
     if lesions.largest_ml is not None:
         text += f", the largest {ml_text(lesions.largest_ml)}, median {ml_text(lesions.median_ml)}"
     if lesions.specks:
-        some = "1 speck" if lesions.specks == 1 else f"{lesions.specks} specks"
-        text += f"; {some} below {lesions.speck_below_ml:g} ml, {ml_text(lesions.specks_ml)} in all"
+        foci = "1 focus" if lesions.specks == 1 else f"{lesions.specks} foci"
+        text += f"; and {foci} below {lesions.speck_below_ml:g} ml, "
+        text += f"{ml_text(lesions.specks_ml)} in all"
     return text
 
 
@@ -197,16 +198,16 @@ def _total(result: Result, name: str) -> str:
 def _lobe_lines(result: Result) -> list[str]:
     lobes = {name: getattr(result.lobes, name) for name in LOBE_ORDER}
     if all(lobe.infection_percent is None for lobe in lobes.values()):
-        return ["  No percent of any lobe is known."]
-    infected = {
+        return ["  Lobes: not computed"]
+    opacity = {
         name: percent_text(lobe.infection_percent)
         + range_text(result, "lobes", name, "infection_percent")
         for name, lobe in lobes.items()
     }
-    wide = max(14, *(len(text) + 2 for text in infected.values()))
-    lines = [f"  {'lobe':<6}{'volume':>14}{'infected':>{wide}}{'TSS':>6}{'CTSI':>6}"]
+    wide = max(14, *(len(text) + 2 for text in opacity.values()))
+    lines = [f"  {'lobe':<6}{'volume':>14}{'opacity':>{wide}}{'TSS':>6}{'CTSI':>6}"]
     for name, lobe in lobes.items():
         volume = ml_text(lobe.volume_ml)
         tss, ctsi = ("–" if v is None else v for v in (lobe.scores.tss, lobe.scores.ctsi))
-        lines.append(f"  {name:<6}{volume:>14}{infected[name]:>{wide}}{tss:>6}{ctsi:>6}")
+        lines.append(f"  {name:<6}{volume:>14}{opacity[name]:>{wide}}{tss:>6}{ctsi:>6}")
     return lines
