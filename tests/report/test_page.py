@@ -78,7 +78,7 @@ def test_regions_are_called_approximate(make_analysis):
 
 def test_what_is_not_computed_says_why(make_analysis):
     text = page(make_analysis(sides=False))
-    assert "Not computed" in text
+    assert "not computed" in text
     assert "right and left are not known" in text
     assert "nan" not in text.lower().split("base64")[0]
 
@@ -162,7 +162,7 @@ def test_pictures_carry_no_metadata(make_analysis):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "Not computed"), (0.0, "0.0 %"), (0.01, "< 0.1 %"), (0.05, "0.1 %"), (12.34, "12.3 %")],
+    [(None, "not computed"), (0.0, "0.0 %"), (0.01, "< 0.1 %"), (0.05, "0.1 %"), (12.34, "12.3 %")],
 )
 def test_percent_is_written_without_a_false_zero(value, text):
     assert percent_text(value) == text
@@ -171,7 +171,7 @@ def test_percent_is_written_without_a_false_zero(value, text):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "Not computed"),
+        (None, "not computed"),
         (0.0, "0.0 ml"),
         (0.01, "< 0.1 ml"),
         (0.25, "0.2 ml"),

@@ -67,26 +67,26 @@ def _truth_beside_found(truth: dict, analysis: "Analysis") -> str:
     found = to_result(analysis).model_dump()
     rows = [
         ("lungs, ml", truth["lungs_ml"], found["lungs"]["volume_ml"]),
-        ("infection, ml", truth["infection_ml"], found["burden"]["infection_ml"]),
+        ("opacity, ml", truth["infection_ml"], found["burden"]["infection_ml"]),
         *(
             (f"{name}, % of lungs", truth[f"{key}_percent"], found["burden"][f"{key}_percent"])
             for name, key in (
-                ("infection", "infection"),
+                ("opacity", "infection"),
                 ("ground-glass opacity", "ggo"),
                 ("consolidation", "consolidation"),
             )
         ),
         *(
             (
-                f"{lobe} infected, %",
+                f"opacity, % of {lobe}",
                 truth["lobes"][lobe]["infection_percent"],
                 found["lobes"][lobe]["infection_percent"],
             )
             for lobe in LOBE_ORDER
         ),
     ]
-    lines = [f"{'phantom':28}{'truth':>10}{'measured':>10}"]
+    lines = [f"{'phantom':36}{'truth':>10}{'measured':>10}"]
     for name, true, value in rows:
         cells = ("–" if number is None else f"{number:.1f}" for number in (true, value))
-        lines.append(f"{name:28}" + "".join(f"{cell:>10}" for cell in cells))
+        lines.append(f"{name:36}" + "".join(f"{cell:>10}" for cell in cells))
     return "\n".join(lines)

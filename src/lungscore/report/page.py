@@ -101,8 +101,8 @@ def score_rows(result: Result) -> list[ScoreRow]:
         total(
             "ct_ss",
             "CT-SS",
-            f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % opacity). Severe above the mark at "
-            f"{scores.ct_ss.cutoff} (Yang 2020).",
+            f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % opacity). Severe above "
+            f"the mark at {scores.ct_ss.cutoff} (Yang 2020).",
             scores.ct_ss.cutoff,
         ),
         total(
