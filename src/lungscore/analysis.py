@@ -133,7 +133,7 @@ def score(
             sides_known=found.sides_known,
             kind=mask_format(lungs),
             name=case_name(lesions, name),
-            notices=(Notice("no-ct", "No CT was given: numbers that need one are not given."),),
+            notices=(Notice("no-ct", "No CT was given: numbers that need one are missing."),),
         )
     else:
         scan = read_scan(ct, name=name)
@@ -215,8 +215,8 @@ def _divided(
         elif divisible:
             shown = scan.values if scan.units == "hu" and has_ct and scan.spacing_mm else None
             lobes = find_lobes(lungs.labels, spacing_mm, hounsfield=shown)
-            text = "The lobes are approximated from the lungs' shape"
-            text += "." if shown is None else ", and from the fissures where the scan shows them."
+            text = "The lobes are estimated from the shape of the lungs"
+            text += "." if shown is None else " and, where the scan shows them, from the fissures."
             notices.append(Notice("approximate-lobes", text))
         if divisible and lobes is not None:
             regions = divide_regions(lobes, spacing_mm)
@@ -272,9 +272,11 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
 def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
     """What masks that were given, or lungs without sides, add to the notices of reading."""
     if scan.shape[0] == 1:
-        yield Notice("single-slice", "One slice: percentages are of this slice, not of the lungs.")
+        yield Notice(
+            "single-slice", "The input is one slice: percentages refer to it, not to the lungs."
+        )
     if not lungs.sides_known:
-        yield Notice("unknown-orientation", "Right and left are not known.")
+        yield Notice("unknown-orientation", "Right and left are unknown.")
     yield from size_notices(scan, lungs.labels)
 
 

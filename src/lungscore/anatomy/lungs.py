@@ -274,9 +274,9 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
         size, least, unit = volume_ml, NO_LUNGS_ML, "ml"
     if size < least:
         found = (
-            f"only {size:.0f} {unit} of aerated lung"
+            f"Only {size:.0f} {unit} of aerated lung"
             if scan.spacing_mm
-            else "no aerated lung was found"
+            else "No aerated lung was found was found"
         )
         raise InputError(
             "no-lungs",

@@ -102,7 +102,7 @@ def at(config: ExperimentConfig, *, fold: int | None, seed: int | None) -> Exper
         return config.at(fold=fold, seed=seed)
     except ValidationError as error:
         raise InputError(
-            "config-invalid", f"{config.name}: {error.errors()[0]['msg']}", hint="see data.folds"
+            "config-invalid", f"{config.name}: {error.errors()[0]['msg']}", hint="See data.folds"
         ) from error
 
 

@@ -53,7 +53,7 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     """
     called = printable(folder.name or folder.resolve().name)
     if not folder.is_dir():
-        raise InputError("input-not-found", f"there is no folder {called}")
+        raise InputError("input-not-found", f"No such folder: {called}")
     results = [folder / RESULT]
     if not results[0].is_file():
         children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
@@ -71,7 +71,7 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
             raise damaged(place_of(path), "it names no case")
         case = printable(content["case"])
         if case in seen:
-            raise InputError("case-damaged", f"two folders of {called} hold the case {case}")
+            raise InputError("case-damaged", f"Two folders of {called} hold the case {case}")
         seen.add(case)
         yield case, path, content
 
