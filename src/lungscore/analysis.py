@@ -26,7 +26,7 @@ from lungscore.anatomy import (
 )
 from lungscore.anatomy.boxes import columns_of
 from lungscore.background import in_background
-from lungscore.errors import InputError, Notice
+from lungscore.errors import InputError, Notice, UsageError
 from lungscore.inference import Lesions, Segmenter
 from lungscore.inference.density import DENSE_HU
 from lungscore.inference.readings import joined
@@ -35,7 +35,7 @@ from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import check_same_place, mask_format, read_label_volume, read_labels
-from lungscore.scan.names import case_name
+from lungscore.scan.names import case_name, safe_name
 from lungscore.scan.read import opened, read_found
 from lungscore.severity import measure
 
@@ -46,7 +46,7 @@ SHORTEST_LUNGS_MM = 80.0
 
 
 def analyze(
-    path: AnyPath,
+    path: AnyPath | Scan,
     *,
     segmenter: Segmenter | Callable[[], Segmenter] = Segmenter,
     series: str | None = None,
@@ -56,22 +56,58 @@ def analyze(
     name: str | None = None,
     ranges: bool = True,
 ) -> Analysis:
-    """Analyse the chest CT at ``path``.
+    """Measure the extent and severity of pneumonia on a chest CT.
 
-    segmenter: a loaded model, to be kept for many scans, or a function that loads one; by default
-        the shipped one is loaded.
-    series, allow_gaps, name: as scan.read_scan. lungs, lobes: the user's own masks (NIfTI or
-    NRRD in the scan's geometry), which win over what would be found.
-    ranges: also find what every number would be under other choices that are nearly as good
-        (docs/uncertainty.md), for which the network sees slices that may be infected three times.
-    Raises InputError or ResourceError with a stable code (docs/errors.md).
+    Parameters
+    ----------
+    path : path or Scan
+        Any input of ``read_scan``, or a scan that was read or made already.
+    segmenter : Segmenter or callable, optional
+        Loaded networks, to be kept for many scans, or a function that loads them; by default the
+        shipped ones are loaded.
+    series, allow_gaps, name
+        As in ``read_scan``; ``series`` and ``allow_gaps`` do not apply to a Scan.
+    lungs, lobes : path, optional
+        Your own masks (NIfTI, NRRD or MetaImage in the geometry of the scan), used instead of the
+        ones lungscore would make.
+    ranges : bool
+        Also compute the range of every number under other reasonable thresholds and views
+        (docs/uncertainty.md). The network then sees slices with possible opacity three times.
+
+    Returns
+    -------
+    Analysis
+        Masks as (D, H, W) labels, percentages 0 to 100, volumes in ml, and the scores CT-SS (Yang
+        2020), CTSI (Pan 2020), TSS (Chung 2020), PO, PHO, LSS and LHOS (Chaganti 2020), and MosMed
+        (docs/severity.md).
+
+    Raises
+    ------
+    InputError, ResourceError
+        With a stable code (docs/errors.md) that says what was found and what to do.
+    UsageError
+        If ``series`` or ``allow_gaps`` is given with a Scan.
+
+    Examples
+    --------
+    >>> from lungscore import analyze
+    >>> from lungscore.scan.phantom import make_phantom
+    >>> phantom = make_phantom("few-patches", shape=(28, 128, 128))
+    >>> analysis = analyze(phantom.scan, ranges=False)
+    >>> analysis.severity.category
+    'mild'
+    >>> sorted(analysis.masks())
+    ['lesions', 'lobes', 'lungs', 'regions']
+    >>> analysis.to_dict()["schema"]
+    'lungscore.result/1'
     """
     clock = Clock()
     with ExitStack() as until_loaded:
         with clock.stage("read"):
-            files = until_loaded.enter_context(opened(Path(path)))
+            source = _opened(path, series=series, allow_gaps=allow_gaps, name=name)
+            read = until_loaded.enter_context(source)
             loaded = until_loaded.enter_context(in_background(_loaded(segmenter)))
-            scan = read_found(Path(path), files, series=series, allow_gaps=allow_gaps, name=name)
+            scan = read()
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):
@@ -98,6 +134,22 @@ def analyze(
     return _scored(parts, clock=clock)
 
 
+@contextmanager
+def _opened(
+    given: AnyPath | Scan, *, series: str | None, allow_gaps: bool, name: str | None
+) -> Iterator[Callable[[], Scan]]:
+    """A function that reads the scan; archives stay unpacked for as long as the block lasts."""
+    if isinstance(given, Scan):
+        if series is not None or allow_gaps:
+            raise UsageError("usage", "series and allow_gaps apply to files, not to a Scan")
+        scan = given if name is None else replace(given, name=safe_name(name))
+        yield lambda: scan
+        return
+    path = Path(given)
+    with opened(path) as files:
+        yield lambda: read_found(path, files, series=series, allow_gaps=allow_gaps, name=name)
+
+
 def _loaded(
     segmenter: Segmenter | Callable[[], Segmenter],
 ) -> Generator[Segmenter, None, None]:
@@ -112,13 +164,46 @@ def score(
     ct: AnyPath | None = None,
     name: str | None = None,
 ) -> Analysis:
-    """Severity from masks in one geometry (NIfTI, NRRD or MetaImage).
+    """Score severity from existing masks, without a network.
 
-    lungs: 1 right, 2 left (or 1 throughout: then only lobes can tell the sides). lesions: 1 GGO,
-    2 consolidation. lobes: 1–5 as lungmask or 10–14 as TotalSegmentator. ct: the scan itself, for
-    the numbers that need Hounsfield units; without it they are null.
-    Lesions outside the lungs are not counted: a lung mask must include the disease.
-    Raises InputError mask-geometry, mask-labels or no-lungs.
+    The masks are NIfTI, NRRD or MetaImage files in one geometry. Lesions outside the lungs are not
+    counted, so the lung mask must include the disease.
+
+    Parameters
+    ----------
+    lungs : path
+        1 right lung, 2 left lung; or 1 throughout: then only lobes can tell the sides.
+    lesions : path
+        1 ground-glass opacity, 2 consolidation.
+    lobes : path, optional
+        Labels 1 to 5 as lungmask or 10 to 14 as TotalSegmentator; estimated if not given.
+    ct : path, optional
+        The scan, for the numbers that need Hounsfield units; without it they are None.
+    name : str, optional
+        Name of the case; by default the name of the lesion mask.
+
+    Returns
+    -------
+    Analysis
+        As of ``analyze``, without models and ranges.
+
+    Raises
+    ------
+    InputError
+        ``mask-geometry``, ``mask-labels``, ``no-lungs``, or as ``read_scan``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from lungscore import score
+    >>> from lungscore.scan.phantom import make_phantom
+    >>> from lungscore.scan.write import nifti_bytes
+    >>> phantom = make_phantom("several-patches", shape=(28, 96, 96))
+    >>> for name in ("lungs", "lobes", "lesions"):
+    ...     labels = getattr(phantom, name)
+    ...     _ = Path(f"{name}.nii.gz").write_bytes(nifti_bytes(labels, phantom.scan.geometry))
+    >>> score("lungs.nii.gz", "lesions.nii.gz", lobes="lobes.nii.gz", name="phantom")
+    Analysis('phantom', mild, opacity 12.6 % of the lungs, CT-SS 15 of 40)
     """
     lungs, lesions = Path(lungs), Path(lesions)
     lung_labels, geometry = read_label_volume(lungs, "lungs")

@@ -199,7 +199,7 @@ def test_the_help_says_that_no_clinical_model_is_shipped(capsys: pytest.CaptureF
         ("detection", ("--infected", "COVID", "--clean", "Normal"), 3, "[too-few-patients]"),
         ("detection", (*LABELS, "--features", "ct-ss"), 2, "Unknown feature: ct-ss"),
         ("detection", (*LABELS, "--group", "test"), 3, "it holds no case of test"),
-        ("clinical", (*TABLE_OPTIONS,), 2, "Covariates are named, but no table is given is given is given"),
+        ("clinical", (*TABLE_OPTIONS,), 2, "Covariates are named, but no table is given"),
         ("clinical", ("--table", "x.csv"), 2, "A table is given, but no covariates are named"),
         ("clinical", ("--table", "x.csv", *TABLE_OPTIONS), 3, "[input-not-found]"),
         ("clinical", ("--labels", "Mild"), 2, "The labels are 'Mild'"),

@@ -35,7 +35,7 @@ SECOND_LUNG = 0.02
 USUAL_ML = (1000.0, 10000.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lungs:
     """The lungs of a scan.
 
@@ -48,6 +48,11 @@ class Lungs:
     sides_known: bool
     notices: tuple[Notice, ...] = ()
     aerated: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.labels.shape))
+        sides = "right and left" if self.sides_known else "sides unknown"
+        return f"Lungs({shape}, {sides})"
 
 
 def find_lungs(scan: Scan) -> Lungs:
@@ -274,7 +279,7 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
         size, least, unit = volume_ml, NO_LUNGS_ML, "ml"
     if size < least:
         found = (
-            f"Only {size:.0f} {unit} of aerated lung"
+            f"only {size:.0f} {unit} of aerated lung"
             if scan.spacing_mm
             else "No aerated lung was found was found"
         )

@@ -201,7 +201,7 @@ def _covariates(table: Path | None, names: tuple[str, ...]) -> dict[str, dict[st
 
     if bool(names) != (table is not None):
         found = (
-            "Covariates are named, but no table is given is given is given"
+            "Covariates are named, but no table is given"
             if names
             else "A table is given, but no covariates are named"
         )

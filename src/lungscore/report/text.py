@@ -71,9 +71,9 @@ def text_table(analysis: Analysis) -> str:
     """The severity table in plain text, for a terminal: headline, scores, lobes, warnings."""
     result = to_result(analysis)
     lines = [f"{result.case}: {RESEARCH_USE}", ""]
-    headline = _headline(result)
-    lines += [f"  {name:<24}{value}" for name, value in headline if value != NOT_COMPUTED]
-    if missing := [name.strip() for name, value in headline if value == NOT_COMPUTED]:
+    numbers = headline(result)
+    lines += [f"  {name:<24}{value}" for name, value in numbers if value != NOT_COMPUTED]
+    if missing := [name.strip() for name, value in numbers if value == NOT_COMPUTED]:
         lines.append(f"  {NOT_COMPUTED:<24}{', '.join(missing)}")
     lines += ["", *_lobe_lines(result)]
     if patterns := pattern_lines(result):
@@ -85,7 +85,8 @@ def text_table(analysis: Analysis) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _headline(result: Result) -> list[tuple[str, str]]:
+def headline(result: Result) -> list[tuple[str, str]]:
+    """What the table begins with: (name, value as text), also of what is not computed."""
     burden, scores = result.burden, result.scores
     severity = result.severity.category or result.severity.basis
     opacity = _percent(result, "burden", "infection_percent")

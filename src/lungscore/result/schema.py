@@ -17,7 +17,7 @@ from lungscore.result.ranges import RangesPart
 class InputPart(Model):
     """What was read."""
 
-    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "phantom"]
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "array", "phantom"]
     slices: int
     shape: tuple[int, int, int] = Field(description="(slices, rows, columns), canonical axes")
     spacing_mm: tuple[float, float, float] | None = Field(description="(z, y, x)")

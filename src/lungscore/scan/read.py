@@ -22,16 +22,42 @@ def read_scan(
     allow_gaps: bool = False,
     name: str | None = None,
 ) -> Scan:
-    """Read the chest CT at ``path`` in one convention.
+    """Read a chest CT in one convention, whatever its format.
 
-    path: a DICOM folder (searched with all folders below) or file, NIfTI, NRRD, MetaImage, a PNG or
-        JPEG slice or a folder of them, or a zip of any of these; told by content, not by name.
-    series: SeriesInstanceUID to read instead of the one chosen by rule (``scan.dicom.series``).
-    allow_gaps: interpolate missing DICOM slices instead of rejecting the series.
-    name: of the case; by default the input's own file name.
+    Parameters
+    ----------
+    path : path
+        A DICOM folder (with all its subfolders) or file, NIfTI, NRRD, MetaImage, a PNG or JPEG
+        slice or a folder of slices, or a zip of any of these. Recognised by content, not by name.
+    series : str, optional
+        SeriesInstanceUID to read, instead of the one chosen by rule (docs/inputs.md).
+    allow_gaps : bool
+        Interpolate missing DICOM slices instead of rejecting the series.
+    name : str, optional
+        Name of the case; by default the name of the file or folder.
 
-    Returns a Scan with notices. Raises InputError with a code of ``errors.REJECTIONS``
-    (docs/errors.md) and ResourceError ``disk-full`` while unpacking.
+    Returns
+    -------
+    Scan
+        ``values`` is (D, H, W), superior to inferior, anterior to posterior and right to left, in
+        Hounsfield units or, for windowed images, grey levels.
+
+    Raises
+    ------
+    InputError
+        With a stable code (docs/errors.md) that says why the input cannot be analysed.
+    ResourceError
+        ``disk-full`` while unpacking an archive.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from lungscore import read_scan
+    >>> from lungscore.scan.phantom import make_phantom
+    >>> from lungscore.scan.write import write_nifti
+    >>> write_nifti(make_phantom("healthy", shape=(24, 96, 96)).scan, Path("chest.nii.gz"))
+    >>> read_scan("chest.nii.gz")
+    Scan('chest', nifti, 24 × 96 × 96, 11.67 × 3.733 × 3.733 mm, hu)
     """
     path = Path(path)
     with opened(path) as found:

@@ -46,7 +46,7 @@ class Volume:
     values: np.ndarray
     affine: np.ndarray
     units: Literal["hu", "grey"]
-    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice"]
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "array"]
     spacing_known: bool = True
     sides_known: bool = True
     notices: tuple[Notice, ...] = ()
