@@ -125,7 +125,7 @@ def score_rows(result: Result) -> list[ScoreRow]:
             percent_text(scores.po),
             scores.po,
             (),
-            "Percentage of opacity: of the lungs (Chaganti 2020).",
+            "Share of the lungs with opacity (percentage of opacity, Chaganti 2020).",
             no_volume,
         ),
         ScoreRow(
@@ -134,7 +134,7 @@ def score_rows(result: Result) -> list[ScoreRow]:
             percent_text(scores.pho),
             scores.pho,
             (),
-            "Percentage of high opacity: −200 HU or denser, of the lungs (Chaganti 2020).",
+            "Share of the lungs with opacity of −200 HU or denser (Chaganti 2020).",
             no_density,
         ),
         ScoreRow(

@@ -140,7 +140,7 @@ def detection_text(result: Result) -> str:
 
 #: The bands of density as a reader calls them, with their edges in HU.
 BAND_TITLES = {
-    "over_inflated": ("below −900 HU", "below −900"),
+    "over_inflated": ("lowest density", "below −900"),
     "well_aerated": ("well aerated", "−900 to −500"),
     "poorly_aerated": ("poorly aerated", "−500 to −100"),
     "not_aerated": ("not aerated", "−100 to +100"),
