@@ -64,7 +64,9 @@ def analyze(
     allow_gaps: Annotated[
         bool,
         typer.Option(
-            "--allow-gaps", help="Interpolate missing slices instead of rejecting the scan."
+            "--allow-gaps",
+            metavar="",
+            help="Interpolate missing slices instead of rejecting the scan.",
         ),
     ] = False,
     lobes: Annotated[Path | None, typer.Option(metavar="FILE", help="Use this lobe mask.")] = None,
@@ -86,7 +88,10 @@ def analyze(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Skip cases that already have results.", rich_help_panel=COHORT
+            "--resume",
+            metavar="",
+            help="Skip cases that already have results.",
+            rich_help_panel=COHORT,
         ),
     ] = False,
     workers: Annotated[

@@ -40,13 +40,16 @@ def run(
         ),
     ] = 1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be trained, and the estimated time.")
+        bool,
+        typer.Option(
+            "--dry-run", metavar="", help="Show what would be trained, and the estimated time."
+        ),
     ] = False,
     no_train: Annotated[
-        bool, typer.Option("--no-train", help="Only measure finished trainings.")
+        bool, typer.Option("--no-train", metavar="", help="Only measure finished trainings.")
     ] = False,
     no_test: Annotated[
-        bool, typer.Option("--no-test", help="Do not use the public test slices.")
+        bool, typer.Option("--no-test", metavar="", help="Do not use the public test slices.")
     ] = False,
 ) -> None:
     """Train what is missing, measure every finished row, and rewrite the benchmark page.

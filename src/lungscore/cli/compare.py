@@ -19,7 +19,7 @@ from lungscore.cli.options import (
     RunBy,
 )
 
-_GIVEN = "A case folder written by analyze or score, or a scan, which is then analysed first."
+_GIVEN = "A case folder written by analyze or score, or a scan to analyse first."
 
 
 def compare(
@@ -29,13 +29,15 @@ def compare(
     earlier_ct: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE|FOLDER", help="CT behind the pictures, where EARLIER is a case folder."
+            metavar="FILE|FOLDER",
+            help="The CT of EARLIER, for the pictures; only if EARLIER is a case folder.",
         ),
     ] = None,
     later_ct: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE|FOLDER", help="CT behind the pictures, where LATER is a case folder."
+            metavar="FILE|FOLDER",
+            help="The CT of LATER, for the pictures; only if LATER is a case folder.",
         ),
     ] = None,
     engine: RunBy = Engine.AUTO,

@@ -122,7 +122,9 @@ def prepare_dataset(
     ],
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="Leave out missing and damaged files, and list them."),
+        typer.Option(
+            "--partial", metavar="", help="Leave out missing and damaged files, and list them."
+        ),
     ] = False,
     overwrite: Overwrite = False,
     threads: Threads = None,

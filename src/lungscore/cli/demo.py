@@ -32,7 +32,7 @@ def demo(
     ] = 0,
     no_ranges: NoRanges = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier demo.")
+        bool, typer.Option("--overwrite", metavar="", help="Replace an earlier demo.")
     ] = False,
 ) -> None:
     """Analyse a synthetic chest CT and compare the result with its known truth.

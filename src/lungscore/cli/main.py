@@ -75,15 +75,26 @@ def _version(asked: bool) -> None:
 @app.callback()
 def main(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        False,
+        "--version",
+        metavar="",
+        callback=_version,
+        is_eager=True,
+        help="Show the version and exit.",
     ),
     quiet: bool = typer.Option(
-        False, "-q", "--quiet", help="Print only errors and the output asked for, no progress."
+        False,
+        "-q",
+        "--quiet",
+        metavar="",
+        help="Print only errors and the output asked for, no progress.",
     ),
     verbose: bool = typer.Option(
-        False, "-v", "--verbose", help="Print details: engine, models, time and memory."
+        False, "-v", "--verbose", metavar="", help="Print details: engine, models, time and memory."
     ),
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an internal error."),
+    debug: bool = typer.Option(
+        False, "--debug", metavar="", help="Show the traceback of an internal error."
+    ),
 ) -> None:
     """Global options. --quiet, --verbose and --debug are taken by ``call``, wherever they stand."""
 

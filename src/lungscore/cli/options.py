@@ -59,17 +59,24 @@ LesionsModel = Annotated[
 Case = Annotated[
     str | None, typer.Option(metavar="NAME", help="Case name (default: the input's name).")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", metavar="", help="Replace existing results.")
+]
 NoRanges = Annotated[
     bool,
     typer.Option(
         "--no-ranges",
-        help="Skip the range beside each number; faster.",
+        metavar="",
+        help="Do not compute the range of each number; faster.",
         rich_help_panel=INFERENCE,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]
-AsLine = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print each result as one line of JSON.")
+]
+AsLine = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print the result as one line of JSON.")
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Number of threads (default: all).")
 ]

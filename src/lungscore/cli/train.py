@@ -24,7 +24,7 @@ Seed = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="Random seed (default: as in the experiment file)."),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+Resume = Annotated[bool, typer.Option("--resume", metavar="", help="Continue an interrupted run.")]
 
 
 def train(
