@@ -64,8 +64,8 @@ def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str
         f"Written by `lungscore benchmark table {folder}` from the files in "
         "`experiments/results/`. The decisions taken before the first run are in "
         "[experiments/benchmark/README.md](../experiments/benchmark/README.md). Intervals are 95 % "
-        "percentile bootstrap over slices; the threshold is fixed at 0.5. A row without figures was "
-        "not run; the last section has its command.",
+        "percentile bootstrap over slices; the threshold is fixed at 0.5. A row without figures "
+        "was not run; the last section has its command.",
         "## The two verdicts",
         *_verdicts(benchmark, results),
         "## Out of fold, on the annotated slices",
@@ -104,10 +104,10 @@ def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str
 
 _LIMITS = (
     "The schedule is short, a few minutes on two cores for each network, where the paper trains "
-    "hundreds of epochs: the rows show what the methods achieve at this budget. The unit is the slice, "
-    "not the patient. The dataset does not say which slices are of one patient, so folds and test set "
-    "may share patients, and every interval is too narrow for a claim about new patients. Test "
-    "slices 91 and 93 are nearly copies of two training slices.",
+    "hundreds of epochs: the rows show what the methods achieve at this budget. The unit is the "
+    "slice, not the patient. The dataset does not say which slices are of one patient, so folds "
+    "and test set may share patients, and every interval is too narrow for a claim about new "
+    "patients. Test slices 91 and 93 are nearly copies of two training slices.",
     "One pre-training a fold serves all seeds of fine-tuning: the chance in pre-training is in no "
     "interval. Semi-Inf-Net's released pseudo-labels came from a network that was trained on all "
     "50 annotated slices, those that a fold holds out among them: the out-of-fold figures of the "

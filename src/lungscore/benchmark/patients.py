@@ -83,8 +83,8 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
     parts = [
         f"{ill} annotated training slices of COVID-SemiSeg against {well} of "
         f"{found['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in "
-        f"the shape of their lungs. All are processed alike: window ({lower:.0f} to {upper:.0f} HU, "
-        "chosen by what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG "
+        f"the shape of their lungs. All are processed alike: window ({lower:.0f} to {upper:.0f} "
+        "HU, chosen by what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG "
         "again. A slice's map comes from networks that had its fold, or its half of the "
         "healthy person, held out. The rule classifies a slice as infected at 1 % of its "
         "lungs or more; it is not trained. A logistic regression on the map's burden, peak and "
@@ -96,13 +96,13 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
         f"Seed {found['seed']}. `{found['command']}`",
         "![ROC and calibration](figures/detection.png)",
         table(HEAD, lines),
-        "**The control.** Without the lungs the network finds nothing: it distinguishes the slices by "
-        "their lungs, however the healthy slices are split. The classifier on the encoder differs. "
-        "It, too, gains nothing from what lies outside the lungs as long as the tested half of the "
-        "person was not used in training (below one half: what it learns from one half misleads it "
-        "in the other). If neighbours of the tested slices are in the training set, it does gain: "
-        "it can learn the person, and its figures above are no better evidence than that. It is "
-        "not shipped. AUC by how the healthy slices are split into training and test:",
+        "**The control.** Without the lungs the network finds nothing: it distinguishes the slices "
+        "by their lungs, however the healthy slices are split. The classifier on the encoder "
+        "differs. It, too, gains nothing from what lies outside the lungs as long as the tested "
+        "half of the person was not used in training (below one half: what it learns from one half "
+        "misleads it in the other). If neighbours of the tested slices are in the training set, it "
+        "does gain: it can learn the person, and its figures above are no better evidence than "
+        "that. It is not shipped. AUC by how the healthy slices are split into training and test:",
         table(["detector", "sees", *PARTED.values()], parted),
     ]
     if patient:
@@ -116,8 +116,9 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
             "network and the "
             f"regression above; evaluated once ([looks.md](looks.md)). `{patient['command']}`",
             table(HEAD, rows),
-            "In this patient, unmarked slices are classified as infected far more often than those of "
-            "a healthy person: the detector is sensitive, and its probabilities are too high there.",
+            "In this patient, unmarked slices are classified as infected far more often than those "
+            "of a healthy person: the detector is sensitive, and its probabilities are too high "
+            "there.",
         ]
     return parts
 
