@@ -282,7 +282,7 @@ def test_lobes_that_leave_out_part_of_the_lungs_are_said_to(
     covered = 100 * np.count_nonzero(lobes) / np.count_nonzero(phantom.lungs)
     assert len(messages) == noticed
     if noticed:
-        assert f"only {covered:.1f} % of the lungs lie in a lobe" in messages[0]
+        assert f"Only {covered:.1f} % of the lungs lie in a lobe" in messages[0]
     assert ("lobes-incomplete" in result.severity.withheld) == withheld
     assert (result.severity.category is None) == withheld
     # What rests on no lobe is as before.

@@ -73,7 +73,7 @@ def test_each_difference_has_its_notice(
     (notice,) = cautions(earlier, later)
     assert notice.code == code
     if code not in ("methods-differ", "masks-differ"):
-        assert f"the {side} scan" in notice.message
+        assert f"The {side} scan" in notice.message
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_swapping_the_two_turns_every_change_round(before: float, after: float) 
 
 
 def test_a_null_stays_null_and_says_why(earlier: dict[str, Any], later: dict[str, Any]) -> None:
-    later["scores"]["ct_ss"].update(total=None, reason="There is no region mask")
+    later["scores"]["ct_ss"].update(total=None, reason="no region mask is available")
     change = change_of(TOTAL, earlier, later)
     assert (change.earlier, change.later) == (earlier["scores"]["ct_ss"]["total"], None)
     assert (change.change, change.direction, change.beyond_range) == (None, None, None)

@@ -69,7 +69,7 @@ def test_names_and_messages_are_escaped(make_analysis):
 
 def test_warnings_stand_before_the_numbers(make_analysis):
     text = page(make_analysis(codes=("approximate-8bit",)))
-    assert text.index("approximate-8bit") < text.index("Infected part of the lungs")
+    assert text.index("approximate-8bit") < text.index("Opacity of the lungs")
 
 
 def test_regions_are_called_approximate(make_analysis):
@@ -94,7 +94,7 @@ def test_bands_lesions_and_places_are_shown(make_analysis):
 
 def test_no_infection_has_no_table_of_places(make_analysis):
     text = page(make_analysis(infected=False))
-    assert "There is no infection whose distribution" in text
+    assert "There is no opacity" in text
     assert "separate lesions</dt><dd>none" in text
     assert "not both lungs, 0 of 5 lobes" in text
 
@@ -102,8 +102,8 @@ def test_no_infection_has_no_table_of_places(make_analysis):
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        ({"masks_only": True}, "Aeration is not computed: no Hounsfield units are available."),
-        ({"sides": False}, "Distribution is not computed: right and left are not known."),
+        ({"masks_only": True}, "Aeration was not computed: no Hounsfield units are available."),
+        ({"sides": False}, "Distribution was not computed: right and left are not known."),
         ({"spacing": False}, "separate lesions</dt><dd>not computed: no voxel size is known"),
     ],
 )
@@ -239,6 +239,6 @@ def test_a_range_that_reads_like_one_number_is_not_written(make_analysis):
 
 def test_the_table_of_one_slice_says_what_is_not_computed(make_analysis):
     text = text_table(make_analysis(depth=1, sides=False))
-    assert "No percent of any lobe" in text
+    assert "Lobes: not computed" in text
     assert re.search(r"not computed +infection pattern, right lung, left lung, CT-SS, CTSI", text)
     assert "withheld" in text

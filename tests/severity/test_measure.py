@@ -103,7 +103,7 @@ def test_lung_outside_the_lobes_is_noticed_and_much_of_it_withholds(per_mille, n
     messages = [n.message for n in severity.notices if n.code == "lobes-incomplete"]
     assert bool(messages) == noticed
     if noticed:
-        assert f"only {per_mille / 10:.1f} % of the lungs" in messages[0]
+        assert f"Only {per_mille / 10:.1f} % of the lungs" in messages[0]
     assert ("lobes-incomplete" in severity.withheld) == withheld
     if withheld:
         assert "less than 60 %" in severity.basis
