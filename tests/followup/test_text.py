@@ -143,12 +143,12 @@ def test_the_table_holds_every_score_lobe_and_warning(make_follow_up) -> None:
         "TSS",
         "LSS",
         "MosMed",
-        "six zones",
+        "six-zone score",
         "RUL opacity",
-        "LLL infected",
+        "LLL opacity",
     ):
         assert word in text
-    assert re.search(r"not in both +LHOS \(0–20\), PHO", text)
+    assert re.search(r"not comparable +LHOS \(0–20\), PHO", text)
     assert "! methods-differ: " in text
     assert re.search(r"warnings of the later: .*no-ct", text)
     assert not re.search(r"[ \t]+$", text, re.MULTILINE)

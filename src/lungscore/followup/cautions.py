@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lungscore.errors import Notice
-from lungscore.followup.numbers import value_at
+from lungscore.result.numbers import NUMBERS, value_at
 
 #: A change of lung volume above this (percent of the earlier) is one of breath, and changes
 #: every percent of the lungs with it.
@@ -40,9 +40,9 @@ def _identical(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator
     contents = [{k: v for k, v in each.items() if k != "case"} for each in (earlier, later)]
     uids = [value_at(each, "input.series_uid") for each in (earlier, later)]
     if contents[0] == contents[1]:
-        yield Notice("identical-inputs", "Both results are identical in every number")
+        yield Notice("identical-inputs", "both results are the same in every number")
     elif uids[0] is not None and uids[0] == uids[1]:
-        text = "Both are the same DICOM series: a difference comes from the method, not the patient"
+        text = "both are one DICOM series: what differs is the method, not the patient"
         yield Notice("identical-inputs", text)
 
 
@@ -50,12 +50,11 @@ def _incomplete(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterato
     for which, content in zip(_SIDES, (earlier, later), strict=True):
         codes = _codes(content)
         if "truncated-scan" in codes:
-            text = (
-                f"The {which} scan does not contain the whole lungs: different parts are compared"
-            )
+            text = f"the {which} scan does not hold the whole lungs: other parts are compared"
             yield Notice("truncated-scan", text)
-        if value_at(content, "severity.category") is None:
-            basis = str(value_at(content, "severity.basis")).removeprefix("withheld: ")
+        category = NUMBERS["category"]
+        if value_at(content, category.path) is None:
+            basis = str(value_at(content, str(category.because))).removeprefix("withheld: ")
             text = f"The {which} scan has no severity category: {basis}"
             yield Notice("severity-withheld", text)
 
@@ -65,22 +64,22 @@ def _units(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Not
     if units == {"hu", "grey"}:
         which = "earlier" if value_at(earlier, "input.units") == "grey" else "later"
         text = (
-            f"The {which} scan has grey levels of a windowed image, the other Hounsfield units: "
+            f"the {which} scan has grey levels of a windowed image, the other Hounsfield units: "
             "part of the change may come from that"
         )
         yield Notice("units-differ", text)
 
 
 def _volume(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
-    before, after = (value_at(each, "lungs.volume_ml") for each in (earlier, later))
+    before, after = (value_at(each, NUMBERS["volume_ml"].path) for each in (earlier, later))
     if not before or after is None:
         return
     change = 100 * (after - before) / before
     if abs(change) > VOLUME_CHANGE_PERCENT:
         text = (
-            f"The lung volume changed from {before:.0f} ml to {after:.0f} ml "
-            f"({f'{change:+.0f}'.replace('-', '−')} %), as with another depth of inspiration: "
-            "the same opacity is then another percentage, so compare the millilitres too"
+            f"the lungs measure {before:.0f} ml and then {after:.0f} ml "
+            f"({f'{change:+.0f}'.replace('-', '−')} %), as after another depth of breath: the same "
+            "disease is then another percent; look at the millilitres too"
         )
         yield Notice("lung-volume-changed", text)
 
@@ -92,7 +91,7 @@ def _spacing(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[N
     low, high = sorted(spacing[0] for spacing in spacings)
     if high >= SPACING_FACTOR * low and high - low >= SPACING_DIFFERENCE_MM:
         before, after = (f"{spacing[0]:.3g}" for spacing in spacings)
-        text = f"The slice spacing changed from {before} mm to {after} mm: small lesions may differ"
+        text = f"slices every {before} mm and then every {after} mm do not show the same lesions"
         yield Notice("slice-spacing-differs", text)
 
 
@@ -112,13 +111,15 @@ def _methods(
     if None not in engines and engines[0] != engines[1]:
         differ.append(f"precision {engines[0]} and {engines[1]}")
     if differ:
-        text = f"The methods differ ({'; '.join(differ)}): part of the change may come from that"
+        text = (
+            f"measured by different means ({'; '.join(differ)}): part of the change may be theirs"
+        )
         yield Notice("methods-differ", text)
 
 
 def _models(content: Mapping[str, Any]) -> str:
     names = [f"{m['name']} {m['version']} ({m['sha256'][:8]})" for m in content["models"]]
-    return "model " + " with ".join(names) if names else "masks from elsewhere"
+    return "model " + " with ".join(names) if names else "given masks"
 
 
 def _given_masks(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
@@ -127,8 +128,8 @@ def _given_masks(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterat
         if given[0] != given[1]:
             which = _SIDES[given.index(True)]
             text = (
-                f"The {part} of the {which} scan were supplied by the user, those of the other "
-                f"were segmented: part of the change {'of the lobes ' if part == 'lobes' else ''}"
+                f"the {part} of the {which} scan were given by the user, those of the other were "
+                f"found: part of the change {'of the lobes ' if part == 'lobes' else ''}"
                 "may come from that"
             )
             yield Notice("masks-differ", text)
