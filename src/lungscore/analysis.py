@@ -63,30 +63,24 @@ def analyze(
     path : path or Scan
         Any input of ``read_scan``, or a scan that was read or made already.
     segmenter : Segmenter or callable, optional
-        Loaded networks, to be kept for many scans, or a function that loads them; by default the
-        shipped ones are loaded.
+        Loaded networks, to be kept for many scans, or a function that loads them.
     series, allow_gaps, name
         As in ``read_scan``; ``series`` and ``allow_gaps`` do not apply to a Scan.
     lungs, lobes : path, optional
-        Your own masks (NIfTI, NRRD or MetaImage in the geometry of the scan), used instead of the
-        ones lungscore would make.
+        Your own masks, in the geometry of the scan, used instead of those of lungscore.
     ranges : bool
-        Also compute the range of every number under other reasonable thresholds and views
-        (docs/uncertainty.md). The network then sees slices with possible opacity three times.
+        Also compute the range of every number (docs/uncertainty.md), which takes longer.
 
     Returns
     -------
     Analysis
         Masks as (D, H, W) labels, percentages 0 to 100, volumes in ml, and the scores CT-SS (Yang
-        2020), CTSI (Pan 2020), TSS (Chung 2020), PO, PHO, LSS and LHOS (Chaganti 2020), and MosMed
-        (docs/severity.md).
+        2020), CTSI (Pan 2020), TSS (Chung 2020), PO, PHO, LSS, LHOS (Chaganti 2020) and MosMed.
 
     Raises
     ------
-    InputError, ResourceError
-        With a stable code (docs/errors.md) that says what was found and what to do.
-    UsageError
-        If ``series`` or ``allow_gaps`` is given with a Scan.
+    InputError, ResourceError, UsageError
+        With a stable code (docs/errors.md); UsageError for ``series`` with a Scan.
 
     Examples
     --------
@@ -96,10 +90,8 @@ def analyze(
     >>> analysis = analyze(phantom.scan, ranges=False)
     >>> analysis.severity.category
     'mild'
-    >>> sorted(analysis.masks())
-    ['lesions', 'lobes', 'lungs', 'regions']
-    >>> analysis.to_dict()["schema"]
-    'lungscore.result/1'
+    >>> analysis.masks()["lesions"].shape == phantom.scan.geometry.shape
+    True
     """
     clock = Clock()
     with ExitStack() as until_loaded:
@@ -166,13 +158,13 @@ def score(
 ) -> Analysis:
     """Score severity from existing masks, without a network.
 
-    The masks are NIfTI, NRRD or MetaImage files in one geometry. Lesions outside the lungs are not
-    counted, so the lung mask must include the disease.
+    Lesions outside the lungs are not counted, so the lung mask must include the disease.
 
     Parameters
     ----------
     lungs : path
-        1 right lung, 2 left lung; or 1 throughout: then only lobes can tell the sides.
+        NIfTI, NRRD or MetaImage, as the other masks and in the same geometry: 1 right lung, 2 left
+        lung; or 1 throughout: then only lobes can tell the sides.
     lesions : path
         1 ground-glass opacity, 2 consolidation.
     lobes : path, optional

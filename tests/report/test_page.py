@@ -97,7 +97,7 @@ def test_no_infection_has_no_table_of_places(make_analysis):
     text = page(make_analysis(infected=False))
     assert "There is no opacity" in text
     assert "separate lesions</dt><dd>none" in text
-    assert "not both lungs, 0 of 5 lobes" in text
+    assert "0 of 2 lungs, 0 of 5 lobes" in text
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ AERATED = tuple(BANDS)[1:-1]
 
 #: What a range beside a number is.
 RANGE_MEANS = (
-    "the lowest and highest value under other reasonable thresholds and views of the network, which "
-    "agree with radiologists nearly as well. This is not a confidence interval."
+    "the lowest and highest value under other reasonable thresholds and views of the network, "
+    "which agree with radiologists nearly as well. This is not a confidence interval."
 )
 
 
@@ -177,7 +177,7 @@ def pattern_lines(result: Result) -> list[tuple[str, str]]:
 
 
 def lesions_text(result: Result) -> str:
-    """Number and size of the lesions: "4, the largest 212 ml, median 8.1 ml; and 3 foci below 0.1 ml"."""
+    """Number and size: "4, the largest 212 ml, median 8.1 ml; and 3 foci below 0.1 ml"."""
     count, largest, median, specks, specks_ml = (
         NUMBERS[name].value(result)
         for name in ("lesions", "largest_ml", "median_ml", "specks", "specks_ml")
