@@ -87,11 +87,8 @@ def analyze(
     >>> from lungscore import analyze
     >>> from lungscore.scan.phantom import make_phantom
     >>> phantom = make_phantom("few-patches", shape=(28, 128, 128))
-    >>> analysis = analyze(phantom.scan, ranges=False)
-    >>> analysis.severity.category
+    >>> analyze(phantom.scan, ranges=False).severity.category
     'mild'
-    >>> analysis.masks()["lesions"].shape == phantom.scan.geometry.shape
-    True
     """
     clock = Clock()
     with ExitStack() as until_loaded:
@@ -170,9 +167,9 @@ def score(
     lobes : path, optional
         Labels 1 to 5 as lungmask or 10 to 14 as TotalSegmentator; estimated if not given.
     ct : path, optional
-        The scan, for the numbers that need Hounsfield units; without it they are None.
+        The scan, for numbers in Hounsfield units; without it they are None.
     name : str, optional
-        Name of the case; by default the name of the lesion mask.
+        Case name; by default that of the lesion mask.
 
     Returns
     -------
@@ -192,8 +189,8 @@ def score(
     >>> from lungscore.scan.write import nifti_bytes
     >>> phantom = make_phantom("several-patches", shape=(28, 96, 96))
     >>> for name in ("lungs", "lobes", "lesions"):
-    ...     labels = getattr(phantom, name)
-    ...     _ = Path(f"{name}.nii.gz").write_bytes(nifti_bytes(labels, phantom.scan.geometry))
+    ...     content = nifti_bytes(getattr(phantom, name), phantom.scan.geometry)
+    ...     _ = Path(f"{name}.nii.gz").write_bytes(content)
     >>> score("lungs.nii.gz", "lesions.nii.gz", lobes="lobes.nii.gz", name="phantom")
     Analysis('phantom', mild, opacity 12.6 % of the lungs, CT-SS 15 of 40)
     """
