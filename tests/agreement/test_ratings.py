@@ -169,7 +169,7 @@ def change(folder: Path, **fields) -> None:
     [
         ({"schema": "lungscore.result/2"}, "schema-mismatch", "'lungscore.result/2'"),
         ({"case": 3}, "case-damaged", "names no case"),
-        ({"case": "P2"}, "case-damaged", "Two folders of out hold the case P2"),
+        ({"case": "P2"}, "case-damaged", "Two folders of out contain the case P2"),
         ({"lungs": {}}, "case-damaged", "it has no lungs.volume_ml"),
         ({"severity": {"category": "bad"}}, "case-damaged", "severity.category is 'bad'"),
         ({"severity": {"category": True}}, "case-damaged", "severity.category is 'True'"),

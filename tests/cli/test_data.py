@@ -172,7 +172,10 @@ def test_prepare_refuses_what_is_damaged_and_says_what_to_do(run, root, tmp_path
     code, _, said = run("prepare", "made", root, "-o", tmp_path / "m.csv")
     assert code == 3
     assert "error [dataset-faulty] image-empty (1); first: mild/p0/s1/0.png: " in said
-    assert "lungscore data check made FOLDER lists all; --partial leaves them out" in said
+    assert (
+        "lungscore data check made FOLDER lists all problems; --partial leaves these files out"
+        in said
+    )
     assert not (tmp_path / "m.csv").exists()
 
 

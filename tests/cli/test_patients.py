@@ -198,7 +198,7 @@ def test_the_help_says_that_no_clinical_model_is_shipped(capsys: pytest.CaptureF
         ("detection", ("--infected", "NCP", "--clean", " ,"), 2, "A class has no label"),
         ("detection", ("--infected", "COVID", "--clean", "Normal"), 3, "[too-few-patients]"),
         ("detection", (*LABELS, "--features", "ct-ss"), 2, "Unknown feature: ct-ss"),
-        ("detection", (*LABELS, "--group", "test"), 3, "it holds no case of test"),
+        ("detection", (*LABELS, "--group", "test"), 3, "it contains no case of test"),
         ("clinical", (*TABLE_OPTIONS,), 2, "Covariates are named, but no table is given"),
         ("clinical", ("--table", "x.csv"), 2, "A table is given, but no covariates are named"),
         ("clinical", ("--table", "x.csv", *TABLE_OPTIONS), 3, "[input-not-found]"),

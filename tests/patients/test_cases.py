@@ -51,7 +51,7 @@ def test_a_case_is_called_as_its_result_is(tmp_path):
         ([{"case": "a", "label": "Mild"}, {"case": "a", "label": "Regular"}], (), "of the case a"),
         ([{"case": "a", "patient": "p"}, {"case": "a", "patient": "q"}], (), "rows of the case a"),
         ([{"case": "a/b"}, {"case": "a_b"}], (), "would both be a_b"),
-        ([], (), "it holds no case"),
+        ([], (), "it contains no case"),
         ([{"case": "a"}], ("validation",), "no case of validation"),
     ],
 )  # fmt: skip

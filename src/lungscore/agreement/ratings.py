@@ -87,7 +87,7 @@ def _from_table(table: Table, file: str, name: str) -> Ratings:
             raise InputError("table-invalid", f"{file}, line {line}: the case has no name")
         if case in values:
             found = f"{file}, line {line}: the case {case} occurred before"
-            raise InputError("table-invalid", found, expected="one line for each case")
+            raise InputError("table-invalid", found, expected="one row for each case")
         row: dict[str, float | None] = {}
         for column, measure in measures.items():
             text = cells[column]

@@ -187,7 +187,7 @@ def _study(file: Path) -> tuple[str, str] | None:
 def _beside_others(folder: Path) -> InputError:
     return InputError(
         "several-inputs",
-        f"{folder.name} holds slices beside folders with scans of their own",
+        f"{folder.name} contains slices next to folders with other scans",
         expected="the files of one scan in a folder",
         hint="Put them into a folder of their own",
     )

@@ -85,7 +85,7 @@ def cluster(address: str, *, cores: int) -> Iterator[Any]:
         except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
             raise ResourceError(
                 "cluster-unusable",
-                f"No Ray cluster can be used at {address} ({type(error).__name__})",
+                f"No usable Ray cluster at {address} ({type(error).__name__})",
                 expected="a running cluster of the same Ray and Python, and its RAY_AUTH_TOKEN",
                 hint="Try `ray status` on this computer; docs/clusters.md",
             ) from error
@@ -207,7 +207,7 @@ class _Crew:
                 "cluster-unusable",
                 f"No computer of the cluster had {self.options.threads} free cores "
                 f"in {PATIENCE_S / 60:.0f} minutes",
-                hint="Fewer --threads, or wait until others are done (`ray status`)",
+                hint="Use fewer --threads, or wait until others are done (see `ray status`)",
             )
         worker, task = self.doing.pop(ended[0])
         try:
@@ -284,12 +284,13 @@ def _appears(file: Path) -> bool:
 def _lost(case: Case, error: Exception | None) -> Outcome:
     if type(error).__name__ == "OutOfMemoryError":
         found = f"{case.path.name}: Ray ended the process that analysed it, for want of memory"
-        lost = ResourceError("out-of-memory", found, hint="Fewer --workers, or more --threads")
+        lost = ResourceError("out-of-memory", found, hint="Use fewer --workers or more --threads")
     else:
         lost = ResourceError(
             "worker-lost",
             f"{case.path.name}: the process or computer that analysed it was lost, twice",
-            hint="Run again with --resume and fewer --workers; memory is the usual reason",
+            hint="Run the command again with --resume and fewer --workers; lack of memory is the "
+            "usual reason",
         )
     return Outcome(case.path, error=lost, case=case.name)
 
@@ -297,6 +298,6 @@ def _lost(case: Case, error: Exception | None) -> Outcome:
 def _no_worker_starts(error: Exception | None) -> ResourceError:
     return ResourceError(
         "cluster-unusable",
-        f"The workers end as they start ({type(error).__name__})",
+        f"The workers stop immediately after starting ({type(error).__name__})",
         expected=f"lungscore {__version__} on every computer of the cluster",
     )

@@ -31,7 +31,7 @@ def open_visit(root: Path) -> Visit:
             hint="Give the folder into which the dataset was unpacked",
         )
     if not any(root.iterdir()):
-        raise InputError("input-empty", f"{root.name} holds nothing")
+        raise InputError("input-empty", f"{root.name} is empty")
     return Visit(root)
 
 

@@ -54,7 +54,9 @@ def read_indices(path: Path, *, allowed: tuple[int, ...]) -> np.ndarray:
     found = np.unique(values)
     if values.ndim != 2 or not set(found.tolist()) <= set(allowed):
         raise InputError(
-            "label-invalid", f"{path.name} holds {found[:8].tolist()}", expected=f"only {allowed}"
+            "label-invalid",
+            f"{path.name} contains {found[:8].tolist()}",
+            expected=f"only {allowed}",
         )
     return values.astype(np.uint8)
 
@@ -65,7 +67,7 @@ def read_mask(path: Path) -> np.ndarray:
     found = np.unique(values)
     if not set(found.tolist()) <= {0, 255}:
         raise InputError(
-            "label-invalid", f"{path.name} holds {found[:8].tolist()}", expected="only 0 and 255"
+            "label-invalid", f"{path.name} contains {found[:8].tolist()}", expected="only 0 and 255"
         )
     return values > 128
 

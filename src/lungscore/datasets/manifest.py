@@ -162,7 +162,7 @@ def _pyarrow() -> Any:
     except ModuleNotFoundError:
         raise ResourceError(
             "library-missing",
-            "Pyarrow is not installed",
+            "PyArrow is not installed",
             hint="pip install pyarrow, or name the manifest .csv",
         ) from None
     return pa

@@ -141,7 +141,7 @@ def _stack(visit: Visit, name: str) -> Path | None:
 
 
 def _depth(path: Path) -> int:
-    """Slices that the header promises; 0 where it cannot be read (the file is told later)."""
+    """Slices that the header states; 0 where it cannot be read (the file is told later)."""
     try:
         with open_nifti(path) as stored:
             return stored.shape[2]

@@ -73,7 +73,9 @@ def _read_labels(file: Path, scan: Scan) -> np.ndarray:
     found = np.unique(values)
     if not set(found.tolist()) <= {0, 1, 2, 3}:
         raise InputError(
-            "label-invalid", f"{file.name} holds {found[:8].tolist()}", expected="only 0, 1, 2, 3"
+            "label-invalid",
+            f"{file.name} contains {found[:8].tolist()}",
+            expected="only 0, 1, 2, 3",
         )
     geometry = Geometry(stored.shape, stored.affine)
     check_same_place(file.name, geometry, scan.geometry)

@@ -162,7 +162,7 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_MODEL) -> Bundle:
         raise ResourceError(
             "model-missing",
             f"Unknown model: {Path(name_or_folder).name!r}",
-            hint="lungscore models list shows what there is",
+            hint="Run lungscore models list to see the installed models",
         ) from error
     except ValueError as error:  # not UTF-8, not JSON, or not a card
         raise ResourceError("model-damaged", f"{CARD} of {folder.name} is not valid") from error

@@ -44,9 +44,11 @@ def make_engine(
     """
     threads = threads or available_threads()
     if name not in (*ENGINE_MODULES, "auto"):
-        raise UsageError("usage", f"No engine {name!r}", expected=f"auto or {[*ENGINE_MODULES]}")
+        raise UsageError(
+            "usage", f"Unknown engine: {name!r}", expected=f"auto or {[*ENGINE_MODULES]}"
+        )
     if precision not in ("auto", "f32", "bf16"):
-        raise UsageError("usage", f"No precision {precision!r}", expected="auto, f32 or bf16")
+        raise UsageError("usage", f"Unknown precision: {precision!r}", expected="auto, f32 or bf16")
     if name == "auto":
         installed = [key for key, module in ENGINE_MODULES.items() if _installed(module)]
         name = installed[0] if installed else "openvino"
@@ -134,7 +136,7 @@ def _import_openvino_silently() -> Any:
 def _onnxruntime(bundle: Bundle, precision: str, threads: int) -> Engine:
     if precision != "f32":
         raise UsageError(
-            "precision-unsupported", f"Onnxruntime does not run at {precision}", expected="f32"
+            "precision-unsupported", f"ONNX Runtime does not support {precision}", expected="f32"
         )
     runtime = importlib.import_module("onnxruntime")
     runtime.disable_telemetry_events()

@@ -89,7 +89,7 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
     if scan.shape[0] != 1:
         raise InputError(
             "volume-4d",
-            f"{scan.name} holds {scan.shape[0]} slices",
+            f"{scan.name} contains {scan.shape[0]} slices",
             expected="one 2-D slice",
             hint="Use lungscore analyze for volumes",
         )

@@ -59,7 +59,7 @@ def make_bundle(
     if not weights.is_file():
         raise InputError(
             "checkpoint-mismatch",
-            f"{run.name} holds no {WEIGHTS}",
+            f"{run.name} contains no {WEIGHTS}",
             hint="Finish the training first",
         )
     said = _read_card_facts(facts) if facts else {}

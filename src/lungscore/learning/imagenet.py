@@ -37,7 +37,7 @@ def load_imagenet_weights(encoder: nn.Module, path: Path) -> list[str]:
     if path.suffix != ".safetensors":
         raise InputError(
             "checkpoint-mismatch",
-            f"{path.name} holds weights in a format that can run code",
+            f"{path.name} contains weights in a format that can run code",
             expected="a .safetensors file or a folder of .npy files",
             hint="Convert it with safetensors.torch.save_file",
         )
@@ -88,7 +88,7 @@ def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
                 parameter.copy_(found)
         filled.append(norm_name)
     if not filled:
-        raise InputError("dataset-incomplete", f"{folder.name} holds no weights of this encoder")
+        raise InputError("dataset-incomplete", f"{folder.name} contains no weights of this encoder")
     return filled
 
 

@@ -111,7 +111,7 @@ def fit(
     checkpoint = out / CHECKPOINT
     if not resume and (checkpoint.exists() or (out / WEIGHTS).exists()):
         raise InputError(
-            "output-exists", f"{out.name} holds a run", hint="Continue it with --resume"
+            "output-exists", f"{out.name} contains a run", hint="Continue it with --resume"
         )
     if finished(config, out):
         checkpoint.unlink(missing_ok=True)

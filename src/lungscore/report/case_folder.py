@@ -69,7 +69,7 @@ def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = Fal
     if foreign:
         raise UsageError(
             "output-exists",
-            f"{folder.name} holds {foreign[0]}, which is not one of lungscore's files",
+            f"{folder.name} contains {foreign[0]}, which is not one of lungscore's files",
             hint="It will not be replaced. Choose another folder with -o",
         )
 

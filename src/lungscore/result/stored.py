@@ -61,8 +61,8 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     if not results:
         raise InputError(
             "input-empty",
-            f"{called} holds no results",
-            expected="a folder into which lungscore analyze or score wrote, or a CSV table",
+            f"{called} contains no results",
+            expected="a folder of results written by lungscore analyze or score, or a CSV table",
         )
     seen: set[str] = set()
     for path in results:
@@ -71,7 +71,7 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
             raise damaged(place_of(path), "it names no case")
         case = printable(content["case"])
         if case in seen:
-            raise InputError("case-damaged", f"Two folders of {called} hold the case {case}")
+            raise InputError("case-damaged", f"Two folders of {called} contain the case {case}")
         seen.add(case)
         yield case, path, content
 

@@ -17,7 +17,7 @@ def check_affine(affine: np.ndarray, source: str) -> None:
     Raises InputError ``geometry-invalid``, ``gantry-tilt`` or ``spacing-out-of-range``.
     """
     if not np.isfinite(affine).all():
-        raise InputError("geometry-invalid", f"{source}: the affine holds NaN or infinity")
+        raise InputError("geometry-invalid", f"{source}: the affine contains NaN or infinity")
     axes = affine[:3, :3].astype(np.float64)
     sizes = np.linalg.norm(axes, axis=0)
     if (sizes == 0).any():
@@ -73,6 +73,6 @@ def check_shape(shape: tuple[int, ...], source: str) -> None:
         size = " × ".join(str(length) for length in shape)
         raise InputError(
             "volume-too-large",
-            f"{source}: the header promises {size} voxels",
+            f"{source}: the header states {size} voxels",
             expected=f"at most {MAX_VOXELS}",
         )

@@ -41,7 +41,7 @@ def scan_from_array(
     if units != "hu":
         raise InputError(
             "not-hounsfield",
-            f"{_SOURCE} holds whole numbers from 0 to 255, like grey levels",
+            f"{_SOURCE} contains whole numbers from 0 to 255, like grey levels",
             expected="Hounsfield units",
         )
     volume = Volume(

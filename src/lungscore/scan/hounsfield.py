@@ -84,7 +84,7 @@ def check_hounsfield(values: np.ndarray, source: str) -> tuple[Notice, ...]:
     peak = found.tissue_peak
     if found.air_floor > AIR_FLOOR or peak is None or not TISSUE_PEAK[0] <= peak <= TISSUE_PEAK[1]:
         text = f"{source}: the darkest air has {found.air_floor} HU, most soft tissue {peak} HU"
-        return (Notice("hu-implausible", f"{text}; expected {expected}"),)
+        return (Notice("hu-implausible", f"{text}. Expected: {expected}"),)
     return ()
 
 

@@ -50,7 +50,7 @@ def read_label_volume(path: Path, kind: Kind) -> tuple[np.ndarray, Geometry]:
         shown = ", ".join(str(label) for label in sorted(found)[:10])
         raise InputError(
             "mask-labels",
-            f"{path.name} holds the labels {shown}",
+            f"{path.name} contains the labels {shown}",
             expected=f"0 to {_HIGHEST[kind]}" + (" or 10 to 14" if kind == "lobes" else ""),
             hint="docs/result.md lists the label values",
         )
@@ -73,7 +73,7 @@ def check_same_place(
     if apart > TOLERANCE_MM:
         raise InputError(
             "mask-geometry",
-            f"{name} lies up to {apart:.2f} mm away from where it should",
+            f"{name} is up to {apart:.2f} mm away from its position in the scan",
             expected="the geometry of the scan, and of the other masks",
             hint="Resample the mask to the scan",
         )
@@ -109,7 +109,7 @@ def _gather(
         if not np.array_equal(labels, plane):
             raise InputError(
                 "mask-labels",
-                f"{source} holds values from {plane.min():g} to {plane.max():g}",
+                f"{source} contains values from {plane.min():g} to {plane.max():g}",
                 expected="whole numbers from 0",
                 hint="Resample masks without interpolation",
             )

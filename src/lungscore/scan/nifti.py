@@ -135,7 +135,7 @@ def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
             f"{source}: sform says {''.join(aff2axcodes(sform))}, "
             f"qform says {''.join(aff2axcodes(qform))}",
             expected="one orientation",
-            hint="Repair the header, right and left depend on it",
+            hint="Repair the header; right and left depend on it",
         )
     if np.abs(sform - qform)[:3, :3].max() > FORM_TOLERANCE * np.abs(sform[:3, :3]).max():
         return (
@@ -155,7 +155,7 @@ def _slices(image: Any, shape: tuple[int, int, int], source: str) -> Iterator[np
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise InputError(
                 "input-unreadable",
-                f"{source} ends or breaks at slice {index + 1} of {shape[2]}",
+                f"{source} ends or is damaged at slice {index + 1} of {shape[2]}",
                 hint="Copy it again from its source",
             ) from error
 

@@ -75,7 +75,7 @@ def opened(path: Path) -> Iterator[Found]:
             found = find(folder)
         except InputError as error:
             if error.code == "input-empty":
-                raise InputError("input-empty", f"{path.name} holds no image") from None
+                raise InputError("input-empty", f"{path.name} contains no image") from None
             raise InputError(
                 error.code,
                 error.found.replace(folder.name, path.name),

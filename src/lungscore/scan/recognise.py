@@ -137,7 +137,7 @@ def _find_in_folder(folder: Path) -> Found:
     elif len(volumes) > 1:
         raise InputError(
             "several-inputs",
-            f"{folder.name} holds {len(volumes)} volumes",
+            f"{folder.name} contains {len(volumes)} volumes",
             expected="one volume",
             hint="Give one of the files",
         )

@@ -162,7 +162,7 @@ def _header(path: Path, dataset: Any) -> Header | None:
         if sop_class == CT_IMAGE or (not sop_class and modality == "CT"):
             raise InputError("dicom-truncated", f"{path.name} ends before its image begins")
         if not sop_class and not modality:
-            raise InputError("dicom-unreadable", f"{path.name} holds no readable DICOM element")
+            raise InputError("dicom-unreadable", f"{path.name} contains no readable DICOM element")
     syntax = _text(meta, "TransferSyntaxUID")
     missing = [] if meta else ["file meta information"]
     missing += [] if syntax else ["TransferSyntaxUID"]

@@ -54,7 +54,7 @@ def common_directions(orientations: np.ndarray, source: str) -> np.ndarray:
         different = int((spread > DIRECTION_TOLERANCE).sum())
         raise InputError(
             "mixed-geometry",
-            f"{source}: {different} of {len(orientations)} slices lie in another direction",
+            f"{source}: {different} of {len(orientations)} slices have another direction",
             expected="one direction",
         )
     directions = orientations.mean(axis=0).reshape(2, 3)
@@ -96,8 +96,8 @@ def arrange(
     if np.linalg.norm(aside, axis=1).max() > 0.5 * pixel_mm:
         raise InputError(
             "mixed-geometry",
-            f"{source}: slices lie up to {np.linalg.norm(aside, axis=1).max():.2f} mm beside each "
-            "other",
+            f"{source}: slices are shifted sideways by up to "
+            f"{np.linalg.norm(aside, axis=1).max():.2f} mm",
             expected="one straight stack",
         )
     return Stack(order, slots, int(slots[-1]) + 1, step, rounded)
