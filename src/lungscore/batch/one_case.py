@@ -68,7 +68,7 @@ def analyze_one(given: Path | Case, options: Options) -> Outcome:
         with time_limit(options.timeout):
             return replace(_analyze_one(case, options), case=case.name)
     except LungscoreError as failure:
-        error = failure
+        error = _without_folders(failure, case.path)
     except TimedOut:
         found = f"{case.path.name} took longer than {options.timeout:g} seconds"
         error = ResourceError("timed-out", found, hint="Allow more time with --timeout")
@@ -79,6 +79,12 @@ def analyze_one(given: Path | Case, options: Options) -> Outcome:
         error = LungscoreError("internal", f"{type(bug).__name__} in lungscore", hint=_REPORT)
         trace = traceback.format_exc()
     return Outcome(case.path, error=error, trace=trace, case=case.name)
+
+
+def _without_folders(error: LungscoreError, path: Path) -> LungscoreError:
+    """``error`` with the own name of ``path`` only: messages are kept in files."""
+    found = error.found.replace(str(path), path.name)
+    return type(error)(error.code, found, expected=error.expected, hint=error.hint)
 
 
 def _analyze_one(case: Case, options: Options) -> Outcome:
