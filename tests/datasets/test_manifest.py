@@ -243,7 +243,7 @@ def test_a_wrong_value_is_named_with_its_row(tmp_path, suffix, change, told):
 def test_a_parquet_column_of_numbers_is_named(tmp_path):
     values = {name: [getattr(ROW, name)] for name in COLUMNS} | {"patient": [7]}
     pq.write_table(pa.table(values), tmp_path / "m.parquet")
-    assert "row 1: patient is 7; expected text" in rejected(tmp_path / "m.parquet")
+    assert "row 1: patient is 7. Expected: text" in rejected(tmp_path / "m.parquet")
 
 
 def test_without_pyarrow_csv_is_offered(tmp_path, monkeypatch):

@@ -103,7 +103,7 @@ def test_the_headline_says_what_changed(make_follow_up) -> None:
     rose = with_changes(comparison, **given | {"infection_percent": change(7.1, 18.3)})
     assert headline(rose).startswith("Opacity rose from 7.1 % to 18.3 % of the lungs (+11.2 ")
     stayed = with_changes(comparison, **given | {"infection_percent": change(7.1, 7.1)})
-    assert headline(stayed).startswith("Opacity stayed at 7.1 % of the lungs, from")
+    assert headline(stayed).startswith("Opacity remained at 7.1 % of the lungs, from")
     unknown = with_changes(comparison, **given | {"infection_percent": change(None, 7.1)})
     assert headline(unknown) == "The change of opacity is unknown (no lungs)."
     dry = with_changes(comparison, **given | {"infection_ml": change(None, None, "ml")})
@@ -129,7 +129,7 @@ def test_the_second_line_says_category_cut_off_and_ranges(make_follow_up) -> Non
     given["category"] = change("mild", "mild", "class", change=0)
     given["ct_ss.total"] = change(12, 18, "points")
     text = second_line(with_changes(comparison, **given))
-    assert text.startswith("Severity: mild, as before. CT-SS: 12 → 18 of 40. ")
+    assert text.startswith("Severity: mild, unchanged. CT-SS: 12 → 18 of 40. ")
     assert text.endswith("overlap: the change may be one of measurement.")
 
 
