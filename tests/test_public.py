@@ -35,7 +35,9 @@ def test_the_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     examples = [
         test
-        for test in doctest.DocTestFinder().find(getattr(lungscore, name), name, globs={})
+        for test in doctest.DocTestFinder().find(
+            getattr(lungscore, name), name, globs={"lungscore": lungscore}
+        )
         if test.examples
     ]
     assert examples

@@ -5,7 +5,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -26,22 +26,22 @@ from lungscore.anatomy import (
 )
 from lungscore.anatomy.boxes import columns_of
 from lungscore.background import in_background
-from lungscore.errors import InputError, Notice, UsageError
+from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter
 from lungscore.inference.density import DENSE_HU
-from lungscore.inference.readings import joined
+from lungscore.inference.readings import Alternatives, SliceAlternatives, joined
 from lungscore.inference.segment import find_alternatives, find_lesions
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import check_same_place, mask_format, read_label_volume, read_labels
-from lungscore.scan.names import case_name, safe_name
-from lungscore.scan.read import opened, read_found
+from lungscore.scan.names import case_name
+from lungscore.scan.read import source_of
 from lungscore.severity import measure
 
 AnyPath = str | PathLike[str]
 
-#: A young child's lungs are this tall; less is a part of the lungs, in which lobes have no shape.
+#: A young child's lungs are this tall; less is a part of them, in which lobes have no shape.
 SHORTEST_LUNGS_MM = 80.0
 
 
@@ -65,9 +65,9 @@ def analyze(
     segmenter : Segmenter or callable, optional
         Loaded networks, to be kept for many scans, or a function that loads them.
     series, allow_gaps, name
-        As in ``read_scan``; ``series`` and ``allow_gaps`` do not apply to a Scan.
+        As in ``read_scan``.
     lungs, lobes : path, optional
-        Your own masks, in the geometry of the scan, used instead of those of lungscore.
+        Your own masks, in the geometry of the scan.
     ranges : bool
         Also compute the range of every number (docs/uncertainty.md), which takes longer.
 
@@ -80,69 +80,71 @@ def analyze(
     Raises
     ------
     InputError, ResourceError, UsageError
-        With a stable code (docs/errors.md); UsageError for ``series`` with a Scan.
+        With a stable code (docs/errors.md).
 
     Examples
     --------
-    >>> from lungscore import analyze
     >>> from lungscore.scan.phantom import make_phantom
-    >>> phantom = make_phantom("few-patches", shape=(28, 128, 128))
-    >>> analyze(phantom.scan, ranges=False).severity.category
+    >>> scan = make_phantom("few-patches", shape=(28, 128, 128)).scan
+    >>> lungscore.analyze(scan, ranges=False).severity.category
     'mild'
     """
     clock = Clock()
-    with ExitStack() as until_loaded:
+    source = source_of(path, series=series, allow_gaps=allow_gaps, name=name)
+    with _opened(source, segmenter, clock) as (read, loaded):
         with clock.stage("read"):
-            source = _opened(path, series=series, allow_gaps=allow_gaps, name=name)
-            read = until_loaded.enter_context(source)
-            loaded = until_loaded.enter_context(in_background(_loaded(segmenter)))
             scan = read()
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):
-            found = own_lungs or find_lungs(scan)
+            both_lungs = own_lungs or find_lungs(scan)
         with clock.stage("load model"):
-            (model,) = loaded()
+            model = loaded()
     with clock.stage("lesions"):
-        field = lung_field(found, scan.spacing_mm)
-        lesions, usual = find_lesions(scan, found, model, field)
-    if not ranges:
-        usual = []
-    others = find_alternatives(scan, found, model, field, lesions.labels, usual)
-    with in_background(others) as readings:
-        with clock.stage("regions"):
-            if own_lungs is None:
-                found = include_infection(found, lesions.labels, scan, field=field)
-        lesions = _within(found, lesions)
-        parts = _divided(scan, found, lesions, clock=clock, lobes=own_lobes)
+        field = lung_field(both_lungs, scan.spacing_mm)
+        lesions, codes = find_lesions(scan, both_lungs, model, field)
+    others = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
+    with _read_otherwise(others if ranges else None, scan) as alternatives:
+        if own_lungs is None:
+            with clock.stage("regions"):
+                both_lungs = include_infection(both_lungs, lesions.labels, scan, field=field)
+        lesions = _within(both_lungs, lesions)
+        parts = _divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
         if ranges:
             with clock.stage("ranges"):
-                joined_readings = joined(readings(), scan.shape[1] * scan.shape[2])
-                parts = replace(parts, lesions=replace(lesions, alternatives=joined_readings))
-    del field, lesions, found  # not kept for what follows: each is as large as half the scan
+                parts = replace(parts, lesions=replace(lesions, alternatives=alternatives()))
+    del field, lesions, both_lungs  # not kept for what follows: each is as large as half the scan
     return _scored(parts, clock=clock)
 
 
 @contextmanager
 def _opened(
-    given: AnyPath | Scan, *, series: str | None, allow_gaps: bool, name: str | None
-) -> Iterator[Callable[[], Scan]]:
-    """A function that reads the scan; archives stay unpacked for as long as the block lasts."""
-    if isinstance(given, Scan):
-        if series is not None or allow_gaps:
-            raise UsageError("usage", "series and allow_gaps apply to files, not to a Scan")
-        scan = given if name is None else replace(given, name=safe_name(name))
-        yield lambda: scan
-        return
-    path = Path(given)
-    with opened(path) as files:
-        yield lambda: read_found(path, files, series=series, allow_gaps=allow_gaps, name=name)
-
-
-def _loaded(
+    source: AbstractContextManager[Callable[[], Scan]],
     segmenter: Segmenter | Callable[[], Segmenter],
-) -> Generator[Segmenter, None, None]:
-    yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
+    clock: "Clock",
+) -> Iterator[tuple[Callable[[], Scan], Callable[[], Segmenter]]]:
+    """Functions that read the scan and wait for the model, which loads meanwhile."""
+
+    def load() -> Generator[Segmenter, None, None]:
+        yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
+
+    with ExitStack() as stack:
+        with clock.stage("read"):
+            read = stack.enter_context(source)
+        loaded = stack.enter_context(in_background(load()))
+        yield read, lambda: loaded()[0]
+
+
+@contextmanager
+def _read_otherwise(
+    slices: Generator[SliceAlternatives, None, None] | None, scan: Scan
+) -> Iterator[Callable[[], Alternatives | None]]:
+    """A function that waits for the other readings, which are made meanwhile; None without."""
+    if slices is None:
+        yield lambda: None
+        return
+    with in_background(slices) as readings:
+        yield lambda: joined(readings(), scan.shape[1] * scan.shape[2])
 
 
 def score(
@@ -155,26 +157,26 @@ def score(
 ) -> Analysis:
     """Score severity from existing masks, without a network.
 
-    Lesions outside the lungs are not counted, so the lung mask must include the disease.
+    Lesions outside the lungs do not count, so the lung mask must include the disease. Masks are
+    NIfTI, NRRD or MetaImage files in one geometry.
 
     Parameters
     ----------
     lungs : path
-        NIfTI, NRRD or MetaImage, as the other masks and in the same geometry: 1 right lung, 2 left
-        lung; or 1 throughout: then only lobes can tell the sides.
+        1 right lung, 2 left lung; or 1 throughout: then only lobes can tell the sides.
     lesions : path
         1 ground-glass opacity, 2 consolidation.
     lobes : path, optional
-        Labels 1 to 5 as lungmask or 10 to 14 as TotalSegmentator; estimated if not given.
+        1 to 5 as lungmask, or 10 to 14 as TotalSegmentator; estimated if not given.
     ct : path, optional
         The scan, for numbers in Hounsfield units; without it they are None.
     name : str, optional
-        Case name; by default that of the lesion mask.
+        Case name; by default that of ``lesions``.
 
     Returns
     -------
     Analysis
-        As of ``analyze``, without models and ranges.
+        Without models and ranges.
 
     Raises
     ------
@@ -189,8 +191,8 @@ def score(
     >>> from lungscore.scan.write import nifti_bytes
     >>> phantom = make_phantom("several-patches", shape=(28, 96, 96))
     >>> for name in ("lungs", "lobes", "lesions"):
-    ...     content = nifti_bytes(getattr(phantom, name), phantom.scan.geometry)
-    ...     _ = Path(f"{name}.nii.gz").write_bytes(content)
+    ...     mask = nifti_bytes(getattr(phantom, name), phantom.scan.geometry)
+    ...     _ = Path(f"{name}.nii.gz").write_bytes(mask)
     >>> score("lungs.nii.gz", "lesions.nii.gz", lobes="lobes.nii.gz", name="phantom")
     Analysis('phantom', mild, opacity 12.6 % of the lungs, CT-SS 15 of 40)
     """

@@ -130,7 +130,7 @@ def test_the_second_line_says_category_cut_off_and_ranges(make_follow_up) -> Non
     given["ct_ss.total"] = change(12, 18, "points")
     text = second_line(with_changes(comparison, **given))
     assert text.startswith("Severity: mild, unchanged. CT-SS: 12 → 18 of 40. ")
-    assert text.endswith("overlap: the change may be one of measurement.")
+    assert text.endswith("overlap: the change may be due to measurement.")
 
 
 def test_the_table_holds_every_score_lobe_and_warning(make_follow_up) -> None:

@@ -246,7 +246,9 @@ def test_without_infection_there_is_no_peak(make_analysis):
     analysis = make_analysis(infected=False)
     detection = json.loads(to_result(analysis).to_json())["detection"]
     assert (detection["infected_slices"], detection["peak_slice"]) == (0, None)
-    assert re.search(r"infection pattern +no \(less than 1 % of the lungs\)\n", text_table(analysis))
+    assert re.search(
+        r"infection pattern +no \(less than 1 % of the lungs\)\n", text_table(analysis)
+    )
 
 
 def test_no_text_calls_anything_positive_for_a_disease(make_analysis):

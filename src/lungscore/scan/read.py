@@ -1,14 +1,14 @@
 """A scan from anywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from lungscore.errors import InputError, Notice
+from lungscore.errors import InputError, Notice, UsageError
 from lungscore.scan.archive import unpacked
-from lungscore.scan.names import case_name
+from lungscore.scan.names import case_name, safe_name
 from lungscore.scan.recognise import Found, content_of, find
 from lungscore.scan.scan import Scan
 from lungscore.scan.volume import to_scan
@@ -83,6 +83,26 @@ def opened(path: Path) -> Iterator[Found]:
                 hint=error.hint,
             ) from None
         yield replace(found, archive=True)
+
+
+@contextmanager
+def source_of(
+    given: str | PathLike[str] | Scan, *, series: str | None, allow_gaps: bool, name: str | None
+) -> Iterator[Callable[[], Scan]]:
+    """A function that reads ``given``, or gives it back where it is a Scan.
+
+    Archives stay unpacked for as long as the block lasts. Raises UsageError for options of files
+    with a Scan.
+    """
+    if isinstance(given, Scan):
+        if series is not None or allow_gaps:
+            raise UsageError("usage", "series and allow_gaps apply to files, not to a Scan")
+        scan = given if name is None else replace(given, name=safe_name(name))
+        yield lambda: scan
+        return
+    path = Path(given)
+    with opened(path) as files:
+        yield lambda: read_found(path, files, series=series, allow_gaps=allow_gaps, name=name)
 
 
 def read_found(
