@@ -31,7 +31,7 @@ def change(earlier: Any, later: Any, unit: str = "percent", **more: Any) -> Chan
         "earlier_range": None,
         "later_range": None,
         "beyond_range": None,
-        "reason": "No lungs" if step is None else None,
+        "reason": "no lungs" if step is None else None,
     }
     return Change(**(content | more))
 
