@@ -80,7 +80,7 @@ def test_the_spreadsheet_alone_is_told_how_to_export(root):
     assert path == "COVID-CT-MetaInfo.csv"
     assert "sheet positive_captions of COVID-CT-MetaInfo.xlsx" in found
     (root / "COVID-CT-MetaInfo.xlsx").unlink()
-    assert told(NAME, root, "table-missing") == [(path, "There is no such table")]
+    assert told(NAME, root, "table-missing") == [(path, "there is no such table")]
 
 
 def test_a_missing_folder_is_one_problem_beside_its_count(root):

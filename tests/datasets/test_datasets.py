@@ -211,7 +211,7 @@ def test_a_damaged_table_of_crops_is_named(full_slices, table):
 def test_a_slice_that_the_table_names_and_nobody_has_is_named(full_slices):
     write_crops(full_slices, [["6", "train", 30, 20, 18, 16]])
     message = rejected(lambda: medseg.load_training_crops(full_slices), "dataset-incomplete")
-    assert "slice 6 is missing" in message
+    assert "Slice 6 is missing" in message
 
 
 def test_a_full_slice_and_its_labels_are_of_one_size(full_slices):

@@ -185,7 +185,7 @@ def test_a_damaged_parquet_file(tmp_path, kept):
     path = tmp_path / "m.parquet"
     write_rows([replace(ROW, case=str(i)) for i in range(99)], path)
     path.write_bytes(path.read_bytes()[:kept])
-    assert "no Parquet file" in rejected(path)
+    assert "not a Parquet file" in rejected(path)
 
 
 def test_a_parquet_file_with_damaged_pages(tmp_path):
@@ -194,7 +194,7 @@ def test_a_parquet_file_with_damaged_pages(tmp_path):
     content = bytearray(path.read_bytes())
     content[10:400] = bytes(390)
     path.write_bytes(content)
-    assert "no Parquet file" in rejected(path)
+    assert "not a Parquet file" in rejected(path)
 
 
 @pytest.mark.parametrize("content", [b"case,\xff\xfe\n", b'case,"a\n', b"case\0,patient\n"])

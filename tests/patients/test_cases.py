@@ -81,9 +81,9 @@ def test_covariates_are_read_and_empty_cells_are_none(tmp_path):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (b"patient,age\nJos\xe9,3\n", "no text in UTF-8"),
+        (b"patient,age\nJos\xe9,3\n", "not UTF-8 text"),
         ("case,age\nP1,3\n", "a CSV table whose first column is named patient"),
-        ("patient,ages\nP1,3\n", "it has no column age; expected ages; do you mean ages?"),
+        ("patient,ages\nP1,3\n", "it has no column age. Expected: ages. Do you mean ages?"),
         ("patient,age\nP1,old\n", "line 2: age is 'old'"),
         ("patient,age\nP1,inf\n", "'inf'"),
         ("patient,age\nP1,1e999\n", "'1e999'"),

@@ -281,7 +281,7 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
         found = (
             f"only {size:.0f} {unit} of aerated lung"
             if scan.spacing_mm
-            else "No aerated lung was found was found"
+            else "no aerated lung was found"
         )
         raise InputError(
             "no-lungs",
