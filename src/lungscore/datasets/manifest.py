@@ -111,7 +111,7 @@ def _checked(values: dict[str, Any], path: Path, number: int) -> Row:
 
 
 def _invalid(path: Path, found: str, *, expected: str = "") -> InputError:
-    hint = "write it with lungscore data prepare"
+    hint = "Write it with lungscore data prepare"
     return InputError("manifest-invalid", f"{path.name}: {found}", expected=expected, hint=hint)
 
 
