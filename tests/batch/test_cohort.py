@@ -136,7 +136,7 @@ def test_names_are_escaped_on_the_page(tmp_path: Path) -> None:
 def test_groups_are_of_manifests(chests: Path) -> None:
     with pytest.raises(UsageError, match="--group"):
         cohort_cases([chests], ["test"])
-    with pytest.raises(UsageError, match="no group"):
+    with pytest.raises(UsageError, match="Unknown group"):
         cohort_cases([chests], ["tests"])
 
 

@@ -136,6 +136,6 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
             traceback.print_exc()
         return internal_error(error)
     if code == EXIT_INTERRUPTED:
-        complain("Interrupted.")
+        complain("The run was interrupted.")
     detail(f"{time.monotonic() - start:.1f} s in all")
     return code
