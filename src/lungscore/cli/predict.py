@@ -72,7 +72,7 @@ def predict(
                 }
             )
         else:
-            summarise(f"{file.stem}: {_verdict(prediction)}, {percent:.1f} % of the image")
+            summarise(f"{file.stem}: {_verdict(prediction)} {percent:.1f} % of the image")
     exit_with(worst)
 
 
@@ -80,7 +80,7 @@ def _verdict(prediction: "SlicePrediction") -> str:
     if prediction.infected_percent is None:
         return "no lungs found; opacity"
     sign = "infection pattern" if prediction.infection_pattern else "no infection pattern"
-    return f"{sign}; opacity {prediction.infected_percent:.1f} % of the lungs"
+    return f"{sign}; opacity {prediction.infected_percent:.1f} % of the lungs,"
 
 
 def _files(inputs: list[Path]) -> list[Path]:
