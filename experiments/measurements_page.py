@@ -78,7 +78,7 @@ def _aims(results: Path) -> str:
             ),
             "",
             f"A healthy person: aim below 0.3 % of the lungs, found {healthy:.2f} %. Slices of a "
-            f"patient told apart: aim AUC 0.95, found {text_of(auc, 'auc')}.",
+            f"patient distinguished: aim AUC 0.95, found {text_of(auc, 'auc')}.",
         ]
     )
 
@@ -274,17 +274,17 @@ def _patient(results: Path) -> str:
     )
     return (
         "## A patient never trained on (COVID-CT-MD P002)\n\n"
-        f"Infected slices told from clean ones by their infection percent: AUC "
+        f"Infected and clean slices distinguished by their infection percent: AUC "
         f"**{text_of(auc, 'auc')}**, n = {auc['n']} slices ({auc['positive']} marked infected) of "
         f"one patient, so the interval says nothing about other patients. Of the infected "
         f"millilitres **{figures['left_percent_of_infection']:.1f} %** lie in the left lung, where "
         f"radiologists marked the disease, and **{lobes['marked_percent_of_infection']:.1f} %** in the "
         f"lobes that they marked, {' and '.join(lobes['marked_lobes'])} (lobes of our own; aim: at "
-        f"least 90 %). Of each right lobe {right} is called infected (aim: below 1 %). Infected or "
-        f"not by slice of those lobes, from 1 % of the lobe's area in the slice on: balanced accuracy "
+        f"least 90 %). Of each right lobe {right} is marked as infected (aim: below 1 %). "
+        f"Slices of those lobes, classified at 1 % or more of the area of the lobe: balanced accuracy "
         f"**{text_of(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
         f"({slices['marked']} marked; aim: 0.85), sensitivity {slices['sensitivity']:.2f}, "
-        f"specificity {slices['specificity']:.2f}. Looks at this scan are logged in looks.md."
+        f"specificity {slices['specificity']:.2f}. Every evaluation on this scan is logged in looks.md."
     )
 
 

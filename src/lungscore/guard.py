@@ -36,5 +36,5 @@ def unforeseen(name: str, error: Exception) -> InputError:
     return InputError(
         "not-analysable",
         f"{name} led to an error in lungscore ({type(error).__name__}{place})",
-        hint="please report this line and the version of lungscore; --debug prints more",
+        hint="Please report this line and the version of lungscore; --debug prints more",
     )

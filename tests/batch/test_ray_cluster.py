@@ -316,7 +316,7 @@ def test_a_result_that_cannot_be_seen_here_is_no_success(
 ) -> None:
     monkeypatch.setattr(ray_cluster, "SHOWN_WITHIN_S", 0.0)
     case = as_case(Path("chest.nii.gz"))
-    there = Outcome(case.path.absolute(), Path("/elsewhere/out/chest"), "a table")
+    there = Outcome(case.path.absolute(), Path("/elsewhere/out/chest"), "A table")
     unseen = seen_from_here(there, case, tmp_path)
     assert unseen.error is not None
     assert unseen.error.code == "cluster-unusable"
@@ -324,7 +324,7 @@ def test_a_result_that_cannot_be_seen_here_is_no_success(
     (tmp_path / "chest" / "result.json").write_text("{}")
     assert unseen.case == "chest"
     assert seen_from_here(there, case, tmp_path) == Outcome(
-        case.path, tmp_path / "chest", "a table"
+        case.path, tmp_path / "chest", "A table"
     )
 
 

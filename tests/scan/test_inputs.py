@@ -443,3 +443,15 @@ def test_zip_with_backslashes_that_lead_out_is_refused(tmp_path: Path, name: str
     with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo(name), b"x")
     assert rejection(tmp_path / "scan.zip").code == "archive-unsafe"
+
+
+def test_a_folder_of_results_is_no_scan_and_says_what_to_do_with_it(tmp_path: Path) -> None:
+    affine = np.diag((2.0, 2.0, 2.0, 1.0))
+    for name in ("lungs", "lesions"):
+        nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), affine), tmp_path / f"{name}.nii.gz")
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(InputError, match="a folder of results") as error:
+        read_scan(tmp_path)
+    assert error.value.code == "several-inputs"
+    assert "lungscore score" in error.value.hint
+    assert "lungscore compare" in error.value.hint

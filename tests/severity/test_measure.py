@@ -104,7 +104,7 @@ def test_lung_outside_the_lobes_is_noticed_and_much_of_it_withholds(per_mille, n
     messages = [n.message for n in severity.notices if n.code == "lobes-incomplete"]
     assert bool(messages) == noticed
     if noticed:
-        assert f"only {per_mille / 10:.1f} % of the lungs" in messages[0]
+        assert f"Only {per_mille / 10:.1f} % of the lungs" in messages[0]
     assert ("lobes-incomplete" in severity.withheld) == withheld
     if withheld:
         assert "less than 60 %" in severity.basis
@@ -136,7 +136,7 @@ def not_computed(severity):
 
 def test_without_hounsfield_units_there_is_no_aeration():
     severity = measure(*body())
-    assert severity.aeration.reason == "there are no Hounsfield units"
+    assert severity.aeration.reason == "no Hounsfield units are available"
     assert all(part.percent is part.ml is None for part in severity.aeration.bands.values())
     assert "aeration" in not_computed(severity)
 

@@ -128,7 +128,7 @@ def test_three_categories_withhold_it(alternatives):
     assert severity.withheld == ("uncertain-infection",)
     assert severity.infected is None
     assert severity.ranges.categories == ()
-    assert severity.basis.startswith("withheld: the network is too unsure")
+    assert severity.basis.startswith("withheld: the network is too uncertain")
     assert "none to moderate" in severity.basis
     codes = [notice.code for notice in severity.notices]
     assert codes[-2:] == ["uncertain-infection", "severity-withheld"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lungscore.batch.case import Case, as_case
 from lungscore.batch.settings import AnalyzeSettings, ModelSettings
 from lungscore.batch.time_limit import TimedOut, time_limit
-from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
+from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError, escaped
 from lungscore.guard import unforeseen
 from lungscore.interruption import is_told
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lungscore.inference import Segmenter
     from lungscore.patients.stored import Detector
 
-_FEWER_WORKERS = "use fewer --workers"
+_FEWER_WORKERS = "Use fewer --workers"
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
         with time_limit(options.timeout):
             return replace(_analyze_one(case, options), case=case.name)
     except LungscoreError as failure:
-        error = failure
+        error = _without_folders(failure, case.path)
     except TimedOut:
         found = f"{case.path.name} took longer than {options.timeout:g} seconds"
-        error = ResourceError("timed-out", found, hint="give it more time with --timeout")
+        error = ResourceError("timed-out", found, hint="Allow more time with --timeout")
     except MemoryError:
         found = f"{case.path.name} does not fit into memory"
         error = ResourceError("out-of-memory", found, hint=_FEWER_WORKERS)
@@ -63,6 +63,12 @@ def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
         error = unforeseen(case.path.name, bug)
         trace = traceback.format_exc()
     return Outcome(case.path, error=error, trace=trace, case=case.name)
+
+
+def _without_folders(error: LungscoreError, path: Path) -> LungscoreError:
+    """``error`` with the own name of ``path`` only: messages are kept in files."""
+    found = error.found.replace(escaped(str(path)), escaped(path.name))
+    return type(error)(error.code, found, expected=error.expected, hint=error.hint)
 
 
 def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
@@ -111,7 +117,7 @@ def _check_stored(stored: Path, case: str) -> None:
             error.code,
             error.found,
             expected=error.expected,
-            hint="remove its folder and give --resume, or replace all with --overwrite",
+            hint="Remove its folder and use --resume, or replace all with --overwrite",
         ) from None
 
 

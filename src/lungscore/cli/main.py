@@ -17,9 +17,8 @@ def run() -> None:
     """Every failure ends as a message and an exit code, never as a traceback."""
     _open_missing_streams()
     end_when_told()
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        code = call(arguments, debug="--debug" in sys.argv[1:])
+        code = call(sys.argv[1:])
     except KeyboardInterrupt:  # while loading, or while another failure was told
         code = EXIT_INTERRUPTED
     if is_told():
@@ -47,7 +46,7 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
 
 def _say_interrupted() -> None:
     with suppress(OSError, AttributeError):  # there may be no standard error
-        sys.stderr.write("interrupted\n")
+        sys.stderr.write("The run was interrupted.\n")
 
 
 def _open_missing_streams() -> None:

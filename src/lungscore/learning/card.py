@@ -34,6 +34,9 @@ from lungscore.learning.experiment_file import read_yaml
 from lungscore.learning.export import export_bundle
 from lungscore.networks import make_network
 
+#: What a card says of its data where nothing is known.
+NO_TERMS = "not stated"
+
 #: What a bundle does, in words.
 TASKS: dict[Target, str] = {
     "infection": "infection (ground-glass opacity or consolidation), binary",
@@ -55,7 +58,9 @@ def make_bundle(
     weights = run / WEIGHTS
     if not weights.is_file():
         raise InputError(
-            "checkpoint-mismatch", f"{run.name} holds no {WEIGHTS}", hint="finish the training"
+            "checkpoint-mismatch",
+            f"{run.name} contains no {WEIGHTS}",
+            hint="Finish the training first",
         )
     said = _read_card_facts(facts) if facts else {}
     try:
@@ -83,7 +88,7 @@ def make_bundle(
         outputs=OUTPUTS[config.target],
         description=said.get("description", config.description),
         data=said.get("data", []),
-        data_terms=said.get("data_terms", "not stated"),
+        data_terms=said.get("data_terms", NO_TERMS),
         limits=said.get("limits", []),
         input=InputSpec(
             height=height,
@@ -145,7 +150,7 @@ def _familiar(path: Path) -> Familiar:
 
 def _read_result(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise InputError("input-not-found", f"the card's result file {path.name} is missing")
+        raise InputError("input-not-found", f"The card's result file {path.name} is missing")
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return result
 

@@ -52,7 +52,7 @@ def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], name: s
     broken = [key for key, value in found.items() if not torch.isfinite(value.float()).all()]
     if broken:
         raise InputError(
-            "checkpoint-mismatch", f"{name}: {broken[0]} holds values that are no numbers"
+            "checkpoint-mismatch", f"{name}: {broken[0]} contains values that are not numbers"
         )
 
 
@@ -95,7 +95,7 @@ def load_checkpoint(
             index, _, part = key.partition("/")
             if not (index.isascii() and index.isdigit() and int(index) < len(parameters)):
                 raise InputError(
-                    "checkpoint-mismatch", f"{path.name} holds the state of another optimiser"
+                    "checkpoint-mismatch", f"{path.name} contains the state of another optimiser"
                 )
             state.setdefault(int(index), {})[part] = _laid_out_as(parameters[int(index)], value)
         groups = optimizer.state_dict()["param_groups"]
@@ -125,13 +125,13 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
         if not isinstance(facts, dict):
-            raise ValueError("the facts are no table")
+            raise ValueError("the facts are not a table")
         return load_file(path), facts
     except MemoryError:
         raise
     except Exception as error:  # types and sizes that torch refuses, facts that are no JSON
         raise InputError(
             "checkpoint-mismatch",
-            f"{path.name} is no readable safetensors file",
-            hint="delete it to start anew, or give another file",
+            f"{path.name} is not a readable safetensors file",
+            hint="Delete it to start again, or give another file",
         ) from error

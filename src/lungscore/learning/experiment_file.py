@@ -34,7 +34,7 @@ class _UniqueKeys(yaml.SafeLoader):
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {str(key)[:60]!r} stands twice", node.start_mark
+                    None, None, f"the key {str(key)[:60]!r} occurs twice", node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
@@ -52,12 +52,14 @@ def read_yaml(path: Path) -> Any:
             raise InputError("config-invalid", f"{path.name} is longer than {LONGEST >> 10} KiB")
         values = _UniqueKeys(content.decode("utf-8")).get_single_data()
         if _count(values) > MOST_VALUES:
-            raise InputError("config-invalid", f"{path.name} holds more than {MOST_VALUES} values")
+            raise InputError(
+                "config-invalid", f"{path.name} contains more than {MOST_VALUES} values"
+            )
         return values
     except InputError:
         raise
     except OSError as error:
-        raise InputError("input-not-found", f"no experiment file {path.name}") from error
+        raise InputError("input-not-found", f"No such file: {path}") from error
     except yaml.constructor.ConstructorError as error:
         found = f"{path.name} is not YAML: {error.problem}"
         raise InputError("config-invalid", found) from error
@@ -92,7 +94,7 @@ def load_experiment(path: Path) -> ExperimentConfig:
 def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise InputError("config-invalid", f"{path.name} is no table of keys and values")
+        raise InputError("config-invalid", f"{path.name} is not a mapping of keys to values")
     base = values.pop("extends", None)
     if base is None:
         return values
@@ -125,7 +127,7 @@ def _explain(path: Path, error: ValidationError) -> InputError:
         kinds = get_args(kinds[0]) or kinds  # a section that may be null
         model = next(kind for kind in kinds if issubclass(kind, BaseModel))
     near = difflib.get_close_matches(str(first["loc"][-1]), model.model_fields, n=1, cutoff=0.3)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(model.model_fields)}"
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(model.model_fields)}"
     return InputError("config-invalid", f"{path.name}: unknown key {where!r}", hint=hint)
 
 
@@ -145,7 +147,7 @@ def at(config: ExperimentConfig, *, fold: int | None, seed: int | None) -> Exper
         return config.at(fold=fold, seed=seed)
     except ValidationError as error:
         raise InputError(
-            "config-invalid", f"{config.name}: {error.errors()[0]['msg']}", hint="see data.folds"
+            "config-invalid", f"{config.name}: {error.errors()[0]['msg']}", hint="See data.folds"
         ) from error
 
 

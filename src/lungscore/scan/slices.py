@@ -74,7 +74,7 @@ def read_slices(files: Sequence[Path], names: Sequence[str] | None = None) -> Vo
                 f"{called[files[number]]} has {_size(images[number])} pixels, "
                 f"{called[files[first]]} has {_size(images[first])}",
                 expected="slices of one volume, all of one size",
-                hint="give single slices one by one",
+                hint="Give single slices one by one",
             )
         values[index] = images[number]
     check_grey_levels(values, f"{len(slices)} slices")
@@ -144,7 +144,7 @@ def _read_image(path: Path, name: str) -> tuple[np.ndarray, int]:
         raise InputError(
             "input-unreadable",
             f"{name} cannot be decoded",
-            hint="copy it again from its source",
+            hint="Copy it again from its source",
         ) from error
 
 
@@ -234,7 +234,7 @@ def _from_16_bit(values: np.ndarray, name: str) -> np.ndarray:
             "not-hounsfield",
             f"{name}: 16-bit values up to {highest}, neither grey levels nor a CT's file",
             expected="8-bit grey, or 16-bit grey up to 65535",
-            hint="give the DICOM or NIfTI file",
+            hint="Give the DICOM or NIfTI file",
         )
     return (values // 257).astype(np.uint8)
 

@@ -167,7 +167,7 @@ def parse(path: Path, tags: list[str], *, with_pixels: bool, name: str | None = 
         raise InputError(
             "dicom-unreadable",
             f"{name} cannot be parsed ({type(error).__name__})",
-            hint="copy the file again from its source",
+            hint="Copy the file again from its source",
         ) from error
 
 
@@ -195,7 +195,7 @@ def _header(path: Path, dataset: Any, name: str) -> Header | None:
         if CT_IMAGE in (sop_class, stored_class) or (not sop_class and modality == "CT"):
             raise InputError("dicom-truncated", f"{name} ends before its image begins")
         if not sop_class and not modality:
-            raise InputError("dicom-unreadable", f"{name} holds no readable DICOM element")
+            raise InputError("dicom-unreadable", f"{name} contains no readable DICOM element")
     syntax = text(meta, "TransferSyntaxUID")
     missing = [] if meta else ["file meta information"]
     missing += [] if syntax else ["TransferSyntaxUID"]
@@ -282,7 +282,7 @@ def _check_deflated(name: str, file: BoundedFile) -> None:
         raise InputError(
             "archive-unsafe",
             f"{name} grows beyond {MAX_DEFLATED_BYTES} bytes",
-            hint="export the series without deflate",
+            hint="Export the series without deflate",
         )
 
 

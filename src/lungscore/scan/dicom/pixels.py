@@ -90,7 +90,7 @@ def read_hounsfield(header: Header, *, decode: bool = True) -> tuple[np.ndarray,
             "not-hounsfield",
             f"{header.name}: values up to {int(values.max())}",
             expected=f"{HU_RANGE[0]} to {HU_RANGE[1]} HU",
-            hint="signed values seem to be stored as unsigned (PixelRepresentation)",
+            hint="Signed values may be stored as unsigned ones (check PixelRepresentation)",
         )
     return to_hounsfield(values), scale
 
@@ -136,7 +136,7 @@ def _native(header: Header, raw: Any, dtype: np.dtype) -> np.ndarray:
             "dicom-unreadable",
             f"{header.name}: {found} for {header.rows} × {header.columns} pixels",
             expected="Rows, Columns and BitsAllocated that agree with the pixels",
-            hint="export the image again",
+            hint="Export the image again",
         )
     rest = data[expected:]
     if len(rest) > header.columns * dtype.itemsize and rest.count(rest[:1]) < len(rest):
@@ -204,7 +204,7 @@ def _decoded(header: Header, dataset: Any, data: bytes) -> np.ndarray:
         raise InputError(
             "dicom-unreadable",
             f"{header.name}: the compressed pixels cannot be decoded",
-            hint="copy the file again from its source",
+            hint="Copy the file again from its source",
         ) from error
     if pixels.shape != (header.rows, header.columns):
         raise InputError(
@@ -232,7 +232,7 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
             "not-hounsfield",
             f"{header.name}: the values are scaled by a table (Modality LUT)",
             expected="RescaleSlope and RescaleIntercept",
-            hint="export the original CT",
+            hint="Export the original CT",
         )
     slope = _number(header, dataset, "RescaleSlope")
     intercept = _number(header, dataset, "RescaleIntercept")
@@ -284,7 +284,7 @@ def _number(header: Header, dataset: Any, keyword: str) -> float | None:
     try:
         return number(dataset, keyword)
     except Unreadable:
-        text = f"{header.name}: {keyword} is no number"
+        text = f"{header.name}: {keyword} is not a number"
         raise InputError("dicom-unreadable", text) from None
 
 
@@ -293,7 +293,7 @@ def _truncated(header: Header, found: str) -> InputError:
         "dicom-truncated",
         f"{header.name}: {found}",
         expected="the whole file",
-        hint="copy it again from its source",
+        hint="Copy it again from its source",
     )
 
 
@@ -302,5 +302,5 @@ def _without_pixels(header: Header, found: str) -> InputError:
         "dicom-truncated",
         f"{header.name}: {found}",
         expected="an image",
-        hint="the file is cut off, or was exported without its image: export it again",
+        hint="The file is cut off or was exported without its image: export it again",
     )
