@@ -339,7 +339,8 @@ def test_debug_shows_the_traceback_of_one_case_among_many(
     arguments = ["analyze", str(phantom_file), str(broken), "-o", str(out)]
     assert call(arguments) == 3
     text = capsys.readouterr().err
-    assert "error [not-analysable] ZeroDivisionError in lungscore" in text
+    assert "error [not-analysable]" in text
+    assert "(ZeroDivisionError)" in text
     assert "Traceback" not in text
     assert call(arguments, debug=True) == 3
     assert "ZeroDivisionError: inside" in capsys.readouterr().err
