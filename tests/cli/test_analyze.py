@@ -337,11 +337,12 @@ def test_debug_shows_the_traceback_of_one_case_among_many(
 
     monkeypatch.setattr("lungscore.analysis.analyze", wrong)
     arguments = ["analyze", str(phantom_file), str(broken), "-o", str(out)]
-    assert call(arguments) == 5
+    assert call(arguments) == 3
     text = capsys.readouterr().err
-    assert "error [internal] ZeroDivisionError in lungscore" in text
+    assert "error [not-analysable]" in text
+    assert "(ZeroDivisionError at lungscore/batch/one_case.py:" in text
     assert "Traceback" not in text
-    assert call(arguments, debug=True) == 5
+    assert call(arguments, debug=True) == 3
     assert "ZeroDivisionError: inside" in capsys.readouterr().err
 
 

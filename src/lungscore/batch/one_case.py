@@ -107,12 +107,17 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
 
 
 def _check_stored(stored: Path, case: str) -> None:
-    """Raise InputError where a result that is there already cannot be read."""
+    """Raise InputError where a result that is there already cannot be read.
+
+    One of another version stays as it is.
+    """
     from lungscore.result.stored import read_stored
 
     try:
         read_stored(stored, f"result.json of {case}")
     except InputError as error:
+        if error.code == "schema-mismatch":
+            return
         raise InputError(
             error.code,
             error.found,
