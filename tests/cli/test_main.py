@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from lungscore.cli.commands import app
 from lungscore.cli.console import note
-from lungscore.cli.main import app, call, run
+from lungscore.cli.main import call, run
 from lungscore.errors import InputError, ResourceError, UsageError
 from lungscore.version import __version__
 
