@@ -183,6 +183,36 @@ def test_padding_behind_the_end_of_a_compressed_image_is_ignored(
     check_read(tmp_path)
 
 
+JPEG_SYNTAXES = ["JPEGLosslessProcess14_1", "JPEG2000Lossless", "JPEGLSLossless"]
+
+
+def without_end(folder: Path, syntax: str, lost: int) -> None:
+    """A series whose compressed images lack their end marker and ``lost`` bytes before it."""
+    for path in write_series(folder):
+        compress(path, syntax)
+        dataset = pydicom.dcmread(path)
+        frame = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+        dataset.PixelData = encapsulate([frame[: frame.rindex(b"\xff\xd9") - lost]])
+        save(dataset, path)
+
+
+@pytest.mark.parametrize("syntax", JPEG_SYNTAXES)
+def test_an_image_that_lacks_its_end_marker_alone_is_read(tmp_path: Path, syntax: str) -> None:
+    without_end(tmp_path, syntax, 0)
+    check_read(tmp_path)
+
+
+@pytest.mark.parametrize("syntax", JPEG_SYNTAXES)
+@pytest.mark.parametrize("lost", [2, 9, 200])
+def test_an_image_that_lacks_more_than_its_end_marker_is_cut_off(
+    tmp_path: Path, syntax: str, lost: int
+) -> None:
+    without_end(tmp_path, syntax, lost)
+    with pytest.raises(InputError) as error:
+        read_scan(tmp_path)
+    assert error.value.code == "dicom-truncated"
+
+
 @pytest.mark.parametrize(
     "syntax", ["JPEGLosslessProcess14_1", "JPEG2000Lossless", "JPEGLSLossless", "RLELossless"]
 )

@@ -6,6 +6,11 @@ from typing import Any
 JPEG_FAMILY = "1.2.840.10008.1.2.4."
 END_OF_IMAGE = b"\xff\xd9"
 
+#: JPEG proper, whose decoders take what is missing from whatever follows.
+HUFFMAN_JPEG = {f"{JPEG_FAMILY}{number}" for number in (50, 51, 57, 70)}
+#: What no encoder writes behind an image.
+SOMETHING_ELSE = bytes((0x55, 0xAA, 0x13)) * 30
+
 #: How an item of a sequence of fragments begins.
 ITEM = b"\xfe\xff\x00\xe0"
 UNDEFINED_LENGTH = 0xFFFFFFFF

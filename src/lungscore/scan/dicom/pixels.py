@@ -7,7 +7,9 @@ import numpy as np
 from lungscore.errors import InputError
 from lungscore.scan.dicom.codestream import (
     END_OF_IMAGE,
+    HUFFMAN_JPEG,
     JPEG_FAMILY,
+    SOMETHING_ELSE,
     is_encapsulated,
     syntax_of,
 )
@@ -193,19 +195,22 @@ def _decoded(header: Header, dataset: Any, data: bytes) -> np.ndarray:
             f"{header.name}: no decoder for {_syntax_text(syntax or header.syntax)}",
             hint="pip install python-gdcm, or pylibjpeg-openjpeg for High-Throughput JPEG 2000",
         )
-    # The marker cannot occur within compressed data; padding of any kind may follow it.
-    if syntax.startswith(JPEG_FAMILY) and END_OF_IMAGE not in data:
-        raise _truncated(header, "the compressed pixels have no end")
     if syntax != header.syntax:
         dataset.file_meta.TransferSyntaxUID = syntax
-    try:
-        pixels, _ = decoder.as_array(dataset, raw=True)
-    except Exception as error:  # a decoder fed by strangers may fail in any way
-        raise InputError(
-            "dicom-unreadable",
-            f"{header.name}: the compressed pixels cannot be decoded",
-            hint="Copy the file again from its source",
-        ) from error
+    # The marker cannot occur within compressed data; padding of any kind may follow it.
+    if syntax.startswith(JPEG_FAMILY) and END_OF_IMAGE not in data:
+        pixels = _decoded_without_end(dataset, decoder, data, syntax)
+        if pixels is None:
+            raise _truncated(header, "the compressed pixels have no end")
+    else:
+        try:
+            pixels, _ = decoder.as_array(dataset, raw=True)
+        except Exception as error:  # a decoder fed by strangers may fail in any way
+            raise InputError(
+                "dicom-unreadable",
+                f"{header.name}: the compressed pixels cannot be decoded",
+                hint="Copy the file again from its source",
+            ) from error
     if pixels.shape != (header.rows, header.columns):
         raise InputError(
             "dicom-unreadable",
@@ -213,6 +218,33 @@ def _decoded(header: Header, dataset: Any, data: bytes) -> np.ndarray:
             expected=f"{header.rows} × {header.columns}",
         )
     return pixels
+
+
+def _decoded_without_end(dataset: Any, decoder: Any, data: bytes, syntax: str) -> np.ndarray | None:
+    """The pixels of a stream without its end marker, None where more than the marker is missing.
+
+    Decoders of JPEG 2000 and JPEG-LS refuse a stream that is too short. Those of JPEG go on with
+    whatever follows: where the stream is complete, that does not change the pixels.
+    """
+    from pydicom.encaps import encapsulate, generate_frames
+
+    def decoded(stream: bytes) -> np.ndarray:
+        dataset.PixelData = encapsulate([stream + END_OF_IMAGE])
+        return np.array(decoder.as_array(dataset, raw=True)[0])
+
+    try:
+        frame = next(generate_frames(data, number_of_frames=1))
+        bare = frame.rstrip(b"\0")  # a byte of padding makes the length even
+        if syntax in HUFFMAN_JPEG:
+            bare += b"\0" if bare.endswith(b"\xff") else b""
+            pixels, again = decoded(bare), decoded(bare + SOMETHING_ELSE)
+            return pixels if np.array_equal(pixels, again) else None
+        try:
+            return decoded(frame)
+        except Exception:
+            return decoded(bare)
+    except Exception:  # a decoder fed by strangers may fail in any way
+        return None
 
 
 def _syntax_text(syntax: str) -> str:
