@@ -70,9 +70,7 @@ def tried(reader: str, files: dict[str, bytes], folder: Path) -> tuple[str, str]
         READERS[reader](folder)
         return "ok", ""
     except LungscoreError as error:
-        return (
-            ("internal", traceback.format_exc()) if error.code == "internal" else (error.code, "")
-        )
+        return error.code, traceback.format_exc() if error.code in GUARDS else ""
     except TooSlow:
         return "finding", f"TooSlow: more than {CPU_S} s\n" + traceback.format_exc()
     except BaseException:

@@ -138,6 +138,17 @@ def test_slope_that_is_not_a_number_means_no_scaling(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_scan(path).values, values)
 
 
+@pytest.mark.parametrize("intercept", [np.nan, np.inf])
+def test_intercept_that_is_not_a_number_beside_a_slope_is_rejected(
+    tmp_path: Path, intercept: float
+) -> None:
+    path = save(tmp_path / "scan.nii", chest())
+    written = bytearray(path.read_bytes())
+    written[112:120] = np.array([1, intercept], "<f4").tobytes()
+    path.write_bytes(bytes(written))
+    assert rejection(path).code == "input-unreadable"
+
+
 def test_nifti_2_is_read(tmp_path: Path) -> None:
     values = chest()
     source, affine = stored(values, ORIENTATIONS[5])

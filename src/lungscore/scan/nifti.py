@@ -43,6 +43,7 @@ def open_nifti(path: Path, name: str | None = None) -> Iterator[Stored]:
             header = form.from_fileobj(io.BytesIO(head[: form.sizeof_hdr] + bytes(4)))
             dtype, shape = header.get_data_dtype(), tuple(int(n) for n in header.get_data_shape())
             offset = int(header.get_data_offset())
+            header.get_slope_inter()  # raises where the one is a number and the other is not
         except InputError:
             raise
         except Exception as error:  # a parser fed by strangers may fail in any way
