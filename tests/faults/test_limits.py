@@ -134,7 +134,6 @@ def element(tag: int, representation: str, value: object) -> object:
         (element(0x00180050, "FD", float("inf")), None),
         (element(0x00280008, "FD", float("inf")), None),
     ],
-    ids=str,
 )
 def test_values_that_no_slice_has(tmp_path: Path, edit: object, code: str | None) -> None:
     series = write_series(tmp_path, edit)

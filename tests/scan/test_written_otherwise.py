@@ -74,7 +74,7 @@ def test_a_file_that_is_cut_off_is_called_so(tmp_path: Path) -> None:
     paths[3].write_bytes(paths[3].read_bytes()[:-400])
     error = rejection(tmp_path)
     assert error.code == "dicom-truncated"
-    assert "copy it again" in error.hint
+    assert "Copy it again" in error.hint
 
 
 @pytest.mark.parametrize(
