@@ -103,7 +103,7 @@ NOTICES: dict[str, str] = {
     "uid-repeated": "Different images share one SOPInstanceUID.",
     "series-merged": "Images that each have a series UID of their own were read as one series.",
     "patient-differs": "Images of one patient ID differ in the patient's name or birth date.",
-    "averaged-images": "The images are averages over slices or phases, not single slices.",
+    "averaged-images": "The images are averages or projections of slices, or are called so.",
     "duplicate-file": "The same image occurred twice; one copy was used.",
     "series-left-out": "The input contains further series that were not used.",
     "files-ignored": "Files that are not CT images were ignored.",

@@ -109,6 +109,18 @@ def test_averages_come_last_and_are_noted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_scan(tmp_path).values, chest())
 
 
+@pytest.mark.parametrize("description", ["Thorax MIP 8/2", "Lung MinIP_3", "4D AVERAGE"])
+def test_what_the_description_alone_calls_a_projection_comes_last_and_is_noted(
+    tmp_path: Path, description: str
+) -> None:
+    write_series(tmp_path / "mip", chest(24, seed=1), edit=setting(SeriesDescription=description))
+    assert "averaged-images" in codes(read_scan(tmp_path))
+    write_series(tmp_path / "plain", edit=setting(SeriesDescription="Thorax, MIPS in PACS"))
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.values, chest())
+    assert "averaged-images" not in codes(scan)
+
+
 def alternating(first: object, second: object, keyword: str) -> Edit:
     def edit(index: int, dataset: pydicom.Dataset) -> None:
         setattr(dataset, keyword, (first, second)[index % 2])

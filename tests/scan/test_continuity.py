@@ -221,10 +221,22 @@ def test_phantoms_of_any_spacing_have_no_faults(
     assert (faults.faulty, faults.outside) == ({}, ())
 
 
-def test_noisy_images_have_no_faults(body: np.ndarray) -> None:
-    noise = np.random.default_rng(0).normal(0, 200, body.shape)
+@pytest.mark.parametrize("level", [200, 300, 400])
+@pytest.mark.parametrize("every", [1, 4])
+def test_noisy_images_have_no_faults(body: np.ndarray, level: int, every: int) -> None:
+    noise = np.random.default_rng(0).normal(0, level, body.shape)
     noisy = np.clip(body + noise, -1024, 3071).astype(np.int16)
-    assert find_faults(noisy, "hu").faulty == {}
+    assert find_faults(noisy[::every], "hu").faulty == {}
+
+
+@pytest.mark.parametrize("outside", [-1024, -1000, -500, 0, 100, 3000])
+@pytest.mark.parametrize("preset", ["healthy", "severe"])
+def test_a_scan_of_which_only_the_lungs_are_left_has_no_faults(preset: str, outside: int) -> None:
+    phantom = make_phantom(preset, seed=1, shape=(48, 128, 128))
+    values = np.where(phantom.lungs > 0, phantom.scan.values, np.int16(outside))
+    assert find_faults(values, "hu").faulty == {}
+    values[20] = outside
+    assert find_faults(values, "hu").faulty == {20: "blank"}
 
 
 def test_images_of_many_patients_are_only_looked_at_for_blank_ones() -> None:

@@ -40,6 +40,9 @@ AGREEMENT_OF_IMAGES, ONE_BODY = 0.1, 0.55
 #: HU by which soft tissue may move from slice to slice, and where soft tissue lies.
 SOFT_SHIFT, SOFT_HU = 60, 300
 
+#: Part of a scan that one value takes, and of the rest that is lung, where all but lungs was masked.
+MASKED, LUNG_OF_REST = 0.5, 0.5
+
 #: Difference of every second (or third) slice as a part of that of neighbours: 1.2 to 1.8 in scans.
 INTERLEAVED, INTERLEAVED_SLICES = 0.93, 8
 
@@ -88,8 +91,10 @@ def find_faults(
     step = max(1, *(size // SAMPLED_PIXELS for size in values.shape[1:]))
     sample = values[:, ::step, ::step].astype(np.int16)
     outside = (*range(seen[0]), *range(seen[-1] + 1, len(values)))
-    faulty = dict.fromkeys(_blank_within(sample, seen, scale), "blank")
-    if not axial:
+    masked_with = _mask_value(sample, scale)
+    shown = sample > scale.body if masked_with is None else sample != masked_with
+    faulty = dict.fromkeys(_blank_within(shown, seen), "blank")
+    if not axial or masked_with is not None:  # lungs alone go on from slice to slice as they like
         return SliceFaults(outside, faulty, ())
     repeated = tuple(
         here
@@ -141,10 +146,27 @@ def shown_ranges(indices: tuple[int, ...], most: int = 5) -> str:
     return ", ".join(texts) + (" and others" if len(runs) > most else "")
 
 
-def _blank_within(sample: np.ndarray, seen: list[int], scale: _Scale) -> list[int]:
-    """Slices that are none of ``seen``, the ones with an image, between two that show the body."""
-    bodies = [np.count_nonzero(sample[index] > scale.body) for index in seen]
-    least = LEAST_BODY * sample[0].size
+def _mask_value(sample: np.ndarray, scale: _Scale) -> int | None:
+    """The one value that everything outside the lungs was set to, None in a whole scan.
+
+    In a whole scan with even air lungs take less than half of the body.
+    """
+    values, counts = np.unique(sample, return_counts=True)
+    value = int(values[counts.argmax()])
+    rest = sample.size - int(counts.max())
+    if not 0 < rest < (1 - MASKED) * sample.size:
+        return None
+    lung = int(counts[(values < scale.body) & (values != value)].sum())
+    return value if lung > LUNG_OF_REST * rest else None
+
+
+def _blank_within(shown: np.ndarray, seen: list[int]) -> list[int]:
+    """Slices that are none of ``seen``, the ones with an image, between two that show the body.
+
+    shown: (D, H, W) of bool, the body.
+    """
+    bodies = [np.count_nonzero(shown[index]) for index in seen]
+    least = LEAST_BODY * shown[0].size
     found: list[int] = []
     for number, (before, here) in enumerate(pairwise(seen)):
         if min(bodies[number], bodies[number + 1]) > least:
@@ -196,16 +218,21 @@ def _nearest(means: np.ndarray, constant: np.ndarray) -> np.ndarray:
 
 
 def _standing_out(sample: np.ndarray, good: list[int], scale: _Scale) -> list[int]:
-    """Slices of ``good`` that are unlike both neighbours, which are alike."""
-    found = []
+    """Slices of ``good`` that are unlike both neighbours, which are alike.
+
+    In noise every slice is: one stands out where it does so twice as much as is usual.
+    """
+    shares = []
     for before, here, after in zip(good[:-2], good[1:-1], good[2:], strict=True):
         low, plane, high = (sample[index].astype(np.int32) for index in (before, here, after))
         body = np.maximum(np.maximum(low, plane), high) > scale.body
         alike = body & (np.abs(low - high) < scale.near)
         out = alike & (np.abs(2 * plane - low - high) > 2 * scale.far)
-        if np.count_nonzero(out) > STANDS_OUT * max(int(np.count_nonzero(body)), 1):
-            found.append(here)
-    return found
+        shares.append(np.count_nonzero(out) / max(int(np.count_nonzero(body)), 1))
+    if not shares:
+        return []
+    least = max(STANDS_OUT, 2 * float(np.median(shares)))
+    return [here for here, share in zip(good[1:-1], shares, strict=True) if share > least]
 
 
 def _other_pieces(

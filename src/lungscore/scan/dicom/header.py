@@ -51,6 +51,8 @@ GEOMETRY = {
 #: What an image shows if not a single slice: values of ImageType and the like.
 PROJECTIONS = {"MIP", "MINIP", "MNIP", "MAXIP", "PROJECTION", "PROJECTIONIMAGE", "RAYSUM", "VRT"}
 AVERAGES = {"AVERAGE", "AVERAGEIP", "AVG", "AVE", "MEAN", "MEANIP"}
+#: The same in a SeriesDescription, which people write: less is certain by it.
+DESCRIBED = {"MIP", "MINIP", "MNIP", "MAXIP", "RAYSUM", "AVERAGE", "AVERAGEIP", "AVG", "AIP"}
 
 TAGS = [
     "SOPClassUID",
@@ -89,6 +91,7 @@ class Header:
     orientation: direction of increasing column index, then of increasing row index.
     pixel_spacing: between rows, between columns. unreadable: keywords of geometry that is there but
     cannot be read. projection, averaged: whether the image is one of several slices or phases.
+    described: whether the description of the series alone says so.
     acquisition, acquired_s: number and seconds of the day. recipe: what images of one series have
     in common. patient, person and study only tell patients apart.
     name: what messages call the file: its own name may be the patient's.
@@ -117,6 +120,7 @@ class Header:
     unreadable: tuple[str, ...]
     projection: bool
     averaged: bool
+    described: bool
     acquisition: str
     acquired_s: float | None
     frame: str
@@ -230,6 +234,9 @@ def _header(path: Path, dataset: Any, name: str) -> Header | None:
         unreadable=unreadable,
         projection=bool(kinds & PROJECTIONS),
         averaged=bool(kinds & AVERAGES),
+        described=not DESCRIBED.isdisjoint(
+            re.split(r"[^A-Z0-9]+", text(dataset, "SeriesDescription").upper())
+        ),
         acquisition=text(dataset, "AcquisitionNumber"),
         acquired_s=_acquired(dataset),
         frame=text(dataset, "FrameOfReferenceUID"),

@@ -323,6 +323,9 @@ def _notices(
     if any(header.averaged for header in headers):
         text = "The images are averages over slices or phases: small lesions fade in them"
         notices.append(Notice("averaged-images", text))
+    elif any(header.described for header in headers):
+        text = "The description of the series calls the images averages or projections (MIP, MinIP)"
+        notices.append(Notice("averaged-images", f"{text}, which hide small lesions or air"))
     if repeated:
         names = ", ".join([header.name for header in repeated][:3])
         text = f"{len(repeated)} images occurred twice; one copy of each was used: {names}"

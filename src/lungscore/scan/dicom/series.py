@@ -79,9 +79,10 @@ def group_series(headers: Sequence[Header]) -> list[Series]:
 def choose_series(groups: Sequence[Series], uid: str | None = None) -> Series:
     """The series to read: the one asked for, or the best by rule.
 
-    Rule, in this order: at least ten positions; axial; no averages; ORIGINAL and PRIMARY; most
-    slices; thinnest; smallest UID. Raises InputError ``series-not-found``, ``mixed-patients``, and
-    where no series will do ``wrong-modality``, ``no-axial-ct`` or ``multiframe-unsupported``.
+    Rule, in this order: at least ten positions; axial; no averages, nor projections by
+    description; ORIGINAL and PRIMARY; most slices; thinnest; smallest UID. Raises InputError
+    ``series-not-found``, ``mixed-patients``, and where no series will do ``wrong-modality``,
+    ``no-axial-ct`` or ``multiframe-unsupported``.
     """
     if uid is not None:
         chosen = _asked_for(groups, uid)
@@ -165,7 +166,7 @@ def _rank(group: Series) -> tuple:
     return (
         group.positions < VOLUME_SLICES,
         not is_axial(first),
-        any(header.averaged for header in group.headers),
+        any(header.averaged or header.described for header in group.headers),
         not original,
         -group.positions,
         first.thickness or np.inf,
