@@ -40,7 +40,7 @@ AGREEMENT_OF_IMAGES, ONE_BODY = 0.1, 0.55
 #: HU by which soft tissue may move from slice to slice, and where soft tissue lies.
 SOFT_SHIFT, SOFT_HU = 60, 300
 
-#: Part of a scan that one value takes, and of the rest that is lung, where all but lungs was masked.
+#: Part of a scan that one value takes, and of the rest that is lung, where all but lungs is masked.
 MASKED, LUNG_OF_REST = 0.5, 0.5
 
 #: Difference of every second (or third) slice as a part of that of neighbours: 1.2 to 1.8 in scans.
