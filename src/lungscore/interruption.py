@@ -7,13 +7,15 @@ clears up what is known to be temporary and ends the process.
 """
 
 import os
-import shutil
 import signal
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what loads slowly waits until signals are taken care of
+    from pathlib import Path
 
 EXIT_INTERRUPTED = 130
 
@@ -25,7 +27,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _told = threading.Event()
 
 #: Files and folders that must not outlive this process.
-_temporary: set[Path] = set()
+_temporary: "set[Path]" = set()
 
 
 def end_when_told() -> None:
@@ -46,18 +48,22 @@ def is_told() -> bool:
     return _told.is_set()
 
 
-def keep_until_removed(path: Path) -> None:
+def keep_until_removed(path: "Path") -> None:
     """``path``, which is about to be made, must not outlive this process."""
     _temporary.add(path)
 
 
-def is_removed(path: Path) -> None:
+def is_removed(path: "Path") -> None:
     """``path`` is gone, or no longer temporary."""
     _temporary.discard(path)
 
 
 def remove_temporary() -> None:
     """Remove all that is still temporary."""
+    if not _temporary:
+        return
+    import shutil
+
     for _ in range(2):  # another thread may have written into a folder as it went
         for path in list(_temporary):
             if path.is_dir() and not path.is_symlink():

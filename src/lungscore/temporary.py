@@ -59,7 +59,7 @@ def parent_folder() -> Path:
     except OSError:
         raise ResourceError(
             "output-not-writable",
-            "no temporary folder can be written to",
+            "No temporary folder can be written to",
             expected="a folder with free space, named by the environment variable TMPDIR",
         ) from None
     named = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), None)

@@ -41,7 +41,7 @@ def test_a_closed_pipe_is_a_code() -> None:
     )
     os.close(writer)
     assert done.returncode == 4
-    assert "error [output-not-writable] standard output" in done.stderr
+    assert "error [output-not-writable] Standard output" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
 
