@@ -1,0 +1,208 @@
+"""What each step of experiments/timed_stages.py adds, out of fold, on the 50 annotated slices.
+
+    python experiments/out_of_fold.py RESULTS/maps.npz -o experiments/results/timed-stages.json
+
+Maps are brought to the published crops' own size. An arm that was trained with several seeds is
+measured seed by seed; a slice's figure is the mean over them, and intervals are over slices. GGO and
+consolidation are told apart by the network's second answer and, beside it, by density as inference
+does where no network has learned it; the network must beat density in both for it to ship.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungscore.datasets import covid_semiseg
+from lungscore.datasets.registry import data_root
+from lungscore.datasets.sample import Sample
+from lungscore.evaluation.infection import score_maps
+from lungscore.evaluation.lesions import CLASSES, score_lesions
+from lungscore.evaluation.statistics import (
+    area_agreement,
+    mean_over_seeds,
+    mean_with_interval,
+    paired_difference,
+    sd_between_seeds,
+)
+from lungscore.inference.density import density_near
+from lungscore.scan.window import resize
+
+#: (what is added, with it, without it), each an arm and the views in which it saw a slice.
+STEPS = (
+    ("recipe and encoder", "teacher/single", "today/single"),
+    ("a residual encoder instead", "teacher-resnet/single", "teacher/single"),
+    ("dense disease", "teacher/single", "teacher-plain/single"),
+    ("self-training", "student/single", "alone/single"),
+    ("self-training once more", "iterated/single", "student/single"),
+    ("six views", "iterated/views", "iterated/single"),
+    ("all of it", "iterated/single", "today/single"),
+    ("all of it, both in six views", "iterated/views", "today/views"),
+)
+FIGURES = ("dice", "toolbox_dice", "toolbox_mae", "test_loss")
+#: Slices of which at least this share of the infection is consolidation.
+DENSE_SHARE = 0.3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("maps", type=Path, nargs="+", help="maps.npz of the results")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--grey-split", type=float, default=140 / 255, help="of the density rule")
+    arguments = parser.parse_args()
+    samples = {s.name: s for s in covid_semiseg.load(data_root() / "covid-semiseg", "train")}
+    stored: dict[str, np.ndarray] = {}
+    for path in arguments.maps:
+        with np.load(path, allow_pickle=False) as file:
+            stored |= {key: file[key] for key in file.files}
+    by_arm: dict[str, list[dict[str, Any]]] = {}
+    for key in sorted(stored):
+        arm, kind = key.rsplit("/", 1)
+        if kind == "names":
+            continue
+        names = [str(name) for name in stored[f"{arm}/names"]]
+        if set(names) != set(samples):
+            print(f"{key}: {len(names)} of {len(samples)} slices, left out")
+            continue
+        maps = dict(zip(names, stored[key], strict=True))
+        scored = score({name: maps[name] for name in samples}, samples, arguments.grey_split)
+        by_arm.setdefault(f"{arm.partition('.')[0]}/{kind}", []).append(scored)
+    result = {
+        "command": "python experiments/out_of_fold.py",
+        "n": len(samples),
+        "arms": {arm: summary(seeds) for arm, seeds in by_arm.items()},
+        "steps": steps(by_arm),
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    for arm, figures in result["arms"].items():
+        print(
+            f"{arm:28s} "
+            + "  ".join(
+                f"{key} {_told(figures[key])}"
+                for key in figures
+                if isinstance(figures[key], dict) and "mean" in figures[key]
+            )
+        )
+        print(f"{'':28s} area r {figures['area_r']:.3f}, seeds {figures['seeds']}")
+    for step in result["steps"]:
+        print(
+            f"{step['added']}: "
+            + "  ".join(
+                f"{key} {_told(step[key])}"
+                for key in step
+                if key not in ("added", "with", "without")
+            )
+        )
+
+
+def score(
+    maps: dict[str, np.ndarray], samples: dict[str, Sample], grey_split: float
+) -> dict[str, Any]:
+    """Every slice's figures: rows by name, Dice of the classes, and fractions of the slice."""
+    own = {
+        name: [
+            resize((level.astype(np.float32) + 0.5) / 256, *samples[name].image.shape)
+            for level in both
+        ]
+        for name, both in maps.items()
+    }
+    infection = score_maps((name, both[0], samples[name].infection) for name, both in own.items())
+    rows = {row["name"]: row for row in infection["slices"]}
+    by_network = score_lesions(
+        (name, _classes(both[0], both[1] >= 0.5), samples[name].lesions)
+        for name, both in own.items()
+    )
+    by_density = score_lesions(
+        (
+            name,
+            _classes(both[0], _dense(samples[name].image, both[0] >= 0.5, grey_split)),
+            samples[name].lesions,
+        )
+        for name, both in own.items()
+    )
+    scored: dict[str, Any] = {
+        figure: np.array([rows[name][figure] for name in samples]) for figure in FIGURES
+    }
+    dense = np.array([_dense_share(sample) >= DENSE_SHARE for sample in samples.values()])
+    scored["dice_where_dense"] = np.where(dense, scored["dice"], np.nan)
+    for key in CLASSES:
+        for kind, figures in (("network", by_network), ("density", by_density)):
+            dice = {row["name"]: row["dice"] for row in figures[key]["slices"]}
+            scored[f"{key}_by_{kind}"] = np.array([dice.get(name, np.nan) for name in samples])
+    scored["fractions"] = np.array(
+        [[rows[name]["infected_fraction"], rows[name]["true_fraction"]] for name in samples]
+    )
+    return scored
+
+
+def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means with intervals of an arm, and what tells whether its second answer may ship."""
+    mean = {
+        key: mean_over_seeds(np.stack([s[key] for s in seeds]))
+        for key in seeds[0]
+        if key != "fractions"
+    }
+    found, true = np.mean([s["fractions"] for s in seeds], axis=0).T
+    figures: dict[str, Any] = {key: mean_with_interval(values) for key, values in mean.items()}
+    figures["network_minus_density"] = {
+        key: paired_difference(mean[f"{key}_by_network"], mean[f"{key}_by_density"])
+        for key in CLASSES
+    }
+    figures["area_r"] = area_agreement(found, true)["correlation"]["r"]
+    figures["area"] = area_agreement(found, true)
+    figures["seeds"] = len(seeds)
+    if len(seeds) > 1:
+        figures["sd_between_seeds"] = sd_between_seeds(np.stack([s["dice"] for s in seeds]))
+    return figures
+
+
+def steps(by_arm: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Paired differences of the steps whose arms are there."""
+    keys = (
+        "dice",
+        "toolbox_dice",
+        "dice_where_dense",
+        "ggo_by_network",
+        "consolidation_by_network",
+    )
+    result = []
+    for added, with_it, without in STEPS:
+        if with_it in by_arm and without in by_arm:
+            step: dict[str, Any] = {"added": added, "with": with_it, "without": without}
+            for key in keys:
+                one, other = (
+                    mean_over_seeds(np.stack([s[key] for s in by_arm[arm]]))
+                    for arm in (with_it, without)
+                )
+                if without.startswith("today") and key.endswith("by_network"):
+                    other = mean_over_seeds(
+                        np.stack([s[key.replace("network", "density")] for s in by_arm[without]])
+                    )
+                step[key] = paired_difference(one, other)
+            result.append(step)
+    return result
+
+
+def _classes(infection: np.ndarray, dense: np.ndarray) -> np.ndarray:
+    infected = infection >= 0.5
+    return infected.astype(np.uint8) + (infected & dense)
+
+
+def _dense(image: np.ndarray, infected: np.ndarray, grey_split: float) -> np.ndarray:
+    return density_near(image, infected) >= grey_split * 255
+
+
+def _dense_share(sample: Sample) -> float:
+    assert sample.lesions is not None
+    return float((sample.lesions == 2).sum() / max((sample.lesions > 0).sum(), 1))
+
+
+def _told(figures: dict[str, Any]) -> str:
+    return f"{figures['mean']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}]"
+
+
+if __name__ == "__main__":
+    main()
