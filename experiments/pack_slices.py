@@ -82,7 +82,7 @@ def _annotated(root: Path) -> Iterator[Packed]:
             name,
             "annotated",
             image.suffix,
-            {"image": image.read_bytes(), "classes": _png(classes), "lungs": _png(255 * lungs)},
+            {"image": image.read_bytes(), "classes": _png(classes), "lungs": _mask(lungs)},
             turned=True,
         )
 
@@ -101,7 +101,7 @@ def _other_window(root: Path) -> Iterator[Packed]:
             {
                 "image": _png(_small(sample.image, *SMALL)),
                 "classes": _png(_small_classes(sample.lesions)),
-                "lungs": _png(_small(255 * inside)),
+                "lungs": _mask(_small(255 * inside) > 127),
             },
         )
 
@@ -140,7 +140,10 @@ def _unlabelled(root: Path, every: int) -> Iterator[Packed]:
             sample.name,
             "unlabelled",
             ".webp",
-            {"image": _webp(_small(sample.image, *SMALL)), "lungs": _png(_small(255 * lungs))},
+            {
+                "image": _webp(_small(sample.image, *SMALL)),
+                "lungs": _mask(_small(255 * lungs) > 127),
+            },
             volume=sample.patient,
         )
 
@@ -165,7 +168,7 @@ def _lungs_of(path: Path) -> np.ndarray:
 
 def _hu_row(name: str, pool: Pool, image: np.ndarray, lungs: np.ndarray, **facts: str) -> Packed:
     levels = 255 * (image.astype(np.float32) - LOWEST_HU) / (HIGHEST_HU - LOWEST_HU)
-    files = {"image": _webp(_small(levels)), "lungs": _png(_small(255 * lungs))}
+    files = {"image": _webp(_small(levels)), "lungs": _mask(_small(255 * lungs) > 127)}
     return _row(name, pool, ".webp", files, hu=True, **facts)
 
 
@@ -187,6 +190,11 @@ def _small_classes(classes: np.ndarray) -> np.ndarray:
 
 def _webp(image: np.ndarray) -> bytes:
     return picture(image, "WEBP", quality=QUALITY, method=6)
+
+
+def _mask(mask: np.ndarray) -> bytes:
+    """A PNG of a bit a pixel."""
+    return picture(np.ascontiguousarray(mask, bool), "PNG", optimize=True)
 
 
 def _png(image: np.ndarray) -> bytes:

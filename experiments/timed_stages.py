@@ -14,6 +14,7 @@ weights, what each network found in the slices it never saw, and one log.
 import argparse
 import json
 import time
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -310,8 +311,6 @@ def _results(out: Path, results: Path) -> None:
 
 def _append(results: Path, name: str, weights: Path) -> None:
     """Add weights to the first zip that has room for them."""
-    import zipfile
-
     size = weights.stat().st_size
     number = 0
     while True:

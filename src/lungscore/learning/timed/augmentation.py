@@ -154,7 +154,7 @@ def _compress(grey: Tensor) -> Tensor:
     basis, table = _cosines_and_table(grey.device)
     quality = uniform(grey, 25, 90).unsqueeze(-1)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
-    steps = (table * scale).clamp(min=1)
+    steps = torch.floor(table * scale + 0.5).clamp(min=1)
     kept = torch.round(basis @ blocks @ basis.T / steps) * steps
     back = (basis.T @ kept @ basis).transpose(2, 3).reshape(padded.shape)
     compressed = (back[..., :height, :width] + 128) / 255

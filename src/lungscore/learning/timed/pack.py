@@ -74,7 +74,7 @@ class Slices:
 
 
 def picture(image: np.ndarray, kind: str, **settings: object) -> bytes:
-    """An (H, W) uint8 image as the bytes of a picture file."""
+    """An (H, W) uint8 image, or a bool mask, as the bytes of a picture file."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, kind, **settings)
     return buffer.getvalue()

@@ -1,5 +1,6 @@
 """One network trained for a fixed time, on whatever device there is."""
 
+import copy
 import json
 import math
 import time
@@ -122,16 +123,14 @@ class TimedTraining:
                 at_progress(min(progress, 1.0))
             next(steps)
             self.done += 1
-            if self.spent - told >= min(5.0, seconds / 10) and self.done > told_steps:
-                mean = float(self.total) / (self.done - told_steps)
-                if not math.isfinite(mean):
-                    raise FloatingPointError(f"the mean loss at step {self.done} is {mean}")
-                self.total.zero_()
-                self.curve.rows.append((round(self.spent, 1), self.done, round(mean, 4)))
+            if self.spent - told >= min(5.0, seconds / 10):
+                self._tell(told_steps)
                 told, told_steps = self.spent, self.done
             if checkpoint is not None and self.spent - saved >= self.pace.checkpoint_seconds:
                 self.save(checkpoint)
                 saved = self.spent
+        if self.done > told_steps:
+            self._tell(told_steps)
         if self.device.type == "cuda":
             torch.cuda.synchronize()
             self.curve.peak_bytes = torch.cuda.max_memory_reserved()
@@ -147,6 +146,14 @@ class TimedTraining:
             seconds=self.spent,
             curve=self.curve.rows,
         )
+
+    def _tell(self, since: int) -> None:
+        """A row of the curve: the mean loss since a step. Waits for the device."""
+        mean = float(self.total) / max(self.done - since, 1)
+        if not math.isfinite(mean):
+            raise FloatingPointError(f"the mean loss at step {self.done} is {mean}")
+        self.total.zero_()
+        self.curve.rows.append((round(self.spent, 1), self.done, round(mean, 4)))
 
     def _set_rates(self, progress: float) -> None:
         share = rate(progress)
@@ -226,8 +233,6 @@ def rate(progress: float) -> float:
 
 
 def _copy_of(network: nn.Module) -> nn.Module:
-    import copy
-
     average = copy.deepcopy(network)
     for parameter in average.parameters():
         parameter.requires_grad_(False)
