@@ -3,9 +3,10 @@
     python experiments/timed_stages.py --pack PACK --out RUNS --device cuda --seconds 410
 
 PACK is the folder that experiments/pack_slices.py writes; RUNS holds one folder a run. Finished
-runs are left alone and stopped ones go on, so that the command can be given again; ``--stages`` chooses
-some. Each stage takes its share of the seconds, and as many of its runs as ``--at-once`` says train
-side by side, each on the same device. ``--results`` writes the few files that are worth keeping:
+runs are left alone and stopped ones go on, so that the command can be given again; ``--stages``
+chooses some. Each stage takes its share of the seconds, and as many of its runs as ``--at-once``
+says train side by side on one device. Beside them runs the recipe of experiments/infection.yaml,
+the measure of every step, whose steps are fixed. ``--results`` writes the few files that are worth keeping:
 weights, what each network found in the slices it never saw, and one log.
 
 ``--speed SECONDS`` trains nothing: it tells how many slices a second this device gets through.
@@ -24,7 +25,7 @@ import torch
 
 from lungscore.learning.timed.encoders import unpack_encoders
 from lungscore.learning.timed.pack import read_pack
-from lungscore.learning.timed.plan import FOLDS, SPLITS, STAGES, Run, runs
+from lungscore.learning.timed.plan import BESIDE, FOLDS, SPLITS, STAGES, Run, runs
 from lungscore.learning.timed.slices import SliceStore
 from lungscore.learning.timed.training import Pace, TimedTraining, write_json
 from lungscore.learning.timed.work import (
@@ -81,6 +82,7 @@ def main() -> None:
         record=not arguments.eager,
         channels_last=not arguments.contiguous,
         bf16=arguments.device == "cuda",
+        search=arguments.search,
         steps=arguments.steps,
     )
     setting = Setting(
@@ -101,8 +103,10 @@ def main() -> None:
         if arguments.speed:
             _speed(workers, arguments.speed, arguments.at_once, pace)
         else:
+            _beside(workers, arguments)
             for stage in arguments.stages:
-                _stage(workers, stage, arguments, setting)
+                _stage(workers, stage, arguments)
+            workers.finish(arguments.seconds / 8, report)
     finally:
         workers.end()
     if arguments.results:
@@ -129,6 +133,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="at most so many a run, for tests")
     parser.add_argument("--eager", action="store_true", help="do not record steps")
     parser.add_argument("--contiguous", action="store_true", help="maps channel by channel")
+    parser.add_argument("--search", action="store_true", help="time cuDNN's algorithms first")
     parser.add_argument("--speed", type=float, help="seconds of each measurement")
     here = Path(__file__).parent
     parser.add_argument("--folds", type=Path, default=here / "benchmark" / "folds.json")
@@ -140,8 +145,6 @@ def prepare(setting: Setting) -> Workplace:
     torch.set_num_threads(1)
     device = torch.device(setting.device)
     if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.benchmark_limit = 4
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
         torch.zeros(1, device=device)
@@ -167,7 +170,27 @@ def work(place: Workplace, piece: Piece) -> Any:
     return result
 
 
-def _stage(workers: Workers, stage: str, arguments: argparse.Namespace, setting: Setting) -> None:
+def _beside(workers: Workers, arguments: argparse.Namespace) -> None:
+    """Begin the runs that no stage waits for, if there are processes to spare."""
+    beside = runs(BESIDE, splits=arguments.splits)
+    beside = [run for run in beside if not finished(run, arguments.out)]
+    if arguments.arms and BESIDE not in arguments.arms:
+        return
+    workers.begin([Piece(run, arguments.seconds) for run in beside][: arguments.at_once - 1])
+
+
+def report(piece: Piece, told: Any) -> None:
+    """A line about a run that ended."""
+    if isinstance(told, Exception):
+        print(f"{piece.run.name} FAILED\n{told}", flush=True)
+        return
+    shown = {k: told.get(k) for k in ("whole_seconds", "steps", "recorded", "peak_gib")}
+    last = (told.get("curve") or [None])[-1]
+    figures = {k: round(v, 3) for k, v in told.get("dice", {}).items()}
+    print(f"{piece.run.name} {shown} last {last} dice {figures}", flush=True)
+
+
+def _stage(workers: Workers, stage: str, arguments: argparse.Namespace) -> None:
     planned = runs(stage, student=arguments.student, splits=arguments.splits, seeds=arguments.seeds)
     if arguments.arms:
         planned = [run for run in planned if run.arm in arguments.arms]
@@ -176,23 +199,14 @@ def _stage(workers: Workers, stage: str, arguments: argparse.Namespace, setting:
         return
     shares = {name: SHARES[name] for name in arguments.stages}
     seconds = arguments.seconds * shares[stage] / sum(shares.values())
-    waves = -(-len(planned) // arguments.at_once)
+    waves = -(-len(planned) // workers.idle())
     print(f"{stage}: {len(planned)} runs in {waves} waves of {seconds / waves:.0f} s", flush=True)
     pieces = [Piece(run, seconds / waves) for run in planned]
     began = time.monotonic()
 
-    def report(piece: Piece, told: Any) -> None:
-        if isinstance(told, Exception):
-            print(f"{piece.run.name} FAILED\n{told}", flush=True)
-            return
-        shown = {k: told.get(k) for k in ("whole_seconds", "steps", "recorded", "peak_gib")}
-        last = (told.get("curve") or [None])[-1]
-        figures = {k: round(v, 3) for k, v in told.get("dice", {}).items()}
-        print(f"{piece.run.name} {shown} last {last} dice {figures}", flush=True)
-
     workers.do(pieces, report)
     print(f"{stage} took {time.monotonic() - began:.1f} s", flush=True)
-    for arm in dict.fromkeys(run.arm for run in planned):
+    for arm in dict.fromkeys([BESIDE, *(run.arm for run in planned)]):
         print(f"  {arm}: {_mean_figures(arguments.out, arm)}", flush=True)
 
 
@@ -216,62 +230,62 @@ def _mean_figures(out: Path, arm: str) -> dict[str, float]:
     }
 
 
-def _count(place: Workplace, piece: Piece) -> dict[str, float]:
-    """Slices a second, all of a step counted, after the first steps."""
+def _count(place: Workplace, piece: Piece) -> dict[str, Any]:
+    """Slices a second, all of a step counted, in the later half of the seconds."""
     store = SliceStore(place.slices, place.device, size=place.size)
     store.set_shares(ALONE)
     training = TimedTraining(
         new_network(piece.run, place, store), store, place.pace, synthesis=True
     )
-    training.pace = replace(place.pace, steps=12)
-    training.run(1e9)
-    warm, began = training.done, time.perf_counter()
-    training.pace = place.pace
-    training.spent = 0.0
     training.run(piece.seconds)
-    spent = time.perf_counter() - began
+    rows = training.curve.rows
+    (began, before, _), (ended, after, _) = rows[len(rows) // 2], rows[-1]
+    rate = (after - before) / max(ended - began, 1e-9)
     return {
-        "slices_per_second": round((training.done - warm) * place.pace.batch / spent, 1),
-        "steps_per_second": round((training.done - warm) / spent, 2),
+        "slices_per_second": round(rate * place.pace.batch, 1),
+        "steps_per_second": round(rate, 2),
+        "first_row": rows[0],
         "recorded": training.curve.recorded,
         "peak_gib": round(training.curve.peak_bytes / 2**30, 2),
     }
 
 
 def _speed(workers: Workers, seconds: float, at_once: int, pace: Pace) -> None:
-    """One process in several ways, then all of them at once in the best."""
+    """One process in several ways, then several at once in the best."""
     small = Run("teachers", "speed", "all")
-    ways = [
-        replace(pace, batch=batch, record=record, channels_last=layout)
-        for batch, record, layout in (
-            (32, True, True),
-            (64, True, True),
-            (64, True, False),
-            (64, False, True),
-        )
-    ]
+    best, fastest = pace, 0.0
+
+    def told(text: str, run: Run, way: Pace) -> float:
+        ((_, result),) = workers.do([Piece(run, seconds, way)])
+        print(f"1 process, {text}: {result}", flush=True)
+        return float(result["slices_per_second"]) if isinstance(result, dict) else 0.0
+
+    ways = {
+        "as asked": pace,
+        "twice the batch": replace(pace, batch=2 * pace.batch),
+        "the other layout": replace(pace, channels_last=not pace.channels_last),
+        "eager": replace(pace, record=False),
+        "algorithms searched": replace(pace, search=True),
+    }
     if pace.bf16 is False:
-        ways = [replace(pace, batch=4, record=False)]
-    best, fastest = ways[0], 0.0
-    for way in ways:
-        ((_, told),) = workers.do([Piece(small, seconds, way)])
-        print(f"1 process, {way}: {told}", flush=True)
-        if isinstance(told, dict) and told["slices_per_second"] > fastest:
-            best, fastest = way, float(told["slices_per_second"])
-    residual = replace(small, encoder="resnet18")
-    ((_, told),) = workers.do([Piece(residual, seconds, best)])
-    print(f"1 process, {residual.encoder}: {told}", flush=True)
-    for count in sorted({2, at_once // 2, at_once} & set(range(2, at_once + 1))):
-        for way in {replace(best, batch=batch) for batch in (best.batch, 32)}:
-            done = workers.do([Piece(small, seconds, way)] * count)
-            rates = [t["slices_per_second"] for _, t in done if isinstance(t, dict)]
-            peak = sum(t["peak_gib"] for _, t in done if isinstance(t, dict))
-            errors = [str(t)[-300:] for _, t in done if not isinstance(t, dict)]
-            print(
-                f"{count} processes, batch {way.batch}: {sum(rates):.0f} slices a second together, "
-                f"{peak:.1f} GiB {errors[:1]}",
-                flush=True,
-            )
+        ways = {"as asked": pace}
+    for text, way in ways.items():
+        rate = told(text, small, way)
+        if rate > fastest:
+            best, fastest = way, rate
+    print(f"fastest: {best}", flush=True)
+    told("resnet18", replace(small, encoder="resnet18"), best)
+    for count in sorted({at_once // 2, at_once} - {0, 1}):
+        done = workers.do([Piece(small, seconds + 4, best)] * count)
+        results = [result for _, result in done if isinstance(result, dict)]
+        errors = [str(result)[-300:] for _, result in done if not isinstance(result, dict)]
+        print(
+            f"{count} processes: {sum(r['slices_per_second'] for r in results):.0f} slices a "
+            f"second together, {sum(r['peak_gib'] for r in results):.1f} GiB, recorded "
+            f"{[r['recorded'] for r in results].count(True)}, first rows "
+            f"{[r['first_row'][0] for r in results]} {errors[:1]}",
+            flush=True,
+        )
 
 
 def _results(out: Path, results: Path) -> None:

@@ -281,7 +281,10 @@ def test_processes_share_the_work_and_survive_a_death(tmp_path):
     workers = Workers(2, prepared, doubled_or_broken, str(tmp_path / "died"))
     try:
         assert workers.ready(120) == 2
+        workers.begin([5])
         results = dict(workers.do([1, 2, "die", "raise", 3]))
+        workers.finish(60)
+        assert workers.idle() == 2
     finally:
         workers.end()
     assert (results[1], results[2], results[3], results["die"]) == (2, 4, 6, "lived")

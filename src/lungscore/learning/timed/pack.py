@@ -94,12 +94,15 @@ def read_pack(
     window_hu: tuple[float, float] = (-1350.0, 150.0),
     unlabelled: int | None = None,
 ) -> Slices:
-    """Read a pack whole. window_hu: the networks' window. unlabelled: at most so many of these."""
+    """Read a pack whole. window_hu: the networks' window. unlabelled: at most so
+    many of these, and of slices from elsewhere."""
     with zipfile.ZipFile(path) as archive:
         rows = [Row(**row) for row in json.loads(archive.read(INDEX))]
         if unlabelled is not None:
-            surplus = [row for row in rows if row.pool == "unlabelled"][unlabelled:]
-            rows = [row for row in rows if row not in surplus]
+            surplus: set[str] = set()
+            for pool in ("unlabelled", "elsewhere"):
+                surplus |= {row.image for row in [r for r in rows if r.pool == pool][unlabelled:]}
+            rows = [row for row in rows if row.image not in surplus]
         grey, infection, consolidation, lungs = (
             np.zeros((len(rows), HEIGHT, WIDTH), np.uint8) for _ in range(4)
         )

@@ -13,6 +13,8 @@ from typing import Literal
 FOLDS = tuple(f"fold{index}" for index in range(5))
 SPLITS = (*FOLDS, "all", "cranial", "caudal")
 STAGES = ("teachers", "students", "iterated")
+#: Nothing builds on it and its steps are fixed: it runs beside the stages.
+BESIDE = "today"
 
 Kind = Literal["slim", "today"]
 
@@ -54,12 +56,12 @@ def runs(
     folds = [split for split in splits if split in FOLDS]
     if stage == "teachers":
         return [
-            # Its steps are fixed and eager: it takes longest, so it begins.
-            *(Run(stage, "today", split, "resnet18", kind="today") for split in folds),
             *(Run(stage, "teacher", split, student) for split in splits),
             *(Run(stage, "teacher-resnet", split, "resnet18", seed=1) for split in splits),
             *(Run(stage, "teacher-plain", split, student, synthesis=False) for split in folds),
         ]
+    if stage == "today":
+        return [Run(stage, "today", split, "resnet18", kind="today") for split in folds]
     teachers = ("teacher", "teacher-resnet")
     planned: list[Run] = []
     for number in range(seeds):

@@ -17,17 +17,16 @@ WIDER = (1.0, 1.14, 1.33)
 
 
 @torch.inference_mode()
-def soft_labels(networks: Sequence[nn.Module], store: SliceStore, indices: Tensor) -> Tensor:
-    """Mean probabilities (N, 2, HEIGHT, WIDTH) of networks and mirror images, on the CPU.
+def label(networks: Sequence[nn.Module], store: SliceStore, indices: Tensor) -> None:
+    """Give slices of the store the mean of networks and mirror images as their soft labels.
 
     networks: grey 0…1 (N, 1, H, W) to probabilities (N, 2, H, W).
     """
-    parts = []
     for some in indices.split(64):
         grey = store.seen(some)
-        total = sum(_both_ways(network, grey) for network in networks) / len(networks)
-        parts.append(functional.interpolate(total.float(), (HEIGHT, WIDTH), mode="bilinear").cpu())
-    return torch.cat(parts)
+        parts = [_both_ways(network, grey) for network in networks]
+        mean = torch.stack(parts).mean(0)
+        store.label(some, functional.interpolate(mean, (HEIGHT, WIDTH), mode="bilinear"))
 
 
 @torch.inference_mode()

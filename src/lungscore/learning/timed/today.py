@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lungscore.learning.augmentation import apply_augmentation, edge_of, sample_augmentation
 from lungscore.learning.imagenet import calibrate_batch_norm, load_imagenet_weights
 from lungscore.learning.losses import infection_loss
-from lungscore.learning.timed.predictions import soft_labels
+from lungscore.learning.timed.predictions import label
 from lungscore.learning.timed.slices import SliceStore
 from lungscore.networks import InfNet, normalise
 
@@ -78,8 +78,7 @@ def train(
 
     labeller = made()
     _fit(labeller, store, annotated, healthy, steps(LABELLER[0]), LABELLER[1], rng)
-    labels = soft_labels([InfectionOnly(labeller).eval()], store, unlabelled)
-    store.label(unlabelled, labels)
+    label([InfectionOnly(labeller).eval()], store, unlabelled)
     network = made()
     _fit(network, store, unlabelled, None, steps(ON_LABELS[0]), ON_LABELS[1], rng)
     _fit(network, store, annotated, healthy, steps(ON_ANNOTATED[0]), ON_ANNOTATED[1], rng)

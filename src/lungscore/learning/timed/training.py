@@ -29,14 +29,16 @@ class Pace:
     """How a training uses its device.
 
     batch: slices a step. record: record a step once and repeat it (CUDA graphs), which frees the
-    CPU. channels_last: how maps lie in memory. bf16: mixed precision. steps: most steps, for tests.
-    checkpoint_seconds: how often a run is saved so that it can go on.
+    CPU. channels_last: how maps lie in memory. bf16: mixed precision. search: time cuDNN's
+    algorithms before the first step. steps: most steps, for tests. checkpoint_seconds: how often a
+    run is saved so that it can go on.
     """
 
     batch: int = 32
     record: bool = True
     channels_last: bool = True
     bf16: bool = True
+    search: bool = False
     steps: int | None = None
     checkpoint_seconds: float = 60.0
 
@@ -107,6 +109,7 @@ class TimedTraining:
         at_progress: called now and then with 0…1, to change what is drawn.
         Raises FloatingPointError where the loss is no number.
         """
+        torch.backends.cudnn.benchmark = self.pace.search
         before, began = self.spent, time.perf_counter()
         saved = told = before
         told_steps = self.done
@@ -129,6 +132,7 @@ class TimedTraining:
             if checkpoint is not None and self.spent - saved >= self.pace.checkpoint_seconds:
                 self.save(checkpoint)
                 saved = self.spent
+        torch.backends.cudnn.benchmark = False
         if self.done > told_steps:
             self._tell(told_steps)
         if self.device.type == "cuda":
@@ -198,7 +202,7 @@ class TimedTraining:
                 self._step()
             else:
                 graph.replay()
-            event = torch.cuda.Event()
+            event = torch.cuda.Event(blocking=True)
             event.record()
             pending.append(event)
             if len(pending) > 2:
@@ -214,6 +218,7 @@ class TimedTraining:
                 self._step()
         torch.cuda.current_stream().wait_stream(stream)
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()  # the recorded step has memory of its own
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):

@@ -15,7 +15,7 @@ from lungscore.learning.imagenet import calibrate_batch_norm, load_imagenet_weig
 from lungscore.learning.timed import today
 from lungscore.learning.timed.pack import Slices
 from lungscore.learning.timed.plan import FOLDS, Run
-from lungscore.learning.timed.predictions import of_annotated, quick_figures, soft_labels
+from lungscore.learning.timed.predictions import label, of_annotated, quick_figures
 from lungscore.learning.timed.slices import SliceStore
 from lungscore.learning.timed.training import Pace, TimedTraining, write_json
 from lungscore.networks.probabilities import normalise
@@ -197,6 +197,5 @@ def _label(run: Run, place: Workplace, store: SliceStore) -> bool:
     for arm in run.teachers:
         facts = json.loads((place.folder / f"{arm}-{run.split}" / FACTS).read_text())["run"]
         networks.append(load_network(Run(**{**facts, "teachers": tuple(facts["teachers"])}), place))
-    unlabelled = store.unlabelled()
-    store.label(unlabelled, soft_labels(networks, store, unlabelled))
+    label(networks, store, store.unlabelled())
     return True

@@ -7,6 +7,13 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+Results = list[tuple[Any, Any]]
+Report = Callable[[Any, Any], None]
+
+
+class ProcessDied(RuntimeError):
+    """A process ended before its piece did."""
+
 
 class Workers:
     """Processes that share a device.
@@ -26,6 +33,8 @@ class Workers:
         self._context = multiprocessing.get_context("spawn")
         self._made = (prepare, work, setting)
         self._processes = [self._start() for _ in range(count)]
+        #: Number of a process -> its piece, and how often that may still be tried.
+        self._at_work: dict[int, tuple[Any, int]] = {}
 
     def _start(self) -> tuple[Any, Connection]:
         here, there = self._context.Pipe()
@@ -43,40 +52,64 @@ class Workers:
                 _received(line)  # type: ignore[arg-type]
         return len(self._processes) - len(pending)
 
-    def do(
-        self, pieces: Sequence[Any], report: Callable[[Any, Any], None] = lambda piece, result: None
-    ) -> list[tuple[Any, Any]]:
-        """Every piece with its result, or with the text of the error that ended it."""
+    def idle(self) -> int:
+        """How many processes have nothing to do."""
+        return len(self._processes) - len(self._at_work)
+
+    def begin(self, pieces: Sequence[Any]) -> None:
+        """Give pieces to idle processes and do not wait; at most as many as are idle."""
+        for piece in pieces:
+            self._give(piece, 2)
+
+    def do(self, pieces: Sequence[Any], report: Report = lambda piece, result: None) -> Results:
+        """Every piece with its result, or with the error that ended it.
+
+        Pieces that had begun before go on meanwhile; they are reported when they end.
+        """
         waiting = [(piece, 2) for piece in pieces]
-        at_work: dict[int, tuple[Any, int]] = {}
-        results = []
-        while waiting or at_work:
-            for number, (_, line) in enumerate(self._processes):
-                if waiting and number not in at_work:
-                    piece, tries = waiting.pop(0)
-                    try:
-                        line.send(piece)
-                    except OSError:
-                        waiting.insert(0, (piece, tries))
-                        self._processes[number] = self._start()
-                        self._processes[number][1].recv()
-                        continue
-                    at_work[number] = (piece, tries)
-            lines = {id(self._processes[number][1]): number for number in at_work}
-            for line in wait([self._processes[number][1] for number in at_work], timeout=1.0):
-                number = lines[id(line)]
-                piece, tries = at_work.pop(number)
-                alive, result = _received(line)  # type: ignore[arg-type]
-                if not alive:
-                    self._processes[number] = self._start()
-                    _received(self._processes[number][1])
-                    if tries > 1:
-                        waiting.append((piece, tries - 1))
-                        continue
-                    result = RuntimeError("the process died twice")
-                results.append((piece, result))
+        results: Results = []
+        asked = list(pieces)
+        while len(results) < len(asked):
+            while waiting and self.idle():
+                self._give(*waiting.pop(0))
+            for piece, result, tries in self._ended():
+                if isinstance(result, ProcessDied) and tries > 1:
+                    waiting.append((piece, tries - 1))
+                    continue
                 report(piece, result)
+                if any(piece is one for one in asked):
+                    results.append((piece, result))
         return results
+
+    def finish(self, seconds: float, report: Report = lambda piece, result: None) -> None:
+        """Wait for what had begun, no longer than so."""
+        end = time.monotonic() + seconds
+        while self._at_work and time.monotonic() < end:
+            for piece, result, _ in self._ended():
+                report(piece, result)
+
+    def _give(self, piece: Any, tries: int) -> None:
+        number = next(n for n in range(len(self._processes)) if n not in self._at_work)
+        self._at_work[number] = (piece, tries)
+        try:
+            self._processes[number][1].send(piece)
+        except OSError:
+            pass  # it is dead, which its line tells next
+
+    def _ended(self) -> list[tuple[Any, Any, int]]:
+        """Pieces that ended within a second, with results and how often they may be tried."""
+        lines = {id(self._processes[number][1]): number for number in self._at_work}
+        ended = []
+        for line in wait([self._processes[number][1] for number in self._at_work], timeout=1.0):
+            number = lines[id(line)]
+            piece, tries = self._at_work.pop(number)
+            alive, result = _received(line)  # type: ignore[arg-type]
+            if not alive:
+                self._processes[number] = self._start()
+                _received(self._processes[number][1])
+                result = ProcessDied("the process died")
+            ended.append((piece, result, tries))
+        return ended
 
     def end(self) -> None:
         """Let all processes go."""
