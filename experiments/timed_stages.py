@@ -6,8 +6,8 @@ PACK is the folder that experiments/pack_slices.py writes; RUNS holds one folder
 runs are left alone and stopped ones go on, so that the command can be given again; ``--stages``
 chooses some. Each stage takes its share of the seconds, and as many of its runs as ``--at-once``
 says train side by side on one device. Beside them runs the recipe of experiments/infection.yaml,
-the measure of every step, whose steps are fixed. ``--results`` writes the few files that are worth keeping:
-weights, what each network found in the slices it never saw, and one log.
+the measure of every step, whose steps are fixed. ``--results`` writes the few files that are worth
+keeping: weights, what each network found in the slices it never saw, and one log.
 
 ``--speed SECONDS`` trains nothing: it tells how many slices a second this device gets through.
 """
