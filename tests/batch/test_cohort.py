@@ -17,8 +17,8 @@ from lungscore.batch.cohort import FAILURES_IN_A_ROW, Progress, cohort_cases, ru
 from lungscore.batch.leftovers import clear_leftovers
 from lungscore.batch.table import COLUMNS, refuse_tables, write_cohort
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
-from lungscore.evaluation.measures import MEASURES
 from lungscore.files import lock_folder, staging_folder, unlock
+from lungscore.result.numbers import MEASURES
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.write import write_nifti
 
@@ -73,7 +73,7 @@ def test_a_cohort_writes_every_number_of_every_case(chests: Path, options: Optio
     result = json.loads((out / "a__severe" / "result.json").read_text())
     for measure in MEASURES.values():
         value = result
-        for key in measure.path:
+        for key in measure.keys:
             value = value[key]
         assert table["a__severe"][measure.name] == ("" if value is None else str(value))
         assert table["empty"][measure.name] == ""
