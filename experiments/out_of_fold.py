@@ -3,7 +3,7 @@
     python experiments/out_of_fold.py RESULTS/maps.npz -o experiments/results/timed-stages.json
 
 Maps are brought to the published crops' own size. An arm that was trained with several seeds is
-measured seed by seed; a slice's figure is the mean over them, and intervals are over slices. GGO and
+measured seed by seed; a slice's figure is the mean over them, intervals are over slices. GGO and
 consolidation are told apart by the network's second answer and, beside it, by density as inference
 does where no network has learned it; the network must beat density in both for it to ship.
 """
@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 
 from lungscore.datasets import covid_semiseg
-from lungscore.datasets.registry import data_root
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import CLASSES, score_lesions
-from lungscore.evaluation.statistics import (
+from lungscore.inference.density import density_near
+from lungscore.scan.window import resize
+from lungscore.statistics.intervals import (
     area_agreement,
     mean_over_seeds,
     mean_with_interval,
     paired_difference,
     sd_between_seeds,
 )
-from lungscore.inference.density import density_near
-from lungscore.scan.window import resize
 
 #: (what is added, with it, without it), each an arm and the views in which it saw a slice.
 STEPS = (

@@ -17,7 +17,7 @@ from lungscore.anatomy import find_lungs, slice_boxes
 from lungscore.datasets import covid_semiseg, medseg
 from lungscore.datasets.healthy import part_of
 from lungscore.datasets.images import read_indices
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.errors import InputError
 from lungscore.learning.timed.encoders import write_encoders
 from lungscore.learning.timed.pack import (

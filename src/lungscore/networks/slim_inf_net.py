@@ -1,7 +1,8 @@
 """Inf-Net made small, with a second answer: infection, and how much of it is consolidation.
 
 The published heads are made for a ResNet-50 and cost more than a small encoder does. Here they have
-half of their width, the deepest refinement works on 3 × 3, and the finer stage (see ``finer``) says
+half of their width, the deepest refinement works on 3 × 3, and the finer stage says (see
+``quarter_stage``)
 two things of every pixel: a logit of infection, which refines the coarser maps, and a logit of
 consolidation given that the pixel is infected, which begins as a threshold on density.
 """
@@ -19,9 +20,9 @@ from lungscore.networks.blocks import (
     resize_like,
 )
 from lungscore.networks.encoders import ENCODERS
-from lungscore.networks.finer import FinerStage
 from lungscore.networks.lesion_inf_net import DensitySplit
 from lungscore.networks.probabilities import normalise
+from lungscore.networks.quarter_stage import FinerStage
 
 #: Channels of the reduced deep features, of the edge's, of the refinements and the finer stage.
 REDUCED, EDGE, REFINED, FINER = 24, 32, 48, 56

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from lungscore.learning.augmentation import edge_of
 from lungscore.learning.losses import infection_loss
+from lungscore.networks.output import InfNetOutput
 from lungscore.networks.slim_inf_net import SlimOutput
 
 #: Weight of the loss of consolidation against that of infection.
@@ -20,7 +21,8 @@ def two_answers_loss(output: SlimOutput, infection: Tensor, consolidation: Tenso
     consolidation over the batch; the probability of infection is taken as it is there.
     """
     edge = edge_of((infection > 0.5).float())
-    total = infection_loss(output, infection, edge, recipe="default")
+    maps = InfNetOutput(output.side_outputs, output.edge)
+    total = infection_loss(maps, infection, edge, recipe="default")
     logits = output.consolidation.float()
     entropy = functional.binary_cross_entropy_with_logits(logits, consolidation, reduction="none")
     within = (infection * entropy).sum() / (infection.sum() + 1)

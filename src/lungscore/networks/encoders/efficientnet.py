@@ -138,6 +138,7 @@ class EfficientNetLite(Encoder):
         x = functional.relu6(self.stem(x))
         features = []
         for index, blocks in enumerate(self.stages):
+            block: InvertedResidual
             for position, block in enumerate(blocks):  # type: ignore[arg-type]
                 wide = block.expanded(x)
                 if position == 0 and index in TAPS:
