@@ -45,7 +45,7 @@ from lungscore.learning.timed.workers import Workers
 SHARES = {"teachers": 0.36, "students": 0.28, "iterated": 0.36}
 
 #: The most that all result files may take together, and one of them.
-ALL_BYTES, FILE_BYTES = 60 * 2**20, 16 * 2**20
+ALL_BYTES, FILE_BYTES = 62 * 2**20, 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ def main() -> None:
             _beside(workers, arguments)
             for stage in arguments.stages:
                 _stage(workers, stage, arguments)
+                if arguments.results:  # so that a run that is stopped leaves what it has
+                    _results(out, arguments.results)
             workers.finish(arguments.seconds / 8, report)
     finally:
         workers.end()
@@ -291,6 +293,9 @@ def _speed(workers: Workers, seconds: float, at_once: int, pace: Pace) -> None:
 def _results(out: Path, results: Path) -> None:
     """Few files: maps by arm, weights of the last students, one log."""
     results.mkdir(parents=True, exist_ok=True)
+    for name in ("runs.json", "maps.npz", "weights-*.zip"):
+        for path in results.glob(name):
+            path.unlink()
     facts = {
         path.parent.name: json.loads(path.read_text()) for path in sorted(out.glob(f"*/{FACTS}"))
     }
