@@ -35,7 +35,7 @@ SECOND_LUNG = 0.02
 USUAL_ML = (1000.0, 10000.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lungs:
     """The lungs of a scan.
 
@@ -48,6 +48,11 @@ class Lungs:
     sides_known: bool
     notices: tuple[Notice, ...] = ()
     aerated: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.labels.shape))
+        sides = "right and left" if self.sides_known else "sides unknown"
+        return f"Lungs({shape}, {sides})"
 
 
 def find_lungs(scan: Scan) -> Lungs:
@@ -194,7 +199,7 @@ def _without_specks(sides: np.ndarray) -> tuple[np.ndarray, tuple[Notice, ...]]:
     if min(right, left) >= SECOND_LUNG * max(right, left) or len(sides) == 1:
         return sides, ()
     present, name = (RIGHT_LUNG, "right") if right > left else (LEFT_LUNG, "left")
-    notice = Notice("one-lung", f"only the {name} lung was found")
+    notice = Notice("one-lung", f"Only the {name} lung was found")
     return np.where(sides == present, sides, 0).astype(np.uint8), (notice,)
 
 
@@ -256,7 +261,8 @@ def _with_enclosed(
         return lungs
     part = added / np.count_nonzero(labels)
     text = (
-        f"{100 * part:.1f} % of the lungs is dense tissue at the ribs with aerated lung around it"
+        "The lung mask was extended by dense tissue at the ribs, enclosed by aerated lung "
+        f"({100 * part:.1f} % of the lungs)"
     )
     notice = Notice("lungs-from-shape", text)
     return Lungs(labels, lungs.sides_known, (*lungs.notices, notice), aerated=lungs.labels)
@@ -272,12 +278,16 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
     else:
         size, least, unit = volume_ml, NO_LUNGS_ML, "ml"
     if size < least:
-        found = f"{size:.0f} {unit} of aerated lung" if scan.spacing_mm else "no aerated lung"
+        found = (
+            f"only {size:.0f} {unit} of aerated lung"
+            if scan.spacing_mm
+            else "no aerated lung was found"
+        )
         raise InputError(
             "no-lungs",
             f"{scan.name}: {found}",
             expected="an axial chest CT",
-            hint="check that the scan shows the chest and that its values are right",
+            hint="Check that the scan shows the chest and has correct HU values",
         )
 
 
@@ -288,13 +298,20 @@ def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
     notices = []
     areas = np.array([np.count_nonzero(plane) for plane in labels])
     ends = (("first", areas[0] / areas.max()), ("last", areas[-1] / areas.max()))
-    cut = [f"{part:.0%} in the {end} slice" for end, part in ends if part > TRUNCATED_AREA]
+    cut = [
+        f"the {end} slice still shows {part:.0%} of their largest area"
+        for end, part in ends
+        if part > TRUNCATED_AREA
+    ]
     if cut:
-        text = f"the lungs are cut off: of their largest area there are {' and '.join(cut)}"
+        text = f"The lungs are cut off: {' and '.join(cut)}"
         notices.append(Notice("truncated-scan", text))
     if scan.voxel_ml is not None:
         volume_ml = float(areas.sum()) * scan.voxel_ml
         if not USUAL_ML[0] <= volume_ml <= USUAL_ML[1]:
-            text = f"{volume_ml:.0f} ml of lung, usual are {USUAL_ML[0]:.0f} to {USUAL_ML[1]:.0f}"
+            text = (
+                f"The lung volume is {volume_ml:.0f} ml; usual are "
+                f"{USUAL_ML[0]:.0f} to {USUAL_ML[1]:.0f} ml"
+            )
             notices.append(Notice("lung-volume", text))
     return tuple(notices)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lungscore.batch.case import Case, as_case
 from lungscore.batch.executors import run
-from lungscore.batch.one_case import Options, Outcome
+from lungscore.batch.one_case import Outcome
+from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 
 #: So many failures of the computer, one after the other, end a run: the next would fail alike.
@@ -45,9 +46,11 @@ def cohort_cases(
     manifests = [is_manifest(path) for path in inputs]
     if unknown := [group for group in groups if group not in GROUPS]:
         expected = " | ".join(GROUPS)
-        raise UsageError("usage", f"there is no group {unknown[0]!r}", expected=expected)
+        raise UsageError("usage", f"Unknown group: {unknown[0]!r}", expected=expected)
     if groups and not all(manifests):
-        raise UsageError("usage", "--group belongs to manifests", expected="manifests alone")
+        raise UsageError(
+            "usage", "--group applies to manifests only", expected="only manifests as INPUT"
+        )
     found = [
         list(manifest_cases(path, groups) if manifest else find_cases(path))
         for path, manifest in zip(inputs, manifests, strict=True)
@@ -59,7 +62,7 @@ def cohort_cases(
 
 def run_cohort(
     cases: Sequence[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     *,
     workers: int = 1,
     ray: str | None = None,
@@ -88,7 +91,7 @@ def run_cohort(
 
 def run_share(
     cases: Sequence[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     *,
     workers: int = 1,
     ray: str | None = None,
@@ -113,7 +116,7 @@ def run_share(
         if error is not None and in_a_row == FAILURES_IN_A_ROW:
             raise ResourceError(
                 error.code,
-                f"{in_a_row} cases in a row failed alike, the last: {error.found}",
+                f"{in_a_row} cases in a row failed alike. The last one: {error.found}",
                 expected=error.expected,
                 hint=f"{error.hint or 'put it right'}; then go on with --resume",
             )

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungscore.batch.case import Case, as_case
-from lungscore.batch.one_case import Options, Outcome, analyze_one, load_detector
+from lungscore.batch.one_case import Outcome, analyze_one, load_detector
+from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import UsageError
 
 
 def run(
     inputs: Sequence[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     *,
     workers: int = 1,
     isolated: bool = False,
@@ -56,8 +57,8 @@ def check_names(inputs: Sequence[Path | Case], name: str | None = None) -> None:
         if folder.casefold() in named:
             raise UsageError(
                 "usage",
-                f"two inputs would both be written to {folder}",
-                expected="inputs whose own names differ",
-                hint="analyse them one by one with --case-id, or into different folders",
+                f"Two inputs would be written to the same folder: {folder}",
+                expected="inputs with different names",
+                hint="Analyse them one by one with --case-id, or write them to different folders",
             )
         named.add(folder.casefold())

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lungscore.benchmark.tables import number, table
+from lungscore.benchmark.tables import table
+from lungscore.statistics.estimate import text_of
 
 #: What a detector is shown -> what it is called.
 SHOWN = {
@@ -76,18 +77,18 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
         for c, figures in found["encoder"][shown].items():
             lines.append([f"encoder, C = {c}", seen, *_figures(figures)])
     parted = [
-        [name, SHOWN[shown], *(_interval(each[how]) for how in PARTED)]
+        [name, SHOWN[shown], *(_text(each[how]) for how in PARTED)]
         for shown, of in found["parted"].items()
         for name, each in of.items()
     ]
     parts = [
         f"{ill} annotated training slices of COVID-SemiSeg against {well} of "
         f"{found['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in "
-        f"the shape of their lungs. All go one way: window ({lower:.0f} to {upper:.0f} HU, "
-        "chosen by what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG "
+        f"the shape of their lungs. All are processed alike: window ({lower:.0f} to {upper:.0f} "
+        "HU, chosen by what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG "
         "again. A slice's map comes from networks that had its fold, or its half of the "
-        "healthy person, held out. The rule calls a slice infected from 1 % of its lungs "
-        "on; nothing in it is learned. A logistic regression on the map's burden, peak and "
+        "healthy person, held out. The rule classifies a slice as infected at 1 % of its "
+        "lungs or more; it is not trained. A logistic regression on the map's burden, peak and "
         "affected lungs gives a probability; another one on the encoder's 512 features is "
         "the comparison. Both are cross-validated over the same folds and halves; "
         "sensitivity and specificity are at one half. Intervals are over slices, and too "
@@ -96,13 +97,13 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
         f"Seed {found['seed']}. `{found['command']}`",
         "![ROC and calibration](figures/detection.png)",
         table(HEAD, lines),
-        "**The control.** Without the lungs the network finds nothing: what it tells apart, it "
-        "tells by the lungs, however the healthy slices are parted. The classifier on the encoder "
-        "is another matter. It, too, gains nothing from what lies outside the lungs as long as the "
-        "half of the person that tests has not trained (below one half: what it learns of one half "
-        "misleads it in the other). Where neighbours of the tested slices train, it does: it can "
-        "learn the person, and its figures above are no better evidence than that. It is not "
-        "shipped. AUC by how the healthy slices are parted into training and test:",
+        "**The control.** Without the lungs the network finds nothing: it distinguishes the slices "
+        "by their lungs, however the healthy slices are split. The classifier on the encoder "
+        "differs. It, too, gains nothing from what lies outside the lungs as long as the tested "
+        "half of the person was not used in training (below one half: what it learns from one half "
+        "misleads it in the other). If neighbours of the tested slices are in the training set, it "
+        "does gain: it can learn the person, and its figures above are no better evidence than "
+        "that. It is not shipped. AUC by how the healthy slices are split into training and test:",
         table(["detector", "sees", *PARTED.values()], parted),
     ]
     if patient:
@@ -114,10 +115,11 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
             "A patient never trained on (COVID-CT-MD P002; radiologists marked "
             f"{patient['infected']} of the {patient['slices']} slices with lungs), by the shipped "
             "network and the "
-            f"regression above; one look ([looks.md](looks.md)). `{patient['command']}`",
+            f"regression above; evaluated once ([looks.md](looks.md)). `{patient['command']}`",
             table(HEAD, rows),
-            "In this patient unmarked slices are called infected far more often than a healthy "
-            "person's: the detector is sensitive, and its probabilities are too high there.",
+            "In this patient, unmarked slices are classified as infected far more often than those "
+            "of a healthy person: the detector is sensitive, and its probabilities are too high "
+            "there.",
         ]
     return parts
 
@@ -127,9 +129,9 @@ def _of_detection(found: Mapping[str, Any]) -> str:
     point = figures["at_operating_point"]
     lines = [
         ["regression", *_figures({**figures, "at_one_half": point})],
-        ["burden alone", _interval(alone["auc"]), str(alone["auc"]["n"]), "–", "–", "–",
+        ["burden alone", _text(alone["auc"]), str(alone["auc"]["n"]), "–", "–", "–",
          *_called(alone["at_1_percent"])],
-        ["planted probabilities", _interval(found["auc_of_the_planted_probabilities"]),
+        ["planted probabilities", _text(found["auc_of_the_planted_probabilities"]),
          str(found["auc_of_the_planted_probabilities"]["n"]), *["–"] * 5],
     ]  # fmt: skip
     head = ["detector of scans", *HEAD[2:]]
@@ -150,40 +152,45 @@ def _of_clinical(found: Mapping[str, Any]) -> list[str]:
         [
             name,
             f"{each['planted']:g}",
-            f"{each['found']:.3f} [{each['low']:.3f}, {each['high']:.3f}]",
+            text_of(each, "found"),
         ]
         for name, each in found["coefficients"].items()
     ]
     overall = [
-        ["severe or critical: AUC", _interval(severe["auc"]), str(severe["auc"]["n"])],
-        ["… of CT-SS alone", _interval(alone["auc"]), str(alone["auc"]["n"])],
-        ["… difference", _interval(alone["auc_difference"]), str(alone["auc_difference"]["n"])],
+        ["severe or critical: AUC", _text(severe["auc"]), str(severe["auc"]["n"])],
+        ["… of CT-SS alone", _text(alone["auc"]), str(alone["auc"]["n"])],
+        ["… difference", _text(alone["auc_difference"]), str(alone["auc_difference"]["n"])],
         *(
-            [f"CT-SS above 19.5: {name}", _interval(each), str(each["n"])]
+            [f"CT-SS above 19.5: {name}", _text(each), str(each["n"])]
             for name, each in alone["above_19.5"].items()
         ),
         *(
-            [f"at the operating point: {name}", _interval(severe["at_operating_point"][name]),
+            [f"at the operating point: {name}", _text(severe["at_operating_point"][name]),
              str(severe["at_operating_point"][name]["n"])]
             for name in ("sensitivity", "specificity")
         ),
-        ["quadratic kappa", _interval(classes["quadratic_kappa"]),
+        ["quadratic kappa", _text(classes["quadratic_kappa"]),
          str(classes["quadratic_kappa"]["n"])],
-        ["accuracy", _interval(classes["accuracy"]), str(classes["accuracy"]["n"])],
+        ["accuracy", _text(classes["accuracy"]), str(classes["accuracy"]["n"])],
         *(
-            [f"rule by slices, {unit}: micro F1", _interval(rule[key]["micro_f1"]),
+            [f"rule by slices, {unit}: micro F1", _text(rule[key]["micro_f1"]),
              str(rule[key]["micro_f1"]["n"])]
             for key, unit in (("slices", "slices"), ("patients_by_worst_slice", "worst slice"))
         ),
-        ["… always answering 0, slices", _interval(rule["slices"]["always_0"]),
+        ["… always answering 0, slices", _text(rule["slices"]["always_0"]),
          str(rule["slices"]["always_0"]["n"])],
     ]  # fmt: skip
     by_class = [
-        [name, str(each["n"]), _interval(each["recall"]), _interval(each["precision"])]
+        [
+            name,
+            str(each["n"]),
+            _text(each["recall"]),
+            _text(each["precision"]),
+        ]
         for name, each in classes["by_class"].items()
     ]
     calibration = [
-        [name, *(_interval(each[key]) for key in ("brier", "slope", "intercept"))]
+        [name, *(_text(each[key]) for key in ("brier", "slope", "intercept"))]
         for name, each in figures["calibration"].items()
     ]
     return [
@@ -202,18 +209,16 @@ def _of_clinical(found: Mapping[str, Any]) -> list[str]:
 def _figures(found: Mapping[str, Any]) -> list[str]:
     calibration = found["calibration"]
     return [
-        _interval(found["auc"]),
+        _text(found["auc"]),
         str(found["auc"]["n"]),
-        *(_interval(calibration[key]) for key in ("brier", "slope", "intercept")),
+        *(_text(calibration[key]) for key in ("brier", "slope", "intercept")),
         *_called(found["at_one_half"]),
     ]
 
 
 def _called(found: Mapping[str, Any]) -> list[str]:
-    return [_interval(found[key]) for key in ("sensitivity", "specificity")]
+    return [_text(found[key]) for key in ("sensitivity", "specificity")]
 
 
-def _interval(estimate: Mapping[str, Any]) -> str:
-    if estimate["value"] is None:
-        return "–"
-    return f"{number(estimate['value'])} [{number(estimate['low'])}, {number(estimate['high'])}]"
+def _text(estimate: Mapping[str, Any]) -> str:
+    return text_of(estimate, "value")

@@ -9,9 +9,11 @@ import typer
 from lungscore.cli import options
 from lungscore.cli.console import say
 
-app = typer.Typer(no_args_is_help=True, help="Measure models; figures go to a result file.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure the accuracy of a model and write a result file."
+)
 
-Out = Annotated[Path, typer.Option("-o", "--out", help="Result file (JSON).")]
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Result file (JSON).")]
 Model = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")]
 
 
@@ -21,18 +23,18 @@ def slices(
     model: options.Model = None,
     lesions_model: options.LesionsModel = None,
 ) -> None:
-    """The public test slices of COVID-SemiSeg, for the final measurement of models."""
+    """Measure a finished model on the public test slices of COVID-SemiSeg."""
     from lungscore.datasets.training_slices import data_root
     from lungscore.evaluation.protocols import on_test_slices
-    from lungscore.evaluation.results import with_interval
     from lungscore.inference import load_segmenter
+    from lungscore.statistics.estimate import text_of
 
     segmenter = load_segmenter(model, lesions_model)
     figures = on_test_slices(data_root() / "covid-semiseg", segmenter)
     name = "test slices of COVID-SemiSeg"
     card = _slice_card(name, figures)
     for key, called in (("ggo", "GGO"), ("consolidation", "consolidation")):
-        text = with_interval(figures["lesions"][key]["dice"])
+        text = text_of(figures["lesions"][key]["dice"], with_n=True)
         line = {"name": f"{name}, {called}, Dice where there is any", "text": text}
         card.append({**line, "target": "lesions"})
     _write(out, "slices", figures, card, models=[segmenter])
@@ -40,11 +42,13 @@ def slices(
 
 @app.command("maps")
 def maps(
-    found: Annotated[Path, typer.Argument(metavar="MAPS", help="Folder of grey maps.")],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of masks.")],
+    found: Annotated[
+        Path, typer.Argument(metavar="MAPS", help="Folder of prediction maps (grey images).")
+    ],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of reference masks.")],
     out: Out,
 ) -> None:
-    """Somebody's prediction maps, of infection or of one class, against ground truth, by name."""
+    """Measure prediction maps of any method against reference masks with the same file names."""
     from lungscore.evaluation.protocols import on_released_maps
 
     figures = on_released_maps(found, truth)
@@ -53,12 +57,19 @@ def maps(
 
 @app.command("healthy")
 def healthy(
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A healthy person's CT.")],
-    cranial: Annotated[str, typer.Option(help="Model trained on the cranial half.")],
-    caudal: Annotated[str, typer.Option(help="Model trained on the caudal half.")],
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="CT of a healthy person.")],
+    cranial: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="Model trained on the cranial half.")
+    ],
+    caudal: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="Model trained on the caudal half.")
+    ],
     out: Out,
 ) -> None:
-    """Infection found in healthy lungs, each half by the model trained on the other."""
+    """Measure false positives in healthy lungs.
+
+    Each half of the scan is segmented by the model trained on the other half.
+    """
     from lungscore.evaluation.protocols import on_healthy_halves
 
     halves = {"cranial": _segmenter(cranial), "caudal": _segmenter(caudal)}
@@ -71,14 +82,17 @@ def healthy(
 
 @app.command("patient")
 def patient(
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A patient's CT.")],
-    labels: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Which slices are ill.")],
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="CT of the patient.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Labels of each slice.")],
     out: Out,
     model: Model = "infection",
 ) -> None:
-    """A patient whose slices a radiologist marked. One look per model that would ship."""
+    """Measure a model on a patient whose slices were labelled by a radiologist.
+
+    Run this once per release candidate.
+    """
     from lungscore.evaluation.protocols import on_patient
-    from lungscore.evaluation.results import with_interval
+    from lungscore.statistics.estimate import text_of
 
     segmenter = _segmenter(model)
     figures = on_patient(scan, labels, segmenter)
@@ -86,7 +100,7 @@ def patient(
     card = [
         {
             "name": "slices of one patient told apart, AUC",
-            "text": with_interval(figures["slice_auc"], key="auc") + " slices of 1 patient",
+            "text": text_of(figures["slice_auc"], "auc", with_n=True) + " slices of 1 patient",
         },
         {
             "name": "infection in the lung that a radiologist marked",
@@ -98,7 +112,7 @@ def patient(
         },
         {
             "name": "slices of the marked lobes told apart, balanced accuracy",
-            "text": with_interval(lobes["slices_of_marked_lobes"], key="balanced_accuracy")
+            "text": text_of(lobes["slices_of_marked_lobes"], "balanced_accuracy", with_n=True)
             + " slices of lobes of 1 patient",
         },
     ]
@@ -106,10 +120,10 @@ def patient(
 
 
 def _slice_card(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
-    from lungscore.evaluation.results import with_interval
+    from lungscore.statistics.estimate import text_of
 
     return [
-        {"name": f"{name}, {key}", "text": with_interval(figures[field])}
+        {"name": f"{name}, {key}", "text": text_of(figures[field], with_n=True)}
         for key, field in (("Dice at 0.5", "dice"), ("toolbox mean Dice", "toolbox_dice"))
     ]
 
@@ -129,18 +143,18 @@ MAP_FIGURES = {
 
 
 def _map_card(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
-    from lungscore.evaluation.results import with_interval
+    from lungscore.statistics.estimate import text_of
 
     card = _slice_card(name, figures)
     for key, field in MAP_FIGURES.items():
-        card.append({"name": f"{name}, {key}", "text": with_interval(figures[field])})
+        card.append({"name": f"{name}, {key}", "text": text_of(figures[field], with_n=True)})
     card[-1]["text"] += f", in {figures['distances']['unit']}"
     correlation = figures["area_agreement"]["correlation"]
     if correlation["r"] is not None:
-        text = with_interval(correlation, key="r")
+        text = text_of(correlation, "r", with_n=True)
         card.append({"name": f"{name}, correlation of areas", "text": text})
     if 0 < figures["where_present"]["n"] < figures["n"]:
-        text = with_interval(figures["where_present"]["dice"])
+        text = text_of(figures["where_present"]["dice"], with_n=True)
         card.append({"name": f"{name}, Dice at 0.5 where the truth is not empty", "text": text})
     return card
 

@@ -44,7 +44,7 @@ def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
     samples = []
     for name, box in boxes.items():
         if name not in files:
-            raise InputError("dataset-incomplete", f"slice {name} is missing")
+            raise InputError("dataset-incomplete", f"Slice {name} is missing")
         image_file, label_file = files[name]
         image = read_grey(image_file)
         lesions = read_indices(label_file, allowed=(0, 1, 2, 3))
@@ -149,7 +149,7 @@ def _stack(visit: Visit, name: str) -> Path | None:
 
 
 def _depth(path: Path) -> int:
-    """Slices that the header promises; 0 where it cannot be read (the file is told later)."""
+    """Slices that the header states; 0 where it cannot be read (the file is told later)."""
     try:
         with open_nifti(path) as stored:
             return stored.shape[2]
@@ -162,7 +162,7 @@ DATASET = Dataset(
     title="MedSeg COVID-19 CT segmentation, dataset 1",
     what="axial CT slices with GGO, consolidation and pleural effusion; ten more without labels",
     size="100 labelled and 10 unlabelled slices of more than 40 patients, in NIfTI stacks",
-    licence="CC0",
+    licence="CC0 (figshare)",
     citation="MedSeg, Jenssen HB, Sakinis T. MedSeg Covid Dataset 1. figshare 2021. "
     "doi:10.6084/m9.figshare.13521488.v2",
     where="https://medicalsegmentation.com/covid19",

@@ -34,19 +34,19 @@ def load_imagenet_weights(encoder: nn.Module, path: Path) -> list[str]:
     if path.is_dir():
         return load_folded_weights(encoder, path)
     if not path.exists():
-        raise InputError("input-not-found", f"there are no ImageNet weights at {path.name}")
+        raise InputError("input-not-found", f"No such file of ImageNet weights: {path}")
     if path.suffix != ".safetensors":
         raise InputError(
             "checkpoint-mismatch",
-            f"{path.name} holds weights in a format that can run code",
+            f"{path.name} contains weights in a format that can run code",
             expected="a .safetensors file or a folder of .npy files",
-            hint="convert it with safetensors.torch.save_file",
+            hint="Convert it with safetensors.torch.save_file",
         )
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(
-            "checkpoint-mismatch", f"{path.name} is no readable safetensors file"
+            "checkpoint-mismatch", f"{path.name} is not a readable safetensors file"
         ) from error
     expected = {k: v for k, v in encoder.state_dict().items() if not k.endswith(_COUNTER)}
     found = {
@@ -89,7 +89,7 @@ def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
                 parameter.copy_(found)
         filled.append(norm_name)
     if not filled:
-        raise InputError("dataset-incomplete", f"{folder.name} holds no weights of this encoder")
+        raise InputError("dataset-incomplete", f"{folder.name} contains no weights of this encoder")
     return filled
 
 
@@ -183,7 +183,7 @@ def _read(path: Path) -> Tensor:
     except FileNotFoundError as error:
         raise InputError("dataset-incomplete", f"{path.name} is missing") from error
     except (OSError, ValueError, TypeError, EOFError) as error:
-        raise InputError("checkpoint-mismatch", f"{path.name} is no readable tensor") from error
+        raise InputError("checkpoint-mismatch", f"{path.name} is not a readable tensor") from error
 
 
 def _batch_norm(encoder: nn.Module, name: str) -> nn.BatchNorm2d:
@@ -195,8 +195,8 @@ def _batch_norm(encoder: nn.Module, name: str) -> nn.BatchNorm2d:
     if not isinstance(norm, nn.BatchNorm2d):
         raise InputError(
             "checkpoint-mismatch",
-            "folded weights are read into ResNet encoders only",
-            hint="give a .safetensors file",
+            "Folded weights are read into ResNet encoders only",
+            hint="Give a .safetensors file",
         )
     return norm
 

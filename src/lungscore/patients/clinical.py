@@ -9,6 +9,7 @@ from lungscore.errors import UsageError
 from lungscore.patients.cases import Case
 from lungscore.patients.clinical_figures import figures, graver_from
 from lungscore.patients.cohort import Cohort, Measured, gather, refuse_too_few
+from lungscore.patients.defaults import CLASSES, CLINICAL_FEATURES
 from lungscore.patients.detection import check_features
 from lungscore.patients.features import FEATURES
 from lungscore.patients.figures import left_out_content, without_cases
@@ -25,9 +26,6 @@ from lungscore.patients.stored import ClinicalModel, feature_parts, refuse_seen,
 from lungscore.statistics.calibration import operating_point
 from lungscore.version import RESEARCH_USE, __version__
 
-#: From the mildest to the gravest.
-CLASSES = ("none", "mild", "moderate", "severe", "critical")
-
 #: Labels of iCTCF. "Suspected" is none of them.
 LABELS = {
     "Control": "none",
@@ -37,11 +35,10 @@ LABELS = {
     "Critically ill": "critical",
 }
 
-DEFAULT_FEATURES = ("infection_percent", "consolidation_percent", "ct_ss")
 
 MEANING = (
     "Probabilities of clinical severity classes among patients like those the model learned from, "
-    "in the same hospitals and at the same stage of disease. No prognosis. " + RESEARCH_USE
+    "in the same hospitals and at the same stage of disease. It is not a prognosis. " + RESEARCH_USE
 )
 
 
@@ -50,12 +47,12 @@ def check_classes(classes: Sequence[str], labels: Mapping[str, str]) -> None:
     known = [name for name in CLASSES if name in classes]
     if list(classes) != known or len(known) < 2:
         expected = f"two or more of {', '.join(CLASSES)}, in this order"
-        raise UsageError("usage", f"the classes are {', '.join(classes)}", expected=expected)
+        raise UsageError("usage", f"Invalid classes: {', '.join(classes)}", expected=expected)
     if unknown := sorted(set(labels.values()) - set(CLASSES)):
-        found = f"a label stands for {unknown[0]}"
+        found = f"A label is mapped to {unknown[0]}"
         raise UsageError("usage", found, expected=", ".join(CLASSES))
     if missing := [name for name in classes if name not in labels.values()]:
-        raise UsageError("usage", f"no label stands for {missing[0]}", hint="see --labels")
+        raise UsageError("usage", f"No label is mapped to {missing[0]}", hint="See --labels")
 
 
 def clinical_cohort(
@@ -64,7 +61,7 @@ def clinical_cohort(
     *,
     labels: Mapping[str, str] = LABELS,
     classes: Sequence[str] = CLASSES,
-    names: Sequence[str] = DEFAULT_FEATURES,
+    names: Sequence[str] = CLINICAL_FEATURES,
     table: Mapping[str, Mapping[str, float | None]] | None = None,
     covariates: Sequence[str] = (),
 ) -> Cohort:
@@ -91,7 +88,7 @@ def train_clinical(
     *,
     labels: Mapping[str, str] = LABELS,
     classes: Sequence[str] = CLASSES,
-    names: Sequence[str] = DEFAULT_FEATURES,
+    names: Sequence[str] = CLINICAL_FEATURES,
     covariates: Sequence[str] = (),
     name: str,
     seed: int = SEED,

@@ -11,6 +11,7 @@ import numpy as np
 from lungscore.errors import UsageError
 from lungscore.patients.cases import Case
 from lungscore.patients.cohort import Cohort, Measured, gather, refuse_too_few
+from lungscore.patients.defaults import DETECTION_FEATURES
 from lungscore.patients.features import FEATURES
 from lungscore.patients.figures import (
     area,
@@ -37,11 +38,10 @@ from lungscore.version import RESEARCH_USE, __version__
 CLASSES = ["clean", "infected"]
 
 #: How much, how widely and how densely in one place.
-DEFAULT_FEATURES = ("infection_percent", "peak_slice_percent", "lobes_infected", "bilateral")
 
 MEANING = (
     "The probability that a scan shows an infection pattern, among patients like those it learned "
-    "from. Other pneumonias look alike; it is no diagnosis. " + RESEARCH_USE
+    "from. Other pneumonias look alike; it is not a diagnosis. " + RESEARCH_USE
 )
 
 
@@ -50,7 +50,7 @@ def detection_cohort(
     results: Mapping[str, Measured],
     *,
     labels: Mapping[str, str],
-    names: Sequence[str] = DEFAULT_FEATURES,
+    names: Sequence[str] = DETECTION_FEATURES,
 ) -> Cohort:
     """The scans that can be used. labels: label of the table -> "clean" or "infected".
 
@@ -68,7 +68,7 @@ def check_features(names: Sequence[str]) -> None:
     """Raise UsageError where one of ``names`` is no feature, or stands twice, or there is none."""
     unknown = [name for name in names if name not in FEATURES]
     if unknown or not names or len(set(names)) < len(names):
-        found = f"there is no feature {unknown[0]}" if unknown else "features are named once each"
+        found = f"Unknown feature: {unknown[0]}" if unknown else "Features are named once each"
         raise UsageError("usage", found, expected=", ".join(FEATURES))
 
 
@@ -76,7 +76,7 @@ def train_detector(
     cohort: Cohort,
     *,
     labels: Mapping[str, str],
-    names: Sequence[str] = DEFAULT_FEATURES,
+    names: Sequence[str] = DETECTION_FEATURES,
     name: str,
     seed: int = SEED,
 ) -> Detector:
@@ -99,7 +99,7 @@ def train_detector(
 
 
 def cross_validated(
-    cohort: Cohort, *, names: Sequence[str] = DEFAULT_FEATURES, seed: int = SEED
+    cohort: Cohort, *, names: Sequence[str] = DETECTION_FEATURES, seed: int = SEED
 ) -> dict[str, Any]:
     """Figures of predictions for patients that were held out.
 
