@@ -10,6 +10,13 @@ the measure of every step, whose steps are fixed. ``--results`` writes the few f
 keeping: weights, what each network found in the slices it never saw, and one log.
 
 ``--speed SECONDS`` trains nothing: it tells how many slices a second this device gets through.
+
+How to budget. A device gets through so many slices a second however many processes share it; what
+``--speed`` says, times the seconds, is all there is. On one GPU 29 runs shared it: at most 480 steps
+of 32 slices each, and every loss still fell. Give each run at least 60,000 slices: few ``--arms``
+and ``--splits``, then long stages. The first step of a process takes about ten seconds, and
+``--search`` can take a minute on a machine that has just started; seconds that are counted are
+spent on both.
 """
 
 import argparse
@@ -45,7 +52,11 @@ from lungscore.learning.timed.workers import Workers
 SHARES = {"teachers": 0.36, "students": 0.28, "iterated": 0.36}
 
 #: The most that all result files may take together, and one of them.
-ALL_BYTES, FILE_BYTES = 62 * 2**20, 16 * 2**20
+ALL_BYTES, FILE_BYTES = 47 * 2**20, 16 * 2**20
+
+#: Arms whose maps lie in the first of two files; nothing counts as consolidation below this level
+#: of infection, and 0 takes less room.
+FIRST_MAPS, FAINT = ("iterated", "teacher", "today"), 24
 
 
 @dataclass(frozen=True)
@@ -293,7 +304,7 @@ def _speed(workers: Workers, seconds: float, at_once: int, pace: Pace) -> None:
 def _results(out: Path, results: Path) -> None:
     """Few files: maps by arm, weights of the last students, one log."""
     results.mkdir(parents=True, exist_ok=True)
-    for name in ("runs.json", "maps.npz", "weights-*.zip"):
+    for name in ("runs.json", "maps.npz", "more-maps.npz", "weights-*.zip"):
         for path in results.glob(name):
             path.unlink()
     facts = {
@@ -307,9 +318,15 @@ def _results(out: Path, results: Path) -> None:
             np.load(path) for fold in FOLDS if (path := out / f"{arm}-{fold}" / MAPS).is_file()
         ]
         for key in ("names", "single", "views"):
-            if parts and (key != "views" or arm in ("iterated", "today", "student")):
-                maps[f"{arm}/{key}"] = np.concatenate([part[key] for part in parts])
-    np.savez_compressed(results / "maps.npz", **maps)
+            if parts and (key != "views" or arm.partition(".")[0] in ("iterated", "today")):
+                levels = np.concatenate([part[key] for part in parts])
+                if key != "names":
+                    levels[:, 1][levels[:, 0] < FAINT] = 0
+                maps[f"{arm}/{key}"] = levels
+    first = {key for key in maps if key.partition("/")[0].partition(".")[0] in FIRST_MAPS}
+    for name, keys in (("maps.npz", first), ("more-maps.npz", maps.keys() - first)):
+        if keys:
+            np.savez_compressed(results / name, **{key: maps[key] for key in sorted(keys)})
     left = ALL_BYTES - sum(path.stat().st_size for path in results.iterdir())
     last = next((arm for arm in ("iterated", "student", "teacher") if f"{arm}-all" in facts), None)
     if last is None:

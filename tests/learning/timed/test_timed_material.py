@@ -82,6 +82,14 @@ def test_all_channels_move_together():
     torch.testing.assert_close(moved[:, 0], moved[:, 2])
 
 
+def test_smooth_fields_are_bicubic(monkeypatch):
+    coarse = torch.randn(3, 2, 5, 7)
+    monkeypatch.setattr(augmentation.torch, "randn", lambda *shape, **kwargs: coarse)
+    expected = torch.nn.functional.interpolate(coarse, (33, 47), mode="bicubic", align_corners=True)
+    found = augmentation.smooth_field(2, (5, 7), torch.zeros(3, 1, 33, 47))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_looks_stay_grey_levels_and_differ():
     torch.manual_seed(0)
     grey = torch.rand(6, 1, 33, 47)
@@ -186,3 +194,14 @@ def test_a_pasted_lesion_brings_its_grey_levels_and_its_class(clean):
     assert (made.consolidation[..., 20:30, 10:30] == 1).all()
     torch.testing.assert_close(made.grey[..., 25, 20], torch.full((12, 1), 0.7))
     assert with_lesions_of(clean, other, everyone(0)).infection.sum() == 0
+
+
+def test_of_a_batch_no_more_than_the_share_gets_lesions(clean, nothing_harmless):
+    torch.manual_seed(0)
+    sick = torch.zeros(12, 1, 1, 1)
+    sick[::3] = 1
+    made = with_disease(clean, sick, everyone(0), at_most=0.5)
+    changed = (made.grey - clean.grey).abs().flatten(1).amax(1) > 0
+    assert changed.tolist() == (sick.flatten() > 0).tolist()
+    made = with_disease(clean, everyone(1), everyone(0), at_most=0.25)
+    assert (made.infection.flatten(1).amax(1) > 0).sum() <= 3

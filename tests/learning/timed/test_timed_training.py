@@ -208,6 +208,18 @@ def test_a_stopped_training_goes_on_where_it_was(slices, tiny, tmp_path):
     assert second.done == 5
 
 
+def test_a_short_training_forgets_its_first_weights(slices, tiny):
+    training = tiny_training(slices, steps=30)
+    with torch.no_grad():
+        for value in training.average.state_dict().values():
+            if value.is_floating_point():
+                value += 1000
+    average = training.run(100.0).state_dict()
+    for name, value in training.network.state_dict().items():
+        if value.is_floating_point():
+            assert float((average[name] - value).abs().max()) < 1, name
+
+
 def test_the_clock_ends_a_training(slices, tiny):
     training = tiny_training(slices)
     training.run(0.5)

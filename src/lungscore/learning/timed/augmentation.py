@@ -50,10 +50,30 @@ def chance(like: Tensor, probability: float | Tensor) -> Tensor:
     return (uniform(like, 0, 1) < probability).float()
 
 
-def smooth_field(count: int, grid: tuple[int, int], like: Tensor) -> Tensor:
-    """(N, count, H, W) random and smooth, of about unit spread; grid: its places."""
+def smooth_field(
+    count: int, grid: tuple[int, int], like: Tensor, size: tuple[int, int] | None = None
+) -> Tensor:
+    """(N, count, H, W) random and smooth, of about unit spread; grid: its places.
+
+    size: H and W, where they are not those of ``like``.
+    """
+    height, width = size or (like.shape[-2], like.shape[-1])
     coarse = torch.randn(len(like), count, *grid, device=like.device)
-    return functional.interpolate(coarse, like.shape[-2:], mode="bicubic", align_corners=True)
+    down = _bicubic(grid[0], height, like.device)
+    across = _bicubic(grid[1], width, like.device)
+    return down @ coarse @ across.T
+
+
+@tools.cache
+def _bicubic(places: int, length: int, device: torch.device) -> Tensor:
+    """(length, places), what ``functional.interpolate`` does along one axis, corners aligned.
+
+    Two products of matrices are several times as fast as the function, which weighs 16 places
+    for every pixel.
+    """
+    units = torch.eye(places)[:, None, :, None]
+    weights = functional.interpolate(units, (length, 1), mode="bicubic", align_corners=True)
+    return weights[:, 0, :, 0].T.contiguous().to(device)
 
 
 def move(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -80,8 +100,7 @@ def move(maps: Tensor, size: tuple[int, int]) -> Tensor:
     shape = [len(maps), maps.shape[1], *size]
     grid = functional.affine_grid(matrix, shape, align_corners=False)
     for places, extent in (((4, 5), BEND), ((9, 11), WOBBLE)):
-        coarse = torch.randn(len(maps), 2, *places, device=maps.device) * extent
-        bend = functional.interpolate(coarse, size, mode="bicubic", align_corners=True)
+        bend = smooth_field(2, places, maps, size) * extent
         grid = grid + bend.permute(0, 2, 3, 1)
     return functional.grid_sample(maps, grid, padding_mode="zeros", align_corners=False)
 
@@ -105,11 +124,11 @@ def look(grey: Tensor) -> Tensor:
 
 
 def soften(maps: Tensor, times: int = 1) -> Tensor:
-    """Mean over 3 × 3, several times."""
+    """Mean over 3 × 3, several times; one axis after the other."""
     for _ in range(times):
-        maps = functional.avg_pool2d(
-            functional.pad(maps, (1, 1, 1, 1), mode="replicate"), 3, stride=1
-        )
+        padded = functional.pad(maps, (1, 1, 1, 1), mode="replicate")
+        down = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+        maps = (down[..., :-2] + down[..., 1:-1] + down[..., 2:]) / 9
     return maps
 
 
@@ -137,11 +156,15 @@ def _coarsen(grey: Tensor) -> Tensor:
 
 @tools.cache
 def _cosines_and_table(device: torch.device) -> tuple[Tensor, Tensor]:
-    """The discrete cosine transform of 8 places, and JPEG's table, both (8, 8)."""
+    """The discrete cosine transform of 8 × 8 pixels (64, 64), and JPEG's table (64,).
+
+    One matrix for whole blocks: products of thousands of 8 × 8 matrices keep no device busy.
+    """
     place = torch.arange(8, dtype=torch.float32)
     basis = torch.cos((2 * place[None] + 1) * place[:, None] * math.pi / 16) / 2
     basis[0] /= math.sqrt(2)
-    return basis.to(device), torch.tensor(_QUANTISATION, dtype=torch.float32).to(device)
+    table = torch.tensor(_QUANTISATION, dtype=torch.float32).view(-1)
+    return torch.kron(basis, basis).to(device), table.to(device)
 
 
 def _compress(grey: Tensor) -> Tensor:
@@ -150,12 +173,12 @@ def _compress(grey: Tensor) -> Tensor:
     down, right = -height % 8, -width % 8
     padded = functional.pad(grey, (0, right, 0, down), mode="replicate") * 255 - 128
     rows, columns = padded.shape[-2] // 8, padded.shape[-1] // 8
-    blocks = padded.view(count, rows, 8, columns, 8).transpose(2, 3)
+    blocks = padded.view(count, rows, 8, columns, 8).transpose(2, 3).flatten(3)
     basis, table = _cosines_and_table(grey.device)
-    quality = uniform(grey, 25, 90).unsqueeze(-1)
+    quality = uniform(grey, 25, 90)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
     steps = torch.floor(table * scale + 0.5).clamp(min=1)
-    kept = torch.round(basis @ blocks @ basis.T / steps) * steps
-    back = (basis.T @ kept @ basis).transpose(2, 3).reshape(padded.shape)
+    kept = torch.round(blocks @ basis.T / steps) * steps
+    back = (kept @ basis).view(count, rows, columns, 8, 8).transpose(2, 3).reshape(padded.shape)
     compressed = (back[..., :height, :width] + 128) / 255
     return torch.where(chance(grey, COMPRESSED) > 0, compressed, grey)

@@ -8,6 +8,7 @@ window; soft tissue is about as bright as the slice's own chest wall.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,8 @@ from lungscore.learning.timed.augmentation import chance, normal, smooth_field, 
 LOBAR, DENSE, BRONCHI, PAVING, SECOND = 0.35, 0.6, 0.6, 0.35, 0.4
 #: Semi-axis of a ball, as a fraction of half the slice's height, drawn evenly in its logarithm.
 SMALLEST, LARGEST = 0.05, 0.9
+#: Of the slices that get a lesion, no more than this share gets a second one.
+SECOND_OF = 0.6
 #: Shares of slices with an effusion and emphysema, and of healthy ones with dependent density.
 EFFUSION, EMPHYSEMA, DEPENDENT = 0.06, 0.08, 0.3
 
@@ -35,15 +38,20 @@ class Truth(NamedTuple):
     lungs: Tensor
 
 
-def with_disease(slices: Truth, sick: Tensor, healthy: Tensor) -> Truth:
+def with_disease(slices: Truth, sick: Tensor, healthy: Tensor, *, at_most: float = 1.0) -> Truth:
     """Slices with lesions where ``sick`` is 1, and with what only looks like disease on some.
 
     sick: (N, 1, 1, 1), 0 or 1. healthy: the same, 1 where a slice shows a healthy person.
+    at_most: of the batch, no more than this share gets lesions: those that no slice needs would
+    cost as much as others.
     """
     tissue = tissue_level(slices)
-    slices = _harmless(slices, tissue, healthy)
-    slices = _lesion(slices, tissue, sick)
-    return _lesion(slices, tissue, sick * chance(slices.grey, SECOND))
+
+    def twice(slices: Truth, tissue: Tensor, sick: Tensor) -> Truth:
+        again = sick * chance(sick, SECOND)
+        return _of_part(_lesion, SECOND_OF, _lesion(slices, tissue, sick), tissue, again)
+
+    return _of_part(twice, at_most, _harmless(slices, tissue, healthy), tissue, sick)
 
 
 def with_lesions_of(slices: Truth, other: Truth, chosen: Tensor) -> Truth:
@@ -69,6 +77,22 @@ def tissue_level(slices: Truth) -> Tensor:
     level = (grey * outside).sum(1) / total
     level = torch.where(outside.sum(1) > 20, level, torch.full_like(level, 0.9))
     return level.clamp(0.7, 1.05).view(-1, 1, 1, 1)
+
+
+def _of_part(
+    work: Callable[[Truth, Tensor, Tensor], Truth],
+    share: float,
+    slices: Truth,
+    tissue: Tensor,
+    sick: Tensor,
+) -> Truth:
+    """``work`` of slices, levels of tissue and ``sick``, for this share of the batch: the sick.
+
+    How many that are depends on the size of the batch alone, so that a step can be recorded.
+    """
+    some = sick.flatten().topk(math.ceil(len(sick) * share)).indices
+    made = work(Truth(*(part[some] for part in slices)), tissue[some], sick[some])
+    return Truth(*(part.index_copy(0, some, new) for part, new in zip(slices, made, strict=True)))
 
 
 def _lesion(slices: Truth, tissue: Tensor, sick: Tensor) -> Truth:

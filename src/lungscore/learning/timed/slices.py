@@ -24,6 +24,8 @@ SICK = {
     "elsewhere": 0.3,
 }
 PASTED = 0.12
+#: The largest share of a batch that gets synthetic lesions; about a quarter is drawn to.
+AT_MOST_SICK = 0.5
 
 
 class Batch(NamedTuple):
@@ -115,7 +117,7 @@ class SliceStore:
             sick = chance(grey, self.sick[pool].view(-1, 1, 1, 1))
             other = Truth(*(part.roll(1, dims=0) for part in truth))
             pasted = chance(grey, PASTED) * annotated.roll(1, dims=0)
-            truth = with_disease(truth, sick, healthy)
+            truth = with_disease(truth, sick, healthy, at_most=AT_MOST_SICK)
             truth = with_lesions_of(truth, other, pasted)
         # Consolidation is moved as a share of infection and told apart again: where infection ends
         # neither class is mixed with background.

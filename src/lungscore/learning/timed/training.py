@@ -20,8 +20,11 @@ from lungscore.networks.probabilities import normalise
 HEADS, ENCODER, DECAY, NORM = 1.5e-3, 6e-4, 0.02, 5.0
 #: Share of the time in which the rate climbs; to what share of the peak it falls.
 CLIMB, FLOOR = 0.08, 0.01
-#: What the averaged weights keep of themselves in a step.
+#: The most that the averaged weights keep of themselves in a step.
 AVERAGE = 0.99
+#: They keep t / (t + this) in step t until that is as much: the average is over about the last
+#: tenth of the steps, and nothing of the first weights stays in a short training.
+AVERAGE_DELAY = 9.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class TimedTraining:
             groups, weight_decay=DECAY, capturable=on_gpu, foreach=True
         )
         self.total = torch.zeros((), device=self.device)
+        self.averaged = torch.zeros((), device=self.device)
         self.done, self.spent = 0, 0.0
         self.curve = Curve()
         torch.manual_seed(seed)
@@ -95,6 +99,7 @@ class TimedTraining:
             {"network": self.optimizer},
         )
         self.done, self.spent = facts["steps"], facts["seconds"]
+        self.averaged.fill_(self.done)
         self.curve.rows = [tuple(row) for row in facts["curve"]]
 
     def run(
@@ -182,7 +187,11 @@ class TimedTraining:
         self.optimizer.step()
         with torch.no_grad():
             self.total += loss.detach()
-            torch._foreach_lerp_(_values(self.average), _values(self.network), 1 - AVERAGE)
+            kept = (self.averaged / (self.averaged + AVERAGE_DELAY)).clamp(max=AVERAGE)
+            change = torch._foreach_sub(_values(self.network), _values(self.average))
+            torch._foreach_mul_(change, 1 - kept)
+            torch._foreach_add_(_values(self.average), change)
+            self.averaged += 1
 
     def _steps(self) -> Iterator[None]:
         """One step each time; on a GPU never more than two ahead of it."""
