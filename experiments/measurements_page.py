@@ -113,7 +113,7 @@ def _tried(results: Path) -> str:
             f"{density['consolidation']['dice']['mean']:.3f}. Does not ship.",
             "- A smaller network with two answers, stronger augmentation, averaged weights, synthetic "
             "dense disease and pseudo-labels of our own networks: trained too briefly to tell, see "
-            "[below](#trainings-of-fixed-time-cut-short). Does not ship.",
+            "[below](#trainings-of-fixed-time-too-short-to-tell). Does not ship.",
             "- Not tried: more than 320 pixels, encoders larger than these.",
         ]
     )

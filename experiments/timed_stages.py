@@ -12,11 +12,10 @@ keeping: weights, what each network found in the slices it never saw, and one lo
 ``--speed SECONDS`` trains nothing: it tells how many slices a second this device gets through.
 
 How to budget. A device gets through so many slices a second however many processes share it; what
-``--speed`` says, times the seconds, is all there is. On one GPU 29 runs shared it: at most 480 steps
-of 32 slices each, and every loss still fell. Give each run at least 60,000 slices: few ``--arms``
-and ``--splits``, then long stages. The first step of a process takes about ten seconds, and
-``--search`` can take a minute on a machine that has just started; seconds that are counted are
-spent on both.
+``--speed`` says, times the seconds, is all there is. Give each network at least 60,000 slices: few
+``--arms`` and ``--splits``, then long stages; docs/training.md has an example that had too few. The
+first step of a process takes about ten seconds, and ``--search`` can take a minute on a machine that
+has just started; seconds that are counted are spent on both.
 """
 
 import argparse

@@ -14,6 +14,7 @@ ARMS = {
     "student": "student of both teachers",
     "iterated": "student of both teachers and the student",
 }
+NAMES = {"ggo": "GGO", "consolidation": "consolidation"}
 
 
 def section(content: dict[str, Any]) -> str:
@@ -22,7 +23,7 @@ def section(content: dict[str, Any]) -> str:
     leakless, leaky = arms["today/views"], arms["today, with the leak/views"]
     (leak,) = (step for step in content["steps"] if step["without"].startswith("today, with"))
     heads = ", ".join(
-        f"{name} {_signed(values)}"
+        f"{NAMES[name]} {_signed(values)}"
         for name, values in arms["iterated/single"]["network_minus_density"].items()
     )
     final = next(s for s in content["steps"] if "both in six views" in s["added"])
@@ -73,15 +74,16 @@ def section(content: dict[str, Any]) -> str:
             "",
             "Classes are told apart by the network's second answer, in the shipped recipe by density.",
             "",
-            "**None of these networks ships.** They were cut short: every loss still fell when the "
-            f"seconds were over. The last one saw {_range(trained['iterated']['slices'])} slices in "
-            f"{_range(trained['iterated']['steps'])} steps, the shipped recipe "
-            f"{_range(trained['today']['slices'])} in {_range(trained['today']['steps'])}; in six views "
-            f"it is worse by {_signed(final['dice'])}. Besides, weights were averaged from the first "
-            f"step on, so that {_share(trained['teacher'])} of a teacher's weights, "
-            f"{_share(trained['student'])} of a student's and {_share(trained['iterated'])} of the last "
-            "one's were those before training. That is mended (the average now spans the last tenth of "
-            "the steps); the figures above are from before.",
+            "**None of these networks ships.** They had too few steps: the learning rate fell to its "
+            "end as planned, but the loss was still falling while it did. The last one saw "
+            f"{_range(trained['iterated']['slices'])} slices in {_range(trained['iterated']['steps'])} "
+            f"steps, the shipped recipe {_range(trained['today']['slices'])} in "
+            f"{_range(trained['today']['steps'])}; its Dice less that of the shipped recipe, six views "
+            f"each: {_signed(final['dice'])}. Besides, the average of the weights began with those "
+            f"before training and kept much of them: {_share(trained['teacher'])} of a teacher's, "
+            f"{_share(trained['student'])} of a student's, {_share(trained['iterated'])} of the last "
+            "one's. That is mended (the average now spans the last tenth of the steps); the figures "
+            "above are from before.",
             "",
             f"**GGO or consolidation**: the second answer against density, one view, paired: {heads}. "
             "It would ship with both intervals above 0. The density rule stays.",
