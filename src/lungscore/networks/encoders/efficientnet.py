@@ -140,7 +140,7 @@ class EfficientNetLite(Encoder):
         for index, blocks in enumerate(self.stages):
             block: InvertedResidual
             for position, block in enumerate(blocks):  # type: ignore[arg-type]
-                wide = block.expanded(x)
+                wide: Tensor = block.expanded(x)
                 if position == 0 and index in TAPS:
                     features.append(wide)
                 x = block.projected(x, wide)
