@@ -236,12 +236,13 @@ def trained(runs: dict[str, Any]) -> dict[str, Any]:
             "whole_seconds": _ends([facts["whole_seconds"] for facts in networks]),
         }
         if run["kind"] == "today":
-            told[arm]["batch"] = today.BATCH
-            told[arm]["steps"] = [
-                sum(n for n, _ in (today.LABELLER, today.ON_LABELS, today.ON_ANNOTATED))
-            ] * 2
-            told[arm]["steps_of_the_labeller"] = today.LABELLER[0]
-            told[arm]["slices"] = [steps * today.BATCH for steps in told[arm]["steps"]]
+            steps = today.ON_LABELS[0] + today.ON_ANNOTATED[0]
+            told[arm] |= {
+                "batch": today.BATCH,
+                "steps": [steps, steps],
+                "slices": [steps * today.BATCH] * 2,
+                "steps_of_the_labeller": today.LABELLER[0],
+            }
             continue
         curves = [facts["curve"] for facts in networks]
         told[arm] |= {

@@ -65,9 +65,9 @@ def test_what_each_arm_trained_is_told(tmp_path):
     assert told["teacher"]["steps"] == [10, 12]
     assert told["teacher"]["slices"] == [40, 48]
     assert told["teacher"]["loss"] == {"half_way": 3.0, "at_the_end": 2.0}
-    # Two trainings of the network itself and one of its labeller, eight slices a step.
-    assert told["today"]["steps"] == [1600, 1600]
-    assert told["today"]["slices"] == [12800, 12800]
+    # 20 and 10 epochs of 320 slices (experiments/infection.yaml), eight slices a step.
+    assert told["today"]["steps"] == [1200, 1200]
+    assert told["today"]["slices"] == [9600, 9600]
 
 
 def test_a_recipe_without_a_second_answer_is_compared_by_density():
