@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -233,7 +234,7 @@ class TimedTraining:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._step()
         except RuntimeError as error:
-            print(f"not recorded: {error}", flush=True)
+            warnings.warn(f"the step was not recorded: {error}", stacklevel=2)
             torch.cuda.synchronize()
             return None
         return graph
