@@ -74,7 +74,7 @@ def _of_the_model(bundle: Bundle) -> Iterator[None]:
     except Exception as error:
         raise ResourceError(
             "model-damaged",
-            f"the graph or weights of model {bundle.card.name} cannot be used "
+            f"The graph or weights of model {bundle.card.name} cannot be used "
             f"({type(error).__name__})",
             expected="a bundle that lungscore models export wrote",
         ) from error
@@ -108,7 +108,7 @@ def _checked(engine: Engine, bundle: Bundle) -> Engine:
 
 def _no_probabilities(bundle: Bundle, found: str, expected: str) -> ResourceError:
     return ResourceError(
-        "model-damaged", f"the model {bundle.card.name} gives {found}", expected=expected
+        "model-damaged", f"The model {bundle.card.name} gives {found}", expected=expected
     )
 
 
