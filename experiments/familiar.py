@@ -25,7 +25,14 @@ from lungscore.files import atomic_write
 from lungscore.inference.bundle import CARD, Familiar, InputSpec, models_folder
 from lungscore.inference.familiarity import MOST, looks, strange_in
 from lungscore.inference.appearance import STATISTICS
-from lungscore.learning.familiarity import LEAST, MIDDLE, WIDER, grey_of, learn_ranges, statistics_of
+from lungscore.learning.familiarity import (
+    LEAST,
+    MIDDLE,
+    WIDER,
+    grey_of,
+    learn_ranges,
+    statistics_of,
+)
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import make_phantom
 

@@ -185,9 +185,7 @@ def draw_single(path: Path) -> None:
     s.arrow(found.right, finer.left, colour=PINK[0])
     s.arrow(shown.right, (finer.x, shown.y), finer.top)
     s.text("the slice itself", (12.0, shown.y + 0.18), size=12.5)
-    last = s.box(
-        "$S_1$", (14.5, rows["1/16"]), (2.1, 0.72), colours=GREY, note="a logit a pixel"
-    )
+    last = s.box("$S_1$", (14.5, rows["1/16"]), (2.1, 0.72), colours=GREY, note="a logit a pixel")
     s.arrow(finer.bottom, last.top)
     s.text(
         "In training, every grey box is\ncompared with the annotation.",

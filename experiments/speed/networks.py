@@ -24,7 +24,6 @@ import torch
 from estimates import ratio
 from host import commit, host
 from latency import append, command
-from monai.networks.nets import BasicUNet
 
 from lungscore.inference.bundle import Bundle, load_bundle
 from lungscore.inference.engines import load_network, make_engine
@@ -67,6 +66,8 @@ def contenders(
         eager(own, at_size(slices, size)),
     )
     features = (64, 128, 256, 512, 1024, 64)
+    from monai.networks.nets import BasicUNet  # seconds to import
+
     u_net = BasicUNet(2, 1, 3, features, act="relu", norm="batch", upsample="deconv")
     inf_net = make_network("inf-net", encoder="res2net50-v1b")
     for key, name, network, size in (

@@ -9,8 +9,15 @@ import pytest
 
 from lungscore.cli.main import call
 from lungscore.scan.phantom import Phantom
+from lungscore.statistics import bootstrap
 
 PRESETS = ("healthy", "mild", "moderate", "severe")
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals have tests of their own."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
 
 
 @pytest.fixture(scope="module")

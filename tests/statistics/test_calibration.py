@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_curve
 
+from lungscore.statistics import bootstrap
 from lungscore.statistics.bootstrap import estimate, rate
 from lungscore.statistics.calibration import (
     brier_of,
@@ -67,7 +68,8 @@ def test_weights_count_cases_as_often_as_they_say():
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.6, 0.0), (1.0, 0.8)])
-def test_intervals_hold_what_the_outcomes_were_drawn_with(slope, intercept):
+def test_intervals_hold_what_the_outcomes_were_drawn_with(slope, intercept, monkeypatch):
+    monkeypatch.setattr(bootstrap, "DRAWS", 200)
     probability, truth = predictions(3000, slope=slope, intercept=intercept)
     found = calibration(probability, truth, range(3000))
     assert found.slope.low < slope < found.slope.high
