@@ -245,14 +245,14 @@ def test_every_reason_is_a_sentence_and_is_told_twice():
         severity = measured(chest(100), notice_codes=[code])
         assert severity.basis == f"withheld: {sentence}"
         told = [n.message for n in severity.notices if n.code == "severity-withheld"]
-        assert told == [f"no severity category is given: {sentence}"]
+        assert told == [f"No severity category is given: {sentence}."]
 
 
 def test_several_reasons_are_all_told():
     severity = measured(chest(100), notice_codes=["unlike-training", "truncated-scan"])
     both = "; ".join(WITHHOLDING[code] for code in ("truncated-scan", "unlike-training"))
     assert severity.basis == f"withheld: {both}"
-    assert severity.notices[-1].message == f"no severity category is given: {both}"
+    assert severity.notices[-1].message == f"No severity category is given: {both}."
 
 
 @pytest.mark.parametrize(("litres", "noticed"), [(0.9999, True), (1.0, False), (1.05, False)])
