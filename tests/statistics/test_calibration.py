@@ -68,8 +68,8 @@ def test_weights_count_cases_as_often_as_they_say():
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.6, 0.0), (1.0, 0.8)])
 def test_intervals_hold_what_the_outcomes_were_drawn_with(slope, intercept):
-    probability, truth = predictions(3000, slope=slope, intercept=intercept)
-    found = calibration(probability, truth, range(3000))
+    probability, truth = predictions(1000, slope=slope, intercept=intercept)
+    found = calibration(probability, truth, range(1000))
     assert found.slope.low < slope < found.slope.high
     assert (found.slope.low < 1 < found.slope.high) == (slope == 1)
     if slope == 1:
@@ -186,8 +186,8 @@ def test_a_table_of_probabilities_is_refused(shape):
         brier_of(np.full(shape, 0.5), np.zeros(shape, bool))
 
 
-@pytest.mark.parametrize("statistic", [slope_of, intercept_of])
-def test_every_draw_that_has_a_maximum_reaches_it(statistic):
+@pytest.mark.parametrize("free", [True, False])
+def test_every_draw_that_has_a_maximum_reaches_it(free):
     """Far and near predictions, many draws at once: the likelihood's gradient is zero."""
     rng = np.random.default_rng(4)
     logit = np.concatenate([rng.normal(0, 1, 24), [-12, -9, 8, 11, 13, -13]])
@@ -196,10 +196,10 @@ def test_every_draw_that_has_a_maximum_reaches_it(statistic):
     probability = 1 / (1 + np.exp(-logit))
     weights = rng.integers(0, 3, (60, 30)).astype(float)
     weights[:, 24:28] = np.maximum(weights[:, 24:28], 1)  # the classes overlap in every draw
-    found = statistic(probability, truth)(weights)
+    found = (slope_of if free else intercept_of)(probability, truth)(weights)
     assert np.isfinite(found).all()
     for weight, value_found in zip(weights, found, strict=True):
-        if statistic is intercept_of:
+        if not free:
             rest = weight * (truth - 1 / (1 + np.exp(-(value_found + logit))))
             assert rest.sum() == pytest.approx(0, abs=1e-6)
             continue
