@@ -155,3 +155,23 @@ def test_a_correlation_far_from_zero_keeps_its_digits(first, second):
     one, other = rng.integers(0, 9, (2, 30)).astype(float)
     found = bootstrap.correlation_of(one + first, other + second)(np.ones((1, 30)))
     assert found == pytest.approx([pearsonr(one, other).statistic], abs=1e-9)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-9, 1e13), (1e13, 1e-9)])
+def test_a_correlation_knows_equal_values_from_small_ones(scales):
+    """Equal values leave only rounding, of whatever unit they are: there is no correlation."""
+    rng = np.random.default_rng(6)
+    one = np.array([0.1] * 6 + [0.7, 0.3, 5.3, 0.2, 0.6, 0.9])
+    other = rng.exponential(size=12)
+    weights = rng.integers(1, 5, (40, 12)).astype(float)
+    equal = weights * (np.arange(12) < 6)
+    for pair in ((one * scales[0], other * scales[1]), (other * scales[0], one * scales[1])):
+        statistic = bootstrap.correlation_of(*pair)
+        assert np.isnan(statistic(equal)).all()
+        expected = bootstrap.correlation_of(one, other)(weights)
+        assert statistic(weights) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_area_of_four_cases_by_hand():
+    truth = np.array([False, False, True, True])
+    assert bootstrap.area_under_curve(np.array([1, 2, 2, 3]), truth) == 3.5 / 4
