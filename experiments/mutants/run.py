@@ -19,6 +19,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from types import ModuleType
@@ -64,12 +65,19 @@ def main() -> None:
             sys.exit(f"{name}: its tests fail without any change")
         # Another run, of other modules, may have written meanwhile.
         results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-        results[name] = result
+        flags = [flag for flag in ("again", "quick") if getattr(arguments, flag)]
+        results[name] = {"commit": _commit(), "flags": flags, **result}
         ordered = {module: results[module] for module in plan if module in results}
         RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
     write_page()
     if faults := shortcomings():
         sys.exit("\n".join(faults))
+
+
+def _commit() -> str:
+    """The commit whose code is changed."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()  # noqa: S603
 
 
 def _in_a_process(function: Any) -> Any:

@@ -10,6 +10,7 @@ from sklearn.metrics import brier_score_loss, roc_curve
 
 from lungscore.statistics.bootstrap import estimate, rate
 from lungscore.statistics.calibration import (
+    _fitted,
     brier_of,
     calibration,
     intercept_of,
@@ -160,6 +161,8 @@ def test_probabilities_of_zero_and_one_count_as_a_millionth_beside_them():
     assert value(line, 6) == pytest.approx(value(slope_of(inside, truth), 6), abs=1e-12)
     nearer = np.clip(probability, 2e-6, 1 - 1e-6)
     assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-9)
+    nearer = np.clip(probability, 1e-6, 1 - 1.05e-6)
+    assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-12)
     nearer = np.clip(probability, 1.1e-6, 1 - 1e-6)
     assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-12)
 
@@ -210,3 +213,31 @@ def test_every_draw_that_has_a_maximum_reaches_it(free):
 
         best = minimize(loss, [0.0, 0.0], options={"gtol": 1e-9})
         assert value_found == pytest.approx(best.x[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("draws", [1, 40])
+def test_steps_end_where_the_likelihood_is_flat(draws):
+    """Few cases at steep and at moved lines, where unshortened steps leave for infinity."""
+    rng = np.random.default_rng(7)
+    x = np.concatenate([rng.normal(2, 1, 20), rng.normal(-9, 4, 6)])
+    y = (rng.random(26) < 1 / (1 + np.exp(-2 * (x - 1.5)))).astype(float)
+    y[:4], x[:4] = (0, 1, 0, 1), (1.5, 1.4, 2.1, 2.0)  # the classes overlap
+    weights = rng.integers(0, 3, (draws, 26)).astype(float)
+    weights[:, :4] += 1
+    line = _fitted(x, y, weights)
+    assert np.isfinite(line).all()
+    rest = weights * (y - 1 / (1 + np.exp(-(line[:, :1] + line[:, 1:] * x))))
+    assert rest.sum(axis=1) == pytest.approx(np.zeros(draws), abs=1e-9)
+    assert rest @ x == pytest.approx(np.zeros(draws), abs=1e-9)
+
+
+def test_steps_from_afar_are_shortened():
+    """Whole steps would overshoot: all but one case lie far to one side."""
+    x = np.array([-13.8, -13.8, -13.8, -13.0, 13.8, 13.8, 13.0, 0.5])
+    y = np.array([0.0, 0, 0, 1, 1, 1, 0, 1])
+    weights = np.array([[30.0, 30, 30, 1, 30, 30, 1, 1]])
+    for free in (True, False):
+        line = _fitted(x, y, weights, slope_free=free)
+        rest = weights * (y - 1 / (1 + np.exp(-(line[:, :1] + line[:, 1:] * x))))
+        assert rest.sum() == pytest.approx(0, abs=1e-9)
+        assert not free or rest @ x == pytest.approx(0, abs=1e-9)
