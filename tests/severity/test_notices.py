@@ -32,9 +32,9 @@ def messages(code, *arguments, **given):
 
 def not_computed(**given):
     """reason -> the titles of what is not computed because of it."""
-    pattern = re.compile(r"Not computed, because (.*): ([^:]*)\.")
-    found = (pattern.fullmatch(message) for message in messages("not-computable", **given))
-    return {match[1]: match[2].split(", ") for match in found}
+    pattern = re.compile(r"Not computed, because (.*): (.*)\.")
+    matches = (pattern.fullmatch(message) for message in messages("not-computable", **given))
+    return {match[1]: match[2].split(", ") for match in matches}
 
 
 def test_usual_lungs_and_whole_numbers_are_no_notice():
