@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="only what survived the last time")
     parser.add_argument("--quick", action="store_true", help="with the quick tests alone")
     arguments = parser.parse_args()
+    commit = _commit()
     plan = yaml.safe_load(PLAN.read_text(encoding="utf-8"))["modules"]
     for name, tests in plan.items():
         if arguments.modules and not any(text in name for text in arguments.modules):
@@ -66,7 +67,7 @@ def main() -> None:
         # Another run, of other modules, may have written meanwhile.
         results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
         flags = [flag for flag in ("again", "quick") if getattr(arguments, flag)]
-        results[name] = {"commit": _commit(), "flags": flags, **result}
+        results[name] = {"commit": commit, "flags": flags, **result}
         ordered = {module: results[module] for module in plan if module in results}
         RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
     write_page()
