@@ -24,14 +24,17 @@ OPEN = "no test tells it yet"
 INTRODUCTION = """# Do the tests notice?
 
 `make mutants` makes one small change at a time in the code below and runs its tests: a comparison
-with the other edge or turned round, `+` for `−`, `and` for `or`, a number larger by one or a tenth, a
-sentence or a code gone, a branch always or never taken, a statement left out, a result left out. A
-change that no test notices *survives*. This page is made of `experiments/results/mutants.json` by
+with the other edge or turned round, `+` for `−`, `and` for `or`, a number larger by one or a tenth,
+a sentence or a code gone, a branch always or never taken, a statement left out, a result left out.
+A change that no test notices *survives*. This page is made of `experiments/results/mutants.json` by
 `python experiments/mutants/page.py`; every run writes both. Which tests run for which file is in
 `experiments/mutants/mutants.yaml`, the kinds of change in `experiments/mutants/changes.py`.
+A *quick* run leaves out tests that take more than 0.1 s, *again* repeats only what survived before:
+the code and tests of a row are those of its commit, or of the uncommitted ones beside it.
 
-Neither mutmut nor cosmic-ray suits this code: mutmut changes neither properties nor what is computed
-on import, which here is most tables of edges and limits; cosmic-ray starts Python for every change.
+Neither mutmut nor cosmic-ray suits this code: mutmut changes neither properties nor what is
+computed on import, which here is most tables of edges and limits; cosmic-ray starts Python for
+every change.
 """
 
 
@@ -55,24 +58,29 @@ def page(results: dict[str, Any], reasons: list[dict[str, Any]], modules: Iterab
     rows, survivors = [], []
     for module, result in results.items():
         left = len(result["survivors"])
-        rows.append((module, result["changes"], result["changes"] - left))
+        run = " ".join([result["commit"], *result["flags"]])
+        rows.append((module, result["changes"], result["changes"] - left, run))
         for survivor in result["survivors"]:
             why = reason_of(module, survivor, reasons) or OPEN
             place = f"{module}, {survivor['function'] or 'module'}"
             change = f"{_code(survivor['before'])} → {_code(survivor['after'])}"
             survivors.append(f"| {place} | {change} | {why} |")
-    rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
+    rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows), ""))
     table = [
-        f"| {module} | {changes} | {killed} | {100 * killed / changes:.1f} |"
-        for module, changes, killed in rows
+        f"| {module} | {changes} | {killed} | {100 * killed / changes:.1f} | {run} |"
+        for module, changes, killed, run in rows
     ]
     return "\n".join(
         [
             INTRODUCTION,
-            "| file in src/lungscore | changes | noticed | % |",
-            "|---|---|---|---|",
+            "| file in src/lungscore | changes | noticed | % | commit and kind of run |",
+            "|---|---|---|---|---|",
             *table,
-            *(f"| {module} | not run yet | – | – |" for module in modules if module not in results),
+            *(
+                f"| {module} | not run yet | – | – | – |"
+                for module in modules
+                if module not in results
+            ),
             "",
             "## What survives, and why",
             "",
@@ -85,11 +93,14 @@ def page(results: dict[str, Any], reasons: list[dict[str, Any]], modules: Iterab
 
 
 def shortcomings() -> list[str]:
-    """What keeps the results from being good enough: too many survivors, or one without a reason."""
+    """What keeps the results from being good enough: too many survivors, one without a reason."""
     results, reasons = load(RESULTS), load(REASONS)
     changes = sum(result["changes"] for result in results.values())
     left = sum(len(result["survivors"]) for result in results.values())
     faults = [f"{left} of {changes} survive"] if left > LARGEST_SHARE * changes else []
+    faults += [
+        f"{module}: not run yet" for module in load(PLAN)["modules"] if module not in results
+    ]
     for module, result in results.items():
         for survivor in result["survivors"]:
             if reason_of(module, survivor, reasons) is None:

@@ -19,6 +19,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from types import ModuleType
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="only what survived the last time")
     parser.add_argument("--quick", action="store_true", help="with the quick tests alone")
     arguments = parser.parse_args()
+    commit = _commit()
     plan = yaml.safe_load(PLAN.read_text(encoding="utf-8"))["modules"]
     for name, tests in plan.items():
         if arguments.modules and not any(text in name for text in arguments.modules):
@@ -64,12 +66,19 @@ def main() -> None:
             sys.exit(f"{name}: its tests fail without any change")
         # Another run, of other modules, may have written meanwhile.
         results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-        results[name] = result
+        flags = [flag for flag in ("again", "quick") if getattr(arguments, flag)]
+        results[name] = {"commit": commit, "flags": flags, **result}
         ordered = {module: results[module] for module in plan if module in results}
         RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
     write_page()
     if faults := shortcomings():
         sys.exit("\n".join(faults))
+
+
+def _commit() -> str:
+    """The commit whose code is changed."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()  # noqa: S603
 
 
 def _in_a_process(function: Any) -> Any:

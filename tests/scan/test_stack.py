@@ -217,7 +217,7 @@ def test_a_slice_may_lie_half_a_pixel_beside_the_others(moved, accepted, pixel_m
     else:
         error = rejection(stack_of, 2.0 * np.arange(12), **options)
         assert error.code == "mixed-geometry"
-        assert f"up to {moved * pixel_mm:.2f} mm beside" in error.found
+        assert f"up to {moved * pixel_mm:.2f} mm" in error.found
 
 
 def test_a_slice_that_is_a_little_high_does_not_lie_beside_the_others():

@@ -596,3 +596,12 @@ def test_an_interval_that_cannot_be_is_none(ratings, value):
     assert found.value == pytest.approx(value)
     assert (found.low, found.high, found.n) == (None, None, 3)
     assert len(found.reason.split()) > 3
+
+
+def test_ratings_equal_but_for_rounding_are_perfectly_consistent():
+    a = np.arange(6.0)
+    ratings = np.stack([a, a + 1e-6 * np.array([1, -1, 1, -1, 1, -1])], 1)
+    found = icc_consistency(ratings)
+    assert (found.value, found.low, found.high) == (1, 1, 1)
+    coarser = icc_consistency(np.stack([a, a + 1e-5 * np.array([1, -1, 1, -1, 1, -1])], 1))
+    assert coarser.low < coarser.value < 1

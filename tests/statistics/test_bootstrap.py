@@ -105,3 +105,73 @@ def test_groups_of_equal_cases_are_drawn_as_the_cases_are():
     assert grouped == pytest.approx(apart, abs=0.03)
     scipys = scipy_bootstrap((every,), np.mean, n_resamples=4000, method="percentile", rng=1)
     assert apart == pytest.approx(tuple(scipys.confidence_interval), abs=0.05)
+
+
+def test_draws_are_as_many_and_seeded_as_documented():
+    assert (bootstrap.RESAMPLES, bootstrap.SEED, bootstrap.DRAWS) == (10_000, 20200414, 2_000)
+    assert bootstrap._AT_ONCE * 8 == 32 * 2**20  # bytes of weights that are held at once
+
+
+@pytest.mark.parametrize("draws", [None, 37])
+def test_the_interval_is_that_of_cases_drawn_one_by_one(draws):
+    values = np.array([0.0, 1.0, 4.0, 9.0, 2.5])
+    drawn = np.random.default_rng(bootstrap.SEED).integers(0, 5, (draws or 10_000, 5))
+    expected = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+    found = bootstrap.interval(bootstrap.mean_of(values), 5, draws=draws)
+    assert found == pytest.approx(tuple(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "rows"), [(10**6, [7]), (12, [2, 2, 2, 1]), (6, [1] * 7), (2, [1] * 7)]
+)
+def test_no_part_of_the_draws_is_larger_than_what_is_held_at_once(monkeypatch, at_once, rows):
+    of_two_clusters = bootstrap._of_clusters(6, list("aabbbb"), 7)
+    of_groups = bootstrap._of_groups(np.array([3, 1, 2, 4, 1, 1]), 7)
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", at_once)
+    assert [part.shape for part in of_two_clusters] == [(some, 6) for some in rows]
+    parts = list(of_groups)
+    assert [part.shape for part in parts] == [(some, 6) for some in rows]
+    assert (np.concatenate(parts).sum(axis=1) == 12).all()
+
+
+def test_no_case_is_no_figure_and_says_so():
+    found = estimate(lambda weights: pytest.fail("of no case"), [])
+    assert (found.value, found.n) == (None, 0)
+    assert len(found.reason.split()) > 3
+    nobody = rate(np.array([], bool), [])
+    assert (nobody.value, nobody.n) == (None, 0)
+    assert len(nobody.reason.split()) > 3
+
+
+def test_a_share_lies_in_0_to_1_however_it_is_rounded():
+    ends = np.array([(*bootstrap.wilson(0.0, n), *bootstrap.wilson(1.0, n)) for n in range(1, 400)])
+    assert (ends >= 0).all()
+    assert (ends <= 1).all()
+
+
+@pytest.mark.parametrize(("first", "second"), [(1e8, 0.0), (0.0, 1e8)])
+def test_a_correlation_far_from_zero_keeps_its_digits(first, second):
+    rng = np.random.default_rng(5)
+    one, other = rng.integers(0, 9, (2, 30)).astype(float)
+    found = bootstrap.correlation_of(one + first, other + second)(np.ones((1, 30)))
+    assert found == pytest.approx([pearsonr(one, other).statistic], abs=1e-9)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-9, 1e13), (1e13, 1e-9)])
+def test_a_correlation_knows_equal_values_from_small_ones(scales):
+    """Equal values leave only rounding, of whatever unit they are: there is no correlation."""
+    rng = np.random.default_rng(6)
+    one = np.array([0.1] * 6 + [0.7, 0.3, 5.3, 0.2, 0.6, 0.9])
+    other = rng.exponential(size=12)
+    weights = rng.integers(1, 5, (40, 12)).astype(float)
+    equal = weights * (np.arange(12) < 6)
+    for pair in ((one * scales[0], other * scales[1]), (other * scales[0], one * scales[1])):
+        statistic = bootstrap.correlation_of(*pair)
+        assert np.isnan(statistic(equal)).all()
+        expected = bootstrap.correlation_of(one, other)(weights)
+        assert statistic(weights) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_area_of_four_cases_by_hand():
+    truth = np.array([False, False, True, True])
+    assert bootstrap.area_under_curve(np.array([1, 2, 2, 3]), truth) == 3.5 / 4

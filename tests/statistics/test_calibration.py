@@ -11,6 +11,7 @@ from sklearn.metrics import brier_score_loss, roc_curve
 from lungscore.statistics import bootstrap
 from lungscore.statistics.bootstrap import estimate, rate
 from lungscore.statistics.calibration import (
+    _fitted,
     brier_of,
     calibration,
     intercept_of,
@@ -162,6 +163,8 @@ def test_probabilities_of_zero_and_one_count_as_a_millionth_beside_them():
     assert value(line, 6) == pytest.approx(value(slope_of(inside, truth), 6), abs=1e-12)
     nearer = np.clip(probability, 2e-6, 1 - 1e-6)
     assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-9)
+    nearer = np.clip(probability, 1e-6, 1 - 1.05e-6)
+    assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-12)
     nearer = np.clip(probability, 1.1e-6, 1 - 1e-6)
     assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-12)
 
@@ -188,8 +191,8 @@ def test_a_table_of_probabilities_is_refused(shape):
         brier_of(np.full(shape, 0.5), np.zeros(shape, bool))
 
 
-@pytest.mark.parametrize("statistic", [slope_of, intercept_of])
-def test_every_draw_that_has_a_maximum_reaches_it(statistic):
+@pytest.mark.parametrize("free", [True, False])
+def test_every_draw_that_has_a_maximum_reaches_it(free):
     """Far and near predictions, many draws at once: the likelihood's gradient is zero."""
     rng = np.random.default_rng(4)
     logit = np.concatenate([rng.normal(0, 1, 24), [-12, -9, 8, 11, 13, -13]])
@@ -198,10 +201,10 @@ def test_every_draw_that_has_a_maximum_reaches_it(statistic):
     probability = 1 / (1 + np.exp(-logit))
     weights = rng.integers(0, 3, (60, 30)).astype(float)
     weights[:, 24:28] = np.maximum(weights[:, 24:28], 1)  # the classes overlap in every draw
-    found = statistic(probability, truth)(weights)
+    found = (slope_of if free else intercept_of)(probability, truth)(weights)
     assert np.isfinite(found).all()
     for weight, value_found in zip(weights, found, strict=True):
-        if statistic is intercept_of:
+        if not free:
             rest = weight * (truth - 1 / (1 + np.exp(-(value_found + logit))))
             assert rest.sum() == pytest.approx(0, abs=1e-6)
             continue
@@ -212,3 +215,29 @@ def test_every_draw_that_has_a_maximum_reaches_it(statistic):
 
         best = minimize(loss, [0.0, 0.0], options={"gtol": 1e-9})
         assert value_found == pytest.approx(best.x[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("draws", [1, 40])
+def test_steps_end_where_the_likelihood_is_flat(draws):
+    """Few cases at steep and at moved lines, where unshortened steps leave for infinity."""
+    rng = np.random.default_rng(7)
+    x = np.concatenate([rng.normal(2, 1, 20), rng.normal(-9, 4, 6)])
+    y = (rng.random(26) < 1 / (1 + np.exp(-2 * (x - 1.5)))).astype(float)
+    y[:4], x[:4] = (0, 1, 0, 1), (1.5, 1.4, 2.1, 2.0)  # the classes overlap
+    weights = rng.integers(0, 3, (draws, 26)).astype(float)
+    weights[:, :4] += 1
+    line = _fitted(x, y, weights)
+    assert np.isfinite(line).all()
+    rest = weights * (y - 1 / (1 + np.exp(-(line[:, :1] + line[:, 1:] * x))))
+    assert rest.sum(axis=1) == pytest.approx(np.zeros(draws), abs=1e-9)
+    assert rest @ x == pytest.approx(np.zeros(draws), abs=1e-9)
+
+
+def test_steps_from_afar_are_shortened():
+    """All chances are near 1 at the start: a whole step would leave for infinity."""
+    x = np.array([7.3, 11.2, 9.4, 7.5, 12.7, 25.0, 8.9, 4.5])
+    y = np.array([1.0, 0, 1, 0, 0, 0, 0, 1])
+    weights = np.array([[1.0, 1, 2, 2, 2, 1, 2, 50]])
+    line = _fitted(x, y, weights, slope_free=False)
+    rest = weights * (y - 1 / (1 + np.exp(-(line[:, :1] + x))))
+    assert rest.sum() == pytest.approx(0, abs=1e-9)

@@ -232,3 +232,14 @@ def test_without_spread_there_is_no_correlation():
     # Of three equal fractions NumPy's standard deviation is a rounding error above 0.
     equal = area_agreement(np.full(3, 0.2), np.array([0.2, 0.3, 0.4]))
     assert equal["correlation"] == {"r": None, "low": None, "high": None, "n": 3}
+
+
+def test_one_slice_that_does_not_differ_leaves_the_others():
+    a = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert paired_difference(a, np.zeros(7))["p"] == pytest.approx(2 / 2**6, abs=0.01)
+
+
+def test_a_correlation_tells_its_number_of_slices():
+    figure = area_agreement(np.array([0.1, 0.4, 0.2, 0.6]), np.array([0.2, 0.3, 0.2, 0.5]))
+    assert figure["correlation"].keys() == {"r", "low", "high", "n"}
+    assert figure["correlation"]["n"] == 4
