@@ -32,9 +32,9 @@ def messages(code, *arguments, **given):
 
 def not_computed(**given):
     """reason -> the titles of what is not computed because of it."""
-    pattern = re.compile(r"not computed: (.*); (.*)", re.IGNORECASE)
-    found = (pattern.fullmatch(message) for message in messages("not-computable", **given))
-    return {match[2]: match[1].split(", ") for match in found}
+    pattern = re.compile(r"Not computed, because (.*): (.*)\.")
+    matches = (pattern.fullmatch(message) for message in messages("not-computable", **given))
+    return {match[1]: match[2].split(", ") for match in matches}
 
 
 def test_usual_lungs_and_whole_numbers_are_no_notice():
@@ -143,4 +143,4 @@ def test_a_withheld_category_comes_last_with_all_its_reasons():
     found = notices(obstacles=Obstacles(None, None, "no HU", None), withheld=withheld)
     assert [notice.code for notice in found] == ["not-computable", "severity-withheld"]
     reasons = "; ".join(WITHHOLDING[code] for code in withheld)
-    assert found[-1].message.endswith(f": {reasons}")
+    assert found[-1].message.endswith(f": {reasons}.")

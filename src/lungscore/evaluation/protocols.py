@@ -27,7 +27,7 @@ from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
-from lungscore.severity import measure
+from lungscore.severity import Segmentation, measure
 from lungscore.statistics.intervals import area_under_curve_with_interval
 
 
@@ -132,7 +132,9 @@ def _category(scan: Scan, lungs: Lungs, lesions: np.ndarray) -> str | None:
     shown = scan.values if scan.units == "hu" else None
     lobes = find_lobes(lungs.labels, scan.spacing_mm, hounsfield=shown)
     regions = divide_regions(lobes, scan.spacing_mm)
-    severity = measure(lungs.labels, lesions, lobes=lobes, regions=regions, voxel_ml=scan.voxel_ml)
+    severity = measure(
+        Segmentation(lungs.labels, lesions, lobes=lobes, regions=regions, voxel_ml=scan.voxel_ml)
+    )
     return severity.category
 
 
