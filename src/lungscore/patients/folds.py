@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lungscore.errors import InputError
+from lungscore.patients.defaults import SEED
 
-#: Folds, and the seed that parts the patients.
-FOLDS, SEED = 5, 20200414
+FOLDS = 5
 
 #: Patients below which there is no model, in all and of a class: one of each class in every fold.
 MIN_PATIENTS, MIN_OF_CLASS = 20, FOLDS
