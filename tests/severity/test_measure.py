@@ -353,7 +353,7 @@ def test_not_asked_for_is_said_of_each_block():
     assert whole.aeration.reason is whole.lesions.reason is whole.distribution.reason is None
     assert whole.aeration.well_aerated_of_lobes
     assert sum(whole.lesions.by_lobe.values()) == whole.lesions.count
-    assert severity_of(dense=None, hu=None).aeration.reason == "there are no Hounsfield units"
+    assert severity_of(dense=None, hu=None).aeration.reason == "no Hounsfield units are available"
 
 
 def test_components_without_lobes_are_in_no_lobe():

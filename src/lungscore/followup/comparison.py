@@ -116,8 +116,8 @@ def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, An
     if first is None or second is None:
         reason = "; ".join(
             f"{which}: {_why(number, content)}"
-            for which, content, place in (("earlier", earlier, first), ("later", later, second))
-            if place is None
+            for which, content, case in (("earlier", earlier, first), ("later", later, second))
+            if case is None
         )
     else:
         # The result's own decimals: what binary fractions add is no change.
@@ -153,11 +153,11 @@ def _span(number: Number, pair: Any) -> tuple[float, float] | None:
     return None if low is None or high is None or low > high else (low, high)
 
 
-def _apart(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool | None:
+def _apart(earlier: tuple[float, float] | None, later: tuple[float, float] | None) -> bool | None:
     """Whether two ranges share no value; None where either is not known."""
-    if one is None or other is None:
+    if earlier is None or later is None:
         return None
-    return one[1] < other[0] or other[1] < one[0]
+    return earlier[1] < later[0] or later[1] < earlier[0]
 
 
 def _why(number: Number, content: Mapping[str, Any]) -> str:

@@ -42,8 +42,8 @@ def out_of_fold(
 
     The first axis of what it returns is that of the held-out cases.
     """
-    found = [(held_out, predict(train, held_out)) for train, held_out in parts]
-    together = np.concatenate([values for _, values in found])
+    predictions = [(held_out, predict(train, held_out)) for train, held_out in parts]
+    together = np.concatenate([values for _, values in predictions])
     ordered = np.empty_like(together)
-    ordered[np.concatenate([held_out for held_out, _ in found])] = together
+    ordered[np.concatenate([held_out for held_out, _ in predictions])] = together
     return ordered

@@ -92,7 +92,9 @@ def measure(segmentation: Segmentation) -> Severity:
     tallies = tallies_of_others(
         counted, alternatives.voxels, alternatives.lesions(), lungs=lungs, **layers
     )
-    return with_ranges(severity, ranges_of([_severity(other, segmentation) for other in tallies]))
+    return with_ranges(
+        severity, ranges_of([_severity(alternative, segmentation) for alternative in tallies])
+    )
 
 
 def _severity(counted: Tally, segmentation: Segmentation) -> Severity:
