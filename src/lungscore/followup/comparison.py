@@ -64,8 +64,31 @@ class Side(_Model):
 class Comparison(_Model):
     """What changed between two examinations: the content of comparison.json.
 
-    ``changes`` has the paths of result.json, keys joined by dots, such as
-    "burden.infection_percent". Percentages change in percentage points, volumes in ml.
+    Parameters
+    ----------
+    schema : {"lungscore.comparison/1"}
+        Version of the schema.
+    case : str
+        Name of the comparison.
+    earlier, later : Side
+        What was compared: case, version, models, engine and the other parts of each result that
+        say how comparable the two are.
+    warnings : list of Warning_
+        What stands against comparing the two, each with its code (docs/follow-up.md).
+    changes : dict of str to Change
+        By the path of the number in result.json, keys joined by dots, such as
+        "burden.infection_percent". ``change`` is later − earlier: of percentages (0 to 100) in
+        percentage points, of volumes in ml, of scores in points, of classes in steps. It is None,
+        with a ``reason``, where either result lacks the number.
+
+    Raises
+    ------
+    ValidationError
+        From pydantic, for missing, unknown or invalid fields.
+
+    See Also
+    --------
+    lungscore.compare : Makes one, as ``comparison`` of a FollowUp.
     """
 
     schema_: Literal["lungscore.comparison/1"] = Field(alias="schema")
