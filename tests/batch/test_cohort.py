@@ -122,7 +122,7 @@ def test_a_result_that_cannot_be_read_back_is_a_failure(tmp_path: Path) -> None:
         "a": "case-damaged",
         "b": "input-empty",
     }
-    assert [row["message"] for row in rows(tmp_path / "failures.csv")][1] == "b is empty"
+    assert [row["message"] for row in rows(tmp_path / "failures.csv")][1] == "b is empty."
 
 
 def test_names_are_escaped_on_the_page(tmp_path: Path) -> None:

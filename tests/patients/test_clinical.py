@@ -218,7 +218,7 @@ def test_without_milder_classes_there_is_no_question_of_severe():
     ("classes", "labels", "found"),
     [
         (("mild", "none"), LABELS, "Invalid classes: mild, none"),
-        (("mild",), LABELS, "Invalid classes: mild"),
+        (("mild",), LABELS, "Invalid classes: mild\\."),
         (("none", "awful"), LABELS, "Invalid classes: none, awful"),
         (("none", "mild"), {"Control": "none"}, "No label is mapped to mild"),
         (("none", "mild"), LABELS | {"Bad": "awful"}, "A label is mapped to awful"),
