@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import timed_stages_page
+
 from lungscore.statistics.estimate import text_of
 
 
@@ -17,6 +19,7 @@ def page(results: Path) -> str:
         _tried(results),
         _slices(results),
         _lesions(results),
+        timed_stages_page.section(load(results, "timed-stages.json")),
         _healthy(results),
         _patient(results),
         _finer(results),
@@ -108,9 +111,10 @@ def _tried(results: Path) -> str:
             f"{network['ggo']['dice']['mean']:.3f} and {network['consolidation']['dice']['mean']:.3f}"
             f", where density gives {density['ggo']['dice']['mean']:.3f} and "
             f"{density['consolidation']['dice']['mean']:.3f}. Does not ship.",
-            "- Not tried: more than 320 pixels, averaged weights, a wider range of windows in "
-            "augmentation, larger encoders (their ImageNet weights are not among the data used here), "
-            "pseudo-labels of our own network.",
+            "- A smaller network with two answers, stronger augmentation, averaged weights, synthetic "
+            "dense disease and pseudo-labels of our own networks: trained too briefly to tell, see "
+            "[below](#trainings-of-fixed-time-too-short-to-tell). Does not ship.",
+            "- Not tried: more than 320 pixels, encoders larger than these.",
         ]
     )
 

@@ -40,16 +40,7 @@ def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
     Slices of the test set are never returned. Raises dataset-incomplete or label-invalid.
     """
     files = {name: (image, label) for name, image, label in pair(root / "images", root / "labels")}
-    try:
-        with open(root / CROPS, newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-        boxes = {row["name"]: _box(row, margin) for row in rows}
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            "dataset-incomplete",
-            f"{CROPS} is missing or damaged",
-            expected="name, split, height, width, row0_in_transposed and col0_in_transposed",
-        ) from error
+    boxes = training_boxes(root, margin=margin)
     samples = []
     for name, box in boxes.items():
         if name not in files:
@@ -63,6 +54,23 @@ def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
         lesions = np.where(np.isin(lesions, (GGO, CONSOLIDATION)), lesions, 0).astype(np.uint8)
         samples.append(Sample(crop(image, box), lesions > 0, name, NAME, lesions=lesions))
     return samples
+
+
+def training_boxes(root: Path, *, margin: float = 0.1) -> dict[str, tuple[int, int, int, int]]:
+    """name -> box (row0, row1, column0, column1) of a training crop in its slice.
+
+    margin: as for load_training_crops. A box may reach over the slice. Raises dataset-incomplete.
+    """
+    try:
+        with open(root / CROPS, newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+        return {row["name"]: _box(row, margin) for row in rows}
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            "dataset-incomplete",
+            f"{CROPS} is missing or damaged",
+            expected="name, split, height, width, row0_in_transposed and col0_in_transposed",
+        ) from error
 
 
 def _box(row: dict[str, str], margin: float) -> tuple[int, int, int, int]:
