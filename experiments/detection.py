@@ -21,11 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.anatomy import find_lungs, slice_boxes
-from lungscore.datasets import covid_semiseg
-from lungscore.datasets.healthy import part_of
-from lungscore.datasets.training_slices import data_root
-from lungscore.errors import InputError
 from alike import (
     LOOSE,
     AlikeSlice,
@@ -36,7 +31,17 @@ from alike import (
     without_lesions,
     without_lungs,
 )
+from lungscore.anatomy import find_lungs, slice_boxes
+from lungscore.datasets import covid_semiseg
+from lungscore.datasets.healthy import part_of
+from lungscore.datasets.training_slices import data_root
+from lungscore.errors import InputError
 from lungscore.evaluation.results import plain
+from lungscore.files import atomic_path, atomic_write
+from lungscore.machine import cpu_model
+from lungscore.scan import Scan, read_scan
+from lungscore.scan.window import network_boxes
+from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.statistics.estimate import text_of
 from slice_detection import (
     FEATURES,
@@ -47,11 +52,6 @@ from slice_detection import (
     fit_logistic,
     out_of_fold,
 )
-from lungscore.files import atomic_path, atomic_write
-from lungscore.machine import cpu_model
-from lungscore.scan import Scan, read_scan
-from lungscore.scan.window import network_boxes
-from lungscore.severity.edges import FLOOR_PERCENT
 
 HERE = Path(__file__).parent
 KEPT = Path("runs/detection")
@@ -134,10 +134,9 @@ def maps(root: Path) -> None:
     """Let every network predict what it has not seen, in all variants."""
     import torch
 
-    from lungscore.learning.experiment_file import load_experiment
+    from lungscore.learning.experiment_file import at, load_experiment, run_folder
     from lungscore.learning.loop import WEIGHTS
     from lungscore.learning.maps import load_network
-    from lungscore.learning.experiment_file import at, run_folder
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     where = torch.cuda.get_device_name() if device == "cuda" else cpu_model()
@@ -309,9 +308,8 @@ def of_encoder(images: np.ndarray) -> np.ndarray:
     """
     import torch
 
-    from lungscore.learning.experiment_file import load_experiment
+    from lungscore.learning.experiment_file import at, load_experiment, run_folder
     from lungscore.learning.maps import load_network
-    from lungscore.learning.experiment_file import at, run_folder
     from lungscore.networks import normalise
 
     config = at(load_experiment(HERE / "infection-stage.yaml"), fold=None, seed=None)

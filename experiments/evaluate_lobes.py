@@ -26,8 +26,9 @@ from lungscore.anatomy.lobes import find_lobes
 from lungscore.files import atomic_write
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER, LOBES, RIGHT_LUNG
 from lungscore.scan.phantom import make_phantom
+from lungscore.statistics.bootstrap import SEED
+from lungscore.statistics.intervals import mean_with_interval
 
-SEED, RESAMPLES = 0, 10000
 SIDES = RIGHT_LUNG, LEFT_LUNG
 #: Phantoms with both lungs; points of percent that an infected share may be off.
 PHANTOMS, PHANTOM_SEEDS, POINTS = ("mild", "moderate", "severe", "dense"), 4, 3.0
@@ -76,22 +77,16 @@ def plain_lobes(lungs: np.ndarray, atlas: dict[int, np.ndarray]) -> np.ndarray:
     return lobes
 
 
-def interval(values: np.ndarray) -> list[float]:
-    """95 % percentile bootstrap interval of the mean over cases."""
-    rng = np.random.default_rng(SEED)
-    means = rng.choice(values, (RESAMPLES, len(values))).mean(axis=1)
-    return [round(float(q), 4) for q in np.quantile(means, (0.025, 0.975))]
-
-
 def summary(values: np.ndarray) -> dict[str, Any]:
-    """Mean over cases with its interval, and the lowest case."""
-    mean, lowest = (round(float(each), 4) for each in (values.mean(), values.min()))
-    return {"mean": mean, "interval": interval(values), "lowest": lowest}
+    """Mean over cases with its 95 % bootstrap interval, and the lowest case."""
+    figures = mean_with_interval(values)
+    mean, low, high = (round(float(figures[name]), 4) for name in ("mean", "low", "high"))
+    return {"mean": mean, "interval": [low, high], "lowest": round(float(values.min()), 4)}
 
 
 def table(scores: np.ndarray) -> dict[str, Any]:
     """Of (cases, lobes) scores."""
-    lobes = {name: summary(each) for name, each in zip(LOBE_ORDER, scores.T, strict=True)}
+    lobes = {name: summary(column) for name, column in zip(LOBE_ORDER, scores.T, strict=True)}
     return {"mean of five": summary(scores.mean(axis=1)), **lobes}
 
 
@@ -104,10 +99,10 @@ def leave_one_out(masks: Sequence[tuple[np.ndarray, Any]]) -> tuple[np.ndarray, 
     """(cases, lobes) Dice of the fitted and of the plain atlas."""
     cases = {side: [lung_case(*mask, side, n) for n, mask in enumerate(masks)] for side in SIDES}
     parts = {side: np.stack([shares(lobes, side) for lobes, _ in masks]) for side in SIDES}
-    totals = {side: each.sum(axis=0) for side, each in parts.items()}
+    totals = {side: share.sum(axis=0) for side, share in parts.items()}
     fitted, plain = [], []
     for index, (truth, spacing_mm) in enumerate(masks):
-        atlas = {side: fit_atlas(each[:index] + each[index + 1 :]) for side, each in cases.items()}
+        atlas = {side: fit_atlas(lung[:index] + lung[index + 1 :]) for side, lung in cases.items()}
         lungs = lungs_of(truth)
         fitted.append(by_lobe(find_lobes(lungs, spacing_mm, atlas=atlas), truth))
         others = {side: totals[side] - parts[side][index] for side in SIDES}
@@ -133,7 +128,7 @@ def on_phantoms() -> dict[str, Any]:
                 name: round(percent(infected, lobes, name) - percent(infected, case.lobes, name), 2)
                 for name in LOBE_ORDER
             }
-    within = [max(map(abs, each.values())) <= POINTS for each in errors.values()]
+    within = [max(map(abs, lobes.values())) <= POINTS for lobes in errors.values()]
     return {
         "n": len(errors),
         "shape_alone": table(np.array(shape_alone)),

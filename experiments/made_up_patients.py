@@ -7,20 +7,25 @@ states. A fit can thus be held against what it should find.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lungscore.anatomy import Lungs
 from lungscore.datasets.manifest import Row, write_rows
+from lungscore.errors import Notice
 from lungscore.files import atomic_path, atomic_write, csv_text
+from lungscore.inference import Lesions
 from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.patients.cases import Case
 from lungscore.patients.features import FEATURES, features
 from lungscore.patients.logistic import sigmoid
-from lungscore.result.stored import SCHEMA
-from lungscore.severity import scores
+from lungscore.result import Analysis
+from lungscore.scan.scan import Geometry, Scan
+from lungscore.severity import Burden, Distribution, LesionSizes, Severity, scores
+from lungscore.severity.aeration import no_aeration
 from lungscore.severity.category import categorise
 from lungscore.severity.edges import FLOOR_PERCENT
 
@@ -155,127 +160,84 @@ def result_content(
     regions: (20,) infected percents. consolidation: the share of the infection that it is. What
     such a result does not know, as millilitres, is null.
     """
+    analysis = Analysis(
+        scan=replace(_SCAN, name=case),
+        lungs=_LUNGS,
+        lesions=_LESIONS,
+        lobes=None,
+        regions=None,
+        severity=_severity(regions, consolidation, generator),
+        notices=_LUNGS.notices,
+        times={},
+    )
+    return analysis.to_dict()
+
+
+def _severity(
+    regions: np.ndarray, consolidation: float, generator: np.random.Generator
+) -> Severity:
+    whole = float(regions.mean())
+    right, left = float(regions[:10].mean()), float(regions[10:].mean())
     of_lobe = np.bincount(_LOBE, regions) / np.bincount(_LOBE)
     percents = dict(zip(LOBE_ORDER, of_lobe.tolist(), strict=True))
     by_region = {name: float(p) for (name, _), p in zip(REGIONS, regions, strict=True)}
-    whole = float(regions.mean())
-    ct_ss = scores.ct_ss(by_region)
-    category, basis = categorise(whole, ct_ss)
-    both = [float(regions[:10].mean()), float(regions[10:].mean())]
     profile = 1 + 0.6 * np.sin(np.linspace(-np.pi / 2, np.pi / 2, SLICES))
     slices = np.minimum(whole * profile * generator.lognormal(-0.02, 0.2, SLICES), 100)
-    return {
-        "schema": SCHEMA,
-        "case": case,
-        "input": {
-            "kind": "nifti",
-            "slices": SLICES,
-            "shape": [SLICES, 64, 64],
-            "spacing_mm": None,
-            "units": None,
-            "series_uid": None,
-            "sides_known": True,
-        },
-        "lungs": dict.fromkeys(("volume_ml", "left_ml", "right_ml")),
-        "burden": {
-            **_percents(whole, consolidation),
-            "infection_ml": None,
-            "left_percent": round(both[1], 4),
-            "right_percent": round(both[0], 4),
-        },
-        "scores": {
-            "ct_ss": {
-                **_total(ct_ss),
-                "cutoff": ct_ss.cutoff,
-                "above_cutoff": ct_ss.above_cutoff,
-                "regions": _parts(ct_ss),
-            },
-            "tss": _total(scores.tss(percents)),
-            "ctsi": _total(scores.ctsi(percents)),
-            "po": round(whole, 4),
-            "pho": None,
-            "lss": _total(scores.lss(percents)),
-            "lhos": {"total": None, "max": 20, "reason": _MADE_UP},
-            "mosmed": scores.mosmed_class(whole),
-            "zones": {
-                "total": None,
-                "max": 24,
-                "reason": _MADE_UP,
-                "zones": {name: {"percent": None, "score": None} for name in scores.ZONES},
-            },
-        },
-        "severity": {"category": category, "basis": basis, "withheld": []},
-        **_UNKNOWN,
-        "distribution": {
-            **{name: dict(_NO_SHARE) for name in ("peripheral", "posterior", "lower")},
-            "bilateral": min(both) >= FLOOR_PERCENT,
-            "lobes_affected": int((of_lobe >= FLOOR_PERCENT).sum()),
-            "reason": None,
-        },
-        "lobes": {
-            name: {
-                "volume_ml": None,
-                **_percents(percents[name], consolidation),
-                "well_aerated_percent": None,
-                "scores": dict.fromkeys(("tss", "ctsi", "lss", "lhos")),
-            }
-            for name in LOBE_ORDER
-        },
-        "slices": [
-            {"index": index, "position_mm": None, **_percents(float(percent), consolidation)}
-            for index, percent in enumerate(slices)
-        ],
-        "detection": {
-            "infected": whole >= FLOOR_PERCENT,
-            "probability": None,
-            "infected_slices": int((slices >= FLOOR_PERCENT).sum()),
-            "peak_slice": int(slices.argmax()),
-            "detector": None,
-        },
-        "warnings": [],
-        "models": [],
-        "engine": None,
-        "ranges": None,
-    }
+    ct_ss = scores.ct_ss(by_region)
+    category, basis = categorise(whole, ct_ss)
+
+    def burden(infection: float) -> Burden:
+        dense = infection * consolidation
+        return Burden(None, None, infection, infection - dense, dense, None)
+
+    return Severity(
+        lungs=burden(whole),
+        right=burden(right),
+        left=burden(left),
+        lobes={name: burden(percent) for name, percent in percents.items()},
+        slices=tuple(burden(float(percent)) for percent in slices),
+        ct_ss=ct_ss,
+        tss=scores.tss(percents),
+        ctsi=scores.ctsi(percents),
+        lss=scores.lss(percents),
+        lhos=replace(scores.lhos({}), reason=_MADE_UP),
+        zones=replace(scores.zone_score({}), reason=_MADE_UP),
+        po=whole,
+        pho=None,
+        mosmed=scores.mosmed_class(whole),
+        category=category,
+        basis=basis,
+        withheld=(),
+        infected=whole >= FLOOR_PERCENT,
+        outside_voxels=0,
+        notices=(),
+        aeration=no_aeration(_MADE_UP),
+        lesions=LesionSizes(reason=_MADE_UP),
+        distribution=Distribution(
+            bilateral=min(right, left) >= FLOOR_PERCENT,
+            lobes_affected=int((of_lobe >= FLOOR_PERCENT).sum()),
+        ),
+        ranges=None,
+    )
 
 
 _MADE_UP = "the result is made up"
-_NO_SHARE = {"infection_percent": None, "lung_percent": None}
-_BANDS = ("over_inflated", "well_aerated", "poorly_aerated", "not_aerated", "denser")
-_UNKNOWN: dict[str, Any] = {
-    "aeration": {
-        "bands": {name: dict.fromkeys(("from_hu", "to_hu", "ml", "percent")) for name in _BANDS},
-        "reason": _MADE_UP,
-    },
-    "lesions": {
-        **dict.fromkeys(("count", "largest_ml", "median_ml", "specks", "specks_ml")),
-        "by_lobe": dict.fromkeys(LOBE_ORDER),
-        "speck_below_ml": 0.1,
-        "reason": _MADE_UP,
-    },
-}
-
-
-def _percents(infection: float, consolidation: float) -> dict[str, float]:
-    dense = round(infection * consolidation, 4)
-    infection = round(infection, 4)
-    return {
-        "infection_percent": infection,
-        "ggo_percent": round(infection - dense, 4),
-        "consolidation_percent": dense,
-    }
-
-
-def _total(score: scores.Score) -> dict[str, Any]:
-    return {"total": score.total, "max": score.maximum, "reason": score.reason}
-
-
-def _parts(score: scores.Score) -> dict[str, Any]:
-    return {
-        name: {"percent": None if part.percent is None else round(part.percent, 4)}
-        | {"score": part.score}
-        for name, part in score.parts.items()
-    }
+#: No scan was made up: only the number of slices is known of it.
+_SCAN = Scan(
+    values=np.zeros((SLICES, 1, 1), np.int16),
+    units="hu",
+    geometry=Geometry((SLICES, 1, 1), np.eye(4)),
+    spacing_mm=None,
+    sides_known=True,
+    kind="array",
+    name="",
+)
+_LUNGS = Lungs(
+    np.ones((SLICES, 1, 1), np.uint8),
+    sides_known=True,
+    notices=(Notice("no-ct", "The result is made up: there is no scan"),),
+)
+_LESIONS = Lesions(np.zeros((SLICES, 1, 1), np.uint8), models=(), engine=None)
 
 
 def write_generated(made: Generated, folder: Path) -> None:
@@ -296,5 +258,5 @@ def _row(case: Case) -> Row:
 
 def _table(covariates: Mapping[str, Mapping[str, float | None]]) -> str:
     names = list(next(iter(covariates.values()), {}))
-    rows = ([patient, *(each[n] for n in names)] for patient, each in covariates.items())
+    rows = ([patient, *(values[n] for n in names)] for patient, values in covariates.items())
     return csv_text(["patient", *names], rows)

@@ -87,7 +87,7 @@ def _aims(results: Path) -> str:
 
 
 def _tried(results: Path) -> str:
-    """What was tried to come nearer, and what it gave."""
+    """What was tried to improve on this, and the effect."""
     rows = (load(results, f"benchmark/{name}.json") for name in ("supervised", "finer-inf-net"))
     of_slices = (row["held_out"]["infection"]["per_slice"]["dice"]["seed0"] for row in rows)
     supervised, finer = (sum(dice) / len(dice) for dice in of_slices)
@@ -97,7 +97,7 @@ def _tried(results: Path) -> str:
     network = load(results, "lesions-folds.json")["figures"]
     return "\n".join(
         [
-            "## What was tried to come nearer",
+            "## What was tried to improve on this",
             "",
             f"- A finer stage: {supervised:.3f} to {finer:.3f} out of fold, all else the same (rows of "
             "[benchmarks.md](benchmarks.md), seed 0). Ships.",
@@ -106,7 +106,7 @@ def _tried(results: Path) -> str:
             "- Pseudo-labels, ImageNet weights, 256 × 320 pixels, both windows and healthy slices "
             f"together: {once:.3f} out of fold. Ship.",
             f"- Six views of a lone slice: {once:.3f} to {six:.3f} out of fold. Ship. A wider margin "
-            "about the lungs in volumes, below. Ships.",
+            "around the lungs in volumes: see below. Ships.",
             "- A network for GGO and consolidation: "
             f"{network['ggo']['dice']['mean']:.3f} and {network['consolidation']['dice']['mean']:.3f}"
             f", where density gives {density['ggo']['dice']['mean']:.3f} and "
@@ -130,9 +130,9 @@ def _finer(results: Path) -> str:
         [
             "## How fine a map must be",
             "",
-            f"Command: `{resolution['command']}`. Dice of the annotations with themselves, seen "
-            "through a map that is coarser than the network's input: what no network with such an "
-            "output can pass. Inf-Net's finest map is 1/8, that of the finer stage 1/1 "
+            f"Command: `{resolution['command']}`. Dice of the annotations with themselves, rendered "
+            "through a map that is coarser than the network's input: no network with such an output "
+            "can exceed it. Inf-Net's finest map is 1/8, that of the finer stage 1/1 "
             "([method.md](method.md)).",
             "",
             "| input | map | Dice at best, n = 50 |",
@@ -159,9 +159,9 @@ def _views(results: Path) -> str:
             "## In which box a slice is seen",
             "",
             f"Command: `{views['command']}`. Dice at 0.5 of the {views['crop'][chosen]['n']} "
-            "annotated slices, each by the network that had its fold held out. Of a crop: how many times as "
-            "tall and wide as the crop the box is. Of a full slice: how much the box of its lungs is "
-            "widened on each side. What ships is in bold.",
+            "annotated slices, each by the network that had its fold held out. For a crop: size of the box "
+            "as a multiple of the crop's. For a full slice: how much the box of its lungs is widened "
+            "on each side. The shipped choice is in bold.",
             "",
             "| slice | box | Dice at 0.5 |",
             "|---|---|---|",
@@ -196,8 +196,8 @@ def _lesions(results: Path) -> str:
         [
             "## Ground-glass opacity and consolidation",
             "",
-            "Dice over the slices that hold the class. The peers' are the best of their released "
-            "maps on the same test slices. The grey level of the density rule is one number, chosen on "
+            "Dice over the slices that contain the class. The peers' are the best of their released "
+            "maps on the same test slices. The grey level of the density rule is a single number, chosen on "
             "these very 50 slices.",
             "",
             "| maps | GGO | consolidation |",
@@ -308,14 +308,14 @@ def _scans(results: Path) -> str:
         )
     return "\n".join(
         [
-            "## Every scan at hand through `lungscore analyze`",
+            "## All available scans through `lungscore analyze`",
             "",
             "| scan | slices | lungs, ml | infection, % | CT-SS | severity | warnings |",
             "|---|---|---|---|---|---|---|",
             *rows,
             "",
-            "These are what the program says, not what is true: only P002 and normal002 have a "
-            "known answer. normal002 was trained on, so its line is no measurement.",
+            "These are the program's results, not the truth: only P002 and normal002 have a known "
+            "answer. normal002 was trained on, so its row is not a measurement.",
         ]
     )
 
@@ -369,8 +369,8 @@ def _engines(results: Path) -> str:
             "",
             f"Command: `{content['command']}`. {content['slices']} slices: the phantom (moderate, "
             "seed 0) and the training crops. Dice of all infected pixels with OpenVINO at f32, the "
-            "largest difference in a slice's infected percent, and the network's time over that of "
-            "OpenVINO f32 in the same run. f32 is what `auto` means; bf16 is for those who ask.",
+            "largest difference in a slice's infected percent, and the network's time relative to "
+            "OpenVINO f32 in the same run. `auto` means f32; bf16 is used only on request.",
             "",
             "| engine | Dice with OpenVINO f32 | with OpenVINO, same precision | "
             "largest difference, points | relative time |",
@@ -378,6 +378,6 @@ def _engines(results: Path) -> str:
             *rows,
             "",
             f"Aim between engines at equal precision: Dice at least 0.999. Lowest {verdict}. At bf16 "
-            "each engine rounds at places of its own, so their masks differ.",
+            "each engine rounds at different points, so the masks differ.",
         ]
     )

@@ -10,7 +10,7 @@ from lungscore.inference.readings import DENSE, Alternatives
 from lungscore.labels import REGIONS
 from lungscore.result import Analysis
 from lungscore.scan.scan import Geometry, Scan
-from lungscore.severity import measure
+from lungscore.severity import Segmentation, measure
 
 DEPTH, HEIGHT, WIDTH = 12, 40, 60
 MODEL = ModelUsed("infnet-resnet18", "1.0", "ab" * 32, "COVID-SemiSeg: research, non-commercial")
@@ -61,18 +61,20 @@ def analysis_of_boxes(
     noted = [*codes, *(["no-ct"] if masks_only else [])]
     has_hu = units == "hu" and not masks_only
     severity = measure(
-        lungs if sides else (lungs > 0).astype(np.uint8),
-        lesions,
-        lobes=lobes,
-        regions=regions,
-        dense=values >= -200 if has_hu else None,
-        hu=values if has_hu else None,
-        components=separate_lesions(lungs, lesions, lobes),
-        peripheral=outer_third(lungs, scan.spacing_mm) if scan.spacing_mm else None,
-        voxel_ml=scan.voxel_ml,
-        sides_known=sides,
-        notice_codes=noted,
-        alternatives=_alternatives(lesions, lungs) if ranges else None,
+        Segmentation(
+            lungs if sides else (lungs > 0).astype(np.uint8),
+            lesions,
+            lobes=lobes,
+            regions=regions,
+            dense=values >= -200 if has_hu else None,
+            hu=values if has_hu else None,
+            components=separate_lesions(lungs, lesions, lobes),
+            peripheral=outer_third(lungs, scan.spacing_mm) if scan.spacing_mm else None,
+            voxel_ml=scan.voxel_ml,
+            sides_known=sides,
+            notice_codes=noted,
+            alternatives=_alternatives(lesions, lungs) if ranges else None,
+        )
     )
     notices = (*(Notice(code, f"About {code}.") for code in noted), *severity.notices)
     return Analysis(

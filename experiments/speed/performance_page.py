@@ -17,7 +17,7 @@ from aims import (
 from estimates import ratio
 from parts import BESIDE
 
-from lungscore.statistics.estimate import text_of
+from lungscore.statistics.estimate import Estimate, text_of
 
 HEAD = """# Performance
 
@@ -262,7 +262,9 @@ def _networks(line: Line) -> str:
                 f"{row['engine']} {row['precision']}",
                 f"{row['height']} × {row['width']}",
                 f"{row['parameters'] / 1e6:.2f} M",
-                f"{median(milliseconds):.1f} [{min(milliseconds):.1f}, {max(milliseconds):.1f}]",
+                Estimate(
+                    median(milliseconds), min(milliseconds), max(milliseconds), len(milliseconds)
+                ).text(1),
                 text_of(times, "p50", 2),
             ]
         )

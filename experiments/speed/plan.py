@@ -235,11 +235,11 @@ def page(measured_costs: Sequence[Cost], measured_sizes: dict[str, Any], memory_
         "order any: thick or thin slices, compression and the disk change everything.",
         "## What a scan costs",
         _cost_table(measured_costs),
-        "The first row is an upper bound: it takes every thread as busy from the command to its "
+        "The first row is an upper bound: it counts every thread as busy from the command to its "
         "end, the start of the program included, and spreads all of it over the slices. Fits are "
-        "of processor time, in which waiting for the disk is not. `lungscore` computes on CPUs: no "
+        "of processor time, which excludes waiting for the disk. `lungscore` computes on CPUs: no "
         "engine of it uses a GPU, so that there is no throughput per GPU to plan with. Memory: "
-        f"{memory_mib:,.0f} MiB at the peak of {PATIENT}, and so for each worker.",
+        f"{memory_mib:,.0f} MiB at the peak of {PATIENT}; allow as much for each worker.",
         "## What a scan takes on the disk",
         _size_table(measured_sizes),
         f"On average {stored.read_per_slice / 1e3:.0f} kB a slice are read, and "
@@ -338,14 +338,14 @@ def _duration(hours: float) -> str:
 
 def _assumptions(assumed: Assumptions) -> str:
     rows = (
-        ("time in which a core is at work", f"{assumed.at_work:.0%}"),
+        ("share of time that a core is busy", f"{assumed.at_work:.0%}"),
         ("scans that are rejected with a code", f"{assumed.rejected:.0%}"),
         ("scans that are analysed twice (lost workers)", f"{assumed.repeated:.0%}"),
         ("price of a core-hour, in any currency", f"{assumed.price_per_core_hour:g}"),
         ("price of a terabyte for a month", f"{assumed.price_per_tb_month:g}"),
     )
     return (
-        "None of these was measured. The prices are placeholders: put in those of your contract."
+        "None of these was measured. The prices are placeholders: replace them by your own."
         "\n\n" + _table(("what", "assumed"), rows)
     )
 
@@ -353,8 +353,8 @@ def _assumptions(assumed: Assumptions) -> str:
 def _failures() -> str:
     return (
         "A scan that cannot be analysed ends with its code ([errors.md](errors.md)) and costs no "
-        "other scan. How many do depends on the archive alone: collections with scouts, biopsies "
-        "and other parts of the body in them have many. A lost computer costs the cases that it "
+        "other scan. How many depends on the archive: collections with scouts, biopsies "
+        "and other body parts have many. A lost computer costs the cases that it "
         "was analysing, each of which is tried once more ([clusters.md](clusters.md)); a lost "
         "job is started again with `--resume`, which skips what is done."
     )

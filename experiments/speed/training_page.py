@@ -17,7 +17,7 @@ from estimates import ratio
 from performance_page import table
 
 from lungscore.files import atomic_write
-from lungscore.statistics.estimate import text_of
+from lungscore.statistics.estimate import Estimate, text_of
 
 Line = dict[str, Any]
 
@@ -215,7 +215,7 @@ def _speed(row: Line, line: Line) -> list[str]:
     """Slices a second and, where ``line`` is of a CPU, per core."""
     speed = row["slices_per_second"]
     low, high = min(speed["values"]), max(speed["values"])
-    whole = f"{speed['p50']:.1f} [{low:.1f}, {high:.1f}]"
+    whole = Estimate(speed["p50"], low, high, len(speed["values"])).text(1)
     return [whole, f"{speed['p50'] / row['threads']:.1f}"] if _on_cpu(line) else [whole]
 
 

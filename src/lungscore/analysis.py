@@ -37,7 +37,7 @@ from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import check_same_place, mask_format, read_label_volume, read_labels
 from lungscore.scan.names import case_name
 from lungscore.scan.read import source_of
-from lungscore.severity import measure
+from lungscore.severity import Segmentation, measure
 
 AnyPath = str | PathLike[str]
 
@@ -311,27 +311,27 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
     scan, lungs, lesions = parts.scan, parts.lungs, parts.lesions
     with clock.stage("scores"):
         components = separate_lesions(lungs.labels, lesions.labels, parts.lobes)
-        # Depth needs a voxel size, and a third of it the lung as a whole.
-        peripheral = None
+        peripheral = None  # depth needs a voxel size, and a third of it the lung as a whole
         if lungs.sides_known and scan.spacing_mm and scan.shape[0] > 1:
             peripheral = outer_third(lungs.labels, scan.spacing_mm)
-        # All that is counted lies in the lungs' rows and columns: there is no need to look at more.
-        box = columns_of(lungs.labels)
+        box = columns_of(lungs.labels)  # all that is counted lies in their rows and columns
         hu = scan.values[box] if scan.units == "hu" and has_ct else None
         others = lesions.alternatives
         severity = measure(
-            lungs.labels[box],
-            lesions.labels[box],
-            lobes=None if parts.lobes is None else parts.lobes[box],
-            regions=None if parts.regions is None else parts.regions[box],
-            dense=None if hu is None else hu >= DENSE_HU,
-            hu=hu,
-            components=components,
-            peripheral=None if peripheral is None else peripheral[box],
-            voxel_ml=scan.voxel_ml,
-            sides_known=lungs.sides_known,
-            notice_codes=[notice.code for notice in parts.notices],
-            alternatives=None if others is None else others.within(box, scan.shape),
+            Segmentation(
+                lungs.labels[box],
+                lesions.labels[box],
+                lobes=None if parts.lobes is None else parts.lobes[box],
+                regions=None if parts.regions is None else parts.regions[box],
+                dense=None if hu is None else hu >= DENSE_HU,
+                hu=hu,
+                components=components,
+                peripheral=None if peripheral is None else peripheral[box],
+                voxel_ml=scan.voxel_ml,
+                sides_known=lungs.sides_known,
+                notice_codes=[notice.code for notice in parts.notices],
+                alternatives=None if others is None else others.within(box, scan.shape),
+            )
         )
     return Analysis(
         scan=scan,

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from lungscore.cli.main import call
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
 from lungscore.learning import card as card_module
@@ -112,6 +113,22 @@ def test_a_run_for_lesions_becomes_a_bundle_for_lesions(
     assert card.experiment["name"] == "lesions-test"
     made = {"lesion-inf-net": "LesionInfNet", "multi-inf-net": "MultiInfNet"}[network]
     assert exported == [(made, {"height": 64, "width": 64, "target": "lesions"})]
+
+
+def test_an_export_says_where_the_terms_of_the_data_are_missing(
+    tmp_path, exported, monkeypatch, capsys
+):
+    monkeypatch.delenv("LUNGSCORE_DATA", raising=False)
+    run_of(tmp_path, name="multi-inf-net", base_width=4)
+    export = ["models", "export", str(tmp_path), "-o"]
+    assert call([*export, str(tmp_path / "bare")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "does not state the terms of the training data" in said
+    assert "--facts FILE" in said
+    facts = tmp_path / "facts.yaml"
+    facts.write_text("data_terms: ours")
+    assert call([*export, str(tmp_path / "stated"), "--facts", str(facts)]) == 0
+    assert "does not state" not in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.data

@@ -123,9 +123,9 @@ def test_progress_tells_how_long_the_rest_will_take(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
-        (lambda logits: logits.sum() * math.nan, "the loss of epoch 2 is nan"),
+        (lambda logits: logits.sum() * math.nan, "The loss of epoch 2 is nan"),
         # The root of 0 has no slope: the loss is 0, and its gradient no number.
-        (lambda logits: (logits * 0).sum().sqrt(), "no number after epoch 2"),
+        (lambda logits: (logits * 0).sum().sqrt(), "not a number after epoch 2"),
     ],
     ids=["loss", "gradient"],
 )

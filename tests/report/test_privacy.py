@@ -16,7 +16,7 @@ from lungscore.report.text import text_table
 from lungscore.result import Analysis
 from lungscore.scan import Geometry, Scan, read_scan
 from lungscore.scan.write import write_dicom_series
-from lungscore.severity import measure
+from lungscore.severity import Segmentation, measure
 
 CANARY = "CANARY"
 # Keyword of every text field that hospitals fill with names, numbers and free text.
@@ -66,7 +66,9 @@ def test_nothing_of_a_dicom_header_reaches_any_output(tmp_path):
     lungs = np.zeros(scan.shape, dtype=np.uint8)
     lungs[:, 12:52, 8:40], lungs[:, 12:52, 56:88] = 1, 2
     lesions = (lungs == 2).astype(np.uint8)
-    severity = measure(lungs, lesions, dense=scan.values >= -200, voxel_ml=scan.voxel_ml)
+    severity = measure(
+        Segmentation(lungs, lesions, dense=scan.values >= -200, voxel_ml=scan.voxel_ml)
+    )
     notices = (*scan.notices, *severity.notices)
     analysis = Analysis(
         scan, Lungs(lungs, True), Lesions(lesions, (), None), None, None, severity, notices, {}

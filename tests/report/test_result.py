@@ -271,9 +271,11 @@ def test_slices_run_from_superior_to_inferior(make_analysis):
 def test_a_slice_without_lung_is_null_not_zero(make_analysis):
     analysis = make_analysis(depth=1, sides=False)
     analysis.lungs.labels[:] = 0
-    from lungscore.severity import measure
+    from lungscore.severity import Segmentation, measure
 
-    severity = measure(analysis.lungs.labels, analysis.lesions.labels, sides_known=False)
+    severity = measure(
+        Segmentation(analysis.lungs.labels, analysis.lesions.labels, sides_known=False)
+    )
     object.__setattr__(analysis, "severity", severity)
     content = json.loads(to_result(analysis).to_json())
     assert content["slices"][0]["infection_percent"] is None

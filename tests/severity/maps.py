@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lungscore.anatomy import separate_lesions
-from lungscore.severity import Severity, measure
+from lungscore.severity import Segmentation, Severity, measure
 
 SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, min_side=2, max_side=7)
 #: Values on both sides of every edge of the bands.
@@ -33,12 +33,14 @@ MAPS = SHAPES.flatmap(label_maps)
 def measured(maps: Mapping[str, np.ndarray], **more) -> Severity:
     """All that can be measured of the maps, number and size of lesions with ``voxel_ml``."""
     return measure(
-        maps["lungs"],
-        maps["lesions"],
-        lobes=maps["lobes"],
-        regions=maps["regions"],
-        dense=maps["dense"].astype(bool),
-        hu=maps["hu"],
-        components=separate_lesions(maps["lungs"], maps["lesions"], maps["lobes"]),
-        **more,
+        Segmentation(
+            maps["lungs"],
+            maps["lesions"],
+            lobes=maps["lobes"],
+            regions=maps["regions"],
+            dense=maps["dense"].astype(bool),
+            hu=maps["hu"],
+            components=separate_lesions(maps["lungs"], maps["lesions"], maps["lobes"]),
+            **more,
+        )
     )

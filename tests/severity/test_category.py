@@ -7,7 +7,7 @@ import pytest
 
 from lungscore.errors import NOTICES
 from lungscore.labels import LOBES, REGIONS
-from lungscore.severity import CT_SS_CUTOFF, RULE, WITHHOLDING, Score, measure
+from lungscore.severity import CT_SS_CUTOFF, RULE, WITHHOLDING, Score, Segmentation, measure
 from lungscore.severity.category import categorise, withheld_codes
 
 DEPTH = 20
@@ -30,7 +30,7 @@ def chest(per_mille: dict[int, int] | int):
 
 def measured(maps, **more):
     maps = dict(maps)
-    return measure(maps.pop("lungs"), maps.pop("lesions"), **maps, **more)
+    return measure(Segmentation(maps.pop("lungs"), maps.pop("lesions"), **maps, **more))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_one_slice_has_percents_but_no_score_of_a_volume():
     lungs = np.ones((1, 4, 4), dtype=np.uint8)
     lesions = np.zeros_like(lungs)
     lesions[0, 0] = 1
-    severity = measure(lungs, lesions, sides_known=False, voxel_ml=0.001)
+    severity = measure(Segmentation(lungs, lesions, sides_known=False, voxel_ml=0.001))
     assert severity.lungs.infection_percent == 25
     assert severity.withheld == ("single-slice", "unknown-orientation")
     totals = [severity.ct_ss, severity.tss, severity.ctsi, severity.lss, severity.zones]
@@ -115,12 +115,12 @@ def test_one_slice_has_percents_but_no_score_of_a_volume():
 
 def test_unknown_sides_leave_percents_of_both_lungs_only():
     lungs = np.ones((3, 4, 4), dtype=np.uint8)
-    severity = measure(lungs, np.zeros_like(lungs), sides_known=False)
+    severity = measure(Segmentation(lungs, np.zeros_like(lungs), sides_known=False))
     assert severity.withheld == ("unknown-orientation",)
     assert (severity.right, severity.left, severity.tss.total) == (None, None, None)
     assert (severity.po, severity.mosmed, severity.infected) == (0, "CT-0", False)
     with pytest.raises(ValueError, match="sides"):
-        measure(lungs, np.zeros_like(lungs), lobes=lungs, sides_known=False)
+        measure(Segmentation(lungs, np.zeros_like(lungs), lobes=lungs, sides_known=False))
 
 
 def test_a_missing_lobe_is_not_scored_as_clean():
@@ -144,7 +144,7 @@ def test_without_hounsfield_units_high_opacity_is_not_computed():
 
 def test_no_lungs_at_all_gives_no_number():
     empty = np.zeros((3, 4, 4), dtype=np.uint8)
-    severity = measure(empty, empty)
+    severity = measure(Segmentation(empty, empty))
     assert severity.lungs.infection_percent is None
     assert (severity.category, severity.mosmed, severity.infected) == (None, None, None)
     assert all(part.infection_percent is None for part in severity.slices)

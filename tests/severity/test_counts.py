@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lungscore.labels import CONSOLIDATION, GGO, PLEURAL_EFFUSION
-from lungscore.severity import measure
+from lungscore.severity import Segmentation, measure
 from lungscore.severity.counts import Counts, checked, lung_voxels, tallies_of_others, tally
 
 SHAPE = (5, 6, 7)
@@ -101,7 +101,9 @@ def test_pleural_effusion_changes_no_number():
     table = tally(lungs, wet, **given)
     np.testing.assert_array_equal(table.histogram, expected.histogram)
     assert table.outside == expected.outside
-    assert measure(lungs, wet, **given) == measure(lungs, clean, **given)
+    assert measure(Segmentation(lungs, wet, **given)) == measure(
+        Segmentation(lungs, clean, **given)
+    )
 
 
 def test_nothing_is_counted_of_empty_arrays():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lungscore.severity import Share, measure
+from lungscore.severity import Segmentation, Share, measure
 from lungscore.severity.distribution import shares, thirds
 
 
@@ -78,10 +78,10 @@ def test_both_lungs_are_affected_from_one_percent_of_each():
     lesions = np.zeros_like(body)
     lesions[0, :10, 0] = 1
     lesions[0, :9, 30] = 1
-    assert measure(body, lesions).distribution.bilateral is False
+    assert measure(Segmentation(body, lesions)).distribution.bilateral is False
     lesions[0, 9, 30] = 2
-    assert measure(body, lesions).distribution.bilateral is True
-    assert measure(body % 2, lesions).distribution.bilateral is None
+    assert measure(Segmentation(body, lesions)).distribution.bilateral is True
+    assert measure(Segmentation(body % 2, lesions)).distribution.bilateral is None
 
 
 def test_lobes_are_affected_from_one_percent_of_each():
@@ -90,10 +90,13 @@ def test_lobes_are_affected_from_one_percent_of_each():
     lobes = np.broadcast_to(np.array([3, 4, 5, 1, 2], np.uint8)[:, None, None], body.shape)
     lesions = np.zeros_like(body)
     lesions[0, 0, :2], lesions[3, 0, :1], lesions[4, 0] = 1, 1, 1
-    assert measure(body, lesions, lobes=lobes).distribution.lobes_affected == 2
-    assert measure(body, lesions).distribution.lobes_affected is None
+    assert measure(Segmentation(body, lesions, lobes=lobes)).distribution.lobes_affected == 2
+    assert measure(Segmentation(body, lesions)).distribution.lobes_affected is None
     without_middle = np.where(lobes == 4, 3, lobes).astype(np.uint8)
-    assert measure(body, lesions, lobes=without_middle).distribution.lobes_affected is None
+    assert (
+        measure(Segmentation(body, lesions, lobes=without_middle)).distribution.lobes_affected
+        is None
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,21 @@ import pytest
 
 from lungscore.anatomy import separate_lesions
 from lungscore.labels import LOBE_ORDER, LOBES, REGIONS
-from lungscore.severity import WITHHOLDING, measure
+from lungscore.severity import WITHHOLDING, Segmentation, measure
 
 
 def test_lesions_outside_the_lungs_count_nowhere():
     lungs = np.zeros((2, 4, 4), dtype=np.uint8)
     lungs[:, :, :2] = 1
     lesions = np.ones_like(lungs)
-    severity = measure(lungs, lesions)
+    severity = measure(Segmentation(lungs, lesions))
     assert severity.lungs.infection_percent == 100
     assert severity.outside_voxels == 16
 
 
 def test_pleural_effusion_is_no_infection():
     lungs = np.ones((2, 2, 2), dtype=np.uint8)
-    severity = measure(lungs, np.full_like(lungs, 3))
+    severity = measure(Segmentation(lungs, np.full_like(lungs, 3)))
     assert severity.lungs.infection_percent == 0
 
 
@@ -30,7 +30,10 @@ def test_zones_are_thirds_of_each_lungs_own_height():
     lesions = np.zeros_like(lungs)
     lesions[0:2, :, 0] = 1
     lesions[11, :, 1] = 2
-    zones = {name: part.percent for name, part in measure(lungs, lesions).zones.parts.items()}
+    zones = {
+        name: part.percent
+        for name, part in measure(Segmentation(lungs, lesions)).zones.parts.items()
+    }
     assert zones == {
         "right upper": 100,
         "right middle": 0,
@@ -56,7 +59,7 @@ def test_arrays_that_are_no_labels_are_rejected(name, labels, message):
     arrays = {"lungs": np.ones((2, 2, 2), np.uint8), "lesions": np.zeros((2, 2, 2), np.uint8)}
     arrays[name] = labels
     with pytest.raises(ValueError, match=message):
-        measure(arrays.pop("lungs"), arrays.pop("lesions"), **arrays)
+        measure(Segmentation(arrays.pop("lungs"), arrays.pop("lesions"), **arrays))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +74,7 @@ def test_arrays_that_are_no_labels_are_rejected(name, labels, message):
 def test_arrays_that_do_not_belong_to_the_lungs_are_rejected(name, array, message):
     lungs = np.ones((2, 2, 2), np.uint8)
     with pytest.raises(ValueError, match=message):
-        measure(lungs, lungs, voxel_ml=1.0, **{name: array})
+        measure(Segmentation(lungs, lungs, voxel_ml=1.0, **{name: array}))
 
 
 # A lobe mask that leaves out part of the lungs
@@ -100,7 +103,7 @@ def lungs_with_lobes(per_mille):
 def test_lung_outside_the_lobes_is_noticed_and_much_of_it_withholds(per_mille, noticed, withheld):
     lungs, lobes = lungs_with_lobes(per_mille)
     regions = np.array([0, 11, 16, 1, 4, 6], np.uint8)[lobes]
-    severity = measure(lungs, np.zeros_like(lungs), lobes=lobes, regions=regions)
+    severity = measure(Segmentation(lungs, np.zeros_like(lungs), lobes=lobes, regions=regions))
     messages = [n.message for n in severity.notices if n.code == "lobes-incomplete"]
     assert bool(messages) == noticed
     if noticed:
@@ -115,7 +118,7 @@ def test_lung_outside_the_lobes_is_noticed_and_much_of_it_withholds(per_mille, n
 
 def test_without_a_lobe_mask_nothing_is_said_of_lobes():
     lungs, _ = lungs_with_lobes(1000)
-    codes = {notice.code for notice in measure(lungs, np.zeros_like(lungs)).notices}
+    codes = {notice.code for notice in measure(Segmentation(lungs, np.zeros_like(lungs))).notices}
     assert "lobes-incomplete" not in codes
 
 
@@ -135,7 +138,7 @@ def not_computed(severity):
 
 
 def test_without_hounsfield_units_there_is_no_aeration():
-    severity = measure(*body())
+    severity = measure(Segmentation(*body()))
     assert severity.aeration.reason == "no Hounsfield units are available"
     assert all(part.percent is part.ml is None for part in severity.aeration.bands.values())
     assert "aeration" in not_computed(severity)
@@ -145,7 +148,7 @@ def test_without_a_voxel_size_percents_of_bands_are_given_but_no_sizes():
     lungs, lesions = body()
     hu = np.full(lungs.shape, -800, np.int16)
     components = separate_lesions(lungs, lesions)
-    severity = measure(lungs, lesions, hu=hu, components=components)
+    severity = measure(Segmentation(lungs, lesions, hu=hu, components=components))
     well = severity.aeration.bands["well_aerated"]
     assert (well.percent, well.ml) == (100, None)
     assert severity.lesions.reason == "no voxel size is known"
@@ -158,11 +161,13 @@ def test_without_a_voxel_size_percents_of_bands_are_given_but_no_sizes():
 def test_one_slice_has_bands_and_neither_lesions_nor_distribution():
     lungs, lesions = body(depth=1)
     severity = measure(
-        lungs,
-        lesions,
-        hu=np.full(lungs.shape, -800, np.int16),
-        components=separate_lesions(lungs, lesions),
-        voxel_ml=0.5,
+        Segmentation(
+            lungs,
+            lesions,
+            hu=np.full(lungs.shape, -800, np.int16),
+            components=separate_lesions(lungs, lesions),
+            voxel_ml=0.5,
+        )
     )
     assert severity.aeration.bands["well_aerated"].ml == 12
     assert severity.lesions.count is None
@@ -174,14 +179,14 @@ def test_one_slice_has_bands_and_neither_lesions_nor_distribution():
 
 def test_unknown_sides_leave_no_distribution():
     lungs, lesions = body()
-    severity = measure((lungs > 0).astype(np.uint8), lesions, sides_known=False)
+    severity = measure(Segmentation((lungs > 0).astype(np.uint8), lesions, sides_known=False))
     assert severity.distribution.reason == "right and left are not known"
     assert severity.distribution.posterior.lung_percent is None
 
 
 def test_what_is_not_asked_for_is_no_notice():
     lungs, lesions = body()
-    severity = measure(lungs, lesions, dense=lesions > 0, voxel_ml=100.0)
+    severity = measure(Segmentation(lungs, lesions, dense=lesions > 0, voxel_ml=100.0))
     assert severity.aeration.reason == severity.lesions.reason == "not asked for"
     assert "aeration" not in not_computed(severity)
 
@@ -189,7 +194,9 @@ def test_what_is_not_asked_for_is_no_notice():
 def test_no_infection_has_no_distribution_and_no_size():
     lungs, lesions = body()
     none = np.zeros_like(lesions)
-    severity = measure(lungs, none, components=np.zeros((0, 6), np.int64), voxel_ml=100.0)
+    severity = measure(
+        Segmentation(lungs, none, components=np.zeros((0, 6), np.int64), voxel_ml=100.0)
+    )
     assert severity.distribution.posterior.infection_percent is None
     assert severity.distribution.posterior.lung_percent == 50
     assert (severity.distribution.bilateral, severity.lesions.count) == (False, 0)
@@ -198,7 +205,7 @@ def test_no_infection_has_no_distribution_and_no_size():
 
 def test_no_lungs_have_no_bands():
     nothing = np.zeros((3, 2, 2), np.uint8)
-    severity = measure(nothing, nothing, hu=nothing.astype(np.int16), voxel_ml=1.0)
+    severity = measure(Segmentation(nothing, nothing, hu=nothing.astype(np.int16), voxel_ml=1.0))
     assert severity.aeration.reason == "there are no lungs"
     assert severity.distribution.posterior.lung_percent is None
 
@@ -229,7 +236,7 @@ def every_label():
 
 def severity_of(**changed):
     given = every_label() | changed
-    return measure(given.pop("lungs"), given.pop("lesions"), **given)
+    return measure(Segmentation(given.pop("lungs"), given.pop("lesions"), **given))
 
 
 def test_the_burden_of_every_part_is_counted_by_hand():
@@ -303,12 +310,16 @@ def test_reasons_tell_what_is_missing():
         name: array[:1] if name != "components" and not isinstance(array, float) else array
         for name, array in flat.items()
     }
-    severity = measure(flat.pop("lungs"), flat.pop("lesions"), **flat)
+    severity = measure(Segmentation(flat.pop("lungs"), flat.pop("lesions"), **flat))
     assert severity.tss.reason == severity.zones.reason == severity.distribution.reason
     assert severity.lesions.reason == severity.tss.reason == WITHHOLDING["single-slice"]
     assert (severity.po, severity.pho, severity.mosmed) == (None, None, None)
     unknown = measure(
-        (every_label()["lungs"] > 0).astype(np.uint8), every_label()["lesions"], sides_known=False
+        Segmentation(
+            (every_label()["lungs"] > 0).astype(np.uint8),
+            every_label()["lesions"],
+            sides_known=False,
+        )
     )
     for score in (unknown.tss, unknown.ct_ss, unknown.zones, unknown.lhos):
         assert score.reason == unknown.distribution.reason
@@ -320,13 +331,13 @@ def test_reasons_tell_what_is_missing():
 def test_lobes_and_regions_need_known_sides(name):
     lungs = np.ones((3, 4, 4), np.uint8)
     with pytest.raises(ValueError, match="sides"):
-        measure(lungs, lungs * 0, sides_known=False, **{name: lungs})
+        measure(Segmentation(lungs, lungs * 0, sides_known=False, **{name: lungs}))
 
 
 def test_two_slices_are_a_volume():
     lungs = np.ones((2, 4, 4), np.uint8)
     lungs[..., 2:] = 2
-    severity = measure(lungs, lungs * 0)
+    severity = measure(Segmentation(lungs, lungs * 0))
     assert (severity.po, severity.mosmed) == (0, "CT-0")
     assert severity.zones.total is None
     assert [part.percent for part in severity.zones.parts.values()] == [None] * 6
@@ -368,12 +379,12 @@ def test_the_distribution_is_of_both_lungs_and_all_lobes():
 
 def test_one_lung_alone_is_not_bilateral_and_not_known_to_be():
     lungs = np.ones((6, 4, 4), np.uint8)
-    assert measure(lungs, lungs).distribution.bilateral is None
+    assert measure(Segmentation(lungs, lungs)).distribution.bilateral is None
 
 
 def test_no_category_of_lungs_without_a_voxel():
     empty = np.zeros((6, 4, 4), np.uint8)
-    severity = measure(empty, empty, lobes=empty, regions=empty)
+    severity = measure(Segmentation(empty, empty, lobes=empty, regions=empty))
     assert severity.withheld == ("not-computable",)
     assert severity.infected is None
     assert "lobes-incomplete" not in {notice.code for notice in severity.notices}
@@ -392,4 +403,4 @@ def test_infected_begins_at_one_percent_of_the_lungs(infected, called):
     lungs[..., 12:] = 2
     lesions = np.zeros_like(lungs)
     lesions[0].ravel()[:infected] = 1
-    assert measure(lungs, lesions).infected is called
+    assert measure(Segmentation(lungs, lesions)).infected is called

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lungscore.anatomy import outer_third, separate_lesions
 from lungscore.labels import LOBE_ORDER, LOBES, REGIONS
-from lungscore.severity import measure, score_part
+from lungscore.severity import Segmentation, measure, score_part
 from tests.severity.maps import MAPS, SHAPES, label_maps, measured, with_density
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -127,7 +127,7 @@ def test_lesions_add_up_to_the_infection(maps, voxel_ml):
 def test_all_infected_lungs_are_distributed_like_the_lungs(maps):
     lungs = maps["lungs"]
     peripheral = maps["hu"] > -500
-    where = measure(lungs, np.ones_like(lungs), peripheral=peripheral).distribution
+    where = measure(Segmentation(lungs, np.ones_like(lungs), peripheral=peripheral)).distribution
     for share in (where.peripheral, where.posterior, where.lower):
         assert share.infection_percent == share.lung_percent
         assert share.lung_percent is None or 0 <= share.lung_percent <= 100

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lungscore.errors import NOTICES
 from lungscore.labels import LOBE_ORDER, LOBES, REGIONS
-from lungscore.severity import WITHHOLDING, measure
+from lungscore.severity import WITHHOLDING, Segmentation, measure
 from lungscore.severity.category import CATEGORIES
 from lungscore.severity.ranges import too_uncertain
 from lungscore.severity.severity import Ranges
@@ -70,8 +70,8 @@ def test_ranges_are_those_of_measuring_every_alternative_whole(seed, sides, dens
         (rng.integers(1, 3, lungs.shape) * (rng.random(lungs.shape) < chance)).astype(np.uint8)
         for _ in range(4)
     ]
-    found = measure(lungs, arrays[1], alternatives=Others(arrays), **more).ranges
-    each = [measure(lungs, lesions, **more) for lesions in arrays]
+    found = measure(Segmentation(lungs, arrays[1], alternatives=Others(arrays), **more)).ranges
+    each = [measure(Segmentation(lungs, lesions, **more)) for lesions in arrays]
 
     def span(numbers):
         numbers = list(numbers)
@@ -105,7 +105,9 @@ def measured(*alternatives, **more):
     """The first of the alternatives, with ranges over all of them."""
     maps = chest()
     arrays = [infected(maps, counts) for counts in alternatives]
-    return measure(maps.pop("lungs"), arrays[0], alternatives=Others(arrays), **maps, **more)
+    return measure(
+        Segmentation(maps.pop("lungs"), arrays[0], alternatives=Others(arrays), **maps, **more)
+    )
 
 
 NONE, MILD, MODERATE = [0] * 20, [20] * 10 + [0] * 10, [60] * 9 + [0] * 11
@@ -171,7 +173,7 @@ def test_categories_too_many_or_too_far_apart_are_too_uncertain(categories, expe
 def test_without_alternatives_there_are_no_ranges():
     maps = chest()
     lungs = maps.pop("lungs")
-    assert measure(lungs, infected(chest(), MILD), **maps).ranges is None
+    assert measure(Segmentation(lungs, infected(chest(), MILD), **maps)).ranges is None
 
 
 def test_images_unlike_the_training_data_withhold_category_and_detection():
@@ -231,11 +233,15 @@ def test_ranges_of_a_known_chest_by_hand():
 def test_ranges_without_sides_or_category_are_none_where_the_number_is():
     lungs = np.ones((4, 4, 4), np.uint8)
     arrays = [np.zeros_like(lungs), lungs]
-    ranges = measure(lungs, arrays[0], sides_known=False, alternatives=Others(arrays)).ranges
+    ranges = measure(
+        Segmentation(lungs, arrays[0], sides_known=False, alternatives=Others(arrays))
+    ).ranges
     assert ranges.burden["left_percent"] is ranges.burden["right_percent"] is None
     assert ranges.categories == ()
     assert ranges.burden["infection_percent"] == (0, 100)
-    flat = measure(lungs[:1], arrays[0][:1], alternatives=Others([a[:1] for a in arrays])).ranges
+    flat = measure(
+        Segmentation(lungs[:1], arrays[0][:1], alternatives=Others([a[:1] for a in arrays]))
+    ).ranges
     assert flat.mosmed is None
     assert flat.scores["po"] is None
 

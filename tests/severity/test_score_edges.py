@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lungscore.labels import LOBE_ORDER, LOBES, REGIONS
-from lungscore.severity import measure, score_part
+from lungscore.severity import Segmentation, measure, score_part
 
 BY_QUARTERS = ("tss", "lss", "lhos", "mosmed", "zones")
 
@@ -85,7 +85,9 @@ def chest(infected: int, voxels: int = 1000):
 )
 def test_label_maps_on_the_edges_give_the_scores_of_the_table(per_mille, ct_ss, tss, ctsi, mosmed):
     lungs, lesions, lobes, regions = chest(per_mille)
-    severity = measure(lungs, lesions, lobes=lobes, regions=regions, dense=lesions > 0)
+    severity = measure(
+        Segmentation(lungs, lesions, lobes=lobes, regions=regions, dense=lesions > 0)
+    )
     totals = (severity.ct_ss.total, severity.tss.total, severity.ctsi.total, severity.mosmed)
     assert totals == (ct_ss, tss, ctsi, mosmed)
     assert severity.lss.total == severity.lhos.total == tss
@@ -96,14 +98,16 @@ def test_label_maps_on_the_edges_give_the_scores_of_the_table(per_mille, ct_ss, 
 def test_the_edge_is_exact_whatever_the_number_of_voxels():
     for voxels in (100, 300, 700, 1100, 12_700):
         lungs, lesions, lobes, regions = chest(voxels // 100, voxels)
-        assert measure(lungs, lesions, lobes=lobes, regions=regions).ct_ss.total == 20
+        assert measure(Segmentation(lungs, lesions, lobes=lobes, regions=regions)).ct_ss.total == 20
         lungs, lesions, lobes, regions = chest(voxels // 2, voxels)
-        assert measure(lungs, lesions, lobes=lobes, regions=regions).ct_ss.total == 40
+        assert measure(Segmentation(lungs, lesions, lobes=lobes, regions=regions)).ct_ss.total == 40
 
 
 def test_scores_reach_their_maximum_and_no_more():
     lungs, lesions, lobes, regions = chest(1000)
-    severity = measure(lungs, lesions, lobes=lobes, regions=regions, dense=lesions > 0)
+    severity = measure(
+        Segmentation(lungs, lesions, lobes=lobes, regions=regions, dense=lesions > 0)
+    )
     for score in (severity.ct_ss, severity.tss, severity.ctsi, severity.lss, severity.lhos):
         assert score.total == score.maximum
     assert set(severity.lobes) == set(LOBE_ORDER)

@@ -35,13 +35,13 @@ def agreement_figures(agreement: "Agreement") -> dict[str, bytes]:
     names = tuple(short(name) for name in (agreement.name_a, agreement.name_b))
     figures: dict[str, bytes] = {}
     families: dict[str, list[MeasureAgreement]] = {}
-    for each in agreement.measures:
-        if each.n < 3:
+    for agreed in agreement.measures:
+        if agreed.n < 3:
             continue
-        if each.measure.lobe is None:
-            figures[each.measure.name] = _measure_figure(each, *names)
+        if agreed.measure.lobe is None:
+            figures[agreed.measure.name] = _measure_figure(agreed, *names)
         else:
-            families.setdefault(each.measure.family, []).append(each)
+            families.setdefault(agreed.measure.family, []).append(agreed)
     for family, lobes in families.items():
         figures[f"lobes_{family}"] = _lobes_figure(lobes, *names)
     return figures
@@ -54,30 +54,30 @@ def short(name: str) -> str:
     return name[: LONGEST_NAME - 9].rstrip() + "…" + name[-8:].lstrip()
 
 
-def _measure_figure(each: "MeasureAgreement", a: str, b: str) -> bytes:
-    if each.measure.kind == "class":
+def _measure_figure(agreed: "MeasureAgreement", a: str, b: str) -> bytes:
+    if agreed.measure.kind == "class":
         figure, (matrix,) = _panels(1, (4.1, 3.5))
-        _draw_confusion(matrix, each, a, b)
+        _draw_confusion(matrix, agreed, a, b)
         return _png(figure)
     figure, (left, right) = _panels(2, (8.6, 3.6))
-    if each.measure.kind == "total":
-        _draw_confusion(left, each, a, b)
+    if agreed.measure.kind == "total":
+        _draw_confusion(left, agreed, a, b)
     else:
-        _draw_scatter(left, each, a, b)
-    _draw_bland_altman(right, each, a, b)
-    _set_room([right], [each])
+        _draw_scatter(left, agreed, a, b)
+    _draw_bland_altman(right, agreed, a, b)
+    _set_room([right], [agreed])
     return _png(figure)
 
 
 def _lobes_figure(lobes: Sequence["MeasureAgreement"], a: str, b: str) -> bytes:
     number = lobes[0].measure.kind == "number"
     figure, panels = _panels(len(lobes), (2.85 * len(lobes) + 0.2, 2.9 if number else 2.6))
-    for axes, each in zip(panels, lobes, strict=True):
+    for axes, agreed in zip(panels, lobes, strict=True):
         if number:
-            _draw_bland_altman(axes, each, a, b, small=True)
+            _draw_bland_altman(axes, agreed, a, b, small=True)
         else:
-            _draw_confusion(axes, each, a, b)
-        axes.set_title(f"{each.measure.lobe}, n = {each.n}", fontsize=9, color=INK)
+            _draw_confusion(axes, agreed, a, b)
+        axes.set_title(f"{agreed.measure.lobe}, n = {agreed.n}", fontsize=9, color=INK)
         if axes is not panels[0]:
             axes.set_ylabel("")
     if number:
@@ -108,12 +108,12 @@ def _label(axes: Any, x: str, y: str) -> None:
     axes.set_ylabel(y, fontsize=9, color=INK, parse_math=False)
 
 
-def _unit(each: "MeasureAgreement") -> str:
-    return f" ({each.measure.symbol})" if each.measure.symbol else ""
+def _unit(agreed: "MeasureAgreement") -> str:
+    return f" ({agreed.measure.symbol})" if agreed.measure.symbol else ""
 
 
-def _named(each: "MeasureAgreement") -> str:
-    return f"{each.measure.heading}{_unit(each)}"
+def _named(agreed: "MeasureAgreement") -> str:
+    return f"{agreed.measure.heading}{_unit(agreed)}"
 
 
 def _points(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
@@ -125,45 +125,45 @@ def _points(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
     axes.scatter(*places.T, s=sizes, color=POINT, alpha=alpha, linewidths=0, zorder=3)
 
 
-def _draw_scatter(axes: Any, each: "MeasureAgreement", a: str, b: str) -> None:
-    top = 1.04 * max(float(each.a.max()), float(each.b.max())) or 1.0
-    low = min(float(each.a.min()), float(each.b.min()))
+def _draw_scatter(axes: Any, agreed: "MeasureAgreement", a: str, b: str) -> None:
+    top = 1.04 * max(float(agreed.a.max()), float(agreed.b.max())) or 1.0
+    low = min(float(agreed.a.min()), float(agreed.b.min()))
     # Volumes of lungs lie far from 0; percents are seen from 0.
     bottom = max(0.0, low - 0.08 * (top - low)) if low > 0.3 * top else -0.02 * top
     axes.plot([bottom, top], [bottom, top], color=SOFT, linewidth=0.9, zorder=2)
-    _points(axes, each.b, each.a)
+    _points(axes, agreed.b, agreed.a)
     axes.set_xlim(bottom, top)
     axes.set_ylim(bottom, top)
     axes.set_aspect("equal")
     _grid(axes)
-    _label(axes, _of(b, _named(each)), _of(a, _named(each)))
-    axes.text(0.03, 0.97, f"n = {each.n}\nline: identity", transform=axes.transAxes, va="top",
+    _label(axes, _of(b, _named(agreed)), _of(a, _named(agreed)))
+    axes.text(0.03, 0.97, f"n = {agreed.n}\nline: identity", transform=axes.transAxes, va="top",
               fontsize=8, color=SOFT)  # fmt: skip
 
 
 def _draw_bland_altman(
-    axes: Any, each: "MeasureAgreement", a: str, b: str, *, small: bool = False
+    axes: Any, agreed: "MeasureAgreement", a: str, b: str, *, small: bool = False
 ) -> None:
-    found, unit = each.bland_altman, _unit(each)
-    mean, difference = (each.a + each.b) / 2, each.a - each.b
+    differences, unit = agreed.bland_altman, _unit(agreed)
+    mean, difference = (agreed.a + agreed.b) / 2, agreed.a - agreed.b
     _points(axes, mean, difference)
     axes.axhline(0, color=SOFT, linewidth=0.7, zorder=1)
     lines = [
-        (found.upper, LIMIT, "--", "+1.96 SD", "bottom"),
-        (found.bias, INK, "-", "bias", "center"),
-        (found.lower, LIMIT, "--", "−1.96 SD", "top"),
+        (differences.upper, LIMIT, "--", "+1.96 SD", "bottom"),
+        (differences.bias, INK, "-", "bias", "center"),
+        (differences.lower, LIMIT, "--", "−1.96 SD", "top"),
     ]
-    for line, colour, style, name, place in lines if found.sd else lines[1:2]:
-        text = "" if small else f"{name}\n{value_text(line.value, each.measure)}"
-        _draw_line(axes, line, colour, style, text, place)
-    if found.slope_differs:
+    for line, colour, style, name, side in lines if differences.sd else lines[1:2]:
+        text = "" if small else f"{name}\n{value_text(line.value, agreed.measure)}"
+        _draw_line(axes, line, colour, style, text, side)
+    if differences.slope_differs:
         ends = np.array([mean.min(), mean.max()])
-        axes.plot(ends, found.on_slope(ends), ":", color=POINT, linewidth=1.3)
+        axes.plot(ends, differences.on_slope(ends), ":", color=POINT, linewidth=1.3)
     _grid(axes)
     if small:
         _label(axes, f"mean{unit}", f"{_difference(a, b)}{unit}")
     else:
-        _label(axes, f"{each.measure.heading}, mean of both{unit}", f"{_difference(a, b)}{unit}")
+        _label(axes, f"{agreed.measure.heading}, mean of both{unit}", f"{_difference(a, b)}{unit}")
 
 
 def _of(rater: str, measure: str) -> str:
@@ -176,7 +176,7 @@ def _difference(a: str, b: str) -> str:
     return f"{a} − {b}" if len(a) + len(b) <= LONGEST_NAME else "A − B"
 
 
-def _draw_line(axes: Any, line: "Estimate", colour: str, style: str, text: str, place: str) -> None:
+def _draw_line(axes: Any, line: "Estimate", colour: str, style: str, text: str, side: str) -> None:
     """A horizontal line with its interval as a band, and ``text`` at the right end."""
     if line.value is None or line.low is None or line.high is None:
         return
@@ -189,7 +189,7 @@ def _draw_line(axes: Any, line: "Estimate", colour: str, style: str, text: str, 
             (5, 0),
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",
-            va=place,
+            va=side,
             fontsize=8,
             color=colour,
             annotation_clip=False,
@@ -200,11 +200,11 @@ def _set_room(panels: Sequence[Any], shown: Sequence["MeasureAgreement"]) -> Non
     """One y axis for all, with room for points and limits; few cases' wide bands may leave it."""
     ends = [
         end
-        for each in shown
+        for agreed in shown
         for end in (
-            *(each.a - each.b),
-            each.bland_altman.lower.value,
-            each.bland_altman.upper.value,
+            *(agreed.a - agreed.b),
+            agreed.bland_altman.lower.value,
+            agreed.bland_altman.upper.value,
         )
         if end is not None
     ]
@@ -214,8 +214,8 @@ def _set_room(panels: Sequence[Any], shown: Sequence["MeasureAgreement"]) -> Non
         axes.set_ylim(least - margin, most + margin)
 
 
-def _draw_confusion(axes: Any, each: "MeasureAgreement", a: str, b: str) -> None:
-    table = each.confusion
+def _draw_confusion(axes: Any, agreed: "MeasureAgreement", a: str, b: str) -> None:
+    table = agreed.confusion
     highest, counted = len(table) - 1, len(table) <= MOST_COUNTED
     shown = np.where(table > 0, table, np.nan).astype(float)
     axes.plot([-0.5, highest + 0.5], [-0.5, highest + 0.5], color=SOFT, linewidth=0.7, zorder=2)
@@ -224,7 +224,7 @@ def _draw_confusion(axes: Any, each: "MeasureAgreement", a: str, b: str) -> None
     )
     if counted:
         ticks = range(highest + 1)
-        names = each.measure.classes or tuple(str(tick) for tick in ticks)
+        names = agreed.measure.classes or tuple(str(tick) for tick in ticks)
         axes.set_xticks(ticks, names)
         axes.set_yticks(ticks, names)
         for edge in np.arange(highest) + 0.5:
@@ -247,8 +247,8 @@ def _draw_confusion(axes: Any, each: "MeasureAgreement", a: str, b: str) -> None
         bar.outline.set_visible(False)
     axes.set_xlim(-0.5, highest + 0.5)
     axes.set_ylim(-0.5, highest + 0.5)
-    if each.measure.lobe is None:
-        _label(axes, _of(b, _named(each)), _of(a, _named(each)))
+    if agreed.measure.lobe is None:
+        _label(axes, _of(b, _named(agreed)), _of(a, _named(agreed)))
     else:
         _label(axes, b, a)
 

@@ -55,33 +55,44 @@ def _summary(agreement: "Agreement") -> Iterable[Sequence[Any]]:
     )
     head = ["measure", "unit", "n", "mean_a", "mean_b", "sd_of_differences"]
     yield [*head, *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
-    for each in agreement.measures:
-        limits = each.bland_altman
+    for agreed in agreement.measures:
+        limits = agreed.bland_altman
         estimates: list[Estimate] = [
-            *(limits.bias, limits.lower, limits.upper, limits.slope, each.icc_2_1, each.icc_3_1),
-            *(each.kappa_linear, each.kappa_quadratic, each.exact, each.spearman),
+            *(
+                limits.bias,
+                limits.lower,
+                limits.upper,
+                limits.slope,
+                agreed.icc_2_1,
+                agreed.icc_3_1,
+            ),
+            *(agreed.kappa_linear, agreed.kappa_quadratic, agreed.exact, agreed.spearman),
         ]
-        means = [values.mean() if each.n else None for values in (each.a, each.b)]
+        means = [values.mean() if agreed.n else None for values in (agreed.a, agreed.b)]
         yield [
-            each.measure.name,
-            each.measure.symbol,
-            each.n,
+            agreed.measure.name,
+            agreed.measure.symbol,
+            agreed.n,
             *(_number(value) for value in (*means, limits.sd)),
-            *(_number(end) for one in estimates for end in (one.value, one.low, one.high)),
+            *(
+                _number(end)
+                for estimate in estimates
+                for end in (estimate.value, estimate.low, estimate.high)
+            ),
         ]
 
 
 def _pairs(agreement: "Agreement") -> Iterable[Sequence[Any]]:
     """One row a measure and case: the values that went into the figures."""
     yield ["measure", "case", "a", "b", "difference"]
-    for each in agreement.measures:
-        for case, a, b in zip(each.cases, each.a, each.b, strict=True):
-            difference = "" if each.measure.kind == "class" else _number(a - b)
-            yield [each.measure.name, case, _value(each, a), _value(each, b), difference]
+    for agreed in agreement.measures:
+        for case, a, b in zip(agreed.cases, agreed.a, agreed.b, strict=True):
+            difference = "" if agreed.measure.kind == "class" else _number(a - b)
+            yield [agreed.measure.name, case, _value(agreed, a), _value(agreed, b), difference]
 
 
-def _value(each: "MeasureAgreement", value: float) -> str:
-    return each.measure.classes[int(value)] if each.measure.classes else _number(value)
+def _value(agreed: "MeasureAgreement", value: float) -> str:
+    return agreed.measure.classes[int(value)] if agreed.measure.classes else _number(value)
 
 
 def _number(value: float | None) -> str:

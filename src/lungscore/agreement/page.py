@@ -67,9 +67,11 @@ def render_page(agreement: "Agreement", figures: dict[str, bytes]) -> str:
         short_b=short(agreement.name_b),
         n=len(agreement.cases),
         notices=agreement.notices,
-        rows=[_row(each) for each in measures if each.n and each.measure.lobe is None],
-        empty=[each.measure.heading for each in measures if not each.n],
-        sections=[_section(each, figures) for each in measures if each.measure.name in figures],
+        rows=[_row(agreed) for agreed in measures if agreed.n and agreed.measure.lobe is None],
+        empty=[agreed.measure.heading for agreed in measures if not agreed.n],
+        sections=[
+            _section(agreed, figures) for agreed in measures if agreed.measure.name in figures
+        ],
         lobes=_lobes(agreement, figures),
         sources=[
             ("A", agreement.name_a, _source(agreement.a.kind, len(agreement.a.values))),
@@ -82,77 +84,77 @@ def _lobes(
     agreement: "Agreement", figures: dict[str, bytes]
 ) -> list[tuple[str, list[Row], str | None]]:
     """Title, rows and picture of each measure that lobes have."""
-    found = []
+    lobes = []
     for number in (number for number in MEASURES.values() if number.lobe == LOBE_ORDER[0]):
         family = number.family
         rows = [
-            _row(each)
-            for each in agreement.measures
-            if each.n and each.measure.lobe is not None and each.measure.family == family
+            _row(agreed)
+            for agreed in agreement.measures
+            if agreed.n and agreed.measure.lobe is not None and agreed.measure.family == family
         ]
         figure = figures.get(f"lobes_{family}")
         if rows:
             title = number.title.removeprefix(f"{number.lobe} ")
-            found.append(
+            lobes.append(
                 (
                     title[:1].upper() + title[1:],
                     rows,
                     None if figure is None else data_uri(figure, "png"),
                 )
             )
-    return found
+    return lobes
 
 
-def _row(each: "MeasureAgreement") -> Row:
-    measure, limits = each.measure, each.bland_altman
+def _row(agreed: "MeasureAgreement") -> Row:
+    measure, limits = agreed.measure, agreed.bland_altman
     unit = f" ({measure.symbol})" if measure.symbol else ""
     means = NOTHING, NOTHING
     if measure.kind != "class":
-        means = value_text(each.a.mean(), measure), value_text(each.b.mean(), measure)
+        means = value_text(agreed.a.mean(), measure), value_text(agreed.b.mean(), measure)
     ends = [value_text(limit.value, measure) for limit in (limits.lower, limits.upper)]
     return Row(
         f"{measure.heading}{unit}{measure.scale}",
-        each.n,
+        agreed.n,
         means,
         range_text(limits.bias, measure),
         NOTHING if limits.lower.value is None else f"{ends[0]} to {ends[1]}",
-        coefficient_text(each.icc_2_1),
-        coefficient_text(each.kappa_quadratic),
-        coefficient_text(each.spearman),
+        coefficient_text(agreed.icc_2_1),
+        coefficient_text(agreed.kappa_quadratic),
+        coefficient_text(agreed.spearman),
     )
 
 
-def _section(each: "MeasureAgreement", figures: dict[str, bytes]) -> Section:
-    measure, limits = each.measure, each.bland_altman
-    shown = [("pairs", str(each.n))]
+def _section(agreed: "MeasureAgreement", figures: dict[str, bytes]) -> Section:
+    measure, limits = agreed.measure, agreed.bland_altman
+    shown = [("pairs", str(agreed.n))]
     if measure.kind != "class":
         shown += [
-            (f"bias{_unit(each)}", range_text(limits.bias, measure)),
-            (f"lower limit{_unit(each)}", range_text(limits.lower, measure)),
-            (f"upper limit{_unit(each)}", range_text(limits.upper, measure)),
+            (f"bias{_unit(agreed)}", range_text(limits.bias, measure)),
+            (f"lower limit{_unit(agreed)}", range_text(limits.lower, measure)),
+            (f"upper limit{_unit(agreed)}", range_text(limits.upper, measure)),
             ("slope", coefficient_text(limits.slope)),
         ]
     return Section(
         f"{measure.heading}{measure.scale}",
         data_uri(figures[measure.name], "png"),
         measure.kind == "class",
-        [*shown, *coefficients(each)],
-        _reasons(each),
+        [*shown, *coefficients(agreed)],
+        _reasons(agreed),
     )
 
 
-def _unit(each: "MeasureAgreement") -> str:
-    return f", {each.measure.symbol}" if each.measure.symbol else ""
+def _unit(agreed: "MeasureAgreement") -> str:
+    return f", {agreed.measure.symbol}" if agreed.measure.symbol else ""
 
 
-def _reasons(each: "MeasureAgreement") -> list[str]:
+def _reasons(agreed: "MeasureAgreement") -> list[str]:
     """Why a figure that the measure's kind has is not given."""
-    ordinal: list[tuple[str, Estimate]] = [("No κ", each.kappa_quadratic)]
-    metric = [("No ICC", each.icc_2_1), ("No slope", each.bland_altman.slope)]
+    ordinal: list[tuple[str, Estimate]] = [("No κ", agreed.kappa_quadratic)]
+    metric = [("No ICC", agreed.icc_2_1), ("No slope", agreed.bland_altman.slope)]
     expected = [
-        *(ordinal if each.measure.ordinal else []),
-        *(metric if each.measure.kind != "class" else []),
-        ("No interval of ρ" if each.spearman.value is not None else "No ρ", each.spearman),
+        *(ordinal if agreed.measure.ordinal else []),
+        *(metric if agreed.measure.kind != "class" else []),
+        ("No interval of ρ" if agreed.spearman.value is not None else "No ρ", agreed.spearman),
     ]
     return [f"{name}: {estimate.reason}" for name, estimate in expected if estimate.reason]
 

@@ -95,14 +95,14 @@ def compare_raters(a: Ratings, b: Ratings) -> Agreement:
     """
     shared = tuple(sorted(set(a.values) & set(b.values)))
     only_a, only_b = (
-        tuple(sorted(set(one.values) - set(other.values))) for one, other in ((a, b), (b, a))
+        tuple(sorted(set(rater.values) - set(second.values))) for rater, second in ((a, b), (b, a))
     )
     name_a, name_b = (a.name, b.name) if a.name != b.name else (f"{a.name} (A)", f"{b.name} (B)")
     if len(shared) < MIN_PAIRS:
         raise InputError(
             "too-few-cases",
             f"{name_a} and {name_b} share {_count(len(shared), 'case')}; "
-            + "; ".join(_only(*one) for one in ((name_a, only_a), (name_b, only_b))),
+            + "; ".join(_only(*names) for names in ((name_a, only_a), (name_b, only_b))),
             expected=f"at least {MIN_PAIRS} cases of the same name",
         )
     names = [name for name in MEASURES if name in a.measures and name in b.measures]
@@ -119,11 +119,11 @@ def compare_raters(a: Ratings, b: Ratings) -> Agreement:
 
 def _compare(measure: Number, cases: Sequence[str], a: Ratings, b: Ratings) -> MeasureAgreement:
     pairs = [(case, a.values[case][measure.name], b.values[case][measure.name]) for case in cases]
-    both = [(case, one, other) for case, one, other in pairs
-            if one is not None and other is not None]  # fmt: skip
-    one = np.array([value for _, value, _ in both], np.float64)
-    other = np.array([value for _, _, value in both], np.float64)
-    both_raters = np.stack([one, other], axis=1)
+    both = [(case, first, second) for case, first, second in pairs
+            if first is not None and second is not None]  # fmt: skip
+    first = np.array([value for _, value, _ in both], np.float64)
+    second = np.array([value for _, _, value in both], np.float64)
+    both_raters = np.stack([first, second], axis=1)
     n, highest = len(both), int(measure.highest)
     no_distance, no_classes = undefined(n, NOT_METRIC), undefined(n, NOT_ORDINAL)
     metric, ordinal = measure.kind != "class", measure.ordinal
@@ -131,21 +131,21 @@ def _compare(measure: Number, cases: Sequence[str], a: Ratings, b: Ratings) -> M
     return MeasureAgreement(
         measure,
         tuple(case for case, _, _ in both),
-        one,
-        other,
+        first,
+        second,
         missing_a=sum(value is None for _, value, _ in pairs),
         missing_b=sum(value is None for _, _, value in pairs),
-        bland_altman=bland_altman(one, other) if metric else limits,
+        bland_altman=bland_altman(first, second) if metric else limits,
         icc_2_1=icc_agreement(both_raters) if metric else no_distance,
         icc_3_1=icc_consistency(both_raters) if metric else no_distance,
-        kappa_linear=weighted_kappa(one, other, highest=highest, weights="linear")
+        kappa_linear=weighted_kappa(first, second, highest=highest, weights="linear")
         if ordinal
         else no_classes,
-        kappa_quadratic=weighted_kappa(one, other, highest=highest, weights="quadratic")
+        kappa_quadratic=weighted_kappa(first, second, highest=highest, weights="quadratic")
         if ordinal
         else no_classes,
-        exact=exact_agreement(one, other) if ordinal else no_classes,
-        spearman=spearman(one, other),
+        exact=exact_agreement(first, second) if ordinal else no_classes,
+        spearman=spearman(first, second),
     )
 
 
@@ -214,40 +214,40 @@ def to_content(agreement: Agreement) -> dict[str, Any]:
                 "only_a": agreement.only_a,
                 "only_b": agreement.only_b,
             },
-            "measures": {each.measure.name: _measure(each) for each in agreement.measures},
+            "measures": {agreed.measure.name: _measure(agreed) for agreed in agreement.measures},
             "columns_ignored": {"a": agreement.a.unknown, "b": agreement.b.unknown},
             "warnings": [asdict(notice) for notice in agreement.notices],
         }
     )
 
 
-def _measure(each: MeasureAgreement) -> dict[str, Any]:
-    measure = each.measure
+def _measure(agreed: MeasureAgreement) -> dict[str, Any]:
+    measure = agreed.measure
     return {
         "title": measure.heading,
         "kind": measure.kind,
         "unit": measure.symbol or None,
         "max": None if measure.unit == "ml" else int(measure.highest),
         "classes": measure.classes or None,
-        "n": each.n,
-        "missing": {"a": each.missing_a, "b": each.missing_b},
-        "a": _summary(each.a),
-        "b": _summary(each.b),
+        "n": agreed.n,
+        "missing": {"a": agreed.missing_a, "b": agreed.missing_b},
+        "a": _summary(agreed.a),
+        "b": _summary(agreed.b),
         "bland_altman": {
-            "bias": asdict(each.bland_altman.bias),
-            "sd": each.bland_altman.sd,
-            "lower_limit": asdict(each.bland_altman.lower),
-            "upper_limit": asdict(each.bland_altman.upper),
-            "slope": asdict(each.bland_altman.slope),
-            "intercept": each.bland_altman.intercept,
+            "bias": asdict(agreed.bland_altman.bias),
+            "sd": agreed.bland_altman.sd,
+            "lower_limit": asdict(agreed.bland_altman.lower),
+            "upper_limit": asdict(agreed.bland_altman.upper),
+            "slope": asdict(agreed.bland_altman.slope),
+            "intercept": agreed.bland_altman.intercept,
         },
-        "icc_2_1": asdict(each.icc_2_1),
-        "icc_3_1": asdict(each.icc_3_1),
-        "kappa_linear": asdict(each.kappa_linear),
-        "kappa_quadratic": asdict(each.kappa_quadratic),
-        "exact_agreement": asdict(each.exact),
-        "spearman": asdict(each.spearman),
-        "confusion": each.confusion.tolist() if measure.kind == "class" else None,
+        "icc_2_1": asdict(agreed.icc_2_1),
+        "icc_3_1": asdict(agreed.icc_3_1),
+        "kappa_linear": asdict(agreed.kappa_linear),
+        "kappa_quadratic": asdict(agreed.kappa_quadratic),
+        "exact_agreement": asdict(agreed.exact),
+        "spearman": asdict(agreed.spearman),
+        "confusion": agreed.confusion.tolist() if measure.kind == "class" else None,
     }
 
 

@@ -65,8 +65,8 @@ def _value(content: dict[str, Any], measure: Number, path: Path) -> float | None
             raise ValueError("a number or a name")
         return parse(measure, str(value))
     except ValueError as error:
-        found = f"{measure.path} is {str(value)[:40]!r}"
-        raise damaged(place_of(path), found, expected=str(error)) from None
+        fault = f"{measure.path} is {str(value)[:40]!r}"
+        raise damaged(place_of(path), fault, expected=str(error)) from None
 
 
 def _from_table(table: Table, file: str, name: str) -> Ratings:
@@ -86,16 +86,16 @@ def _from_table(table: Table, file: str, name: str) -> Ratings:
         if not case:
             raise InputError("table-invalid", f"{file}, line {line}: the case has no name")
         if case in values:
-            found = f"{file}, line {line}: the case {case} occurred before"
-            raise InputError("table-invalid", found, expected="one row for each case")
+            fault = f"{file}, line {line}: the case {case} occurred before"
+            raise InputError("table-invalid", fault, expected="one row for each case")
         row: dict[str, float | None] = {}
         for column, measure in measures.items():
             text = cells[column]
             try:
                 row[measure.name] = None if text is None else parse(measure, text)
             except ValueError as error:
-                found = f"{file}, line {line}: {column} of case {case} is {text[:40]!r}"  # type: ignore[index]
-                raise InputError("table-invalid", found, expected=str(error)) from None
+                fault = f"{file}, line {line}: {column} of case {case} is {text[:40]!r}"  # type: ignore[index]
+                raise InputError("table-invalid", fault, expected=str(error)) from None
         values[case] = row
     names = {measure.name for measure in measures.values()}
     unknown = tuple(column for column in table.columns if column not in measures)

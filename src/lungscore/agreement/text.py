@@ -34,28 +34,28 @@ def share_text(estimate: "Estimate") -> str:
     return estimate.text(0, unit=" %", scale=100)
 
 
-def coefficients(each: "MeasureAgreement") -> list[tuple[str, str]]:
+def coefficients(agreed: "MeasureAgreement") -> list[tuple[str, str]]:
     """Name and text of the coefficients that the measure's kind has."""
-    found = []
-    if each.measure.kind != "class":
-        found += [
-            ("ICC(2,1)", coefficient_text(each.icc_2_1)),
-            ("ICC(3,1)", coefficient_text(each.icc_3_1)),
+    pairs = []
+    if agreed.measure.kind != "class":
+        pairs += [
+            ("ICC(2,1)", coefficient_text(agreed.icc_2_1)),
+            ("ICC(3,1)", coefficient_text(agreed.icc_3_1)),
         ]
-    if each.measure.ordinal:
-        found += [
-            ("κ quadratic", coefficient_text(each.kappa_quadratic)),
-            ("κ linear", coefficient_text(each.kappa_linear)),
-            ("the same", share_text(each.exact)),
+    if agreed.measure.ordinal:
+        pairs += [
+            ("κ quadratic", coefficient_text(agreed.kappa_quadratic)),
+            ("κ linear", coefficient_text(agreed.kappa_linear)),
+            ("the same", share_text(agreed.exact)),
         ]
-    return [*found, ("Spearman", coefficient_text(each.spearman))]
+    return [*pairs, ("Spearman", coefficient_text(agreed.spearman))]
 
 
 def text_table(agreement: "Agreement") -> str:
     """The agreement in plain text, for a terminal."""
     a, b = agreement.name_a, agreement.name_b
     head = ("measure", "n", "bias", "95 % limits", "ICC(2,1)", "κ quadratic", "Spearman")
-    rows = [head, *(_row(each) for each in agreement.measures)]
+    rows = [head, *(_row(agreed) for agreed in agreement.measures)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [f"{a} and {b}, {len(agreement.cases)} cases: {RESEARCH_USE}",
              f"bias is {a} − {b}; intervals are 95 %", ""]  # fmt: skip
@@ -66,15 +66,15 @@ def text_table(agreement: "Agreement") -> str:
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
 
-def _row(each: "MeasureAgreement") -> tuple[str, ...]:
-    limits = each.bland_altman
-    lower, upper = (value_text(end.value, each.measure) for end in (limits.lower, limits.upper))
+def _row(agreed: "MeasureAgreement") -> tuple[str, ...]:
+    limits = agreed.bland_altman
+    lower, upper = (value_text(end.value, agreed.measure) for end in (limits.lower, limits.upper))
     return (
-        each.measure.name,
-        str(each.n),
-        value_text(limits.bias.value, each.measure, unit=True),
+        agreed.measure.name,
+        str(agreed.n),
+        value_text(limits.bias.value, agreed.measure, unit=True),
         NOTHING if limits.lower.value is None else f"{lower} to {upper}",
-        coefficient_text(each.icc_2_1),
-        coefficient_text(each.kappa_quadratic),
-        coefficient_text(each.spearman),
+        coefficient_text(agreed.icc_2_1),
+        coefficient_text(agreed.kappa_quadratic),
+        coefficient_text(agreed.spearman),
     )

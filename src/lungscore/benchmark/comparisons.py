@@ -39,9 +39,9 @@ def compare(results: Results, row: str, against: str, part: str) -> Comparison |
     if not seeds:
         return None
     networks = [f"seed{seed}" for seed in seeds]
-    one, other = (per_slice(r["held_out"][part], "dice", networks) for r in (first, second))
-    names = sorted(set(one) & set(other))
-    a, b = (np.array([values[name] for name in names]) for values in (one, other))
+    ours, theirs = (per_slice(r["held_out"][part], "dice", networks) for r in (first, second))
+    names = sorted(set(ours) & set(theirs))
+    a, b = (np.array([values[name] for name in names]) for values in (ours, theirs))
     difference = paired_difference(a, b)
     means = float(np.nanmean(a)), float(np.nanmean(b))
     return Comparison(row, against, part, seeds, means, difference, float(difference["p"]))
@@ -54,12 +54,14 @@ def primary(benchmark: Benchmark, results: Results) -> Comparison | None:
 
 def secondary(benchmark: Benchmark, results: Results) -> dict[tuple[str, str, str], Comparison]:
     """(row, against, part) -> every other comparison, their p corrected together (Holm)."""
-    found = [compare(results, *each) for each in dict.fromkeys(_questions(benchmark))]
-    there = [each for each in found if each is not None]
-    corrected = holm([each.p for each in there])
+    candidates = [
+        compare(results, *comparison) for comparison in dict.fromkeys(_questions(benchmark))
+    ]
+    there = [comparison for comparison in candidates if comparison is not None]
+    corrected = holm([comparison.p for comparison in there])
     return {
-        (each.row, each.against, each.part): replace(each, p=p)
-        for each, p in zip(there, corrected, strict=True)
+        (comparison.row, comparison.against, comparison.part): replace(comparison, p=p)
+        for comparison, p in zip(there, corrected, strict=True)
     }
 
 
@@ -68,7 +70,7 @@ def _questions(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
     fewer = {name for pair in benchmark.label_efficiency.values() for name in pair}
     fewer -= {*first}
     pairs: list[Question] = [benchmark.second, *benchmark.pairs]
-    asked = [(each.row, each.against) for each in pairs]
+    asked = [(question.row, question.against) for question in pairs]
     asked += [(with_it, without) for without, with_it in benchmark.label_efficiency.values()]
     for target in ("infection", "lesions"):
         against = getattr(benchmark.reference, target)
@@ -108,7 +110,7 @@ def second_verdict(benchmark: Benchmark, comparison: Comparison | None) -> str:
         return f"**{title} Not answered yet.** A result is missing."
     close = non_inferior(comparison.difference, question.margin)
     worse = superior(_turned(comparison.difference))
-    place = "lies above" if close else "does not lie above"
+    position = "lies above" if close else "does not lie above"
     answer = "Not shown"
     if close:
         answer = "Close, but not as good" if worse else "Close or better"
@@ -119,8 +121,8 @@ def second_verdict(benchmark: Benchmark, comparison: Comparison | None) -> str:
     else:
         side = "Neither was shown to be better."
     return (
-        f"**{title} {answer}.** {_figures(comparison)} Its lower bound {place} −{question.margin}, "
-        f"the margin. {side} {_seeds(benchmark, comparison)}"
+        f"**{title} {answer}.** {_figures(comparison)} Its lower bound {position} "
+        f"−{question.margin}, the margin. {side} {_seeds(benchmark, comparison)}"
     )
 
 
@@ -140,10 +142,10 @@ def difference_text(difference: Mapping[str, float | int]) -> str:
 
 
 def _figures(comparison: Comparison) -> str:
-    difference, (one, other) = comparison.difference, comparison.means
+    difference, (ours, theirs) = comparison.difference, comparison.means
     return (
-        f"Out of fold on n = {difference['n']} slices, Dice at 0.5 is {one:.3f} for "
-        f"{comparison.row} and {other:.3f} for {comparison.against}: a mean paired difference of "
+        f"Out of fold on n = {difference['n']} slices, Dice at 0.5 is {ours:.3f} for "
+        f"{comparison.row} and {theirs:.3f} for {comparison.against}: a mean paired difference of "
         f"{difference_text(difference)} (95 % bootstrap interval over slices), higher on "
         f"{difference['wins']} of {difference['n']} slices."
     )

@@ -42,9 +42,9 @@ class Estimates:
 
     def hours(self, runs: Iterable[Run]) -> float | None:
         """What ``runs`` will take together, one after another; None while nothing is known."""
-        each = [self.seconds(run) for run in runs]
-        known = [seconds for seconds in each if seconds is not None]
-        return sum(known) / 3600 if len(known) == len(each) else None
+        durations = [self.seconds(run) for run in runs]
+        known = [seconds for seconds in durations if seconds is not None]
+        return sum(known) / 3600 if len(known) == len(durations) else None
 
 
 def _pixels(run: Run) -> int:

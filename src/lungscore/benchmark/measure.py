@@ -29,7 +29,7 @@ def measure(row: Row, runs: Sequence[Run], *, test: bool, command: str) -> Resul
 
     test: whether the test slices are measured too. Predicts what was not predicted before.
     """
-    steps = {run.folder: run for each in runs for run in before(each)}.values()
+    steps = {run.folder: run for last in runs for run in before(last)}.values()
     config = runs[0].config.model_dump(mode="json")
     del config["data"]["fold"], config["training"]["seed"]
     seeds = sorted({run.config.training.seed for run in runs})
@@ -41,7 +41,7 @@ def measure(row: Row, runs: Sequence[Run], *, test: bool, command: str) -> Resul
         "seeds": seeds,
         "planned_seeds": list(row.seeds),
         "runs": [
-            {**_told(run), "seconds_before": _sum(_seconds(each) for each in before(run))}
+            {**_told(run), "seconds_before": _sum(_seconds(step) for step in before(run))}
             for run in runs
         ],
         "steps": [{"experiment": run.config.name, **_told(run)} for run in steps],
@@ -71,9 +71,9 @@ def _seconds(run: Run) -> float | None:
 
 def _sum(seconds: Iterable[float | None]) -> float | None:
     """None where one is not known."""
-    each = list(seconds)
-    known = [value for value in each if value is not None]
-    return round(sum(known), 1) if len(known) == len(each) else None
+    values = list(seconds)
+    known = [value for value in values if value is not None]
+    return round(sum(known), 1) if len(known) == len(values) else None
 
 
 def _held_out(runs: Iterable[Run]) -> _Maps:
@@ -81,7 +81,7 @@ def _held_out(runs: Iterable[Run]) -> _Maps:
     maps: _Maps = {}
     for run in runs:
         maps.setdefault(f"seed{run.config.training.seed}", []).extend(_maps(run, "held-out"))
-    return {seed: sorted(each, key=lambda pair: pair[0].name) for seed, each in maps.items()}
+    return {seed: sorted(pairs, key=lambda pair: pair[0].name) for seed, pairs in maps.items()}
 
 
 def _on_test(runs: Iterable[Run]) -> _Maps:
@@ -89,9 +89,9 @@ def _on_test(runs: Iterable[Run]) -> _Maps:
 
 
 def _maps(run: Run, part: Part) -> list[tuple[Sample, np.ndarray]]:
-    found = ensure_maps(run.config, run.file, part)
+    maps = ensure_maps(run.config, run.file, part)
     samples = slices_of(part, run.config, data_root())
-    return [(sample, found[sample.name]) for sample in samples]
+    return [(sample, maps[sample.name]) for sample in samples]
 
 
 def _parts(row: Row, maps: _Maps, without: str | None = None) -> dict[str, Any]:
@@ -100,15 +100,15 @@ def _parts(row: Row, maps: _Maps, without: str | None = None) -> dict[str, Any]:
     scored = _lesions(maps)
     parts = {}
     for key in CLASSES:
-        rows = {network: each[key]["slices"] for network, each in scored.items()}
+        rows = {network: scores[key]["slices"] for network, scores in scored.items()}
         parts[key] = part_of(rows, without)
         parts[key]["absent"] = {
-            network: {name: each[key]["absent"][name] for name in ("n", "false_alarms")}
-            for network, each in scored.items()
+            network: {name: scores[key]["absent"][name] for name in ("n", "false_alarms")}
+            for network, scores in scored.items()
         }
     losses = {
-        network: [{"name": name, "test_loss": v} for name, v in each["test_losses"].items()]
-        for network, each in scored.items()
+        network: [{"name": name, "test_loss": v} for name, v in scores["test_losses"].items()]
+        for network, scores in scored.items()
     }
     return {**parts, "classes": part_of(losses, without)}
 
@@ -116,15 +116,15 @@ def _parts(row: Row, maps: _Maps, without: str | None = None) -> dict[str, Any]:
 def _infection(maps: _Maps) -> dict[str, list[dict[str, Any]]]:
     """network -> its rows, slice by slice."""
     return {
-        network: score_maps((s.name, probs[0], s.infection) for s, probs in each)["slices"]
-        for network, each in maps.items()
+        network: score_maps((s.name, probs[0], s.infection) for s, probs in pairs)["slices"]
+        for network, pairs in maps.items()
     }
 
 
 def _lesions(maps: _Maps) -> dict[str, dict[str, Any]]:
     return {
-        network: score_lesions((s.name, probs, _classes(s)) for s, probs in each)
-        for network, each in maps.items()
+        network: score_lesions((s.name, probs, _classes(s)) for s, probs in pairs)
+        for network, pairs in maps.items()
     }
 
 

@@ -41,13 +41,13 @@ Peers = dict[str, dict[str, dict[str, Any]]]
 def write_pages(folder: Path, results: Path, page: Path, readme: Path) -> None:
     """Write the page anew, and the lines between the README's marks where it has them."""
     benchmark = load_rows(folder)
-    found = read_results(results, [row.name for row in benchmark.rows])
+    stored = read_results(results, [row.name for row in benchmark.rows])
     there = folder.parent.name + "/" + folder.name
-    text = page_text(benchmark, found, peers(results.parent), there)
+    text = page_text(benchmark, stored, peers(results.parent), there)
     atomic_write(page, text + "\n\n".join(["", *patients.sections(results.parent)])[1:] + "\n")
     if readme.is_file() and BEGIN in (text := readme.read_text(encoding="utf-8")):
         head, rest = text.split(BEGIN)
-        lines = f"{BEGIN}\n{readme_lines(benchmark, found)}\n{END}"
+        lines = f"{BEGIN}\n{readme_lines(benchmark, stored)}\n{END}"
         atomic_write(readme, head + lines + rest.split(END)[1])
 
 
@@ -126,8 +126,8 @@ def _verdicts(benchmark: Benchmark, results: Results) -> list[str]:
 
 def _about_folds(results: Results) -> str:
     machines = sorted(
-        {f"{each['machine']['cpu']}, {each['machine']['threads']} threads"
-         for each in results.values()}
+        {f"{result['machine']['cpu']}, {result['machine']['threads']} threads"
+         for result in results.values()}
     )  # fmt: skip
     where = f" Measured on: {'; '.join(machines)}." if machines else ""
     return (
@@ -148,9 +148,9 @@ def _held_out(benchmark: Benchmark, results: Results) -> list[str]:
         lines = []
         for row in rows:
             result = results.get(row.name)
-            found = result["held_out"][part] if result and result["held_out"] else None
-            end = [seeds_text(row, result), _sd(found), minutes(result)]
-            lines.append([label(row), *figures_row(found), *end])
+            figures = result["held_out"][part] if result and result["held_out"] else None
+            end = [seeds_text(row, result), _sd(figures), minutes(result)]
+            lines.append([label(row), *figures_row(figures), *end])
         head = ["row", *figures_head(), "seeds", "SD", "minutes"]
         blocks += [f"### {title}", table(head, lines)]
         if part != "infection":
@@ -164,8 +164,8 @@ def _absent(rows: Sequence[Row], results: Results, part: str) -> str:
     for row in rows:
         if result := results.get(row.name):
             absent = result["held_out"][part]["absent"].values()
-            if total := sum(each["n"] for each in absent):
-                alarms = sum(each["false_alarms"] for each in absent)
+            if total := sum(figures["n"] for figures in absent):
+                alarms = sum(figures["false_alarms"] for figures in absent)
                 said.append(f"{row.label} {alarms} of {total}")
     if not said:
         return "Slices without it: none, or not measured."
@@ -175,16 +175,16 @@ def _absent(rows: Sequence[Row], results: Results, part: str) -> str:
 def _differences(benchmark: Benchmark, comparisons: Comparisons) -> str:
     lines = [
         [
-            label(benchmark.row(each.row)),
-            label(benchmark.row(each.against)),
-            PARTS[each.part].lower(),
-            str(each.difference["n"]),
-            difference_text(each.difference),
-            f"{each.difference['wins']} of {each.difference['n']}",
-            p_text(each.p),
-            ", ".join(map(str, each.seeds)),
+            label(benchmark.row(comparison.row)),
+            label(benchmark.row(comparison.against)),
+            PARTS[comparison.part].lower(),
+            str(comparison.difference["n"]),
+            difference_text(comparison.difference),
+            f"{comparison.difference['wins']} of {comparison.difference['n']}",
+            p_text(comparison.p),
+            ", ".join(map(str, comparison.seeds)),
         ]
-        for each in comparisons.values()
+        for comparison in comparisons.values()
     ]
     head = ["row", "minus", "of", "n", "difference", "higher on", "p (Holm)", "seeds"]
     return table(head, lines)
@@ -193,12 +193,14 @@ def _differences(benchmark: Benchmark, comparisons: Comparisons) -> str:
 def _label_efficiency(benchmark: Benchmark, results: Results, comparisons: Comparisons) -> str:
     lines = []
     for slices, (without, with_it) in benchmark.label_efficiency.items():
-        found = comparisons.get((with_it, without, "infection"))
+        comparison = comparisons.get((with_it, without, "infection"))
         if (with_it, without) == (benchmark.primary.row, benchmark.primary.against):
-            found = primary(benchmark, results)
+            comparison = primary(benchmark, results)
         figures = [_dice(results, name) for name in (without, with_it)]
-        difference = [difference_text(found.difference), ", ".join(map(str, found.seeds))] \
-            if found else ["–", "–"]  # fmt: skip
+        difference = ["–", "–"]
+        if comparison:
+            seeds = ", ".join(map(str, comparison.seeds))
+            difference = [difference_text(comparison.difference), seeds]
         lines.append([str(slices), *figures, *difference])
     head = ["annotated slices", "supervised", "pre-trained", "difference", "seeds compared"]
     return table(head, lines)
@@ -217,12 +219,12 @@ def _test(benchmark: Benchmark, results: Results, others: Peers) -> list[str]:
         lines = []
         for row in benchmark.of(_target(part)):
             result = results.get(row.name)
-            found = result["test"][part] if result and result["test"] else None
-            networks = str(len(result["runs"])) if result and found else None
-            lines.append(_test_row(label(row), found, networks))
+            figures = result["test"][part] if result and result["test"] else None
+            networks = str(len(result["runs"])) if result and figures else None
+            lines.append(_test_row(label(row), figures, networks))
         lines += [
-            _test_row(f"{name} (released maps)", found, None)
-            for name, found in others.get(part, {}).items()
+            _test_row(f"{name} (released maps)", figures, None)
+            for name, figures in others.get(part, {}).items()
         ]
         dice, *further = figures_head()
         head = ["row", dice, "Dice without 91", *further, "networks"]
@@ -230,9 +232,9 @@ def _test(benchmark: Benchmark, results: Results, others: Peers) -> list[str]:
     return blocks
 
 
-def _test_row(name: str, found: dict[str, Any] | None, networks: str | None) -> list[str]:
-    dice, *further = figures_row(found)
-    left = found["without_91"]["figures"]["dice"] if found else None
+def _test_row(name: str, figures: dict[str, Any] | None, networks: str | None) -> list[str]:
+    dice, *further = figures_row(figures)
+    left = figures["without_91"]["figures"]["dice"] if figures else None
     without = f"{text_of(left)}, n = {left['n']}" if left else "–"
     return [name, dice, without, *further, networks or "–"]
 
@@ -242,8 +244,8 @@ def _table_1(benchmark: Benchmark, results: Results) -> str:
     for line in benchmark.table_1:
         cells = [line.label]
         for index, (name, part) in enumerate(((line.single, "infection"), (line.multi, "classes"))):
-            for place in ("held_out", "test"):
-                cells.append(_loss(results.get(name or ""), place, part, planned=bool(name)))
+            for target in ("held_out", "test"):
+                cells.append(_loss(results.get(name or ""), target, part, planned=bool(name)))
             cells.append("–" if line.published is None else f"{line.published[index]:.2f}")
         lines.append(cells)
     kinds = ("out of fold", "test slices", "published")
@@ -251,12 +253,12 @@ def _table_1(benchmark: Benchmark, results: Results) -> str:
     return table(head, lines)
 
 
-def _loss(result: dict[str, Any] | None, place: str, part: str, *, planned: bool) -> str:
+def _loss(result: dict[str, Any] | None, target: str, part: str, *, planned: bool) -> str:
     if not planned:
         return "–"
-    if result is None or not result[place]:
+    if result is None or not result[target]:
         return "not run"
-    return number(result[place][part]["figures"]["test_loss"]["mean"])
+    return number(result[target][part]["figures"]["test_loss"]["mean"])
 
 
 def _not_run(benchmark: Benchmark, results: Results, folder: str) -> str:

@@ -41,7 +41,7 @@ def part_of(rows: Mapping[str, list[dict[str, Any]]], without: str | None = None
     names = [row["name"] for row in first]
     kept = [name for name in (*FIGURES, "infected_fraction") if name in first[0]]
     per_slice = {
-        name: {network: [row[name] for row in each] for network, each in rows.items()}
+        name: {network: [row[name] for row in slices] for network, slices in rows.items()}
         for name in kept
     }
     part: dict[str, Any] = {"slices": names, "per_slice": per_slice}
@@ -63,7 +63,7 @@ def _means(part: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
             "sd_between_networks": sd_between_seeds(values),
         }
     if "true_fraction" in part and chosen:
-        found = np.array(list(part["per_slice"]["infected_fraction"].values()))[:, chosen]
+        fractions = np.array(list(part["per_slice"]["infected_fraction"].values()))[:, chosen]
         true = np.array(part["true_fraction"])[chosen]
-        means["area"] = area_agreement(mean_over_seeds(found), true)
+        means["area"] = area_agreement(mean_over_seeds(fractions), true)
     return means

@@ -66,24 +66,24 @@ def _read(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> list[str]:
-    ill, well = found["infected"]["slices"], found["healthy"]["slices"]
-    lower, upper = found["window_hu"]
+def _of_slices(content: Mapping[str, Any], patient: Mapping[str, Any] | None) -> list[str]:
+    ill, well = content["infected"]["slices"], content["healthy"]["slices"]
+    lower, upper = content["window_hu"]
     lines = []
     for shown, seen in SHOWN.items():
         lines.append(["rule: 1 % of its lungs", seen, "–", str(ill + well), "–", "–", "–",
-                      *_called(found["rule"][shown])])  # fmt: skip
-        lines.append(["infection map", seen, *_figures(found["map"][shown])])
-        for c, figures in found["encoder"][shown].items():
+                      *_called(content["rule"][shown])])  # fmt: skip
+        lines.append(["infection map", seen, *_figures(content["map"][shown])])
+        for c, figures in content["encoder"][shown].items():
             lines.append([f"encoder, C = {c}", seen, *_figures(figures)])
     parted = [
-        [name, SHOWN[shown], *(_text(each[how]) for how in PARTED)]
-        for shown, of in found["parted"].items()
-        for name, each in of.items()
+        [name, SHOWN[shown], *(_text(variant[how]) for how in PARTED)]
+        for shown, of in content["parted"].items()
+        for name, variant in of.items()
     ]
     parts = [
         f"{ill} annotated training slices of COVID-SemiSeg against {well} of "
-        f"{found['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in "
+        f"{content['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in "
         f"the shape of their lungs. All are processed alike: window ({lower:.0f} to {upper:.0f} "
         "HU, chosen by what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG "
         "again. A slice's map comes from networks that had its fold, or its half of the "
@@ -94,7 +94,7 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
         "sensitivity and specificity are at one half. Intervals are over slices, and too "
         "narrow: the healthy ones are of one person. A slice's lungs are the convex hull of "
         "either lung here, those that were found and the infection together in `predict`. "
-        f"Seed {found['seed']}. `{found['command']}`",
+        f"Seed {content['seed']}. `{content['command']}`",
         "![ROC and calibration](figures/detection.png)",
         table(HEAD, lines),
         "**The control.** Without the lungs the network finds nothing: it distinguishes the slices "
@@ -124,15 +124,15 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
     return parts
 
 
-def _of_detection(found: Mapping[str, Any]) -> str:
-    figures, alone = found["figures"], found["figures"]["burden_alone"]
+def _of_detection(content: Mapping[str, Any]) -> str:
+    figures, alone = content["figures"], content["figures"]["burden_alone"]
     point = figures["at_operating_point"]
     lines = [
         ["regression", *_figures({**figures, "at_one_half": point})],
         ["burden alone", _text(alone["auc"]), str(alone["auc"]["n"]), "–", "–", "–",
          *_called(alone["at_1_percent"])],
-        ["planted probabilities", _text(found["auc_of_the_planted_probabilities"]),
-         str(found["auc_of_the_planted_probabilities"]["n"]), *["–"] * 5],
+        ["planted probabilities", _text(content["auc_of_the_planted_probabilities"]),
+         str(content["auc_of_the_planted_probabilities"]["n"]), *["–"] * 5],
     ]  # fmt: skip
     head = ["detector of scans", *HEAD[2:]]
     text = (
@@ -144,25 +144,25 @@ def _of_detection(found: Mapping[str, Any]) -> str:
     return text + "\n\n" + table(head, lines)
 
 
-def _of_clinical(found: Mapping[str, Any]) -> list[str]:
-    figures, coverage = found["figures"], found["coverage"]
+def _of_clinical(content: Mapping[str, Any]) -> list[str]:
+    figures, coverage = content["figures"], content["coverage"]
     classes, severe = figures["classes"], figures["severe_or_critical"]
     alone, rule = severe["ct_ss_alone"], figures["slice_rule"]
     planted = [
         [
             name,
-            f"{each['planted']:g}",
-            text_of(each, "found"),
+            f"{entry['planted']:g}",
+            text_of(entry, "found"),
         ]
-        for name, each in found["coefficients"].items()
+        for name, entry in content["coefficients"].items()
     ]
     overall = [
         ["severe or critical: AUC", _text(severe["auc"]), str(severe["auc"]["n"])],
         ["… of CT-SS alone", _text(alone["auc"]), str(alone["auc"]["n"])],
         ["… difference", _text(alone["auc_difference"]), str(alone["auc_difference"]["n"])],
         *(
-            [f"CT-SS above 19.5: {name}", _text(each), str(each["n"])]
-            for name, each in alone["above_19.5"].items()
+            [f"CT-SS above 19.5: {name}", _text(entry), str(entry["n"])]
+            for name, entry in alone["above_19.5"].items()
         ),
         *(
             [f"at the operating point: {name}", _text(severe["at_operating_point"][name]),
@@ -183,19 +183,19 @@ def _of_clinical(found: Mapping[str, Any]) -> list[str]:
     by_class = [
         [
             name,
-            str(each["n"]),
-            _text(each["recall"]),
-            _text(each["precision"]),
+            str(entry["n"]),
+            _text(entry["recall"]),
+            _text(entry["precision"]),
         ]
-        for name, each in classes["by_class"].items()
+        for name, entry in classes["by_class"].items()
     ]
     calibration = [
-        [name, *(_text(each[key]) for key in ("brier", "slope", "intercept"))]
-        for name, each in figures["calibration"].items()
+        [name, *(_text(entry[key]) for key in ("brier", "slope", "intercept"))]
+        for name, entry in figures["calibration"].items()
     ]
     return [
-        f"Clinical severity, {figures['patients']} of {found['patients']} generated patients (the "
-        "others: Suspected, or a covariate missing), cross-validated by patient, seed "
+        f"Clinical severity, {figures['patients']} of {content['patients']} generated patients "
+        "(the others: Suspected, or a covariate missing), cross-validated by patient, seed "
         f"{figures['seed']}. In {coverage['cohorts']} further cohorts of "
         f"{coverage['patients_of_each']} patients, 95 % intervals held the planted coefficient in "
         f"{100 * coverage['share_of_all']:.1f} % of all cases. `python experiments/patients.py`",
@@ -206,18 +206,18 @@ def _of_clinical(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _figures(found: Mapping[str, Any]) -> list[str]:
-    calibration = found["calibration"]
+def _figures(content: Mapping[str, Any]) -> list[str]:
+    calibration = content["calibration"]
     return [
-        _text(found["auc"]),
-        str(found["auc"]["n"]),
+        _text(content["auc"]),
+        str(content["auc"]["n"]),
         *(_text(calibration[key]) for key in ("brier", "slope", "intercept")),
-        *_called(found["at_one_half"]),
+        *_called(content["at_one_half"]),
     ]
 
 
-def _called(found: Mapping[str, Any]) -> list[str]:
-    return [_text(found[key]) for key in ("sensitivity", "specificity")]
+def _called(content: Mapping[str, Any]) -> list[str]:
+    return [_text(content[key]) for key in ("sensitivity", "specificity")]
 
 
 def _text(estimate: Mapping[str, Any]) -> str:

@@ -17,13 +17,13 @@ _KINDS = {
 
 def peers(results: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """part -> name -> figures over the slices that hold the class, by name."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    figures: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted(results.glob("peer-*.json")):
         start, part = next(kind for kind in _KINDS.items() if path.stem.startswith(kind[0]))
         slices = json.loads(path.read_text(encoding="utf-8"))["figures"]["slices"]
-        present = [each for each in slices if each["true_fraction"] > 0]
+        present = [row for row in slices if row["true_fraction"] > 0]
         if part != "infection":  # the loss of one class alone is none of ours
-            present = [{k: v for k, v in each.items() if k != "test_loss"} for each in present]
+            present = [{k: v for k, v in row.items() if k != "test_loss"} for row in present]
         name = path.stem.removeprefix(start)
-        found.setdefault(part, {})[name] = part_of({name: present}, NEAR_COPY)
-    return found
+        figures.setdefault(part, {})[name] = part_of({name: present}, NEAR_COPY)
+    return figures

@@ -54,7 +54,7 @@ def built_on(run: Run) -> list[Run]:
     config, file = run.config, run.file
     if config.pretraining is not None:  # its images have neither labels nor priors
         return []
-    found = [
+    files = [
         Run(referred_file(reference, file), referred(reference, config, file))
         for reference in (config.network.start, config.data.pseudo_labels)
         if reference is not None
@@ -64,9 +64,9 @@ def built_on(run: Run) -> list[Run]:
         # predicted later has it from the run's own. The published recipe trains without.
         training = [] if config.training.recipe == "paper" else range(config.data.folds)
         for fold in dict.fromkeys([*training, config.data.fold]):
-            other = referred(priors, config, file, fold=fold)
-            found.append(Run(referred_file(priors, file), other))
-    return found
+            named = referred(priors, config, file, fold=fold)
+            files.append(Run(referred_file(priors, file), named))
+    return files
 
 
 def before(run: Run) -> list[Run]:
@@ -79,17 +79,17 @@ def before(run: Run) -> list[Run]:
 
 def in_order(runs: Iterable[Run]) -> list[Run]:
     """``runs`` and all that they build on, each once, in an order that works."""
-    found: dict[Path, Run] = {}
+    ordered: dict[Path, Run] = {}
     for run in runs:
-        _add(run, found, ())
-    return list(found.values())
+        _add(run, ordered, ())
+    return list(ordered.values())
 
 
-def _add(run: Run, found: dict[Path, Run], above: tuple[Path, ...]) -> None:
+def _add(run: Run, ordered: dict[Path, Run], above: tuple[Path, ...]) -> None:
     """Add what ``run`` builds on, then ``run``. above: the runs that led here."""
     if run.folder in above:
         raise InputError("config-invalid", f"{run.name} builds on itself")
-    if run.folder not in found:
-        for other in built_on(run):
-            _add(other, found, (*above, run.folder))
-        found[run.folder] = run
+    if run.folder not in ordered:
+        for earlier in built_on(run):
+            _add(earlier, ordered, (*above, run.folder))
+        ordered[run.folder] = run

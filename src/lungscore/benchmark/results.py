@@ -70,8 +70,8 @@ def read_result(results: Path, row: str) -> Result | None:
 
 def read_results(results: Path, rows: Iterable[str]) -> dict[str, Result]:
     """The results of those rows that have one."""
-    found = {row: read_result(results, row) for row in rows}
-    return {row: result for row, result in found.items() if result is not None}
+    results_of_rows = {row: read_result(results, row) for row in rows}
+    return {row: result for row, result in results_of_rows.items() if result is not None}
 
 
 def per_slice(

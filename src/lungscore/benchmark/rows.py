@@ -95,9 +95,9 @@ class Benchmark(_Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         unknown = sorted(set(self._named()) - set(names))
         groups = sorted({row.group for row in self.rows} - set(self.groups))
-        for what, found in (("twice", twice), ("no row", unknown), ("no group", groups)):
-            if found:
-                raise ValueError(f"{what}: {', '.join(found)}")
+        for what, faulty in (("twice", twice), ("no row", unknown), ("no group", groups)):
+            if faulty:
+                raise ValueError(f"{what}: {', '.join(faulty)}")
         return self
 
     def _named(self) -> Iterator[str]:

@@ -84,9 +84,9 @@ def train_missing(
                         estimates.learn(run)
                 continue
             left = estimates.hours([*running.values(), *waiting])
-            place = f"[{len(state.missing) - len(waiting) + 1}/{len(state.missing)}]"
+            position = f"[{len(state.missing) - len(waiting) + 1}/{len(state.missing)}]"
             left = None if left is None else left / at_once
-            report(f"{place} {ready.name}" + _about(left, " left in all"))
+            report(f"{position} {ready.name}" + _about(left, " left in all"))
             waiting.remove(ready)
             if reason := _lacks(ready, failed):
                 fail(ready, reason)
@@ -97,7 +97,7 @@ def train_missing(
 
 def _names(run: Run) -> set[str]:
     """What ``run`` builds on."""
-    return {other.name for other in built_on(run)}
+    return {earlier.name for earlier in built_on(run)}
 
 
 def _lacks(run: Run, failed: Iterable[str]) -> str:

@@ -71,7 +71,7 @@ def minutes(result: dict[str, Any] | None) -> str:
     own, earlier = ([run[key] for run in result["runs"]] for key in ("seconds", "seconds_before"))
     if None in own or None in earlier:
         return "–"
-    cells = [sum(each) / len(each) / 60 for each in (own, earlier)]
+    cells = [sum(times) / len(times) / 60 for times in (own, earlier)]
     return f"{cells[0]:.1f}" if cells[1] == 0 else f"{cells[0]:.1f} + {cells[1]:.1f}"
 
 

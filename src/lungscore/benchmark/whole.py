@@ -33,15 +33,15 @@ class Plan:
 def plan(benchmark: Benchmark, folder: Path, only: Sequence[str] = ()) -> Plan:
     """The rows named in ``only``, or all but those that say why not. Raises UsageError."""
     planned = [row for row in benchmark.rows if row.not_run is None]
-    found = Plan([], {})
+    chosen = Plan([], {})
     for row in [benchmark.row(name) for name in only] or planned:
         try:
             runs = runs_of(row, folder)
             in_order(runs)
-            found.rows.append((row, runs))
+            chosen.rows.append((row, runs))
         except InputError as error:
-            found.wrong[row.name] = error.message
-    return found
+            chosen.wrong[row.name] = error.message
+    return chosen
 
 
 def dry_run(planned: Plan, report: Report) -> None:

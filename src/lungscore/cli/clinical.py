@@ -1,11 +1,10 @@
 """lungscore clinical: which clinical severity class is a patient in?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lungscore.cli.console import say
 from lungscore.cli.options import AsJson, Overwrite
 from lungscore.cli.patients import (
     Cases,
@@ -18,15 +17,20 @@ from lungscore.cli.patients import (
     ResultsArgument,
     Seed,
     TableOut,
+    keep,
     labels_of,
     names_of,
     read,
     refuse,
     report,
-    save_model,
+    stored,
+    write_table,
 )
 from lungscore.errors import UsageError
-from lungscore.patients.defaults import CLASSES, CLINICAL_FEATURES
+from lungscore.patients.defaults import CLASSES, CLINICAL_FEATURES, SEED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,43 +72,29 @@ def train(
     features: Features = _FEATURES,
     group: Group = "",
     name: Name = None,
-    seed: Seed = None,
+    seed: Seed = SEED,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit a proportional-odds model, cross-validate it by patient, and write it as JSON.
 
     One scan per patient is used, the one with the most infection. Requires the study extra.
     """
-    from lungscore.patients.clinical import LABELS, clinical_cohort, train_clinical
-    from lungscore.patients.figures import left_out_content
-    from lungscore.patients.folds import SEED
+    from lungscore.patients.clinical import clinical_cohort, train_clinical
     from lungscore.patients.text import clinical_table, coefficient_table
 
     refuse(out, overwrite=overwrite)
-    mapping = LABELS if labels is None else labels_of(labels)
-    chosen, inputs, also = names_of(classes), names_of(features), names_of(covariates)
-    given = _covariates(table, also)
-    cohort = clinical_cohort(
-        *read(cases, results, group),
-        labels=mapping,
-        classes=chosen,
-        names=inputs,
-        table=given,
-        covariates=also,
-    )
-    model = train_clinical(
-        cohort,
-        labels=mapping,
-        classes=chosen,
-        names=inputs,
-        covariates=also,
-        name=name or out.stem,
-        seed=SEED if seed is None else seed,
-    )
-    save_model(model, out)
-    say(clinical_table({**model.cross_validated, "left_out": left_out_content(cohort)}))
-    say(coefficient_table(model.features, model.thresholds))
-    say(f"Model: {out}")
+    columns = names_of(covariates)
+    terms: dict[str, Any] = {
+        "labels": _mapping(labels),
+        "classes": names_of(classes),
+        "names": names_of(features),
+        "covariates": columns,
+    }
+    values = _covariates(table, columns)
+    cohort = clinical_cohort(*read(cases, results, group), **terms, table=values)
+    model = train_clinical(cohort, **terms, name=name or out.stem, seed=seed)
+    coefficients = coefficient_table(model.features, model.thresholds)
+    keep(model, cohort, out, table=clinical_table, title="Model", details=coefficients)
 
 
 @app.command("evaluate")
@@ -121,7 +111,7 @@ def evaluate(
     classes: Classes = _CLASSES,
     features: Features = _FEATURES,
     group: Group = "",
-    seed: Seed = None,
+    seed: Seed = SEED,
     out: FiguresOut = None,
     overwrite: Overwrite = False,
     as_line: AsJson = False,
@@ -130,37 +120,30 @@ def evaluate(
 
     CT-SS alone is shown for comparison.
     """
-    from lungscore.patients.clinical import LABELS, applied, clinical_cohort, cross_validated
-    from lungscore.patients.figures import left_out_content
-    from lungscore.patients.folds import SEED
-    from lungscore.patients.stored import ClinicalModel, read_model
+    from lungscore.patients.clinical import applied, clinical_cohort, cross_validated
+    from lungscore.patients.stored import ClinicalModel
     from lungscore.patients.text import clinical_table
 
     refuse(out, overwrite=overwrite)
-    mapping = LABELS if labels is None else labels_of(labels)
-    chosen, inputs, also = names_of(classes), names_of(features), names_of(covariates)
-    stored = None
-    if model is not None:
-        stored, _ = read_model(model, ClinicalModel)
-        chosen, also = tuple(stored.classes), tuple(stored.covariates)
-        inputs = tuple(name for name in stored.names if name not in also)
-    given = _covariates(table, also)
+    fitted = None if model is None else stored(model, ClinicalModel)
+    names, columns, ordered = names_of(features), names_of(covariates), names_of(classes)
+    if fitted is not None:
+        columns, ordered = tuple(fitted.covariates), tuple(fitted.classes)
+        names = tuple(name for name in fitted.names if name not in columns)
     cohort = clinical_cohort(
         *read(cases, results, group),
-        labels=mapping,
-        classes=chosen,
-        names=inputs,
-        table=given,
-        covariates=also,
+        labels=_mapping(labels),
+        classes=ordered,
+        names=names,
+        table=_covariates(table, columns),
+        covariates=columns,
     )
-    if stored is not None:
-        figures = applied(cohort, stored)
+    if fitted is None:
+        figures = cross_validated(cohort, classes=ordered, inputs=(*names, *columns), seed=seed)
     else:
-        seed = SEED if seed is None else seed
-        figures = cross_validated(cohort, classes=chosen, inputs=(*inputs, *also), seed=seed)
-    figures |= {"left_out": left_out_content(cohort)}
-    text = clinical_table(figures)
-    report("lungscore clinical evaluate", figures, table=text, out=out, as_line=as_line)
+        figures = applied(cohort, fitted)
+    command = "lungscore clinical evaluate"
+    report(command, figures, cohort, table=clinical_table, out=out, as_line=as_line)
 
 
 @app.command("apply")
@@ -181,18 +164,24 @@ def apply(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a CSV with the probability of each class for every result in a folder."""
-    from lungscore.files import atomic_write
     from lungscore.patients.cases import read_cases
     from lungscore.patients.cohort import read_measured
-    from lungscore.patients.stored import ClinicalModel, read_model
+    from lungscore.patients.stored import ClinicalModel
     from lungscore.patients.tables import clinical_csv
 
     refuse(out, overwrite=overwrite)
-    stored, _ = read_model(model, ClinicalModel)
-    given = _covariates(table, tuple(stored.covariates))
+    fitted = stored(model, ClinicalModel)
+    values = _covariates(table, tuple(fitted.covariates))
     patients = {case.case: case.patient for case in read_cases(cases)} if cases else {}
-    atomic_write(out, clinical_csv(read_measured(results), stored, patients=patients, table=given))
-    say(f"Table: {out}")
+    text = clinical_csv(read_measured(results), fitted, patients=patients, table=values)
+    write_table(text, out)
+
+
+def _mapping(labels: str | None) -> "Mapping[str, str]":
+    """label -> class."""
+    from lungscore.patients.clinical import LABELS
+
+    return LABELS if labels is None else labels_of(labels)
 
 
 def _covariates(table: Path | None, names: tuple[str, ...]) -> dict[str, dict[str, float | None]]:
@@ -200,10 +189,10 @@ def _covariates(table: Path | None, names: tuple[str, ...]) -> dict[str, dict[st
     from lungscore.patients.covariates import read_covariates
 
     if bool(names) != (table is not None):
-        found = (
+        fault = (
             "Covariates are named, but no table is given"
             if names
             else "A table is given, but no covariates are named"
         )
-        raise UsageError("usage", found, expected="--table FILE together with --covariates NAMES")
+        raise UsageError("usage", fault, expected="--table FILE together with --covariates NAMES")
     return {} if table is None else read_covariates(table, names)

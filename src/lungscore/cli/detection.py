@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from lungscore.cli.console import say
 from lungscore.cli.options import AsJson, Overwrite
 from lungscore.cli.patients import (
     Cases,
@@ -18,14 +17,16 @@ from lungscore.cli.patients import (
     ResultsArgument,
     Seed,
     TableOut,
+    keep,
     names_of,
     read,
     refuse,
     report,
-    save_model,
+    stored,
+    write_table,
 )
 from lungscore.errors import UsageError
-from lungscore.patients.defaults import DETECTION_FEATURES
+from lungscore.patients.defaults import DETECTION_FEATURES, SEED
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,7 +54,7 @@ def train(
     features: Features = _FEATURES,
     group: Group = "",
     name: Name = None,
-    seed: Seed = None,
+    seed: Seed = SEED,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a detector, cross-validate it by patient, and write it as JSON.
@@ -61,18 +62,13 @@ def train(
     Cases with other labels are left out and counted. Requires the study extra.
     """
     from lungscore.patients.detection import detection_cohort, train_detector
-    from lungscore.patients.figures import left_out_content
-    from lungscore.patients.folds import SEED
     from lungscore.patients.text import detection_table
 
     refuse(out, overwrite=overwrite)
     labels, names = _labels(infected, clean), names_of(features)
     cohort = detection_cohort(*read(cases, results, group), labels=labels, names=names)
-    seed = SEED if seed is None else seed
     detector = train_detector(cohort, labels=labels, names=names, name=name or out.stem, seed=seed)
-    save_model(detector, out)
-    say(detection_table({**detector.cross_validated, "left_out": left_out_content(cohort)}))
-    say(f"Detector: {out}")
+    keep(detector, cohort, out, table=detection_table, title="Detector")
 
 
 @app.command("evaluate")
@@ -89,32 +85,27 @@ def evaluate(
     ] = None,
     features: Features = _FEATURES,
     group: Group = "",
-    seed: Seed = None,
+    seed: Seed = SEED,
     out: FiguresOut = None,
     overwrite: Overwrite = False,
     as_line: AsJson = False,
 ) -> None:
     """Cross-validate by patient, or evaluate a detector on other patients."""
     from lungscore.patients.detection import applied, cross_validated, detection_cohort
-    from lungscore.patients.figures import left_out_content
-    from lungscore.patients.folds import SEED
-    from lungscore.patients.stored import Detector, read_model
+    from lungscore.patients.stored import Detector
     from lungscore.patients.text import detection_table
 
     refuse(out, overwrite=overwrite)
-    labels, names = _labels(infected, clean), names_of(features)
-    given = None
-    if detector is not None:
-        given, _ = read_model(detector, Detector)
-        names = given.names
+    model = None if detector is None else stored(detector, Detector)
+    labels = _labels(infected, clean)
+    names = names_of(features) if model is None else model.names
     cohort = detection_cohort(*read(cases, results, group), labels=labels, names=names)
-    if given is not None:
-        figures = applied(cohort, given)
+    if model is None:
+        figures = cross_validated(cohort, names=names, seed=seed)
     else:
-        figures = cross_validated(cohort, names=names, seed=SEED if seed is None else seed)
-    figures |= {"left_out": left_out_content(cohort)}
-    table = detection_table(figures)
-    report("lungscore detection evaluate", figures, table=table, out=out, as_line=as_line)
+        figures = applied(cohort, model)
+    command = "lungscore detection evaluate"
+    report(command, figures, cohort, table=detection_table, out=out, as_line=as_line)
 
 
 @app.command("apply")
@@ -128,21 +119,19 @@ def apply(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a CSV with the probability of an infection pattern for every result in a folder."""
-    from lungscore.files import atomic_write
     from lungscore.patients.cohort import read_measured
-    from lungscore.patients.stored import Detector, read_model
+    from lungscore.patients.stored import Detector
     from lungscore.patients.tables import detection_csv
 
     refuse(out, overwrite=overwrite)
-    model, _ = read_model(detector, Detector)
-    atomic_write(out, detection_csv(read_measured(results), model))
-    say(f"Table: {out}")
+    model = stored(detector, Detector)
+    write_table(detection_csv(read_measured(results), model), out)
 
 
 def _labels(infected: str, clean: str) -> dict[str, str]:
     positive, negative = names_of(infected), names_of(clean)
     both = set(positive) & set(negative)
     if both or not positive or not negative:
-        found = f"{min(both)} is both infected and clean" if both else "A class has no label"
-        raise UsageError("usage", found, expected="labels in --infected and others in --clean")
+        fault = f"{min(both)} is both infected and clean" if both else "A class has no label"
+        raise UsageError("usage", fault, expected="labels in --infected and others in --clean")
     return {**dict.fromkeys(positive, "infected"), **dict.fromkeys(negative, "clean")}

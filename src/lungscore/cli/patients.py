@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -10,11 +10,13 @@ from lungscore.cli.console import say, say_json
 from lungscore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lungscore.patients.cases import Case
-    from lungscore.patients.cohort import Measured
+    from lungscore.patients.cohort import Cohort, Measured
     from lungscore.patients.stored import StoredModel
+
+M = TypeVar("M", bound="StoredModel")
 
 Cases = Annotated[
     Path,
@@ -41,7 +43,7 @@ Name = Annotated[
     str | None, typer.Option(metavar="NAME", help="Model name (default: the file name).")
 ]
 Seed = Annotated[
-    int | None,
+    int,
     typer.Option(min=0, metavar="N", help="Random seed of the split of patients into folds."),
 ]
 ModelOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Model file (JSON).")]
@@ -84,31 +86,68 @@ def labels_of(text: str) -> dict[str, str]:
     return labels
 
 
-def save_model(model: "StoredModel", path: Path) -> None:
-    """Write a model."""
+def keep(
+    model: "StoredModel",
+    cohort: "Cohort",
+    path: Path,
+    *,
+    table: "Callable[[Mapping[str, Any]], str]",
+    title: str,
+    details: str = "",
+) -> None:
+    """Write a trained model, and say the figures of its cross-validation.
+
+    table: the figures as text. title: what the model is called. details: said after the figures.
+    """
     from lungscore.files import atomic_write
+    from lungscore.patients.figures import left_out_content
 
     atomic_write(path, model.to_json())
+    say(table({**model.cross_validated, "left_out": left_out_content(cohort)}))
+    if details:
+        say(details)
+    say(f"{title}: {path}")
+
+
+def stored(path: Path, kind: "type[M]") -> "M":
+    """The model in a file."""
+    from lungscore.patients.stored import read_model
+
+    return read_model(path, kind)[0]
+
+
+def write_table(text: str, path: Path) -> None:
+    """Write the table of ``apply``, and say where."""
+    from lungscore.files import atomic_write
+
+    atomic_write(path, text)
+    say(f"Table: {path}")
 
 
 def report(
     command: str,
     figures: "Mapping[str, Any]",
+    cohort: "Cohort",
     *,
-    table: str,
+    table: "Callable[[Mapping[str, Any]], str]",
     out: Path | None,
     as_line: bool,
 ) -> None:
-    """Write the figures as JSON where they are asked for, and say them."""
+    """Write the figures as JSON where they are asked for, and say them.
+
+    table: the figures as text.
+    """
     from lungscore.files import atomic_write
+    from lungscore.patients.figures import left_out_content
     from lungscore.version import __version__
 
+    figures = {**figures, "left_out": left_out_content(cohort)}
     content = {"command": command, "lungscore": __version__, **figures}
     if out is not None:
         atomic_write(out, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     if as_line:
         say_json(content)
     else:
-        say(table)
+        say(table(figures))
         if out is not None:
             say(f"Figures: {out}")

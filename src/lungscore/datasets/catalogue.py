@@ -34,8 +34,8 @@ def dataset(name: str) -> Dataset:
             expected=", ".join(NAMES),
             hint=f"Did you mean {close[0]}?" if close else "",
         )
-    found: Dataset = import_module(f"lungscore.datasets.{_MODULES[name]}").DATASET
-    return found
+    record: Dataset = import_module(f"lungscore.datasets.{_MODULES[name]}").DATASET
+    return record
 
 
 def datasets() -> list[Dataset]:

@@ -47,43 +47,43 @@ def _walk(visit: Visit) -> Iterator[Entry]:
     visit.count("patients", len(patients), PUBLISHED["patients"])
     for key, (count, archive) in scans.items():
         if (visit.root / key[0]).is_dir():
-            found = f"{archive} holds this scan of {count} slices"
-            visit.problem("folder-missing", "/".join(key), found)
-    for place, names in lesions.items():
-        if (visit.root / place.split("/")[0]).is_dir():
-            visit.problem("file-missing", place, f"{LESIONS} names {len(names)} slices of it")
+            fault = f"{archive} holds this scan of {count} slices"
+            visit.problem("folder-missing", "/".join(key), fault)
+    for folder, names in lesions.items():
+        if (visit.root / folder.split("/")[0]).is_dir():
+            visit.problem("file-missing", folder, f"{LESIONS} names {len(names)} slices of it")
 
 
 def _unlisted(visit: Visit, key: Key) -> None:
-    place = "/".join(key)
-    visit.problem("file-unknown", place, f"{SCANS} does not list this scan; it was left out")
-    visit.use(*files_in(visit.root / place))
+    folder = "/".join(key)
+    visit.problem("file-unknown", folder, f"{SCANS} does not list this scan; it was left out")
+    visit.use(*files_in(visit.root / folder))
 
 
 def _images(visit: Visit, key: Key, scans: Scans) -> list[Path]:
     """The slices of one scan, which leaves the table; are they as many as the table says?"""
-    place = "/".join(key)
-    images = files_in(visit.root / place)
+    folder = "/".join(key)
+    images = files_in(visit.root / folder)
     count, archive = scans.pop(key, (len(images), ""))
     if len(images) != count:
         code = "count-short" if len(images) < count else "count-above"
-        visit.problem(code, place, f"{len(images)} slices of {count} in {archive}")
+        visit.problem(code, folder, f"{len(images)} slices of {count} in {archive}")
     return images
 
 
 def _scan(
     visit: Visit, key: Key, images: list[Path], lesions: dict[str, set[str]]
 ) -> Iterator[Entry]:
-    place = "/".join(key)
+    folder = "/".join(key)
     label, patient, _ = key
-    marked = lesions.pop(place, set())
+    marked = lesions.pop(folder, set())
     for image in images:
         lesion = "lesion" if image.name in marked else None
         marked.discard(image.name)
-        own = f"{place}/{image.name}"
-        yield Entry(own, place, "slice", patient=patient, label=label, slice_label=lesion)
+        own = f"{folder}/{image.name}"
+        yield Entry(own, folder, "slice", patient=patient, label=label, slice_label=lesion)
     for name in sorted(marked):
-        visit.problem("file-missing", f"{place}/{name}", f"{LESIONS} names it")
+        visit.problem("file-missing", f"{folder}/{name}", f"{LESIONS} names it")
 
 
 def _masked(visit: Visit) -> Iterator[Entry]:
@@ -92,12 +92,10 @@ def _masked(visit: Visit) -> Iterator[Entry]:
         images = files_in(folder)
         slices += len(images)
         for image, mask in visit.pairs(images, visit.files(f"{MASKS}/mask/{folder.name}")):
-            place = visit.relative(image)
+            path = visit.relative(image)
             case = f"{MASKS}/{folder.name}"
             mask_place = visit.relative(mask)
-            yield Entry(
-                place, case, "slice", label="NCP", mask=mask_place, mask_values=(0, 1, 2, 3)
-            )
+            yield Entry(path, case, "slice", label="NCP", mask=mask_place, mask_values=(0, 1, 2, 3))
     visit.count("slices with masks", slices, PUBLISHED["slices with masks"])
     visit.count("masked cases", len(cases), PUBLISHED["masked cases"])
 

@@ -24,30 +24,30 @@ def read_scans(visit: Visit) -> Scans:
     for line, cells in read_table(visit, SCANS, columns):
         archive, label, patient, scan, count = (cells[column] for column in columns)
         if label not in CLASSES:
-            found = f"line {line}: the class {label!r}; known are {', '.join(CLASSES)}"
-            visit.problem("class-unknown", SCANS, found)
+            fault = f"line {line}: the class {label!r}; known are {', '.join(CLASSES)}"
+            visit.problem("class-unknown", SCANS, fault)
         elif not (patient and scan and count.isdecimal()):
-            found = f"line {line}: patient {patient!r}, scan {scan!r}, {count!r} slices"
-            visit.problem("table-values", SCANS, found)
+            fault = f"line {line}: patient {patient!r}, scan {scan!r}, {count!r} slices"
+            visit.problem("table-values", SCANS, fault)
         elif owners.setdefault(scan, (label, patient)) != (label, patient):
             first = " ".join(owners[scan])
-            found = f"line {line}: scan {scan} is of {first} and of {label} {patient}"
-            visit.problem("duplicate-patient", SCANS, found)
+            fault = f"line {line}: scan {scan} is of {first} and of {label} {patient}"
+            visit.problem("duplicate-patient", SCANS, fault)
             visit.in_conflict |= {patient, owners[scan][1]}
         elif scans.setdefault((label, patient, scan), (int(count), archive))[0] != int(count):
-            found = f"line {line}: scan {scan} occurred before with another number of slices"
-            visit.problem("table-values", SCANS, found)
+            fault = f"line {line}: scan {scan} occurred before with another number of slices"
+            visit.problem("table-values", SCANS, fault)
     return scans
 
 
 def read_lesions(visit: Visit) -> dict[str, set[str]]:
     """Folder of a scan -> the names of its slices that show a lesion."""
-    found: dict[str, set[str]] = {}
+    names_of_folders: dict[str, set[str]] = {}
     for line, cells in read_table(visit, LESIONS, ("imgpath",)):
-        place, _, name = cells["imgpath"].rpartition("/")
-        if place.count("/") == 2 and name:
-            found.setdefault(place, set()).add(name)
+        folder, _, name = cells["imgpath"].rpartition("/")
+        if folder.count("/") == 2 and name:
+            names_of_folders.setdefault(folder, set()).add(name)
         else:
             told = f"line {line}: {cells['imgpath'][:60]!r} is not class/patient/scan/slice"
             visit.problem("table-values", LESIONS, told)
-    return found
+    return names_of_folders

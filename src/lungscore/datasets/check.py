@@ -72,14 +72,14 @@ def check(
         classes[row.case] = row.label
         if row.patient is not None:
             patients.add(row.patient)
-        for place, digest in ((row.path, row.sha256), (row.mask, row.mask_sha256)):
-            if place is not None and earlier.pop(place, digest) != digest:
-                visit.problem("content-changed", place, "its checksum is not the manifest's")
+        for path, digest in ((row.path, row.sha256), (row.mask, row.mask_sha256)):
+            if path is not None and earlier.pop(path, digest) != digest:
+                visit.problem("content-changed", path, "its checksum is not the manifest's")
     told = {problem.path for problem in visit.problems}
-    for place in earlier.keys() - told:
+    for path in earlier.keys() - told:
         # One that is there and gave no row has a faulty partner, which is told.
-        if not (root / place).is_file():
-            visit.problem("file-missing", place, "the manifest has it")
+        if not (root / path).is_file():
+            visit.problem("file-missing", path, "the manifest has it")
     return Checked(
         dataset.name,
         images,
@@ -94,10 +94,10 @@ def check(
 def _checksums(manifest: Path, root: Path) -> dict[str, str | None]:
     """path relative to ``root`` -> checksum of every image and mask of a manifest."""
     folder = manifest.resolve().parent
-    found: dict[str, str | None] = {}
+    digests: dict[str, str | None] = {}
     for row in read_rows(manifest):
         placed = row.placed(folder, root)
-        found[placed.path] = row.sha256
+        digests[placed.path] = row.sha256
         if placed.mask is not None:
-            found[placed.mask] = row.mask_sha256
-    return found
+            digests[placed.mask] = row.mask_sha256
+    return digests

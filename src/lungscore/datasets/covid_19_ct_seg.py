@@ -42,16 +42,16 @@ def patient_of(volume: str) -> str:
 
 
 def _walk(visit: Visit) -> Iterator[Entry]:
-    folders = [place for place in (IMAGES, INFECTION, *LUNGS) if visit.folder(place)]
-    found = 0
+    folders = [folder for folder in (IMAGES, INFECTION, *LUNGS) if visit.folder(folder)]
+    count = 0
     for volume in VOLUMES:
-        files = {place: _file(visit, place, volume) for place in folders}
+        files = {folder: _file(visit, folder, volume) for folder in folders}
         image = files.get(IMAGES)
-        found += image is not None
+        count += image is not None
         if image is None:
             visit.use(*files.values())
             continue
-        beside = [(place, files.get(place), values) for place, values in LUNGS.items()]
+        beside = [(folder, files.get(folder), values) for folder, values in LUNGS.items()]
         yield Entry(
             image,
             volume,
@@ -62,15 +62,15 @@ def _walk(visit: Visit) -> Iterator[Entry]:
             mask_values=(0, 1),
             companions=tuple(Companion(path, values) for _, path, values in beside if path),
         )
-    visit.count("volumes", found, len(VOLUMES))
+    visit.count("volumes", count, len(VOLUMES))
 
 
-def _file(visit: Visit, place: str, volume: str) -> str | None:
+def _file(visit: Visit, folder: str, volume: str) -> str | None:
     """The file of ``volume`` in a folder, packed or not; a missing one is a problem."""
     for suffix in (".nii.gz", ".nii"):
-        if (visit.root / place / f"{volume}{suffix}").is_file():
-            return f"{place}/{volume}{suffix}"
-    visit.problem("file-missing", Path(place, f"{volume}.nii.gz").as_posix(), "it is not there")
+        if (visit.root / folder / f"{volume}{suffix}").is_file():
+            return f"{folder}/{volume}{suffix}"
+    visit.problem("file-missing", Path(folder, f"{volume}.nii.gz").as_posix(), "it is not there")
     return None
 
 

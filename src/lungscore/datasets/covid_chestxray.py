@@ -25,26 +25,26 @@ _PAGES = ("SCHEMA.md", "CONTRIBUTING.md", "volumes/DOWNLOAD.md")
 
 
 def _walk(visit: Visit) -> Iterator[Entry]:
-    for place in _KEPT:
-        visit.use_folder(place)
+    for path in _KEPT:
+        visit.use_folder(path)
     visit.use(*_PAGES)
-    images = {place: _names(visit, place) for place in FOLDERS}
+    images = {path: _names(visit, path) for path in FOLDERS}
     sexes: dict[str, str] = {}
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for line, row in _rows(visit):
-        place = f"{row['folder']}/{row['filename']}"
+        path = f"{row['folder']}/{row['filename']}"
         there = row["filename"] in images[row["folder"]]
         kind: Kind = "volume" if row["folder"] == "volumes" else "slice"
         if row["modality"] == "X-ray" or row["view"] not in CT_VIEWS:
-            found["X-ray"] += 1
+            counts["X-ray"] += 1
             if there:
-                visit.problem("x-ray", place, _called(row))
-                visit.use(place)
+                visit.problem("x-ray", path, _called(row))
+                visit.use(path)
             continue
-        found[kind] += 1
+        counts[kind] += 1
         if not there:
             link = "; volumes/DOWNLOAD.md says where it is" if kind == "volume" else ""
-            visit.problem("file-missing", place, f"{TABLE} names it{link}")
+            visit.problem("file-missing", path, f"{TABLE} names it{link}")
             continue
         patient, sex = row["patientid"], row["sex"]
         if sex and sexes.setdefault(patient, sex) != sex:
@@ -53,28 +53,28 @@ def _walk(visit: Visit) -> Iterator[Entry]:
             visit.in_conflict.add(patient)
         view = None if kind == "volume" else row["view"]
         case, label = row["filename"], row["finding"]
-        yield Entry(place, case, kind, patient=patient, label=label, slice_label=view)
+        yield Entry(path, case, kind, patient=patient, label=label, slice_label=view)
     for name in ("X-ray", "slice", "volume"):
-        visit.count(f"{'CT ' * (name != 'X-ray')}{name}s in the table", found[name], None)
+        visit.count(f"{'CT ' * (name != 'X-ray')}{name}s in the table", counts[name], None)
 
 
 def _rows(visit: Visit) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, cells) of the table's rows that say what can be; each file once."""
     seen: set[str] = set()
     for line, row in read_table(visit, TABLE, _COLUMNS):
-        place = f"{row['folder']}/{row['filename']}"
+        path = f"{row['folder']}/{row['filename']}"
         wrong = _wrong(row)
-        if wrong is None and place in seen:
-            wrong = "table-values", f"{place} occurred before"
+        if wrong is None and path in seen:
+            wrong = "table-values", f"{path} occurred before"
         if wrong is None:
-            seen.add(place)
+            seen.add(path)
             yield line, row
         else:
             visit.problem(wrong[0], TABLE, f"line {line}: {wrong[1]}")
 
 
-def _names(visit: Visit, place: str) -> set[str]:
-    folder = visit.folder(place)
+def _names(visit: Visit, directory: str) -> set[str]:
+    folder = visit.folder(directory)
     return set() if folder is None else {path.name for path in folder.iterdir() if path.is_file()}
 
 

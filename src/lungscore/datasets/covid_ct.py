@@ -50,8 +50,8 @@ def _walk(visit: Visit) -> Iterator[Entry]:
     for part in PARTS:
         yield from _part(visit, part)
     visit.use(visit.root / SPREADSHEET)
-    for place in ("baseline methods", "Data-split"):  # code, and splits that were given up
-        visit.use_folder(place)
+    for folder in ("baseline methods", "Data-split"):  # code, and splits that were given up
+        visit.use_folder(folder)
 
 
 def _part(visit: Visit, part: Part) -> Iterator[Entry]:
@@ -68,8 +68,8 @@ def _part(visit: Visit, part: Part) -> Iterator[Entry]:
     for name, image in images.items():
         groups = () if sides is None else sides.get(name, ())
         if sides is not None and len(groups) != 1:
-            found = f"{len(groups)} lists in Data-split/{part.label} name it; it was left out"
-            visit.problem("table-values", image, found)
+            fault = f"{len(groups)} lists in Data-split/{part.label} name it; it was left out"
+            visit.problem("table-values", image, fault)
             visit.use(image)
             continue
         yield Entry(
@@ -98,23 +98,23 @@ def _sides(visit: Visit, part: Part) -> dict[str, tuple[Group, ...]] | None:
 def _patients(visit: Visit, part: Part) -> dict[str, str] | None:
     """Name of an image -> its patient in the table; None where there is no table."""
     if part.label == "COVID" and not (visit.root / part.table).is_file():
-        found = "there is no such table"
+        fault = "there is no such table"
         if (visit.root / SPREADSHEET).is_file():
-            found = f"save the sheet positive_captions of {SPREADSHEET} as CSV (UTF-8) so named"
-        visit.problem("table-missing", part.table, found)
+            fault = f"save the sheet positive_captions of {SPREADSHEET} as CSV (UTF-8) so named"
+        visit.problem("table-missing", part.table, fault)
         return None
     known: dict[str, str] = {}
     for line, cells in read_table(visit, part.table, (part.image, part.patient)):
         name, patient = cells[part.image], cells[part.patient]
         if not name or not patient:
-            found = f"line {line} has no {part.image if not name else part.patient}"
-            visit.problem("table-values", part.table, found)
+            fault = f"line {line} has no {part.image if not name else part.patient}"
+            visit.problem("table-values", part.table, fault)
             continue
         if not name.lower().endswith((".png", ".jpg", ".jpeg")):
             name += ".png"  # some names of the published table lack it
         if known.setdefault(name, patient) != patient:
-            found = f"line {line}: {name} is of {known[name]} and of {patient}"
-            visit.problem("duplicate-patient", part.table, found)
+            fault = f"line {line}: {name} is of {known[name]} and of {patient}"
+            visit.problem("duplicate-patient", part.table, fault)
             visit.in_conflict |= {f"{part.label} {known[name]}", f"{part.label} {patient}"}
     return known or None
 

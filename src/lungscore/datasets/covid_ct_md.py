@@ -74,9 +74,9 @@ def _walk(visit: Visit) -> Iterator[Entry]:
     visit.patients = [_with_lobes(row, lobes) for row in visit.patients or ()]
     diagnoses = {str(row["patient"]): str(row["label"]) for row in visit.patients}
     unseen = {**dict.fromkeys(slices, INDEX), **dict.fromkeys(diagnoses, CLINICAL)}
-    for label, (place, published) in CLASSES.items():
+    for label, (cases, published) in CLASSES.items():
         alone = [path for path in visit.folders(".") if re.fullmatch(_NAMES[label], path.name)]
-        own = _folder(visit, place)
+        own = _folder(visit, cases)
         patients = (
             alone if alone and not (visit.root / own).is_dir() else visit.folders(own) + alone
         )
@@ -94,11 +94,11 @@ def _walk(visit: Visit) -> Iterator[Entry]:
         )
 
 
-def _folder(visit: Visit, place: str) -> str:
+def _folder(visit: Visit, folder: str) -> str:
     """The name that a class's folder has here: it is published in two spellings."""
-    other = place.replace("Cases", "subjects")
-    names = {each.name.casefold(): each.name for each in visit.root.iterdir() if each.is_dir()}
-    return names.get(place.casefold()) or names.get(other.casefold()) or place
+    variant = folder.replace("Cases", "subjects")
+    names = {path.name.casefold(): path.name for path in visit.root.iterdir() if path.is_dir()}
+    return names.get(folder.casefold()) or names.get(variant.casefold()) or folder
 
 
 def _with_lobes(row: Patient, lobes: Mapping[str, np.ndarray]) -> Patient:
@@ -115,8 +115,8 @@ def _agrees(visit: Visit, folder: Path, label: str, diagnoses: Mapping[str, str]
         visit.problem("table-values", CLINICAL, f"it has no row for {who}")
     if diagnoses.get(who, label) == label:
         return True
-    found = f"the folder says {label}, {CLINICAL} says {diagnoses[who]}"
-    visit.problem("patient-in-two-classes", folder, found)
+    fault = f"the folder says {label}, {CLINICAL} says {diagnoses[who]}"
+    visit.problem("patient-in-two-classes", folder, fault)
     visit.in_conflict.add(who)
     return False
 
@@ -134,14 +134,14 @@ def _entries(
     if infected is not None and files:
         labels = label_slices(visit, files, infected, complete=not gaps)
     for path in files:
-        place = visit.relative(path)
-        yield Entry(place, who, "dicom", patient=who, label=label, slice_label=labels.get(path))
+        relative = visit.relative(path)
+        yield Entry(relative, who, "dicom", patient=who, label=label, slice_label=labels.get(path))
 
 
 def _gaps(files: Sequence[Path]) -> list[int]:
     """The first numbers that are missing below the highest in names such as IM0001.dcm."""
-    found = [re.fullmatch(r"\D*(\d+)", path.stem) for path in files]
-    numbers = {int(match[1]) for match in found if match}
+    matches = [re.fullmatch(r"\D*(\d+)", path.stem) for path in files]
+    numbers = {int(match[1]) for match in matches if match}
     missing = (n for n in range(1, max(numbers, default=0)) if n not in numbers)
     return list(islice(missing, _GAPS_TOLD))
 

@@ -59,8 +59,8 @@ def _of_tables(visit: Visit) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
         for line, row in read_table(visit, path.name, columns):
             cells = [row[name] for name in columns[1:]]
             if row[_NUMBER] != str(len(rows)) or not set(cells) <= {"0", "1"}:
-                found = f"line {line}: slice {row[_NUMBER]!r}, {', '.join(cells)}; known are 0, 1"
-                visit.problem("table-values", path.name, found)
+                fault = f"line {line}: slice {row[_NUMBER]!r}, {', '.join(cells)}; known are 0, 1"
+                visit.problem("table-values", path.name, fault)
                 break
             rows.append([cell == "1" for cell in cells])
         else:
@@ -72,53 +72,53 @@ def _of_tables(visit: Visit) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
 
 def _index(visit: Visit) -> dict[str, int]:
     """patient -> "Label Index" of the table, in its order of that."""
-    found: dict[str, int] = {}
+    rows_of_scans: dict[str, int] = {}
     for line, row in read_table(visit, INDEX, ("Label Index", "Diagnosis", "Folder/ID")):
         who, number = row["Folder/ID"], row["Label Index"]
         if not number.isdecimal() or not who:
             visit.problem("table-values", INDEX, f"line {line}: {who!r} has the index {number!r}")
-        elif who in found or int(number) in found.values():
+        elif who in rows_of_scans or int(number) in rows_of_scans.values():
             visit.problem("duplicate-patient", INDEX, f"{who} or its index occurs twice")
         else:
-            found[who] = int(number)
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+            rows_of_scans[who] = int(number)
+    return dict(sorted(rows_of_scans.items(), key=lambda item: item[1]))
 
 
 def _array(visit: Visit, name: str, *, axes: int) -> tuple[str, np.ndarray] | None:
     """The name of the array's file and the array, or None and a problem."""
     original, updated = f"{name}.npy", f"{name}-updated-1.npy"
     visit.use(original, updated)
-    place = updated if (visit.root / updated).is_file() else original
-    path = visit.root / place
+    file = updated if (visit.root / updated).is_file() else original
+    path = visit.root / file
     if not path.is_file():
-        visit.problem("table-missing", place, "there is no such array")
+        visit.problem("table-missing", file, "there is no such array")
         return None
     try:
         # Mapped, not read: a header cannot ask for more memory than the file has bytes.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         pickled = "allow_pickle" in str(error) or "Python objects" in str(error)
-        found = (
+        fault = (
             "it holds Python objects, which are not read as they may run code; download the "
             "original anew, or save it as numbers: numpy.save(name, array.astype('uint8'))"
             if pickled
             else "it is not a complete .npy file"
         )
-        visit.problem("table-values", place, found)
+        visit.problem("table-values", file, fault)
         return None
     right = isinstance(array, np.ndarray) and array.ndim == axes and array.dtype.kind in "biuf"
     if not right or (axes == 3 and array.shape[2] != len(LOBE_ORDER)):
         shape = getattr(array, "shape", "several arrays")
-        visit.problem("table-values", place, f"its shape is {shape}, its axes should be {axes}")
+        visit.problem("table-values", file, f"its shape is {shape}, its axes should be {axes}")
         return None
     if not np.isin(array, (0, 1)).all():
-        visit.problem("table-values", place, "it holds other values than 0 and 1")
+        visit.problem("table-values", file, "it holds other values than 0 and 1")
         return None
-    return place, array.astype(bool)
+    return file, array.astype(bool)
 
 
 def _by_patient(
-    visit: Visit, index: Mapping[str, int], found: tuple[str, np.ndarray] | None
+    visit: Visit, index: Mapping[str, int], labels: tuple[str, np.ndarray] | None
 ) -> dict[str, np.ndarray]:
     """The part of an array that is each patient's.
 
@@ -126,15 +126,15 @@ def _by_patient(
     as many cases as rows means the order of the numbers, not the numbers themselves. An array with
     a case for every number (the leap included) means the numbers.
     """
-    if found is None or not index:
+    if labels is None or not index:
         return {}
-    place, array = found
+    file, array = labels
     if len(array) == max(index.values()) + 1:
         return {who: array[number] for who, number in index.items()}
     if len(array) == len(index):
         return dict(zip(index, array, strict=True))
     text = f"it has {len(array)} cases, {INDEX} has {len(index)}"
-    visit.problem("table-values", place, text)
+    visit.problem("table-values", file, text)
     return {}
 
 

@@ -138,8 +138,8 @@ def _walk(visit: Visit) -> Iterator[Entry]:
     visit.count("slices without radiologists' labels", len(images), 1600)
     for image, soft in visit.pairs(images, maps):
         volume = _volume(stem(image))
-        place, mask = visit.relative(image), visit.relative(soft)
-        yield Entry(place, volume, "slice", patient=volume, group="train", mask=mask)
+        path, mask = visit.relative(image), visit.relative(soft)
+        yield Entry(path, volume, "slice", patient=volume, group="train", mask=mask)
     yield from _annotated(visit, "test", published=48)
 
 

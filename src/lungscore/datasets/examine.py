@@ -54,7 +54,7 @@ def examine(
     with quiet_pydicom():
         for number, looked in enumerate(_looks(dataset, visit, threads), start=1):
             entry = looked.entry
-            visit.use(entry.path, entry.mask, *(each.path for each in entry.companions))
+            visit.use(entry.path, entry.mask, *(companion.path for companion in entry.companions))
             visit.problems += looked.problems
             if number % _EVERY == 0:
                 report(number)
@@ -123,8 +123,8 @@ class _Conflicts:
             (row.slice_label, self.dataset.slice_labels),
         ):
             if label is not None and known and label not in known:
-                found = f"the class {label!r}; known are {', '.join(known)}"
-                self.visit.problem("class-unknown", row.path, found)
+                fault = f"the class {label!r}; known are {', '.join(known)}"
+                self.visit.problem("class-unknown", row.path, fault)
                 return False
         return True
 
@@ -133,24 +133,24 @@ class _Conflicts:
             return True
         if self.classes.setdefault(row.patient, row.label) == row.label:
             return True
-        found = f"patient {row.patient} is {self.classes[row.patient]} and {row.label}"
-        self._tell("patient-in-two-classes", row, found)
+        fault = f"patient {row.patient} is {self.classes[row.patient]} and {row.label}"
+        self._tell("patient-in-two-classes", row, fault)
         return False
 
     def _one_side(self, row: Row) -> bool:
         who = row.unit
         if self.groups.setdefault(who, row.group) == row.group:
             return True
-        found = f"{who} is in {self.groups[who]} and {row.group}"
-        self._tell("patient-on-both-sides", row, found)
+        fault = f"{who} is in {self.groups[who]} and {row.group}"
+        self._tell("patient-on-both-sides", row, fault)
         return False
 
-    def _tell(self, code: str, row: Row, found: str) -> None:
+    def _tell(self, code: str, row: Row, fault: str) -> None:
         """The patient is in conflict; told with the first image of every scan that shows it."""
         self.visit.in_conflict.add(row.unit)
         if (code, row.case) not in self.told:
             self.told.add((code, row.case))
-            self.visit.problem(code, row.path, found)
+            self.visit.problem(code, row.path, fault)
 
     def _one_patient(self, row: Row) -> bool:
         said = _Said(row.unit, row.patient, row.group, row.label, row.slice_label, row.mask_sha256)
@@ -159,14 +159,14 @@ class _Conflicts:
         if first is None:
             self.images[digest] = self.said.setdefault(said, said)
         elif first.unit == said.unit:
-            found = f"the same image occurred there for {said.unit}"
-            self.visit.problem("duplicate-copy", row.path, found)
+            fault = f"the same image occurred there for {said.unit}"
+            self.visit.problem("duplicate-copy", row.path, fault)
         elif first.allows(said):
-            found = f"the same image occurred there for {first.unit}; this copy was left out"
-            self.visit.problem("duplicate-copy", row.path, found)
+            fault = f"the same image occurred there for {first.unit}; this copy was left out"
+            self.visit.problem("duplicate-copy", row.path, fault)
         else:
-            found = f"the same image is filed under {first.unit} and {said.unit}"
-            self.visit.problem("duplicate-image", row.path, found)
+            fault = f"the same image is filed under {first.unit} and {said.unit}"
+            self.visit.problem("duplicate-image", row.path, fault)
             self.visit.in_conflict |= {first.unit, said.unit}
         return first is None or first.unit == said.unit
 

@@ -28,7 +28,7 @@ _FOLDER = re.compile(r"Patient ([1-9][0-9]*)")
 
 
 def _walk(visit: Visit) -> Iterator[Entry]:
-    told = {str(each["patient"]): each for each in visit.patients or ()}
+    told = {str(facts["patient"]): facts for facts in visit.patients or ()}
     if told:
         visit.count("patients in the table", len(told), PATIENTS)
     folders = _patient_folders(visit)
@@ -39,8 +39,8 @@ def _walk(visit: Visit) -> Iterator[Entry]:
             visit.in_conflict.add(name)
         label = told[name]["label"] if name in told else None
         yield from _scan(visit, folder, name, None if label is None else str(label))
-    for name, each in told.items():
-        if each["ct_reading"] is not None and name not in folders:
+    for name, facts in told.items():
+        if facts["ct_reading"] is not None and name not in folders:
             visit.problem(
                 "file-missing", name, f"{TABLE} gives the reading of a CT that is not here"
             )
@@ -49,8 +49,8 @@ def _walk(visit: Visit) -> Iterator[Entry]:
         visit.count(f"{kind} slices", len(images), published)
         for image in images:
             # Whose slice it is nobody says: it may be of any patient, so it never tests.
-            place = visit.relative(image)
-            yield Entry(place, f"{kind}/{stem(image)}", "slice", slice_label=kind, group="train")
+            path = visit.relative(image)
+            yield Entry(path, f"{kind}/{stem(image)}", "slice", slice_label=kind, group="train")
 
 
 def _scan(visit: Visit, folder: Path, name: str, label: str | None) -> Iterator[Entry]:
@@ -63,21 +63,21 @@ def _scan(visit: Visit, folder: Path, name: str, label: str | None) -> Iterator[
 
 def _patient_folders(visit: Visit) -> dict[str, Path]:
     """patient -> folder, in natural order; they lie in the root, or in one folder together."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     inside = [*visit.root.glob("Patient *"), *visit.root.glob("*/Patient *")]
     for path in sorted(inside, key=lambda path: natural_order(Path(path.name, path.parent.name))):
         wanted = path.is_dir() and _FOLDER.fullmatch(path.name)
         if not wanted or _FOLDER.fullmatch(path.parent.name):
             continue
-        if path.name in found:
-            first = visit.relative(found[path.name])
+        if path.name in folders:
+            first = visit.relative(folders[path.name])
             visit.problem("duplicate-patient", path, f"the patient lies in {first} too")
             visit.in_conflict.add(path.name)
         else:
-            found[path.name] = path
-    if not found:
+            folders[path.name] = path
+    if not folders:
         visit.problem("folder-missing", "Patient 1", "there is no folder of a patient")
-    return found
+    return folders
 
 
 DATASET = Dataset(

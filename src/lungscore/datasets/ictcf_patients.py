@@ -57,13 +57,13 @@ def patients(visit: Visit) -> Iterator[Patient]:
     for line, cells in read_table(visit, TABLE, tuple(COLUMNS)):
         match = _PATIENT.fullmatch(next(iter(cells.values())))
         if match is None:  # what stands there may be a person's name: it is not repeated
-            found = f"line {line}: the first cell is not a patient such as Patient 1"
-            visit.problem("table-values", TABLE, found)
+            fault = f"line {line}: the first cell is not a patient such as Patient 1"
+            visit.problem("table-values", TABLE, fault)
             continue
         name = f"Patient {match[1]}"
         if name in rows:
-            found = f"{name} occurs on lines {rows[name][0]} and {line}"
-            visit.problem("duplicate-patient", TABLE, found)
+            fault = f"{name} occurs on lines {rows[name][0]} and {line}"
+            visit.problem("duplicate-patient", TABLE, fault)
             visit.in_conflict.add(name)
             continue
         rows[name] = line, cells
@@ -81,24 +81,24 @@ def patients(visit: Visit) -> Iterator[Patient]:
 def _basic(
     visit: Visit, name: str, line: int, cells: dict[str, str]
 ) -> dict[str, str | float | None]:
-    found: dict[str, str | float | None] = {"patient": name, "label": cells["Morbidity outcome"]}
+    values: dict[str, str | float | None] = {"patient": name, "label": cells["Morbidity outcome"]}
     for column, key in COLUMNS.items():
         if key != "label":
-            found[key] = None if cells[column].lower() in _MISSING else cells[column]
-    if found["label"] not in CLASSES:
-        told = f"line {line}: {name} is {found['label']!r}; known are {', '.join(CLASSES)}"
+            values[key] = None if cells[column].lower() in _MISSING else cells[column]
+    if values["label"] not in CLASSES:
+        told = f"line {line}: {name} is {values['label']!r}; known are {', '.join(CLASSES)}"
         visit.problem("class-unknown", TABLE, told)
         visit.in_conflict.add(name)
-        found["label"] = None
+        values["label"] = None
     sex = cells["Gender"].lower()
     if sex not in _SEXES:
         told = f"line {line}: the gender {cells['Gender']!r}; known are Male and Female"
         visit.problem("class-unknown", TABLE, told)
-    found["sex"] = _SEXES.get(sex)
+    values["sex"] = _SEXES.get(sex)
     for column in ("Age", "Body temperature"):
         cell = cells[column].rstrip("°℃Cc ")
-        found[COLUMNS[column]] = _values(visit, column, [(line, cell)], text=False)[0]
-    return found
+        values[COLUMNS[column]] = _values(visit, column, [(line, cell)], text=False)[0]
+    return values
 
 
 def _values(

@@ -51,11 +51,11 @@ def read_indices(path: Path, *, allowed: tuple[int, ...]) -> np.ndarray:
     A palette image's index is the class; read as grey levels it would give 38 and 75.
     """
     values = _read(path)
-    found = np.unique(values)
-    if values.ndim != 2 or not set(found.tolist()) <= set(allowed):
+    levels = np.unique(values)
+    if values.ndim != 2 or not set(levels.tolist()) <= set(allowed):
         raise InputError(
             "label-invalid",
-            f"{path.name} contains {found[:8].tolist()}",
+            f"{path.name} contains {levels[:8].tolist()}",
             expected=f"only {allowed}",
         )
     return values.astype(np.uint8)
@@ -64,10 +64,12 @@ def read_indices(path: Path, *, allowed: tuple[int, ...]) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray:
     """(H, W) bool of a 0/255 mask. Raises label-invalid where values lie between."""
     values = read_grey(path)
-    found = np.unique(values)
-    if not set(found.tolist()) <= {0, 255}:
+    levels = np.unique(values)
+    if not set(levels.tolist()) <= {0, 255}:
         raise InputError(
-            "label-invalid", f"{path.name} contains {found[:8].tolist()}", expected="only 0 and 255"
+            "label-invalid",
+            f"{path.name} contains {levels[:8].tolist()}",
+            expected="only 0 and 255",
         )
     return values > 128
 

@@ -66,53 +66,53 @@ def look(root: Path, entry: Entry) -> Looked:
     return Looked(entry, image.sha256, digests[0] if labels else None, tuple(problems))
 
 
-def _has_text(place: str) -> bool:
+def _has_text(path: str) -> bool:
     """Whether a manifest can hold the name; bytes that are no UTF-8 come as lone surrogates."""
-    return place.isascii() or place.encode("utf-8", "ignore").decode() == place
+    return path.isascii() or path.encode("utf-8", "ignore").decode() == path
 
 
 def _disagreements(label: Companion, image: _File, beside: _File) -> list[Problem]:
-    found = []
+    problems = []
     if image.shape != beside.shape:
         sizes = (" × ".join(map(str, shape or ())) for shape in (beside.shape, image.shape))
         text = "it is {}, its image {}".format(*sizes)
-        found.append(Problem("sizes-differ", label.path, text))
+        problems.append(Problem("sizes-differ", label.path, text))
     if label.values and not beside.values <= set(label.values):
-        other = sorted(beside.values - set(label.values))
-        text = f"it holds {', '.join(f'{x:g}' for x in other[:6])}; known are {label.values}"
-        found.append(Problem("label-values", label.path, text))
-    return found
+        extra = sorted(beside.values - set(label.values))
+        text = f"it holds {', '.join(f'{x:g}' for x in extra[:6])}; known are {label.values}"
+        problems.append(Problem("label-values", label.path, text))
+    return problems
 
 
 Reader = Callable[[Path, _File], None]
 
 
-def _file(root: Path, place: str, read: Reader) -> _File:
+def _file(root: Path, relative: str, read: Reader) -> _File:
     """A file read by ``read``, which fills in what it finds and raises what is wrong."""
-    path, known = root / place, _File()
+    path, known = root / relative, _File()
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            known.problem = Problem("image-unreadable", place, "it is not a regular file")
+            known.problem = Problem("image-unreadable", relative, "it is not a regular file")
         elif status.st_size == 0:
-            known.problem = Problem("image-empty", place, "the file holds no bytes")
+            known.problem = Problem("image-empty", relative, "the file holds no bytes")
         else:
             read(path, known)
     except FileNotFoundError:
-        known.problem = Problem("file-missing", place, "there is no such file")
+        known.problem = Problem("file-missing", relative, "there is no such file")
     except InputError as error:
-        known.problem = _problem(place, error)
+        known.problem = _problem(relative, error)
     except OSError as error:
-        known.problem = Problem("image-unreadable", place, error.strerror or "it cannot be read")
+        known.problem = Problem("image-unreadable", relative, error.strerror or "it cannot be read")
     return known
 
 
-def _problem(place: str, error: InputError) -> Problem:
+def _problem(path: str, error: InputError) -> Problem:
     if error.code == "wrong-modality":
         code = "x-ray" if error.found in _X_RAYS else "not-ct"
-        return Problem(code, place, f"its modality is {error.found}; it was left out")
+        return Problem(code, path, f"its modality is {error.found}; it was left out")
     code = "image-constant" if error.code == "constant-image" else "image-unreadable"
-    return Problem(code, place, error.found)
+    return Problem(code, path, error.found)
 
 
 def _constant() -> InputError:
@@ -182,17 +182,17 @@ def _read_planes(path: Path, known: _File, *, numbers_only: bool = True) -> set[
     """Read every plane; some of the values that occur, all of them where they are few."""
     _hash(path, known)
     _check_packed(path)
-    found: set[float] = set()
+    levels: set[float] = set()
     content = volume_format(path)
     if content is None:
         raise InputError("input-unreadable", f"It is not a volume ({FORMATS})")
     with open_volume(path, content) as stored:
         known.shape = stored.shape
         for plane in stored.planes:
-            if len(found) < _ENOUGH_VALUES:
+            if len(levels) < _ENOUGH_VALUES:
                 values = np.unique(plane[np.isfinite(plane)] if numbers_only else plane)
-                found.update(values[:_ENOUGH_VALUES].tolist())
-    return found
+                levels.update(values[:_ENOUGH_VALUES].tolist())
+    return levels
 
 
 def _check_packed(path: Path) -> None:
@@ -206,8 +206,8 @@ def _check_packed(path: Path) -> None:
                 while unpacked.read(2**20):
                     pass
         except (OSError, EOFError, zlib.error) as error:
-            found = f"it ends too early or was changed ({type(error).__name__})"
-            raise InputError("input-unreadable", found) from None
+            fault = f"it ends too early or was changed ({type(error).__name__})"
+            raise InputError("input-unreadable", fault) from None
 
 
 #: Modalities of projections.

@@ -60,8 +60,8 @@ _cells = attrgetter(*COLUMNS)
 _NEVER_EMPTY = ("case", "group", "source", "kind", "path", "sha256")
 
 
-def _from(place: str, root: Path, folder: Path) -> str:
-    target = root / place
+def _from(path: str, root: Path, folder: Path) -> str:
+    target = root / path
     try:
         return Path(os.path.relpath(target, folder)).as_posix()
     except ValueError:  # another drive
@@ -119,14 +119,14 @@ def _checked(values: dict[str, Any], path: Path, number: int) -> Row:
         raise _invalid(path, f"row {number} has no {empty[0]}")
     for name, allowed in (("group", get_args(Group)), ("kind", get_args(Kind))):
         if values[name] not in allowed:
-            found = f"row {number}: {name} is {str(values[name])[:40]!r}"
-            raise _invalid(path, found, expected=" | ".join(allowed))
+            fault = f"row {number}: {name} is {str(values[name])[:40]!r}"
+            raise _invalid(path, fault, expected=" | ".join(allowed))
     return Row(**values)
 
 
-def _invalid(path: Path, found: str, *, expected: str = "") -> InputError:
+def _invalid(path: Path, fault: str, *, expected: str = "") -> InputError:
     hint = "Write it with lungscore data prepare"
-    return InputError("manifest-invalid", f"{path.name}: {found}", expected=expected, hint=hint)
+    return InputError("manifest-invalid", f"{path.name}: {fault}", expected=expected, hint=hint)
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -70,11 +70,11 @@ def _read_labels(file: Path, scan: Scan) -> np.ndarray:
     """(D, H, W) uint8 on the scan's canonical axes."""
     with open_nifti(file) as stored:
         values = np.stack(list(stored.planes), axis=-1)
-    found = np.unique(values)
-    if not set(found.tolist()) <= {0, 1, 2, 3}:
+    levels = np.unique(values)
+    if not set(levels.tolist()) <= {0, 1, 2, 3}:
         raise InputError(
             "label-invalid",
-            f"{file.name} contains {found[:8].tolist()}",
+            f"{file.name} contains {levels[:8].tolist()}",
             expected="only 0, 1, 2, 3",
         )
     geometry = Geometry(stored.shape, stored.affine)

@@ -50,9 +50,9 @@ def _walk(visit: Visit) -> Iterator[Entry]:
     visit.use(*masks.values())
 
 
-def _files(visit: Visit, place: str) -> list[Path]:
+def _files(visit: Visit, folder: str) -> list[Path]:
     """The volumes called study_NNNN…; others are left for the list of unknown files."""
-    files = visit.files(place, VOLUMES)
+    files = visit.files(folder, VOLUMES)
     return [path for path in files if path.name.startswith("study_") and " " not in path.name]
 
 
@@ -72,18 +72,18 @@ def _categories(
     categories: dict[str, str] = {}
     for line, row in read_table(visit, REGISTRY, columns):
         if not row["study_id"].isdecimal():
-            found = f"line {line}: study_id is {row['study_id']!r}"
-            visit.problem("table-values", REGISTRY, found)
+            fault = f"line {line}: study_id is {row['study_id']!r}"
+            visit.problem("table-values", REGISTRY, fault)
             continue
         study = f"study_{int(row['study_id']):04d}"
         if study in categories:
             visit.problem("duplicate-patient", REGISTRY, f"{study} occurs twice (line {line})")
         if row["category"] not in CLASSES:
-            found = f"line {line}: the class {row['category']!r}; known are {', '.join(CLASSES)}"
-            visit.problem("class-unknown", REGISTRY, found)
-        for place, known in ((row["study_file"], studies), (row["mask_file"], masks)):
-            if place and study not in known:
-                visit.problem("file-missing", place.lstrip("/"), "the registry names it")
+            fault = f"line {line}: the class {row['category']!r}; known are {', '.join(CLASSES)}"
+            visit.problem("class-unknown", REGISTRY, fault)
+        for file, known in ((row["study_file"], studies), (row["mask_file"], masks)):
+            if file and study not in known:
+                visit.problem("file-missing", file.lstrip("/"), "the registry names it")
         categories.setdefault(study, row["category"])
     return categories or None
 
@@ -98,8 +98,8 @@ def _agrees(visit: Visit, path: Path, label: str, categories: Mapping[str, str] 
         return True
     if categories[study] == label or categories[study] not in CLASSES:
         return True  # an unknown class was told of its row
-    found = f"it lies in {label}, the registry says {categories[study]}"
-    visit.problem("patient-in-two-classes", path, found)
+    fault = f"it lies in {label}, the registry says {categories[study]}"
+    visit.problem("patient-in-two-classes", path, fault)
     visit.in_conflict.add(study)
     return False
 

@@ -28,21 +28,21 @@ LABELS = {("0", "0"): "negative", ("1", "0"): "non-severe", ("1", "1"): "severe"
 def _patients(visit: Visit) -> Iterator[Patient]:
     """PCR and outcome of the table, age (middle of a ten-year class) and sex of the scan."""
     seen: set[str] = set()
-    place = _reference(visit)
-    for line, row in read_table(visit, place, _COLUMNS):
+    reference = _reference(visit)
+    for line, row in read_table(visit, reference, _COLUMNS):
         if tuple(row)[: len(_COLUMNS)] != _COLUMNS:
             # Copies carry a second block of the same names for a drawing of 400 patients.
-            visit.problem("table-columns", place, f"it does not begin with {_COLUMNS}")
+            visit.problem("table-columns", reference, f"it does not begin with {_COLUMNS}")
             return
         who, covid, severe = (row[name] for name in _COLUMNS)
         label = LABELS.get((covid, severe))
         if not who.isdecimal():
-            visit.problem("table-values", place, f"line {line}: PatientID is {who!r}")
+            visit.problem("table-values", reference, f"line {line}: PatientID is {who!r}")
         elif who in seen:
-            visit.problem("duplicate-patient", place, f"{who} occurs twice (line {line})")
+            visit.problem("duplicate-patient", reference, f"{who} occurs twice (line {line})")
         elif label is None:
-            found = f"line {line}: probCOVID {covid!r} with probSevere {severe!r}"
-            visit.problem("class-unknown", place, found)
+            fault = f"line {line}: probCOVID {covid!r} with probSevere {severe!r}"
+            visit.problem("class-unknown", reference, fault)
         else:
             seen.add(who)
             yield {

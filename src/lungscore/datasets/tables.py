@@ -38,8 +38,8 @@ def read_table(
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(names):
-                found = f"line {reader.line_num} has {len(cells)} cells, the header {len(names)}"
-                visit.problem("table-values", place, found)
+                fault = f"line {reader.line_num} has {len(cells)} cells, the header {len(names)}"
+                visit.problem("table-values", place, fault)
                 continue
             yield reader.line_num, {n: c.strip() for n, c in zip(names, cells, strict=True)}
     except csv.Error as error:

@@ -62,18 +62,18 @@ def find_manifest(name: str, root: Path) -> Path:
     inside = folder.iterdir() if folder.is_dir() else ()
     # What prepare writes beside a manifest has a second suffix.
     there = sorted(p for p in inside if p.suffix in FORMATS and "." not in p.stem)
-    found = [path for path in there if path.stem == name]
-    if len(found) == 1:
-        return found[0]
+    matches = [path for path in there if path.stem == name]
+    if len(matches) == 1:
+        return matches[0]
     names = sorted({path.stem for path in there})
     close = difflib.get_close_matches(name, [*UNLABELLED, *names], n=1)
     raise InputError(
         "config-invalid",
         f"pretraining.unlabelled: {name!r} is "
-        + ("there as Parquet and as CSV" if found else "no dataset"),
+        + ("there as Parquet and as CSV" if matches else "no dataset"),
         expected=f"{', '.join(UNLABELLED)}, or a manifest in LUNGSCORE_DATA/manifests "
         f"({', '.join(names) or 'there is none'})",
-        hint="Keep one of them" if found else f"Did you mean {close[0]}?" if close else "",
+        hint="Keep one of them" if matches else f"Did you mean {close[0]}?" if close else "",
     )
 
 

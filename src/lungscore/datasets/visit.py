@@ -38,13 +38,15 @@ class Visit:
     def problem(self, code: str, path: str | Path, found: str) -> None:
         """Report what is wrong with a file or a part."""
         # Bytes of a name that are no UTF-8 cannot be printed or written.
-        place = self.relative(path).encode("utf-8", "replace").decode()
-        self.problems.append(Problem(code, place, found))
+        name = self.relative(path).encode("utf-8", "replace").decode()
+        self.problems.append(Problem(code, name, found))
 
     def told(self) -> tuple[Problem, ...]:
         """All problems, by path: whatever the order in which files were looked at."""
         return tuple(
-            sorted(self.problems, key=lambda each: (natural_order(Path(each.path)), each.code))
+            sorted(
+                self.problems, key=lambda problem: (natural_order(Path(problem.path)), problem.code)
+            )
         )
 
     def use(self, *paths: str | Path | None) -> None:
@@ -116,8 +118,8 @@ class Visit:
             self.problem("file-missing", path, f"{what} is not there")
 
     def _closed(self, error: OSError) -> None:
-        place = Path(error.filename)
-        self.problem("folder-missing", place, f"it cannot be opened ({error.strerror})")
+        path = Path(error.filename)
+        self.problem("folder-missing", path, f"it cannot be opened ({error.strerror})")
 
     def leftovers(self) -> None:
         """Report every file that nobody used."""
@@ -152,8 +154,8 @@ def stem(path: Path) -> str:
 
 def partner(path: Path, others: list[Path]) -> Path:
     """Where the file that belongs to ``path`` should lie among ``others``, named like them."""
-    other = others[0]
-    return other.with_name(stem(path) + other.name.removeprefix(stem(other)))
+    second = others[0]
+    return second.with_name(stem(path) + second.name.removeprefix(stem(second)))
 
 
 def _harmless(name: str) -> bool:

@@ -40,14 +40,14 @@ def score_maps(
     scored = []
     for name, probability, truth in maps:
         spacing = None if spacings_mm is None else spacings_mm[name]
-        one = score_slice(name, probability, truth, spacing_mm=spacing)
-        one.row["test_loss"] = segmentation_loss(probability, truth)
-        scored.append(one)
+        scores = score_slice(name, probability, truth, spacing_mm=spacing)
+        scores.row["test_loss"] = segmentation_loss(probability, truth)
+        scored.append(scores)
     in_mm = spacings_mm is not None
     return {
         **summary(scored, in_mm=in_mm),
-        "where_present": summary([one for one in scored if is_present(one)], in_mm=in_mm),
-        "slices": [one.row for one in scored],
+        "where_present": summary([scores for scores in scored if is_present(scores)], in_mm=in_mm),
+        "slices": [scores.row for scores in scored],
     }
 
 
@@ -93,18 +93,18 @@ def summary(scored: Sequence[SliceScores], *, in_mm: bool = False) -> dict[str, 
     """
     if not scored:
         return {"n": 0}
-    rows = [one.row for one in scored]
+    rows = [scores.row for scores in scored]
     averaged = [key for key in rows[0] if key not in _NOT_AVERAGED]
-    found, true = (np.array([row[key] for row in rows]) for key in _NOT_AVERAGED[1:])
-    agreement = area_agreement(found, true)
-    best_dice, threshold = best_threshold([one.curves["dice"] for one in scored])
-    best_alignment, _ = best_threshold([one.curves["e_measure"] for one in scored])
+    predicted, true = (np.array([row[key] for row in rows]) for key in _NOT_AVERAGED[1:])
+    agreement = area_agreement(predicted, true)
+    best_dice, threshold = best_threshold([scores.curves["dice"] for scores in scored])
+    best_alignment, _ = best_threshold([scores.curves["e_measure"] for scores in scored])
     return {
         "n": len(rows),
         **{key: mean_with_interval(np.array([row[key] for row in rows])) for key in averaged},
         "area_correlation": agreement["correlation"]["r"],
         "area_agreement": agreement,
-        "pooled": overlap_scores(Confusion(*np.sum([one.counts for one in scored], axis=0))),
+        "pooled": overlap_scores(Confusion(*np.sum([scores.counts for scores in scored], axis=0))),
         "toolbox_max": {
             "dice": best_dice,
             "dice_threshold": threshold,

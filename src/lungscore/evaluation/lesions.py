@@ -30,15 +30,15 @@ def score_lesions(
     """
     scored: dict[str, list[SliceScores]] = {key: [] for key in CLASSES}
     losses: dict[str, float] = {}
-    for name, found, truth in maps:
-        if found.ndim == 3:
+    for name, predicted, truth in maps:
+        if predicted.ndim == 3:
             true_classes = np.where(np.isin(truth, list(CLASSES.values())), truth, 0)
-            losses[name] = cross_entropy(found, true_classes)
-            found = found.argmax(axis=0)
+            losses[name] = cross_entropy(predicted, true_classes)
+            predicted = predicted.argmax(axis=0)
         spacing = None if spacings_mm is None else spacings_mm[name]
         for key, value in CLASSES.items():
-            one = score_slice(name, found == value, truth == value, spacing_mm=spacing)
-            scored[key].append(one)
+            scores = score_slice(name, predicted == value, truth == value, spacing_mm=spacing)
+            scored[key].append(scores)
     figures = {key: _class_figures(of, spacings_mm is not None) for key, of in scored.items()}
     if losses:
         figures["test_loss"] = mean_with_interval(np.array(list(losses.values())))
@@ -47,8 +47,8 @@ def score_lesions(
 
 
 def _class_figures(scored: Sequence[SliceScores], in_mm: bool) -> dict[str, Any]:
-    present = [one for one in scored if is_present(one)]
-    fractions = [one.row["infected_fraction"] for one in scored if not is_present(one)]
+    present = [scores for scores in scored if is_present(scores)]
+    fractions = [scores.row["infected_fraction"] for scores in scored if not is_present(scores)]
     return {
         **summary(present, in_mm=in_mm),
         "absent": {
@@ -56,5 +56,5 @@ def _class_figures(scored: Sequence[SliceScores], in_mm: bool) -> dict[str, Any]
             "false_alarms": sum(fraction > 0 for fraction in fractions),
             "found_fraction": mean_with_interval(np.array(fractions)),
         },
-        "slices": [one.row for one in present],
+        "slices": [scores.row for scores in present],
     }

@@ -22,18 +22,20 @@ def against_marked_lobes(
     a 95 % bootstrap interval over slices of lobes. None where there is nothing to divide by.
     """
     area = {name: (lobes == LOBES[name]).sum(axis=(1, 2)) for name in LOBE_ORDER}
-    found = {name: (infected & (lobes == LOBES[name])).sum(axis=(1, 2)) for name in LOBE_ORDER}
+    counts = {name: (infected & (lobes == LOBES[name])).sum(axis=(1, 2)) for name in LOBE_ORDER}
     marked = [name for name in LOBE_ORDER if marks[name].any()]
-    total = sum(int(each.sum()) for each in found.values())
-    inside = sum(int(found[name].sum()) for name in marked)
+    total = sum(int(slices.sum()) for slices in counts.values())
+    inside = sum(int(counts[name].sum()) for name in marked)
     calls, truth = [], []
     for name in marked:
         shown = area[name] > 0
-        calls.append(100 * found[name][shown] >= FLOOR_PERCENT * area[name][shown])
+        calls.append(100 * counts[name][shown] >= FLOOR_PERCENT * area[name][shown])
         truth.append(marks[name][shown])
     return {
         "infection_percent": {
-            name: 100 * int(found[name].sum()) / int(area[name].sum()) if area[name].any() else None
+            name: 100 * int(counts[name].sum()) / int(area[name].sum())
+            if area[name].any()
+            else None
             for name in LOBE_ORDER
         },
         "marked_lobes": marked,

@@ -27,8 +27,8 @@ class Confusion(NamedTuple):
 def confusion(predicted: np.ndarray, truth: np.ndarray) -> Confusion:
     """Pixel counts of two bool arrays of one shape."""
     both = int(np.count_nonzero(predicted & truth))
-    found, true = int(np.count_nonzero(predicted)), int(np.count_nonzero(truth))
-    return Confusion(both, found - both, true - both, truth.size - found - true + both)
+    positive, true = int(np.count_nonzero(predicted)), int(np.count_nonzero(truth))
+    return Confusion(both, positive - both, true - both, truth.size - positive - true + both)
 
 
 def overlap_scores(counts: Confusion) -> dict[str, float]:

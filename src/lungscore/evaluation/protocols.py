@@ -27,7 +27,7 @@ from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
-from lungscore.severity import measure
+from lungscore.severity import Segmentation, measure
 from lungscore.statistics.intervals import area_under_curve_with_interval
 
 
@@ -42,8 +42,8 @@ def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
     maps, classes = _predicted(root, "test", slices)
     figures = {**score_maps(maps), "lesions": score_lesions(classes)}
     copy = covid_semiseg.NEAR_COPY
-    without = score_maps(each for each in maps if each[0] != copy)
-    without["lesions"] = score_lesions(each for each in classes if each[0] != copy)
+    without = score_maps(slice_map for slice_map in maps if slice_map[0] != copy)
+    without["lesions"] = score_lesions(slice_map for slice_map in classes if slice_map[0] != copy)
     for part in (without, *without["lesions"].values()):
         del part["slices"]
     return {**figures, "without_91": without}
@@ -87,12 +87,12 @@ def on_released_maps(maps: Path, truth: Path) -> dict[str, Any]:
 
 
 def _released(maps: Path, truth: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for name, found, mask in pair(maps, truth):
-        grey, true = read_grey(found), read_grey(mask) > 128
+    for name, probability, mask in pair(maps, truth):
+        grey, true = read_grey(probability), read_grey(mask) > 128
         if grey.shape != true.shape:
             raise InputError(
                 "label-invalid",
-                f"{found.name} of {maps.name} is {grey.shape}",
+                f"{probability.name} of {maps.name} is {grey.shape}",
                 expected=f"the size of its ground truth, {true.shape}",
             )
         yield name, grey / 255, true
@@ -116,10 +116,10 @@ def on_healthy_halves(scan_path: Path, by_half: dict[str, Segmenter]) -> dict[st
         index = part_of(with_lung, measured)  # type: ignore[arg-type]
         inside = joined.labels[index] > 0
         together[index] = lesions.labels[index]
-        found = int(np.count_nonzero(lesions.labels[index][inside]))
+        count = int(np.count_nonzero(lesions.labels[index][inside]))
         total = int(np.count_nonzero(inside))
-        halves[measured] = {"infection_percent": 100 * found / total, "slices": len(index)}
-        infected, lung = infected + found, lung + total
+        halves[measured] = {"infection_percent": 100 * count / total, "slices": len(index)}
+        infected, lung = infected + count, lung + total
     return {
         "infection_percent": 100 * infected / lung,
         "category": _category(scan, lungs, together),
@@ -132,7 +132,9 @@ def _category(scan: Scan, lungs: Lungs, lesions: np.ndarray) -> str | None:
     shown = scan.values if scan.units == "hu" else None
     lobes = find_lobes(lungs.labels, scan.spacing_mm, hounsfield=shown)
     regions = divide_regions(lobes, scan.spacing_mm)
-    severity = measure(lungs.labels, lesions, lobes=lobes, regions=regions, voxel_ml=scan.voxel_ml)
+    severity = measure(
+        Segmentation(lungs.labels, lesions, lobes=lobes, regions=regions, voxel_ml=scan.voxel_ml)
+    )
     return severity.category
 
 

@@ -86,9 +86,9 @@ def read_case(folder: Path, *, ct: Path | None = None) -> Case:
         if not (folder / mask).is_file():
             raise InputError("case-incomplete", f"{folder.name} has no {mask}", hint=_HINT)
     lungs, geometry = read_label_volume(folder / MASKS[0], "lungs")
-    lesions, other = read_label_volume(folder / MASKS[1], "lesions")
+    lesions, lesion_geometry = read_label_volume(folder / MASKS[1], "lesions")
     known = result["input"]["spacing_mm"] is not None
-    check_same_place(MASKS[1], other, geometry, spacing_known=known)
+    check_same_place(MASKS[1], lesion_geometry, geometry, spacing_known=known)
     _check_belonging(folder, result, lungs, lesions)
     scan = None
     if ct is not None:

@@ -37,8 +37,8 @@ def cautions(
 
 
 def _identical(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
-    contents = [{k: v for k, v in each.items() if k != "case"} for each in (earlier, later)]
-    uids = [value_at(each, "input.series_uid") for each in (earlier, later)]
+    contents = [{k: v for k, v in result.items() if k != "case"} for result in (earlier, later)]
+    uids = [value_at(result, "input.series_uid") for result in (earlier, later)]
     if contents[0] == contents[1]:
         yield Notice("identical-inputs", "Both results are identical in every number")
     elif uids[0] is not None and uids[0] == uids[1]:
@@ -62,7 +62,7 @@ def _incomplete(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterato
 
 
 def _units(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
-    units = {value_at(each, "input.units") for each in (earlier, later)}
+    units = {value_at(result, "input.units") for result in (earlier, later)}
     if units == {"hu", "grey"}:
         which = "earlier" if value_at(earlier, "input.units") == "grey" else "later"
         text = (
@@ -73,7 +73,7 @@ def _units(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Not
 
 
 def _volume(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
-    before, after = (value_at(each, NUMBERS["volume_ml"].path) for each in (earlier, later))
+    before, after = (value_at(result, NUMBERS["volume_ml"].path) for result in (earlier, later))
     if not before or after is None:
         return
     change = 100 * (after - before) / before
@@ -87,7 +87,7 @@ def _volume(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[No
 
 
 def _spacing(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
-    spacings = [value_at(each, "input.spacing_mm") for each in (earlier, later)]
+    spacings = [value_at(result, "input.spacing_mm") for result in (earlier, later)]
     if not all(spacings):
         return
     low, high = sorted(spacing[0] for spacing in spacings)
@@ -106,10 +106,10 @@ def _methods(
     differ = []
     if None not in versions and versions[0] != versions[1]:
         differ.append(f"lungscore {versions[0]} and {versions[1]}")
-    models = [[m["sha256"] for m in each["models"]] for each in (earlier, later)]
+    models = [[m["sha256"] for m in result["models"]] for result in (earlier, later)]
     if models[0] != models[1]:
         differ.append(f"{_models(earlier)} and {_models(later)}")
-    engines = [value_at(each, "engine.precision") for each in (earlier, later)]
+    engines = [value_at(result, "engine.precision") for result in (earlier, later)]
     if None not in engines and engines[0] != engines[1]:
         differ.append(f"precision {engines[0]} and {engines[1]}")
     if differ:
@@ -124,7 +124,7 @@ def _models(content: Mapping[str, Any]) -> str:
 
 def _given_masks(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
     for part in ("lungs", "lobes"):
-        given = [f"user-{part}" in _codes(each) for each in (earlier, later)]
+        given = [f"user-{part}" in _codes(result) for result in (earlier, later)]
         if given[0] != given[1]:
             which = _SIDES[given.index(True)]
             text = (

@@ -64,8 +64,31 @@ class Side(_Model):
 class Comparison(_Model):
     """What changed between two examinations: the content of comparison.json.
 
-    ``changes`` has the paths of result.json, keys joined by dots, such as
-    "burden.infection_percent". Percentages change in percentage points, volumes in ml.
+    Parameters
+    ----------
+    schema : {"lungscore.comparison/1"}
+        Version of the schema.
+    case : str
+        Name of the comparison.
+    earlier, later : Side
+        What was compared: case, version, models, engine and the other parts of each result that
+        say how comparable the two are.
+    warnings : list of Warning_
+        What stands against comparing the two, each with its code (docs/follow-up.md).
+    changes : dict of str to Change
+        By the path of the number in result.json, keys joined by dots, such as
+        "burden.infection_percent". ``change`` is later − earlier: of percentages (0 to 100) in
+        percentage points, of volumes in ml, of scores in points, of classes in steps. It is None,
+        with a ``reason``, where either result lacks the number.
+
+    Raises
+    ------
+    ValidationError
+        From pydantic, for missing, unknown or invalid fields.
+
+    See Also
+    --------
+    lungscore.compare : Makes one, as ``comparison`` of a FollowUp.
     """
 
     schema_: Literal["lungscore.comparison/1"] = Field(alias="schema")
@@ -116,8 +139,8 @@ def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, An
     if first is None or second is None:
         reason = "; ".join(
             f"{which}: {_why(number, content)}"
-            for which, content, place in (("earlier", earlier, first), ("later", later, second))
-            if place is None
+            for which, content, case in (("earlier", earlier, first), ("later", later, second))
+            if case is None
         )
     else:
         # The result's own decimals: what binary fractions add is no change.
@@ -153,11 +176,11 @@ def _span(number: Number, pair: Any) -> tuple[float, float] | None:
     return None if low is None or high is None or low > high else (low, high)
 
 
-def _apart(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool | None:
+def _apart(earlier: tuple[float, float] | None, later: tuple[float, float] | None) -> bool | None:
     """Whether two ranges share no value; None where either is not known."""
-    if one is None or other is None:
+    if earlier is None or later is None:
         return None
-    return one[1] < other[0] or other[1] < one[0]
+    return earlier[1] < later[0] or later[1] < earlier[0]
 
 
 def _why(number: Number, content: Mapping[str, Any]) -> str:

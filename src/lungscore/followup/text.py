@@ -121,13 +121,13 @@ def text_comparison(comparison: Comparison) -> str:
     heads = f"{'earlier':>14}{'later':>14}{'change':>14}" + ("  ranges" if ranges else "")
     lines += ["", f"  {'':<24}{heads}"]
     numbers = [comparison.changes[number.path] for number in (*WHOLE, *SCORES)]
-    rows = [(each.title, each) for each in numbers]
+    rows = [(row.title, row) for row in numbers]
     lobes = [(change.title, change) for _, change in lobe_rows(comparison)]
-    missing = [title for title, each in rows if each.change is None]
-    for title, each in [*((t, e) for t, e in rows if e.change is not None), *lobes]:
-        values = [value_text(value, each.unit) for value in (each.earlier, each.later)]
-        cells = "".join(f"{cell:>14}" for cell in (*values, change_text(each)))
-        lines.append(f"  {title:<24}{cells}  {ranges_text(each)}")
+    missing = [title for title, row in rows if row.change is None]
+    for title, row in [*((t, e) for t, e in rows if e.change is not None), *lobes]:
+        values = [value_text(value, row.unit) for value in (row.earlier, row.later)]
+        cells = "".join(f"{cell:>14}" for cell in (*values, change_text(row)))
+        lines.append(f"  {title:<24}{cells}  {ranges_text(row)}")
     if missing:
         lines.append(f"  {'not comparable':<24}{', '.join(missing)}")
     if comparison.warnings:

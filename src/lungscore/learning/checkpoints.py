@@ -33,14 +33,14 @@ def load_weights(network: nn.Module, path: Path) -> dict[str, Any]:
     return facts
 
 
-def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], name: str) -> None:
+def check_tensors(expected: dict[str, Tensor], tensors: dict[str, Tensor], name: str) -> None:
     """Raise checkpoint-mismatch naming the first tensor that is missing, unknown or misshapen."""
     missing, unknown = (
-        sorted(expected.keys() - found.keys()),
-        sorted(found.keys() - expected.keys()),
+        sorted(expected.keys() - tensors.keys()),
+        sorted(tensors.keys() - expected.keys()),
     )
     wrong = [
-        key for key in expected.keys() & found.keys() if expected[key].shape != found[key].shape
+        key for key in expected.keys() & tensors.keys() if expected[key].shape != tensors[key].shape
     ]
     if missing or unknown or wrong:
         raise InputError(
@@ -49,7 +49,7 @@ def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], name: s
             f"{len(unknown)} unknown {unknown[:2]}, {len(wrong)} of another shape {wrong[:2]}",
             expected="weights of the same network and encoder",
         )
-    broken = [key for key, value in found.items() if not torch.isfinite(value.float()).all()]
+    broken = [key for key, value in tensors.items() if not torch.isfinite(value.float()).all()]
     if broken:
         raise InputError(
             "checkpoint-mismatch", f"{name}: {broken[0]} contains values that are not numbers"
@@ -89,7 +89,9 @@ def load_checkpoint(
     for name, network in networks.items():
         network.load_state_dict(_below(f"{name}/network/", tensors))
     for name, optimizer in optimizers.items():
-        parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        parameters = [
+            parameter for group in optimizer.param_groups for parameter in group["params"]
+        ]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(f"{name}/optimizer/", tensors).items():
             index, _, part = key.partition("/")

@@ -163,7 +163,7 @@ def referred(
 
     fold: another fold than that of ``config``.
     """
-    other = load_experiment(referred_file(reference, file))
+    experiment = load_experiment(referred_file(reference, file))
     seed = config.training.seed if reference.seed is None else reference.seed
     wanted = config.data.fold if fold is None else fold
-    return at(other, fold=wanted if reference.folds else None, seed=seed)
+    return at(experiment, fold=wanted if reference.folds else None, seed=seed)

@@ -66,10 +66,10 @@ def _point_to_weights(model: onnx.ModelProto, weights: Path) -> None:
     graph = model.graph
     casts = []
     for tensor in graph.initializer:
-        place = places.get(tensor.name.removeprefix(_PREFIX))
-        if place is None:
+        position = places.get(tensor.name.removeprefix(_PREFIX))
+        if position is None:
             continue
-        kind, offset, length = place
+        kind, offset, length = position
         if kind == "F16":
             stored = f"{tensor.name}.fp16"
             casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))

@@ -50,13 +50,13 @@ def load_imagenet_weights(encoder: nn.Module, path: Path) -> list[str]:
             "checkpoint-mismatch", f"{path.name} is not a readable safetensors file"
         ) from error
     expected = {k: v for k, v in encoder.state_dict().items() if not k.endswith(_COUNTER)}
-    found = {
+    weights = {
         name: _fewer_channels(value.float(), expected.get(name))
         for name, value in stored.items()
         if not name.startswith(_CLASSIFIERS) and not name.endswith(_COUNTER)
     }
-    check_tensors(expected, found, path.name)
-    encoder.load_state_dict(found, strict=False)
+    check_tensors(expected, weights, path.name)
+    encoder.load_state_dict(weights, strict=False)
     return []
 
 
@@ -77,17 +77,17 @@ def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
         norm_name = _norm_of(name)
         norm = _batch_norm(encoder, norm_name)
         with torch.no_grad():
-            for file, found, parameter in (
+            for file, array, parameter in (
                 (weight_file, weight, module.weight),
                 (bias_file, _read(bias_file), norm.bias),
             ):
-                if found.shape != parameter.shape:
+                if array.shape != parameter.shape:
                     raise InputError(
                         "checkpoint-mismatch",
-                        f"{file.name} is {tuple(found.shape)}",
+                        f"{file.name} is {tuple(array.shape)}",
                         expected=str(tuple(parameter.shape)),
                     )
-                parameter.copy_(found)
+                parameter.copy_(array)
         filled.append(norm_name)
     if not filled:
         raise InputError("dataset-incomplete", f"{folder.name} contains no weights of this encoder")

@@ -166,7 +166,7 @@ class Inpainting(Task):
         outputs = [*output.side_outputs, *([] if output.edge is None else [output.edge])]
         target = image if self.paper else _smooth(image)
         limit = PAPER_LIMIT if self.paper else None
-        return [reconstruction_error(found.float(), target, limit=limit) for found in outputs]
+        return [reconstruction_error(picture.float(), target, limit=limit) for picture in outputs]
 
     def _outputs(self, network: nn.Module, seen: Tensor) -> NetworkOutput:
         if self.config.target == "lesions":
@@ -186,8 +186,8 @@ class Inpainting(Task):
         soft = keep_mask(scores.float(), PAPER_KEEP if self.paper else 0.5, size)
         if self.paper:
             errors = self._errors(network, image, soft)
-            found = torch.stack([masked_mean(error, 1 - soft) for error in errors]).sum()
-            loss = 1 - found + 1e-6 * divergence
+            reward = torch.stack([masked_mean(error, 1 - soft) for error in errors]).sum()
+            loss = 1 - reward + 1e-6 * divergence
         else:
             erased = 1 - keep_mask(random_scores(image, self.settings.block), 0.5, size, alpha=HARD)
             with torch.no_grad():

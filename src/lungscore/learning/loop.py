@@ -243,12 +243,14 @@ def _check_same(
         same = ExperimentConfig.model_validate(facts.get("config")) == config
     except ValidationError:
         same = False
-    other = [] if same else ["another experiment"]
-    other += [f"other {key}" for key, value in (of_task or {}).items() if facts.get(key) != value]
-    if other:
+    differences = [] if same else ["another experiment"]
+    differences += [
+        f"other {key}" for key, value in (of_task or {}).items() if facts.get(key) != value
+    ]
+    if differences:
         raise InputError(
             "checkpoint-mismatch",
-            f"{path.name} of {path.parent.name} belongs to {other[0]}",
+            f"{path.name} of {path.parent.name} belongs to {differences[0]}",
             hint="Choose another output folder",
         )
 

@@ -88,21 +88,21 @@ class ManifestImages:
         ``read_scan`` for a file that cannot be read.
         """
         among = among or []
-        found: list[Sample] = []
+        samples: list[Sample] = []
         left_out = 0
         for index in rng.permutation(len(among) + len(self.images)).tolist():
-            if len(found) >= count or (left_out >= _ENOUGH and not found):
+            if len(samples) >= count or (left_out >= _ENOUGH and not samples):
                 break
             crops = among[index : index + 1] or self._crops(index - len(among), rng)
             left_out += not crops
-            found += crops
-        if not found:
+            samples += crops
+        if not samples:
             raise InputError(
                 "dataset-incomplete",
                 f"No lungs in any of {left_out} images of {', '.join(self.sha256)}",
                 expected="chest CT",
             )
-        return found[:count], left_out
+        return samples[:count], left_out
 
     def _crops(self, index: int, rng: np.random.Generator) -> list[Sample]:
         """The lung-box crops of one image, drawn among those of a volume; none without lungs."""

@@ -65,7 +65,7 @@ def predict(
         grey = sample.image.dtype == np.uint8
         image = window(sample.image, *((0.0, 255.0) if grey else (lower, upper)))
         inputs = [image] if priors is None else [image, priors[sample.name]]
-        tensors = [torch.from_numpy(resize(each, *size).copy())[None, None] for each in inputs]
+        tensors = [torch.from_numpy(resize(array, *size).copy())[None, None] for array in inputs]
         with torch.inference_mode():
             probs = network(*tensors)[0].float().numpy()
         yield np.stack([resize(channel, *sample.image.shape) for channel in probs])
@@ -107,8 +107,8 @@ def ensure_maps(config: ExperimentConfig, file: Path, part: Part) -> dict[str, n
         priors = None
         if config.target == "lesions":
             priors = priors_of_part(config, file, part)
-        found = predict(network, missing, config, priors=priors)
-        write_maps(folder, ((s.name, probs) for s, probs in zip(missing, found, strict=True)))
+        maps = predict(network, missing, config, priors=priors)
+        write_maps(folder, ((s.name, probs) for s, probs in zip(missing, maps, strict=True)))
     return {sample.name: read_map(folder / f"{sample.name}.png") for sample in samples}
 
 
@@ -116,8 +116,8 @@ def priors_of_part(config: ExperimentConfig, file: Path, part: Part) -> dict[str
     """Infection priors (H, W) for a run's held-out or test slices: from the same fold's network."""
     if config.data.priors is None:
         raise ValueError("the experiment names no priors")
-    other = referred(config.data.priors, config, file)
-    maps = ensure_maps(other, referred_file(config.data.priors, file), part)
+    experiment = referred(config.data.priors, config, file)
+    maps = ensure_maps(experiment, referred_file(config.data.priors, file), part)
     return {name: probs[0] for name, probs in maps.items()}
 
 
@@ -127,7 +127,7 @@ def priors_of_training(config: ExperimentConfig, file: Path) -> dict[str, np.nda
         raise ValueError("the experiment names no priors")
     priors: dict[str, np.ndarray] = {}
     for fold in sorted(set(annotated_folds(config.data.folds).values())):
-        other = referred(config.data.priors, config, file, fold=fold)
-        maps = ensure_maps(other, referred_file(config.data.priors, file), "held-out")
+        experiment = referred(config.data.priors, config, file, fold=fold)
+        maps = ensure_maps(experiment, referred_file(config.data.priors, file), "held-out")
         priors |= {name: probs[0] for name, probs in maps.items()}
     return priors

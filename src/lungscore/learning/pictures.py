@@ -95,7 +95,9 @@ def _masks(task: Inpainting, image: Tensor, epoch: int) -> list[Tensor]:
     # Its own generator: the training's random numbers stay where they are.
     random = torch.rand(len(image), 1, *grid, generator=torch.Generator().manual_seed(0))
     scores = [] if task.coach is None else [task.coach(image)[0].float()]
-    return [keep_mask(each, keep, size, alpha=HARD) for each in [*scores, random.to(image.device)]]
+    return [
+        keep_mask(score, keep, size, alpha=HARD) for score in [*scores, random.to(image.device)]
+    ]
 
 
 def _modules(task: Inpainting) -> list[nn.Module]:

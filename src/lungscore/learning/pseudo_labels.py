@@ -130,17 +130,17 @@ def pseudo_labelled(config: ExperimentConfig, file: Path, root: Path) -> list[Sa
     """
     if config.data.pseudo_labels is None:
         return []
-    other = referred(config.data.pseudo_labels, config, file)
-    run = run_folder(other)
-    if not finished(other, run):
+    experiment = referred(config.data.pseudo_labels, config, file)
+    run = run_folder(experiment)
+    if not finished(experiment, run):
         raise InputError(
             "run-missing",
             f"{config.name} trains on the pseudo-labels of {run.parent.name}/{run.name}, "
             "which is not finished",
-            hint=f"Run {other.name}.yaml first, or lungscore benchmark run",
+            hint=f"Run {experiment.name}.yaml first, or lungscore benchmark run",
         )
     slices = root / covid_semiseg.NAME
-    groups = split(other, covid_semiseg.unlabelled_names(slices))
+    groups = split(experiment, covid_semiseg.unlabelled_names(slices))
     samples = covid_semiseg.load_unlabelled(slices, [name for group in groups for name in group])
     return read_labels(samples, run / LABELS)
 

@@ -53,11 +53,11 @@ class SliceStore:
         self.soft = torch.tensor([sample.soft is not None for sample in samples])
         if self.lesions:
             dense = (_classes(sample) == CONSOLIDATION for sample in samples)
-            masks.append(_stack(resize(each.astype(np.float32), *size) for each in dense))
+            masks.append(_stack(resize(mask.astype(np.float32), *size) for mask in dense))
             seen = (
                 sample.infection if priors is None else _prior(sample, priors) for sample in samples
             )
-            masks.append(_stack(resize(each.astype(np.float32), *size) for each in seen))
+            masks.append(_stack(resize(mask.astype(np.float32), *size) for mask in seen))
         self.masks = torch.cat(masks, dim=1)
 
     def __len__(self) -> int:

@@ -144,7 +144,7 @@ class Supervised(Task):
             progress = (number + step / len(batches)) / training.epochs
             set_rate(optimizer, rate := self.rate(progress, number))
             batch = self.store.batch(indices, self.config, rng, augmentation_device(fabric))
-            own = Batch(*(part(fabric, each) for each in batch))
+            own = Batch(*(part(fabric, tensors) for tensors in batch))
             for scaled in _sizes(own, self.config):
                 if self.config.target == "lesions":
                     output = network(lesion_input(scaled.image, scaled.prior))
@@ -229,8 +229,8 @@ def _sizes(batch: Batch, config: ExperimentConfig) -> list[Batch]:
     return [
         Batch(
             *(
-                functional.interpolate(each, size, mode="bilinear", align_corners=True)
-                for each in batch
+                functional.interpolate(image, size, mode="bilinear", align_corners=True)
+                for image in batch
             )
         )
         for size in sizes

@@ -49,8 +49,8 @@ def check_classes(classes: Sequence[str], labels: Mapping[str, str]) -> None:
         expected = f"two or more of {', '.join(CLASSES)}, in this order"
         raise UsageError("usage", f"Invalid classes: {', '.join(classes)}", expected=expected)
     if unknown := sorted(set(labels.values()) - set(CLASSES)):
-        found = f"A label is mapped to {unknown[0]}"
-        raise UsageError("usage", found, expected=", ".join(CLASSES))
+        fault = f"A label is mapped to {unknown[0]}"
+        raise UsageError("usage", fault, expected=", ".join(CLASSES))
     if missing := [name for name in classes if name not in labels.values()]:
         raise UsageError("usage", f"No label is mapped to {missing[0]}", hint="See --labels")
 
@@ -162,5 +162,5 @@ def classes_of(model: ClinicalModel, values: Mapping[str, float | None]) -> dict
     if any(value is None for value in given):
         return None
     at_least = model.model.at_least(np.array([given], np.float64))
-    found = of_classes(at_least)[0]
-    return {name: float(value) for name, value in zip(model.classes, found, strict=True)}
+    classes = of_classes(at_least)[0]
+    return {name: float(value) for name, value in zip(model.classes, classes, strict=True)}

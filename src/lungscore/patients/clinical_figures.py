@@ -22,8 +22,8 @@ from lungscore.statistics.bootstrap import rate
 
 def graver_from(classes: Sequence[str]) -> int | None:
     """The first class that is severe or critical; None if all or none of the classes are."""
-    found = [number for number, name in enumerate(classes) if name in TRUTH]
-    return found[0] if found and found[0] > 0 else None
+    numbers = [number for number, name in enumerate(classes) if name in TRUTH]
+    return numbers[0] if numbers and numbers[0] > 0 else None
 
 
 def figures(
@@ -35,26 +35,28 @@ def figures(
     cohort is one patient.
     """
     truth, patients = cohort.classes, cohort.patients
-    found = of_classes(at_least).argmax(axis=1)
+    predicted = of_classes(at_least).argmax(axis=1)
     highest = len(classes) - 1
     return {
         "patients": len(patients),
         "patients_by_class": {name: int((truth == c).sum()) for c, name in enumerate(classes)},
         "classes": {
-            "accuracy": content_of(exact_agreement(truth, found)),
+            "accuracy": content_of(exact_agreement(truth, predicted)),
             "always_the_commonest": content_of(
                 rate(truth == np.bincount(truth).argmax(), patients)
             ),
             "quadratic_kappa": content_of(
-                weighted_kappa(truth, found, highest=highest, weights="quadratic")
+                weighted_kappa(truth, predicted, highest=highest, weights="quadratic")
             ),
-            "confusion": confusion(truth, found, highest=highest).tolist(),
+            "confusion": confusion(truth, predicted, highest=highest).tolist(),
             "by_class": {
                 name: {
                     "n": int((truth == c).sum()),
-                    "recall": content_of(rate(found[truth == c] == c, _of(patients, truth == c))),
+                    "recall": content_of(
+                        rate(predicted[truth == c] == c, _of(patients, truth == c))
+                    ),
                     "precision": content_of(
-                        rate(truth[found == c] == c, _of(patients, found == c))
+                        rate(truth[predicted == c] == c, _of(patients, predicted == c))
                     ),
                 }
                 for c, name in enumerate(classes)

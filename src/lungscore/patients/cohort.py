@@ -75,10 +75,10 @@ class Cohort:
 
 def read_measured(folder: Path) -> dict[str, Measured]:
     """case -> what its result says, of every result in a folder. Raises InputError."""
-    found = {}
+    results = {}
     for case, path, content in read_results(folder):
-        found[case] = measured(content, place_of(path))
-    return found
+        results[case] = measured(content, place_of(path))
+    return results
 
 
 def measured(content: Mapping[str, Any], called: str) -> Measured:
@@ -123,22 +123,24 @@ def gather(
 
     rows: list[tuple[Case, int, list[float], tuple[float, ...]]] = []
     for case, number in labelled:
-        found = results.get(case.case)
-        own = dict(found.values) if found else {}
+        result = results.get(case.case)
+        own = dict(result.values) if result else {}
         own |= (covariates or {}).get(case.patient, {})
         values = [own.get(name) for name in needed]
         if len(of_patient[case.patient]) > 1:
             left_out["two-labels"].append(case.case)
-        elif found is None:
+        elif result is None:
             left_out["no-result"].append(case.case)
-        elif found.unsuitable:
+        elif result.unsuitable:
             left_out["unsuitable-scan"].append(case.case)
-        elif not found.slices or any(name in found.values and own[name] is None for name in needed):
+        elif not result.slices or any(
+            name in result.values and own[name] is None for name in needed
+        ):
             left_out["not-computed"].append(case.case)
         elif any(value is None for value in values):
             left_out["no-covariate"].append(case.case)
         else:
-            rows.append((case, number, [v for v in values if v is not None], found.slices))
+            rows.append((case, number, [v for v in values if v is not None], result.slices))
     if one_a_patient:
         rows = _fullest(rows, list(needed).index("infection_percent"), left_out["milder-scan"])
     left_out["not-in-table"] += sorted(set(results) - listed)

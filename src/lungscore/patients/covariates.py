@@ -29,21 +29,21 @@ def read_covariates(path: Path, names: Sequence[str]) -> dict[str, dict[str, flo
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None
     columns = {name: _column(name, table.columns, path.name) for name in names}
-    found: dict[str, dict[str, float | None]] = {}
+    values: dict[str, dict[str, float | None]] = {}
     for line, given, cells in table.rows:
         patient = printable(given)
-        if not patient or patient in found:
+        if not patient or patient in values:
             told = "the patient has no name" if not patient else "its patient occurred before"
             raise InputError(
                 "table-invalid",
                 f"{path.name}, line {line}: {told}",
                 expected="one line for each patient",
             )
-        found[patient] = {
+        values[patient] = {
             name: _value(cells[column], f"{path.name}, line {line}: {column}")
             for name, column in columns.items()
         }
-    return found
+    return values
 
 
 def _column(name: str, columns: Sequence[str], file: str) -> str:
@@ -59,7 +59,7 @@ def _column(name: str, columns: Sequence[str], file: str) -> str:
     )
 
 
-def _value(text: str | None, place: str) -> float | None:
+def _value(text: str | None, where: str) -> float | None:
     if text is None:
         return None
     if (sex := SEXES.get(text.casefold())) is not None:
@@ -68,7 +68,7 @@ def _value(text: str | None, place: str) -> float | None:
     if not math.isfinite(value):
         raise InputError(
             "table-invalid",
-            f"{place} is {text[:40]!r}",
+            f"{where} is {text[:40]!r}",
             expected="a number, female or male, or an empty cell",
         )
     return value

@@ -4,3 +4,5 @@ DETECTION_FEATURES = ("infection_percent", "peak_slice_percent", "lobes_infected
 CLINICAL_FEATURES = ("infection_percent", "consolidation_percent", "ct_ss")
 #: Clinical classes, mildest first.
 CLASSES = ("none", "mild", "moderate", "severe", "critical")
+#: Of the split of patients into folds.
+SEED = 20200414

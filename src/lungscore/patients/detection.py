@@ -68,8 +68,8 @@ def check_features(names: Sequence[str]) -> None:
     """Raise UsageError where one of ``names`` is no feature, or stands twice, or there is none."""
     unknown = [name for name in names if name not in FEATURES]
     if unknown or not names or len(set(names)) < len(names):
-        found = f"Unknown feature: {unknown[0]}" if unknown else "Features are named once each"
-        raise UsageError("usage", found, expected=", ".join(FEATURES))
+        fault = f"Unknown feature: {unknown[0]}" if unknown else "Features are named once each"
+        raise UsageError("usage", fault, expected=", ".join(FEATURES))
 
 
 def train_detector(
@@ -156,11 +156,11 @@ def figures(cohort: Cohort, probability: np.ndarray, point: np.ndarray) -> dict[
     }
 
 
-def probability_of(detector: Detector, found: Measured) -> tuple[float | None, str]:
+def probability_of(detector: Detector, measured: Measured) -> tuple[float | None, str]:
     """The probability of one scan, or None and a reason of cohort.REASONS. Needs numpy only."""
-    if found.unsuitable:
+    if measured.unsuitable:
         return None, "unsuitable-scan"
-    values = [found.values.get(name) for name in detector.names]
+    values = [measured.values.get(name) for name in detector.names]
     if any(value is None for value in values):
         return None, "not-computed"
     return float(detector.model.probability(np.array([values], np.float64))[0]), ""

@@ -36,17 +36,17 @@ def features(result: Mapping[str, Any]) -> dict[str, float | None]:
     result: the content of a result.json. Percents 0–100, ct_ss 0–40, lobes_infected 0–5, bilateral
     0 or 1. Raises KeyError or TypeError for what is no result.
     """
-    found = {name: NUMBERS[number].value(result) for name, number in _OF_RESULT.items()}
+    numbers = {name: NUMBERS[number].value(result) for name, number in _OF_RESULT.items()}
     if slices := slice_percents(result):
         infected = sum(percent >= FLOOR_PERCENT for percent in slices)
-        found["peak_slice_percent"] = max(slices)
-        found["infected_slices_percent"] = 100 * infected / len(slices)
-    return {name: _number(found.get(name)) for name in FEATURES}
+        numbers["peak_slice_percent"] = max(slices)
+        numbers["infected_slices_percent"] = 100 * infected / len(slices)
+    return {name: _number(numbers.get(name)) for name in FEATURES}
 
 
 def slice_percents(result: Mapping[str, Any]) -> tuple[float, ...]:
     """Infected percent of each slice that has lung, superior to inferior."""
-    percents = (each["infection_percent"] for each in result["slices"])
+    percents = (entry["infection_percent"] for entry in result["slices"])
     return tuple(float(percent) for percent in percents if percent is not None)
 
 

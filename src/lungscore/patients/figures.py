@@ -30,10 +30,10 @@ def area(score: np.ndarray, positive: np.ndarray, patients: Sequence[str]) -> di
 
 
 def area_difference(
-    one: np.ndarray, other: np.ndarray, positive: np.ndarray, patients: Sequence[str]
+    score: np.ndarray, reference: np.ndarray, positive: np.ndarray, patients: Sequence[str]
 ) -> dict[str, Any]:
-    """Area of ``one`` − area of ``other`` over the same cases: drawn together, so paired."""
-    first, second = area_under_curve_of(one, positive), area_under_curve_of(other, positive)
+    """Area of ``score`` − area of ``reference`` over the same cases: drawn together, so paired."""
+    first, second = area_under_curve_of(score, positive), area_under_curve_of(reference, positive)
     figure = estimate(lambda w: first(w) - second(w), patients, reason="a class is missing")
     return content_of(figure)
 
@@ -53,19 +53,19 @@ def calibration_content(
     probability: np.ndarray, positive: np.ndarray, patients: Sequence[str]
 ) -> dict[str, Any]:
     """Brier score, calibration slope and intercept, and the reliability table."""
-    found = calibration(probability, positive, patients)
+    fitted = calibration(probability, positive, patients)
     return {
-        "brier": content_of(found.brier),
-        "slope": content_of(found.slope),
-        "intercept": content_of(found.intercept),
+        "brier": content_of(fitted.brier),
+        "slope": content_of(fitted.slope),
+        "intercept": content_of(fitted.intercept),
         "reliability": [
             {
-                "from": _rounded(each.low),
-                "to": _rounded(each.high),
-                "predicted": _rounded(each.predicted),
-                "observed": content_of(each.observed),
+                "from": _rounded(group.low),
+                "to": _rounded(group.high),
+                "predicted": _rounded(group.predicted),
+                "observed": content_of(group.observed),
             }
-            for each in found.reliability
+            for group in fitted.reliability
         ],
     }
 

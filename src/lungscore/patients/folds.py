@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lungscore.errors import InputError
+from lungscore.patients.defaults import SEED
 
-#: Folds, and the seed that parts the patients.
-FOLDS, SEED = 5, 20200414
+FOLDS = 5
 
 #: Patients below which there is no model, in all and of a class: one of each class in every fold.
 MIN_PATIENTS, MIN_OF_CLASS = 20, FOLDS
@@ -42,8 +42,8 @@ def out_of_fold(
 
     The first axis of what it returns is that of the held-out cases.
     """
-    found = [(held_out, predict(train, held_out)) for train, held_out in parts]
-    together = np.concatenate([values for _, values in found])
+    predictions = [(held_out, predict(train, held_out)) for train, held_out in parts]
+    together = np.concatenate([values for _, values in predictions])
     ordered = np.empty_like(together)
-    ordered[np.concatenate([held_out for held_out, _ in found])] = together
+    ordered[np.concatenate([held_out for held_out, _ in predictions])] = together
     return ordered

@@ -93,10 +93,10 @@ def _checked(
     )
 
 
-def _not_identified(found: str) -> InputError:
+def _not_identified(fault: str) -> InputError:
     return InputError(
         "model-not-identified",
-        f"The model is not determined: {found}",
+        f"The model is not determined: {fault}",
         expected="classes that overlap, and numbers of which none follows from the others",
         hint="Use fewer features or covariates, join rare classes, or give more cases",
     )

@@ -36,17 +36,17 @@ def slice_rule(
     slice bears its patient's class. Micro F1 of single labels is accuracy.
     """
     truth = np.array([TRUTH.get(name, 0) for name in classes])
-    of_patient = np.array([class_of_slice(np.array(each)).max() for each in slices])
-    counts = [len(each) for each in slices]
-    found = class_of_slice(np.concatenate([np.asarray(each) for each in slices]))
+    of_patient = np.array([class_of_slice(np.array(percents)).max() for percents in slices])
+    counts = [len(percents) for percents in slices]
+    predicted = class_of_slice(np.concatenate([np.asarray(percents) for percents in slices]))
     true = np.repeat(truth, counts)
     owners = [p for p, count in zip(patients, counts, strict=True) for _ in range(count)]
     return {
         "truth": "0 none, mild, moderate; 1 severe; 2 critical",
         "slices": {
-            "micro_f1": content_of(estimate(share_of(found == true), owners)),
+            "micro_f1": content_of(estimate(share_of(predicted == true), owners)),
             "always_0": content_of(estimate(share_of(true == 0), owners)),
-            "confusion": _confusion(true, found),
+            "confusion": _confusion(true, predicted),
         },
         "patients_by_worst_slice": {
             "micro_f1": content_of(rate(of_patient == truth, patients)),
@@ -56,7 +56,7 @@ def slice_rule(
     }
 
 
-def _confusion(true: np.ndarray, found: np.ndarray) -> list[list[int]]:
+def _confusion(true: np.ndarray, predicted: np.ndarray) -> list[list[int]]:
     table = np.zeros((3, 3), int)
-    np.add.at(table, (true, found), 1)
+    np.add.at(table, (true, predicted), 1)
     return [[int(cell) for cell in row] for row in table]

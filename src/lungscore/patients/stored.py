@@ -136,10 +136,10 @@ def read_model(path: Path, kind: type[M]) -> tuple[M, str]:
         raise ResourceError("model-missing", f"{path.name} ({error.strerror})") from None
     except (ValidationError, ValueError, RecursionError) as error:
         told = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
-        place = ".".join(str(part) for part in told.get("loc", ()))
+        field = ".".join(str(part) for part in told.get("loc", ()))
         raise ResourceError(
             "model-damaged",
-            f"{path.name} is none: {f'{place}: ' if place else ''}{str(told['msg'])[:80]}",
+            f"{path.name} is none: {f'{field}: ' if field else ''}{str(told['msg'])[:80]}",
             expected="a model that lungscore detection train or clinical train wrote",
         ) from None
     return model, hashlib.sha256(content).hexdigest()

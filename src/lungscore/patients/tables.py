@@ -14,10 +14,10 @@ def detection_csv(results: Mapping[str, Measured], detector: Detector) -> str:
     """case, infection_percent, probability of an infection pattern, whether it reaches the
     operating point, and why there is none. Needs numpy only."""
     rows = []
-    for case, found in results.items():
-        probability, reason = probability_of(detector, found)
+    for case, measured in results.items():
+        probability, reason = probability_of(detector, measured)
         pattern = None if probability is None else probability >= detector.operating_point
-        rows.append([case, found.values["infection_percent"], probability, pattern, reason])
+        rows.append([case, measured.values["infection_percent"], probability, pattern, reason])
     columns = ["case", "infection_percent", "probability", "infection_pattern", "reason"]
     return _csv(columns, rows)
 
@@ -37,12 +37,12 @@ def clinical_csv(
     """
     first = graver_from(model.classes)
     rows: list[list[object]] = []
-    for case, found in results.items():
+    for case, measured in results.items():
         patient = patients.get(case, case)
-        own = {**found.values, **table.get(patient, {})}
-        chances = None if found.unsuitable else classes_of(model, own)
+        own = {**measured.values, **table.get(patient, {})}
+        chances = None if measured.unsuitable else classes_of(model, own)
         if chances is None:
-            reason = _reason(model, found)
+            reason = _reason(model, measured)
             rows.append([case, patient, *[None] * (len(model.classes) + 2), reason])
             continue
         severe = None if first is None else sum(list(chances.values())[first:])
@@ -52,10 +52,10 @@ def clinical_csv(
     return _csv(["case", "patient", *columns, "probability_severe_or_critical", "reason"], rows)
 
 
-def _reason(model: ClinicalModel, found: Measured) -> str:
-    if found.unsuitable:
+def _reason(model: ClinicalModel, measured: Measured) -> str:
+    if measured.unsuitable:
         return "unsuitable-scan"
-    missing = [n for n in model.names if n in found.values and found.values[n] is None]
+    missing = [n for n in model.names if n in measured.values and measured.values[n] is None]
     return "not-computed" if missing else "no-covariate"
 
 

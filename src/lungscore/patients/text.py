@@ -32,8 +32,8 @@ def detection_table(content: Mapping[str, Any]) -> str:
         *_calibration(content["calibration"]),
         f"    {'predicted':>10}  observed",
         *(
-            f"    {each['predicted']:>10.3f}  {figure_text(each['observed'])}"
-            for each in content["calibration"]["reliability"]
+            f"    {group['predicted']:>10.3f}  {figure_text(group['observed'])}"
+            for group in content["calibration"]["reliability"]
         ),
         "",
         _line("infection percent alone: AUC", figure_text(burden["auc"])),
@@ -59,11 +59,11 @@ def clinical_table(content: Mapping[str, Any]) -> str:
         f"  {'class':<12}{'n':>6}   {'recall':<30}precision",
     ]
     for name in names:
-        each = classes["by_class"][name]
+        figures = classes["by_class"][name]
         recall, precision = (
-            figure_text(each[key], with_n=False) for key in ("recall", "precision")
+            figure_text(figures[key], with_n=False) for key in ("recall", "precision")
         )
-        lines.append(f"  {name:<12}{each['n']:>6}   {recall:<30}{precision}")
+        lines.append(f"  {name:<12}{figures['n']:>6}   {recall:<30}{precision}")
     lines += ["", *_confusion(classes["confusion"], names), ""]
     if (severe := content["severe_or_critical"]) is not None:
         ct_ss = severe["ct_ss_alone"]
@@ -92,9 +92,9 @@ def clinical_table(content: Mapping[str, Any]) -> str:
 def coefficient_table(features: Sequence[Any], thresholds: Sequence[float]) -> str:
     """The coefficients of a clinical model (stored.FeaturePart) with their intervals."""
     lines = ["  log odds of a graver class for one standard deviation more:"]
-    for each in features:
-        figure = {"value": each.coefficient, "low": each.low, "high": each.high, "n": 0}
-        shape = f"log(1 + {each.name})" if each.transform == "log1p" else each.name
+    for feature in features:
+        figure = {"value": feature.coefficient, "low": feature.low, "high": feature.high, "n": 0}
+        shape = f"log(1 + {feature.name})" if feature.transform == "log1p" else feature.name
         lines.append(_line(f"  {shape}", figure_text(figure, with_n=False)))
     lines.append(_line("  thresholds", ", ".join(number_text(value, 3) for value in thresholds)))
     return _text(lines)

@@ -184,8 +184,8 @@ def _affected(result: Result) -> str | None:
     sides = [NUMBERS[f"{side}_percent"].value(result) for side in ("right", "left")]
     parts = []
     if bilateral is not None:
-        one = any(share is not None and share >= FLOOR_PERCENT for share in sides)
-        parts.append(f"{2 if bilateral else int(one)} of 2 lungs")
+        reached = any(share is not None and share >= FLOOR_PERCENT for share in sides)
+        parts.append(f"{2 if bilateral else int(reached)} of 2 lungs")
     if affected is not None:
         parts.append(f"{affected} of {len(LOBE_ORDER)} lobes")
     return ", ".join(parts) or None

@@ -49,7 +49,7 @@ def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dic
             "system": platform.system(),
             "python": platform.python_version(),
         },
-        "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
+        "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
     }
 
 

@@ -143,7 +143,7 @@ def detection_text(result: Result) -> str:
     if detection.infected is not None:
         text = "yes" if detection.infected else "no (less than 1 % of the lungs)"
         if detection.infected_slices:
-            seen = sum(each.infection_percent is not None for each in result.slices)
+            seen = sum(plane.infection_percent is not None for plane in result.slices)
             text += f", in {detection.infected_slices} of {seen} slices"
         parts.append(text)
     if detection.detector is not None:

@@ -115,8 +115,8 @@ def _with_points(
     if comma is None:
         return tuple(rows)
     if separator == ",":
-        found = f"{comma!r} has a comma in a table that commas separate"
-        raise _invalid(name, found, expected="decimal points")
+        fault = f"{comma!r} has a comma in a table that commas separate"
+        raise _invalid(name, fault, expected="decimal points")
     if point := next((text for text in texts if _NUMBER_WITH_POINT.fullmatch(text)), None):
         raise _invalid(name, f"both {comma!r} and {point!r}", expected="one decimal sign")
     return tuple(
@@ -134,5 +134,5 @@ def _with_points(
     )
 
 
-def _invalid(name: str, found: str, *, expected: str = "", hint: str = "") -> InputError:
-    return InputError("table-invalid", f"{name}: {found}", expected=expected, hint=hint)
+def _invalid(name: str, fault: str, *, expected: str = "", hint: str = "") -> InputError:
+    return InputError("table-invalid", f"{name}: {fault}", expected=expected, hint=hint)

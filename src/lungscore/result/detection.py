@@ -49,12 +49,12 @@ def detection_part(
 ) -> dict[str, Any]:
     """percents: infected percent of each slice, superior to inferior, None where it has no lung."""
     known = [(percent, -index) for index, percent in enumerate(percents) if percent is not None]
-    highest, place = max(known, default=(0.0, 0))
+    highest, peak = max(known, default=(0.0, 0))
     return {
         "infected": infected,
         "probability": rounded(detected.probability, PROBABILITY_DECIMALS) if detected else None,
         "infected_slices": sum(p >= FLOOR_PERCENT for p, _ in known) if known else None,
-        "peak_slice": -place if highest > 0 else None,
+        "peak_slice": -peak if highest > 0 else None,
         "detector": {
             "name": detected.name,
             "sha256": detected.sha256,

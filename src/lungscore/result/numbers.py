@@ -345,7 +345,7 @@ def parse(number: Number, text: str) -> float:
 
     Raises ValueError, which says what was expected, for anything else.
     """
-    named = {name.casefold(): float(place) for place, name in enumerate(number.classes)}
+    named = {name.casefold(): float(rank) for rank, name in enumerate(number.classes)}
     if (value := named.get(text.casefold())) is not None:
         return value
     # The numbers of the categories are ours alone: 1 may be anybody's "none".

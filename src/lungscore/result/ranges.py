@@ -99,13 +99,13 @@ def ranges_part(ranges: Ranges | None, *, percent: Rounding, ml: Rounding) -> di
             for name, span in spans.items()
         }
 
-    found = ranges.categories
+    categories = ranges.categories
     return {
         "alternatives": ranges.alternatives,
         "basis": BASIS,
         "burden": rounded(ranges.burden),
         "scores": {**rounded(ranges.scores), "mosmed": ranges.mosmed},
-        "severity": {"category": (found[0], found[-1]) if found else None},
+        "severity": {"category": (categories[0], categories[-1]) if categories else None},
         "lobes": {name: rounded(spans) for name, spans in ranges.lobes.items()},
         "regions": rounded(ranges.regions),
         "zones": rounded(ranges.zones),

@@ -29,11 +29,11 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         json.dumps(content, allow_nan=False)  # 1e999 is read as infinite
     except OSError as error:
-        found = f"{called} cannot be read ({error.strerror})"
-        raise InputError("input-unreadable", found) from None
+        fault = f"{called} cannot be read ({error.strerror})"
+        raise InputError("input-unreadable", fault) from None
     except (ValueError, RecursionError) as error:
-        found = f"it is not JSON written by lungscore ({str(error)[:80]})"
-        raise damaged(called, found) from None
+        fault = f"it is not JSON written by lungscore ({str(error)[:80]})"
+        raise damaged(called, fault) from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise InputError(

@@ -5,7 +5,7 @@ from lungscore.severity.category import RULE, WITHHOLDING, Category
 from lungscore.severity.distribution import Distribution, Share
 from lungscore.severity.edges import EDGES, FLOOR_PERCENT, score_part
 from lungscore.severity.lesions import SPECK_ML, LesionSizes
-from lungscore.severity.measure import measure
+from lungscore.severity.measure import Segmentation, measure
 from lungscore.severity.ranges import Alternatives
 from lungscore.severity.scores import (
     CT_SS_CUTOFF,
@@ -38,6 +38,7 @@ __all__ = [
     "PartScore",
     "Ranges",
     "Score",
+    "Segmentation",
     "Severity",
     "Share",
     "ct_ss",

@@ -136,13 +136,13 @@ def tallies_of_others(
     shape = counted.histogram.shape
     free = counted.histogram.sum(axis=4)
     for lesions in others:
-        found = lesions > 0
-        places = part[found] + lesions[found] * np.int32(DENSE)
+        infected = lesions > 0
+        places = part[infected] + lesions[infected] * np.int32(DENSE)
         histogram = np.bincount(places, minlength=counted.histogram.size).reshape(shape)
         histogram[:, 0] = 0
         inside = int(histogram.sum())
         histogram[..., 0, :] = free - histogram.sum(axis=4)
-        yield Tally(histogram, outside=int(np.count_nonzero(found)) - inside)
+        yield Tally(histogram, outside=int(np.count_nonzero(infected)) - inside)
 
 
 def _counts(table: np.ndarray) -> Counts:

@@ -25,7 +25,7 @@ class Obstacles:
 
 
 class Part(Protocol):
-    """The part of measure.Burden that is looked at here."""
+    """What is looked at here of a Burden."""
 
     @property
     def volume_ml(self) -> float | None:

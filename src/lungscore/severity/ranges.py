@@ -30,19 +30,23 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
 
     percents = ("infection_percent", "ggo_percent", "consolidation_percent")
     totals = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
-    whole = [each.lungs for each in severities]
-    classes = sorted(each.mosmed for each in severities if each.mosmed is not None)
-    reached = {each.category for each in severities}
+    whole = [severity.lungs for severity in severities]
+    classes = sorted(severity.mosmed for severity in severities if severity.mosmed is not None)
+    reached = {severity.category for severity in severities}
     return Ranges(
         alternatives=len(severities),
         burden={
             **{name: _span_of(name, whole) for name in (*percents, "infection_ml")},
-            "left_percent": _span_of("infection_percent", [each.left for each in severities]),
-            "right_percent": _span_of("infection_percent", [each.right for each in severities]),
+            "left_percent": _span_of(
+                "infection_percent", [severity.left for severity in severities]
+            ),
+            "right_percent": _span_of(
+                "infection_percent", [severity.right for severity in severities]
+            ),
         },
         scores={
             **{
-                name: _span_of("total", [getattr(each, name) for each in severities])
+                name: _span_of("total", [getattr(severity, name) for severity in severities])
                 for name in totals
             },
             **{name: _span_of(name, severities) for name in ("po", "pho")},
@@ -51,13 +55,13 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
         categories=tuple(category for category in CATEGORIES if category in reached),
         lobes={
             lobe: {
-                name: _span_of(name, [each.lobes.get(lobe) for each in severities])
+                name: _span_of(name, [severity.lobes.get(lobe) for severity in severities])
                 for name in percents
             }
             for lobe in LOBE_ORDER
         },
-        regions=_spans_of_parts([each.ct_ss for each in severities]),
-        zones=_spans_of_parts([each.zones for each in severities]),
+        regions=_spans_of_parts([severity.ct_ss for severity in severities]),
+        zones=_spans_of_parts([severity.zones for severity in severities]),
     )
 
 

@@ -1,0 +1,86 @@
+"""From numbers to what is said of the patient: a category, or why there is none."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from lungscore.errors import Notice
+from lungscore.severity.category import (
+    UNSUITABLE,
+    WITHHOLDING,
+    Category,
+    categorise,
+    withheld_codes,
+)
+from lungscore.severity.edges import FLOOR_PERCENT
+from lungscore.severity.numbers import Numbers
+from lungscore.severity.ranges import too_uncertain
+from lungscore.severity.scores import Score
+from lungscore.severity.severity import Ranges, Severity
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the numbers say of the patient: ``category`` to ``infected`` of Severity."""
+
+    category: Category | None
+    basis: str
+    withheld: tuple[str, ...]
+    infected: bool | None
+
+
+def verdict_on(numbers: Numbers, *, sides_known: bool, notice_codes: Collection[str]) -> Verdict:
+    """The category of ``numbers``, or the codes that withhold it.
+
+    sides_known: whether right and left are known. notice_codes: what is noted about the scan.
+    """
+    infection_percent = numbers.lungs.infection_percent
+    withheld = withheld_codes(
+        lungs_ml=numbers.lungs.volume_ml,
+        depth=len(numbers.slices),
+        sides_known=sides_known,
+        in_lobes_percent=numbers.in_lobes_percent,
+        notice_codes=notice_codes,
+    )
+    category, basis, withheld = _category(infection_percent, numbers.scores["ct_ss"], withheld)
+    infected = None
+    if infection_percent is not None and not UNSUITABLE & set(withheld):
+        infected = infection_percent >= FLOOR_PERCENT
+    return Verdict(category, basis, withheld, infected)
+
+
+def _category(
+    infection_percent: float | None, ct_ss: Score, withheld: tuple[str, ...]
+) -> tuple[Category | None, str, tuple[str, ...]]:
+    if not withheld and (infection_percent is None or ct_ss.total is None):
+        withheld = ("not-computable",)
+    if withheld:
+        reasons = "; ".join(WITHHOLDING[code] for code in withheld)
+        return None, f"withheld: {reasons}", withheld
+    if infection_percent is None:
+        raise ValueError("unreachable: a missing percent withholds the category")
+    category, reason = categorise(infection_percent, ct_ss)
+    return category, reason, withheld
+
+
+def with_ranges(severity: Severity, ranges: Ranges) -> Severity:
+    """``severity`` with its ranges, its category withheld where they are too wide."""
+    if severity.category is None or not too_uncertain(ranges):
+        return replace(severity, ranges=ranges)
+    code = "uncertain-infection"
+    mildest, gravest = ranges.categories[0], ranges.categories[-1]
+    reason = f"{WITHHOLDING[code]}: read otherwise, it says {mildest} to {gravest}"
+    lowest, highest = ranges.burden["infection_percent"] or (0.0, 100.0)
+    sure = lowest >= FLOOR_PERCENT or highest < FLOOR_PERCENT
+    return replace(
+        severity,
+        category=None,
+        basis=f"withheld: {reason}",
+        withheld=(code,),
+        infected=severity.infected if sure else None,
+        notices=(
+            *severity.notices,
+            Notice(code, reason),
+            Notice("severity-withheld", f"No severity category is given: {reason}"),
+        ),
+        ranges=replace(ranges, categories=()),
+    )
