@@ -93,7 +93,7 @@ def test_shares_of_a_cohort_are_joined_by_a_run_without_them(
     arguments += ["-o", str(shared)]
     codes = [call([*arguments, "--shard", f"{number}/2", "--resume"]) for number in (1, 2)]
     assert sorted(codes) == [0, 3]
-    assert "share 1/2: 1 of 5 scans" in capsys.readouterr().err
+    assert "Share 1/2: 1 of 5 scans" in capsys.readouterr().err
     assert {path.name for path in shared.iterdir()} == {"one", "two", "three", "four"}
     assert call([*arguments, "--resume"]) == 3
     for name in COHORT_FILES:
