@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from lungscore.datasets.sample import Sample
-from lungscore.learning import pretrain as pretrain_module
+from lungscore.learning import inpainting as inpainting_module
 from lungscore.learning.config import PretrainingConfig
 from lungscore.learning.inpainting import Inpainting, erased_share
 from lungscore.learning.loop import fit, make_fabric
@@ -198,7 +198,7 @@ def test_the_coach_learns_through_the_network_in_the_paper_only(monkeypatch, rec
     fabric = ready(task, config)
     losses = []
     monkeypatch.setattr(
-        pretrain_module, "optimise", lambda f, network, optimizer, loss: losses.append(loss)
+        inpainting_module, "optimise", lambda f, network, optimizer, loss: losses.append(loss)
     )
     task._coach_step(fabric, np.arange(2), np.random.default_rng(0), learns=True)
     of_network = torch.autograd.grad(
