@@ -235,7 +235,7 @@ def spread(count, *, every):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("index", spread(26, every=6))
+@pytest.mark.parametrize("index", spread(26, every=12))
 def test_regions_of_manual_lobes_are_as_anatomy_asks(index, real_data, experiment):
     measured = experiment("region_properties")
     path = sorted((real_data / "luna16-lobes").glob("*.nrrd"))[index]

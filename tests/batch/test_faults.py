@@ -88,7 +88,7 @@ def test_a_disk_that_is_full_ends_the_run_and_leaves_nothing(
     assert run_cohort(cases, replace(options, resume=True)).analysed == CASES
 
 
-@pytest.mark.parametrize("size", [500, 5000])
+@pytest.mark.parametrize("size", [500, pytest.param(5000, marks=pytest.mark.slow)])
 def test_a_disk_that_is_full_for_the_tables_keeps_cases_and_older_tables(
     scans: Path, options: AnalyzeSettings, size: int
 ) -> None:

@@ -83,6 +83,7 @@ def scans(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_shares_of_a_cohort_are_joined_by_a_run_without_them(
     scans: Path, tmp_path: Path, stand_in_model: Path, capsys: pytest.CaptureFixture
 ) -> None:
