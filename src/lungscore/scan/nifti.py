@@ -36,9 +36,10 @@ def open_nifti(path: Path, name: str | None = None) -> Iterator[Stored]:
     source = name or path.name
     with _opened(path) as file, _heard_repairs() as repairs:
         try:
-            head = file.read(540)
+            head = file.read(nib.Nifti1Header.sizeof_hdr)
             two = head[4:8] == b"n+2\0"
             form = nib.Nifti2Header if two else nib.Nifti1Header
+            head += file.read(form.sizeof_hdr - len(head))
             # Without the header's extensions: they are not needed, and may be gigabytes.
             header = form.from_fileobj(io.BytesIO(head[: form.sizeof_hdr] + bytes(4)))
             dtype, shape = header.get_data_dtype(), tuple(int(n) for n in header.get_data_shape())
