@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what loads slowly waits until signals are taken care of
     from pathlib import Path
 
 EXIT_INTERRUPTED = 130
+MESSAGE = "The run was interrupted.\n"
 
 #: Seconds from the first signal to the end of the process.
 PATIENCE_S = 3.0
@@ -99,5 +100,5 @@ def _watch(signals: int) -> None:
     # Whoever ends sooner ends the whole process, this thread with it.
     threading.Event().wait(PATIENCE_S)
     with suppress(Exception):
-        os.write(2, b"interrupted\n")
+        os.write(2, MESSAGE.encode())
     end_now()

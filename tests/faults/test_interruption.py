@@ -150,7 +150,7 @@ run()
 """
     process = python(code, tmp_path)
     out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out, errors) == (130, "", "interrupted\n")
+    assert (process.returncode, out, errors) == (130, "", "The run was interrupted.\n")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from lungscore.interruption import EXIT_INTERRUPTED, end_now, end_when_told, is_told
+from lungscore.interruption import EXIT_INTERRUPTED, MESSAGE, end_now, end_when_told, is_told
 
 __all__ = ["EXIT_INTERRUPTED", "call", "run"]
 
@@ -46,7 +46,7 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
 
 def _say_interrupted() -> None:
     with suppress(OSError, AttributeError):  # there may be no standard error
-        sys.stderr.write("The run was interrupted.\n")
+        sys.stderr.write(MESSAGE)
 
 
 def _open_missing_streams() -> None:
