@@ -153,6 +153,23 @@ run()
     assert (process.returncode, out, errors) == (130, "", "The run was interrupted.\n")
 
 
+def test_ctrl_c_as_python_ends_is_too_late(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys
+class Last:
+    # After the handlers of signals were given back; the names of modules are gone by then.
+    def __del__(self, kill=os.kill, process=os.getpid(), number=signal.SIGINT):
+        kill(process, number)
+sys.last = Last()
+sys.argv = ["lungscore", "--version"]
+from lungscore.cli.main import run
+run()
+"""
+    process = python(code, tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
 def test_signals_at_several_moments_of_an_analysis(

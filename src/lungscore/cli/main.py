@@ -8,7 +8,14 @@ import signal
 import sys
 from contextlib import suppress
 
-from lungscore.interruption import EXIT_INTERRUPTED, MESSAGE, end_now, end_when_told, is_told
+from lungscore.interruption import (
+    EXIT_INTERRUPTED,
+    MESSAGE,
+    SIGNALS,
+    end_now,
+    end_when_told,
+    is_told,
+)
 
 __all__ = ["EXIT_INTERRUPTED", "call", "run"]
 
@@ -19,15 +26,16 @@ def run() -> None:
     end_when_told()
     try:
         code = call(sys.argv[1:])
+        # The work is done: whatever comes now is too late to interrupt it. Ignored rather than
+        # blocked, since Python gives handlers of its own back to the system as it ends.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:  # while loading, or while another failure was told
         code = EXIT_INTERRUPTED
     if is_told():
         if code != EXIT_INTERRUPTED:  # the interruption ended it in another guise
             _say_interrupted()
         end_now()
-    # The work is done: whatever comes now is too late to interrupt it.
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     sys.exit(_flushed(code))
 
 
