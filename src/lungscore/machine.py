@@ -36,7 +36,7 @@ def _quota(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
         try:
             words = " ".join((folder / file).read_text(encoding="ascii") for file in files).split()
             quota, period = int(words[0]), int(words[1])
-        except (OSError, ValueError, IndexError):  # "max" is no number: there is no limit
+        except (OSError, ValueError, IndexError):  # "max" is not a number: there is no limit
             continue
         if quota > 0 and period > 0:
             return max(1, quota // period)

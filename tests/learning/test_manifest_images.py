@@ -367,7 +367,7 @@ def test_an_unknown_name_lists_what_there_is(patients, run):
 
 
 def test_a_name_without_any_manifest_says_that_there_is_none(patients, run):
-    with pytest.raises(InputError, match=r"There is none"):
+    with pytest.raises(InputError, match=r"there is none"):
         run("ictcf")
 
 

@@ -13,8 +13,8 @@ ROUNDS = 3
 def join_pieces(labels: np.ndarray, numbers: Sequence[int], steps: tuple[int, ...]) -> None:
     """Give what lies apart from the largest piece of each of ``numbers`` to what it touches most.
 
-    labels: (D, H, W), changed in place. steps: every how manieth voxel along each axis is looked
-    at to see whether there is anything to join. A piece that touches none of the other
+    labels: (D, H, W), changed in place. steps: the sampling step in voxels along each axis of
+    the first look, which sees whether there is anything to join. A piece that touches none of the other
     ``numbers``, an island, stays; so does dust, pieces below a thousandth.
     """
     sample = labels[:: steps[0], :: steps[1], :: steps[2]]

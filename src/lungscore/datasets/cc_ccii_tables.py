@@ -1,6 +1,6 @@
 """The two tables of CC-CCII: its scans and how many slices each has, and the slices with a lesion.
 
-``unzip_filenames.csv`` has one row a scan, ``lesions_slices.csv`` one a slice.
+``unzip_filenames.csv`` has one row per scan, ``lesions_slices.csv`` one per slice.
 """
 
 from lungscore.datasets.tables import read_table
@@ -17,7 +17,7 @@ Scans = dict[Key, tuple[int, str]]
 
 
 def read_scans(visit: Visit) -> Scans:
-    """What the first table lists; a published row that stands twice counts once."""
+    """What the first table lists; a published row that occurs twice counts once."""
     scans: Scans = {}
     owners: dict[str, tuple[str, str]] = {}
     columns = ("zip_file", "label", "patient_id", "scan_id", "n_slice")

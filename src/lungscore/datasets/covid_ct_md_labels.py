@@ -4,7 +4,7 @@ Slice-level-labels.npy is (case, slice), Lobe-level-labels.npy (case, slice, lob
 up with zeros behind the last slice of a case; slices run from superior to inferior. Files called
 …-updated-1.npy are the authors' later corrections of P001 and P006 and are preferred.
 
-Of single patients the same may stand in PATIENT_labels.csv beside them: one row a slice, with the
+Of single patients the same may stand in PATIENT_labels.csv beside them: one row per slice, with the
 columns slice_superior_to_inferior, infected and the five lobes.
 """
 

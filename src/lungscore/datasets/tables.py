@@ -89,7 +89,7 @@ def _names(
     names: list[str] = []
     for name in header:
         known = wanted.pop(_folded(name), name.strip())
-        # A name that stands twice means its first column.
+        # A name that occurs twice means its first column.
         names.append(known if known not in names else f"{known} ({len(names) + 1})")
     for folded, name in wanted.items():
         close = difflib.get_close_matches(folded, map(_folded, header), n=1)

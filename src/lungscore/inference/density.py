@@ -1,4 +1,4 @@
-"""GGO and consolidation told apart by density, where no network that has learned the two does."""
+"""GGO and consolidation separated by density, where no network trained on the two does it."""
 
 import numpy as np
 

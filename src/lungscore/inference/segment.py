@@ -201,7 +201,7 @@ def load_segmenter(
 def segment(
     scan: Scan, lungs: Lungs, segmenter: Segmenter, *, alternatives: bool = False
 ) -> Lesions:
-    """Infection in ``scan``, told apart into GGO and consolidation.
+    """Infection in ``scan``, divided into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
     Where the segmenter has no network for lesions, a threshold of density tells the two apart, and

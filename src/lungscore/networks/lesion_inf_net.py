@@ -63,7 +63,7 @@ class LesionInfNet(InfNet):
     """Inf-Net on two channels, grey and prior (see ``lesion_input``), with three classes.
 
     Every side output holds logits (N, 3, H, W) of background, GGO and consolidation, the last two
-    told apart with the help of DensitySplit. Reverse attention looks where background is likely;
+    separated with the help of DensitySplit. Reverse attention looks where background is likely;
     the edge is that of the infection.
     """
 

@@ -1,4 +1,4 @@
-"""Models applied to a folder of results: one line a scan, as CSV."""
+"""Models applied to a folder of results: one line per scan, as CSV."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -171,7 +171,7 @@ def _bands(result: Result) -> list[tuple[str, str, str, str, float | None, str]]
 INFECTION_MARKS = (MODERATE_ABOVE, SEVERE_ABOVE)
 
 
-#: Of the bands (severity.BANDS), from air to bone; told apart in grey too.
+#: Of the bands (severity.BANDS), from air to bone; distinct in grey too.
 BAND_COLOURS = ("#dbe9f3", "#8fbcd9", "#e2a54b", "#a8480f", "#3d3d3d")
 
 

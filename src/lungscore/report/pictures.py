@@ -17,7 +17,7 @@ SLICES_SHOWN = 12
 #: Pixels: longest side of a slice among others and of one alone, an overview at most.
 TILE_SIZE, SINGLE_SIZE, OVERVIEW_HEIGHT, OVERVIEW_WIDTH = 440, 700, 520, 700
 
-#: Colours of the contours (Okabe and Ito's palette, told apart by colour-blind readers too).
+#: Colours of the contours (Okabe and Ito's palette, distinct for colour-blind readers too).
 COLOURS = {"lungs": "#d583b5", "lobes": "#f0e442", "ggo": "#56b4e9", "consolidation": "#e69f00"}
 _ALPHA = {"lungs": 255, "lobes": 200, "ggo": 255, "consolidation": 255}
 _MARGIN_MM = 8.0

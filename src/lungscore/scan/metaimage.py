@@ -2,7 +2,7 @@
 
 Format: the MetaIO library's "Key = Value" header, which ends with the line that says where the data
 are. Its patient axes are LPS; rows of TransformMatrix are the directions of the file's axes. As in
-ITK, CenterOfRotation and AnatomicalOrientation have no say.
+ITK, CenterOfRotation and AnatomicalOrientation are ignored.
 """
 
 import os

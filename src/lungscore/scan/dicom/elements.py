@@ -98,7 +98,7 @@ def _representation(raw: Any) -> str:
 
 
 def _parts(value: str, count: int) -> list[str]:
-    """The numbers in a text: parted by backslashes, or where there are none by blanks."""
+    """The numbers in a text: separated by backslashes or, where there are none, by blanks."""
     value = value.strip(" \0[]()\r\n\t")
     if "\\" in value or count == 1:
         return value.split("\\")
