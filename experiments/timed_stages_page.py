@@ -73,7 +73,7 @@ def section(content: dict[str, Any]) -> str:
                 for s in content["steps"]
             ),
             "",
-            "Classes are told apart by the network's second answer, in the shipped recipe by density.",
+            "The classes are separated by the network's second answer, in the shipped recipe by density.",
             "",
             "**None of these networks ships.** The learning rate fell to its end as planned, but the "
             "loss was still falling while it did: under strong augmentation these were too few steps. "

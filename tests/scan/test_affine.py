@@ -8,7 +8,7 @@ import pytest
 
 from lungscore.errors import InputError
 from lungscore.scan.affine import check_affine, check_shape
-from lungscore.scan.limits import MAX_VOXELS
+from lungscore.scan.limits import MAX_SLICE_PIXELS, MAX_VOXELS
 
 #: Columns of the affine for a volume of axial, coronal and sagittal order of axes.
 ORDERS = [(0, 1, 2), (2, 0, 1), (1, 2, 0)]
@@ -120,13 +120,17 @@ def test_shear_in_both_directions_is_that_of_the_slice():
 
 
 def test_as_many_voxels_as_the_limit_are_accepted_and_one_more_is_not():
-    check_shape((MAX_VOXELS, 1, 1), "scan.nii")
+    assert MAX_VOXELS == 1024**3
     check_shape((1024, 1024, 1024), "scan.nii")
     with pytest.raises(InputError) as caught:
-        check_shape((1, MAX_VOXELS + 1, 1), "scan.nii")
+        check_shape((1024, 1025, 1024), "scan.nii")
     assert caught.value.code == "volume-too-large"
-    assert f"1 × {MAX_VOXELS + 1} × 1 voxels" in caught.value.found
+    assert "1024 × 1025 × 1024 voxels" in caught.value.found
     assert str(MAX_VOXELS) in caught.value.expected
+    check_shape((1, 2**12, 2**12), "scan.nii")
+    with pytest.raises(InputError) as caught:
+        check_shape((2**12 + 1, 1, 2**12), "scan.nii")
+    assert str(MAX_SLICE_PIXELS) in caught.value.expected
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 5), (5, -1, 5), (5, 5, 0)])

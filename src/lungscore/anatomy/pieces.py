@@ -14,8 +14,8 @@ def join_pieces(labels: np.ndarray, numbers: Sequence[int], steps: tuple[int, ..
     """Give what lies apart from the largest piece of each of ``numbers`` to what it touches most.
 
     labels: (D, H, W), changed in place. steps: the sampling step in voxels along each axis of
-    the first look, which sees whether there is anything to join. A piece that touches none of the other
-    ``numbers``, an island, stays; so does dust, pieces below a thousandth.
+    the first look, which sees whether there is anything to join. A piece that touches none of the
+    other ``numbers``, an island, stays; so does dust, pieces below a thousandth.
     """
     sample = labels[:: steps[0], :: steps[1], :: steps[2]]
     # A piece may join another number where that has a piece of its own: hence once more.

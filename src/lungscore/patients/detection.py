@@ -65,7 +65,7 @@ def detection_cohort(
 
 
 def check_features(names: Sequence[str]) -> None:
-    """Raise UsageError where one of ``names`` is not a feature or occurs twice, or where there are none."""
+    """Raise UsageError where one of ``names`` is unknown or occurs twice, or there is none."""
     unknown = [name for name in names if name not in FEATURES]
     if unknown or not names or len(set(names)) < len(names):
         fault = f"Unknown feature: {unknown[0]}" if unknown else "Features are named once each"

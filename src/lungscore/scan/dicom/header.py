@@ -196,7 +196,8 @@ def _header(path: Path, dataset: Any, name: str) -> Header | None:
     rows, columns = integer(dataset, "Rows", 0), integer(dataset, "Columns", 0)
     if rows < 1 or columns < 1:
         # The class in the data set may itself be cut off: that of the meta header came before it.
-        if CT_IMAGE in (sop_class, stored_class) or (not sop_class and modality == "CT"):
+        is_cut_off = stored_class == CT_IMAGE and CT_IMAGE.startswith(sop_class)
+        if sop_class == CT_IMAGE or is_cut_off or (not sop_class and modality == "CT"):
             raise InputError("dicom-truncated", f"{name} ends before its image begins")
         if not sop_class and not modality:
             raise InputError("dicom-unreadable", f"{name} contains no readable DICOM element")
