@@ -64,8 +64,8 @@ def test_rows_and_columns_must_be_perpendicular(product, accepted):
         assert rejection(common_directions, given, "s").code == "geometry-invalid"
 
 
-def test_slices_may_differ_in_direction_by_a_thousandth_and_those_beyond_are_counted():
-    edge, beyond = (1, 0, 1e-3, 0, 1, 0), (1, 0, 0, 0, 1, 1.05e-3)
+def test_slices_may_differ_in_direction_by_a_quarter_degree_and_those_beyond_are_counted():
+    edge, beyond = (1, 0, 4.39e-3, 0, 1, 0), (1, 0, 0, 0, 1, 4.42e-3)
     common_directions(orientations(PLAIN, PLAIN, PLAIN, edge), "s")
     error = rejection(
         common_directions, orientations(PLAIN, beyond, PLAIN, edge, beyond, PLAIN, PLAIN), "s"
@@ -144,7 +144,7 @@ def test_a_fifth_of_the_slices_may_be_missing_and_no_more(slices, lost, accepted
 
 @pytest.mark.parametrize(
     ("step", "off", "accepted"),
-    [(2.0, 0.0208, 1), (2.0, 0.02105, 0), (1.0, 0.0108, 1), (1.0, 0.0112, 0), (5.0, -0.0508, 1)],
+    [(5.0, 0.0508, 1), (5.0, 0.0512, 0), (4.0, 0.0408, 1), (4.0, 0.0412, 0), (5.0, -0.0508, 1)],
 )
 def test_a_step_may_differ_by_a_hundredth_and_a_micron(step, off, accepted):
     heights = step * np.arange(12) + 0.00037
@@ -155,6 +155,17 @@ def test_a_step_may_differ_by_a_hundredth_and_a_micron(step, off, accepted):
         error = rejection(stack_of, heights)
         assert error.code == "irregular-spacing"
         assert "slices 6 and 7 in order" in error.found
+
+
+@pytest.mark.parametrize(("off", "accepted"), [(0.0108, True), (0.0111, False)])
+def test_a_hundredth_of_a_millimetre_off_a_line_matters_to_nobody(off, accepted):
+    """Of the line through twelve heights, one that is off lies off by nine tenths of it."""
+    heights = 0.8 * np.arange(12) + 0.00037
+    heights[6] += off
+    if accepted:
+        assert stack_of(heights).rounded
+    else:
+        assert rejection(stack_of, heights).code == "irregular-spacing"
 
 
 def test_steps_of_less_than_half_the_usual_one_are_uneven():
@@ -235,9 +246,10 @@ def test_a_slice_that_is_a_little_high_does_not_lie_beside_the_others():
         ([2, 2, 2, 4, 4], 2),
         ([4, 4, 2, 4], 4),
         ([1.004, 1.004, 1.006, 1.05], 1.004),
-        ([1.0, 1.0, 1.01, 1.01, 1.01, 1.02], 1.01),
+        ([1.0, 1.0, 1.01, 1.01, 1.01, 1.02], 6.05 / 6),
         ([1.0, 1.02, 1.02, 1.04], 1.02),
-        ([1.0, 1.01, 1.01, 1.02, 1.02], 1.01),
+        ([1.0, 1.01, 1.01, 1.02, 1.02], 1.012),
+        ([1.0, 1.002, 1.002, 1.004], 1.002),
         ([1.0, 1.0, 1.01, 1.01], 1.005),
         ([0.5, 0.5, 0.51, 0.51], 0.505),
         ([1.0, 1.0, 1.02, 1.02], 1.0),
