@@ -15,10 +15,15 @@ pytestmark = pytest.mark.data
 
 QUICK = [
     "lungmask-testdata",
-    "chest-imaging-platform/ct-64.nrrd",
     "covid-semiseg/TestingSet/LungInfection-Test/Imgs",
 ]
-SLOW = ["lung-pet-ct-dx", "ictcf-volume-jpg", "covid-ct-md/P002", "covid-ct-md/normal002"]
+SLOW = [
+    "chest-imaging-platform/ct-64.nrrd",
+    "lung-pet-ct-dx",
+    "ictcf-volume-jpg",
+    "covid-ct-md/P002",
+    "covid-ct-md/normal002",
+]
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])

@@ -76,6 +76,7 @@ def codes(progress: Progress) -> dict[str, str]:
     return {case: error.code for case, error in progress.failures.items()}
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_ends_the_run_and_leaves_nothing(
     scans: Path, options: AnalyzeSettings
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_disk_that_is_full_for_the_tables_keeps_cases_and_older_tables(
     assert content(options.out) == before
 
 
+@pytest.mark.slow
 def test_a_folder_that_takes_no_more_ends_the_run(
     scans: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_read_only_folder_is_said_before_any_work(scans: Path, options: Analyz
     assert seen == []
 
 
+@pytest.mark.slow
 def test_scans_that_vanish_in_the_middle_of_a_run_are_said_and_resumed(
     scans: Path, options: AnalyzeSettings
 ) -> None:

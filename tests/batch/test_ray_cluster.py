@@ -106,6 +106,7 @@ def busy_worker(*, other_than: Sequence[int] = ()) -> int:
     raise TimeoutError("no worker is at work")
 
 
+@pytest.mark.slow
 def test_two_workers_give_what_the_plain_run_gives(
     ray: Any, chests: list[Path], options: AnalyzeSettings, expected: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,

@@ -144,6 +144,7 @@ def ends(group: int) -> bool:
     return not alive(group)
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_run_that_is_killed(
     tmp_path: Path, scans: Path, stand_in_model: Path
 ) -> None:
@@ -155,6 +156,7 @@ def test_no_worker_outlives_a_run_that_is_killed(
     assert ends(process.pid)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_whole_cases_and_no_process_and_the_rest_to_resume(
     tmp_path: Path,
     scans: Path,

@@ -38,6 +38,7 @@ def results(
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_a_folder_agrees_with_itself(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -254,6 +254,7 @@ def test_what_is_there_is_kept_unless_told_otherwise(
     assert run("detection", "evaluate", scans, *LABELS, "-o", tmp_path, "--overwrite") == 2
 
 
+@pytest.mark.slow
 def test_the_same_cases_give_the_same_bytes(patients: Path, tmp_path: Path) -> None:
     paths = [tmp_path / "a" / "m.json", tmp_path / "b" / "m.json"]
     for path in paths:

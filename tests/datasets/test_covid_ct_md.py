@@ -307,6 +307,7 @@ def test_real_slices_get_the_radiologists_labels(real_data, tmp_path):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_folders_of_single_patients_are_known_by_their_names(real_data, tmp_path):
     manifest = tmp_path / "manifest.csv"
     told_all = prepare(covid_ct_md.DATASET, real_data / "covid-ct-md", manifest, partial=True)

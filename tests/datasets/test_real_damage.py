@@ -58,6 +58,7 @@ def found(name: str, root: Path) -> set[tuple[str, str]]:
 # What is truly missing from the trees at hand
 
 
+@pytest.mark.slow
 def test_covid_semiseg_lacks_24_test_slices_and_nothing_else(real_data):
     checked = check(COVID_SEMISEG, real_data / "covid-semiseg", threads=2)
     assert checked.problems == (Problem("count-short", "test slices", "24 of 48"),)

@@ -99,6 +99,7 @@ def predictor_that_knows(real_data, monkeypatch):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_annotated_slices_are_predicted_by_the_models_that_had_not_seen_them(
     real_data, predictor_that_knows
 ):

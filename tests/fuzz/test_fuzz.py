@@ -39,6 +39,7 @@ for reader in ("nrrd", "zip", "table", "manifest-csv"):
 """
 
 
+@pytest.mark.slow
 def test_a_seed_and_a_number_are_an_input() -> None:
     first, second = (fuzz(code=SAME, PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert first.stdout == second.stdout

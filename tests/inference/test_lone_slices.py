@@ -35,6 +35,7 @@ def test_one_round_lung_is_judged_by_its_box():
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_training_crops_are_seen_whole_and_turned_and_full_slices_upright(real_data: Path):
     crops = sorted((real_data / CROPS).iterdir())
     assert len(crops) == 50

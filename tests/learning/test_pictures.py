@@ -102,6 +102,7 @@ def test_drawing_changes_neither_weights_nor_statistics_nor_modes_nor_random_num
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.slow
 def test_pretraining_draws_every_epoch_and_ends_with_the_weights_it_has_without(
     tmp_path, monkeypatch
 ):

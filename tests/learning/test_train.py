@@ -183,6 +183,7 @@ def test_inf_net_learns_two_slices_by_heart(tmp_path):
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.slow
 def test_the_average_of_the_weights_is_kept_and_survives_a_stop(tmp_path):
     def trained(out, *, average, stop=None):
         config = experiment(epochs=2, average=average)

@@ -181,6 +181,7 @@ def test_seeds_differ_in_anatomy_and_lesions() -> None:
     assert not np.array_equal(one.lesions, other.lesions)
 
 
+@pytest.mark.slow
 def test_resolution_does_not_change_the_patient() -> None:
     fine, coarse = make_phantom(shape=(84, 144, 144)).truth, small().truth
     assert fine["lungs_ml"] == pytest.approx(coarse["lungs_ml"], rel=0.03)

@@ -80,6 +80,7 @@ def test_two_patients_in_one_folder_are_rejected(real_data: Path) -> None:
         lambda a: (a[::-1, :, ::-1], np.diag([-1.0, 1, -1, 1])),
     ],
 )
+@pytest.mark.slow
 def test_p002_as_nifti_in_two_orientations_is_the_same(
     p002: Scan, tmp_path: Path, turn: Callable
 ) -> None:
