@@ -69,6 +69,15 @@ def test_too_few_pixels_in_a_whole_file_are_not_called_cut_off(tmp_path: Path) -
     assert "copy" not in error.hint
 
 
+def test_pixels_of_a_representation_that_does_not_exist_are_rejected(tmp_path: Path) -> None:
+    path = write_series(tmp_path, chest(1))[0]
+    content = path.read_bytes()
+    element = b"\xe0\x7f\x10\x00OW"
+    assert content.count(element) == 1
+    path.write_bytes(content.replace(element, element[:4] + b"ZZ"))
+    assert rejection(tmp_path).code == "dicom-unreadable"
+
+
 def test_a_file_that_is_cut_off_is_called_so(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     paths[3].write_bytes(paths[3].read_bytes()[:-400])

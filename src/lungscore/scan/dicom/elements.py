@@ -46,7 +46,10 @@ def numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
     """
     if keyword not in dataset:
         return None
-    raw = dataset.get_item(keyword)
+    try:
+        raw = dataset.get_item(keyword)
+    except Exception:  # its value representation does not exist
+        raise Unreadable(keyword) from None
     value = raw.value
     if value is None or (isinstance(value, bytes) and not value.strip(b" \0")):
         return None

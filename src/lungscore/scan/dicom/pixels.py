@@ -102,7 +102,14 @@ def _stored(header: Header, dataset: Any, decode: bool) -> np.ndarray:
     keyword = next((keyword for keyword in PIXELS if keyword in dataset), None)
     if keyword is None:
         raise _without_pixels(header, "The file holds no pixels")
-    raw = dataset.get_item(keyword)
+    try:
+        raw = dataset.get_item(keyword)
+    except Exception as error:  # its value representation does not exist
+        raise InputError(
+            "dicom-unreadable",
+            f"{header.name}: {keyword} cannot be parsed ({type(error).__name__})",
+            hint="Copy the file again from its source",
+        ) from error
     if not isinstance(raw.value, bytes) or not raw.value:
         raise _without_pixels(header, f"{keyword} is empty")
     if PIXELS[keyword] is not None:
