@@ -272,7 +272,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "NIfTI: negative axis": volume(head=lambda data: forged(data, 42, "<h", -5)),
     "NIfTI: voxels begin gigabytes on": volume(head=lambda data: forged(data, 108, "<f", 2.0**31)),
-    "NIfTI: slope that is no number": volume(head=lambda data: forged(data, 112, "<f", np.nan)),
+    "NIfTI: slope that is not a number": volume(head=lambda data: forged(data, 112, "<f", np.nan)),
     "NIfTI: NaN in the affine": volume(head=lambda data: forged(data, 280, "<f", np.nan)),
     "NIfTI: singular affine": volume(head=lambda data: forged(data, 280, "<4f", 0, 0, 0, 0)),
     "NIfTI: metres": volume(affine=np.diag([-0.0045, -0.0045, 0.011, 1.0])),

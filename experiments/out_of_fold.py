@@ -5,7 +5,7 @@
 
 Maps are brought to the published crops' own size. An arm that was trained with several seeds is
 measured seed by seed; a slice's figure is the mean over them, intervals are over slices. GGO and
-consolidation are told apart by the network's second answer and, beside it, by density as inference
+consolidation are separated by the network's second answer and, beside it, by density as inference
 does where no network has learned it; the network must beat density in both for it to ship. Where a
 recipe has no second answer, its steps compare with density.
 

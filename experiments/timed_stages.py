@@ -39,7 +39,7 @@ from lungscore.learning.timed.work import (
     FACTS,
     MAPS,
     WEIGHTS,
-    Workplace,
+    Environment,
     do,
     finished,
     new_network,
@@ -152,7 +152,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(setting: Setting) -> Workplace:
+def prepare(setting: Setting) -> Environment:
     """Everything that all runs of a process share."""
     torch.set_num_threads(1)
     device = torch.device(setting.device)
@@ -160,7 +160,7 @@ def prepare(setting: Setting) -> Workplace:
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
         torch.zeros(1, device=device)
-    return Workplace(
+    return Environment(
         read_pack(setting.pack / "slices.zip", unlabelled=setting.unlabelled),
         read_folds(setting.folds),
         setting.out / "encoders",
@@ -171,7 +171,7 @@ def prepare(setting: Setting) -> Workplace:
     )
 
 
-def work(place: Workplace, piece: Piece) -> Any:
+def work(place: Environment, piece: Piece) -> Any:
     """One run, or one measurement of speed."""
     if piece.speed is None:
         result = do(piece.run, place, piece.seconds)
@@ -242,7 +242,7 @@ def _mean_figures(out: Path, arm: str) -> dict[str, float]:
     }
 
 
-def _count(place: Workplace, piece: Piece) -> dict[str, Any]:
+def _count(place: Environment, piece: Piece) -> dict[str, Any]:
     """Slices a second, all of a step counted, in the later half of the seconds."""
     store = SliceStore(place.slices, place.device, size=place.size)
     store.set_shares(ALONE)

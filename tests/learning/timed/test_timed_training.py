@@ -25,7 +25,7 @@ from lungscore.learning.timed.pack import (
 from lungscore.learning.timed.plan import FOLDS, SPLITS, STAGES, Run, runs
 from lungscore.learning.timed.slices import POOLS, SliceStore
 from lungscore.learning.timed.training import Pace, TimedTraining, rate
-from lungscore.learning.timed.work import Workplace, do, levels
+from lungscore.learning.timed.work import Environment, do, levels
 from lungscore.learning.timed.workers import Workers
 from lungscore.networks import slim_inf_net
 from lungscore.networks.slim_inf_net import SlimInfNet
@@ -88,7 +88,7 @@ def place(slices, tmp_path, tiny, monkeypatch):
     monkeypatch.setattr(work, "load_imagenet_weights", lambda encoder, path: [])
     monkeypatch.setitem(work.ENCODERS, "tiny", "none")
     folds = (("a",), ("b",), ("c",), ("d",), ("e",))
-    return Workplace(slices, folds, tmp_path, tmp_path / "runs", CPU, PACE, size=(32, 40))
+    return Environment(slices, folds, tmp_path, tmp_path / "runs", CPU, PACE, size=(32, 40))
 
 
 def names_of(store, slices, pool):

@@ -119,7 +119,7 @@ class SliceStore:
             pasted = chance(grey, PASTED) * annotated.roll(1, dims=0)
             truth = with_disease(truth, sick, healthy, at_most=AT_MOST_SICK)
             truth = with_lesions_of(truth, other, pasted)
-        # Consolidation is moved as a share of infection and told apart again: where infection ends
+        # Consolidation is moved as a share of infection and separated again: where infection ends
         # neither class is mixed with background.
         both = torch.cat(
             [truth.grey, truth.infection, truth.infection * truth.consolidation], dim=1

@@ -113,7 +113,7 @@ class TimedTraining:
         """Train until ``seconds`` are spent, earlier ones of a resumed run counted; the average.
 
         at_progress: called now and then with 0…1, to change what is drawn.
-        Raises FloatingPointError where the loss is no number.
+        Raises FloatingPointError where the loss is not a number.
         """
         torch.backends.cudnn.benchmark = self.pace.search
         before, began = self.spent, time.perf_counter()

@@ -57,7 +57,7 @@ ENCODERS = {
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Environment:
     """What every run needs. folds: names of the annotated slices of each fold. encoders: folder of
     ImageNet's weights. folder: of all runs."""
 
@@ -75,7 +75,7 @@ def read_folds(path: Path) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(names) for names in json.loads(path.read_text())["folds"])
 
 
-def held_out(run: Run, place: Workplace) -> tuple[str, ...]:
+def held_out(run: Run, place: Environment) -> tuple[str, ...]:
     """Names of the annotated slices that the run must not see."""
     return place.folds[FOLDS.index(run.split)] if run.split in FOLDS else ()
 
@@ -85,7 +85,7 @@ def finished(run: Run, folder: Path) -> bool:
     return (folder / run.name / FACTS).is_file()
 
 
-def do(run: Run, place: Workplace, seconds: float) -> dict[str, object]:
+def do(run: Run, place: Environment, seconds: float) -> dict[str, object]:
     """Train a run, or go on with it, within ``seconds`` from now; keeps and returns its facts."""
     began = time.perf_counter()
     folder = place.folder / run.name
@@ -155,7 +155,7 @@ def do(run: Run, place: Workplace, seconds: float) -> dict[str, object]:
     return told
 
 
-def new_network(run: Run, place: Workplace, store: SliceStore) -> SlimInfNet:
+def new_network(run: Run, place: Environment, store: SliceStore) -> SlimInfNet:
     """Random heads on ImageNet's encoder, its folded batch norms filled from training slices."""
     torch.manual_seed(run.seed)
     network = SlimInfNet(run.encoder)
@@ -166,7 +166,7 @@ def new_network(run: Run, place: Workplace, store: SliceStore) -> SlimInfNet:
     return network
 
 
-def load_network(run: Run, place: Workplace) -> nn.Module:
+def load_network(run: Run, place: Environment) -> nn.Module:
     """A finished run's network, giving probabilities, on the device."""
     network = SlimInfNet(run.encoder)
     load_weights(network, place.folder / run.name / WEIGHTS)
@@ -189,7 +189,7 @@ def levels(probabilities: np.ndarray) -> np.ndarray:
     return np.minimum(np.floor(probabilities * 256), 255).astype(np.uint8)
 
 
-def _label(run: Run, place: Workplace, store: SliceStore) -> bool:
+def _label(run: Run, place: Environment, store: SliceStore) -> bool:
     """Label the slices without labels by the run's teachers; whether there are any."""
     if not run.teachers:
         return False
