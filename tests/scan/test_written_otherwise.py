@@ -382,6 +382,18 @@ def test_directions_that_jitter_are_one_direction(tmp_path: Path, degrees: float
     np.testing.assert_array_equal(scan.values, chest())
 
 
+@pytest.mark.parametrize(("difference", "repaired"), [(0.00098, False), (0.00102, True)])
+def test_directions_that_differ_by_a_thousandth_are_equal(
+    tmp_path: Path, difference: float, repaired: bool
+) -> None:
+    def edit(index: int, dataset: pydicom.Dataset) -> None:
+        if index == 5:
+            dataset.ImageOrientationPatient = [1, difference, 0, 0, 1, 0]
+
+    write_series(tmp_path, edit=edit)
+    assert ("geometry-repaired" in codes(read_scan(tmp_path))) is repaired
+
+
 def test_a_slice_turned_by_a_degree_is_rejected(tmp_path: Path) -> None:
     def edit(index: int, dataset: pydicom.Dataset) -> None:
         if index == 5:

@@ -16,7 +16,6 @@ from lungscore.scan.dicom.decode import read_images
 from lungscore.scan.dicom.header import Header, quiet_pydicom, read_header
 from lungscore.scan.dicom.series import Series, choose_series, group_series, left_out
 from lungscore.scan.dicom.stack import (
-    EQUAL_DIRECTIONS,
     Stack,
     arrange,
     common_directions,
@@ -24,6 +23,9 @@ from lungscore.scan.dicom.stack import (
     volume_affine,
 )
 from lungscore.scan.volume import Volume
+
+#: Difference of direction cosines below which those of a series are equal.
+EQUAL_DIRECTIONS = 1e-3
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from lungscore.scan.affine import MAX_SHEAR_DEGREES
 STEP_TOLERANCE = 0.01
 ROUNDING_MM, NEGLIGIBLE_MM = 0.06, 0.01
 
-#: Difference of direction cosines within one series (0.25 degrees), and below which they are equal.
+#: Difference of direction cosines within one series (0.25 degrees).
 DIRECTION_TOLERANCE = 4.4e-3
-EQUAL_DIRECTIONS = 1e-3
 
 #: Largest part of the slices that may be missing from a series that is called evenly spaced.
 LARGEST_GAP_SHARE = 0.2
