@@ -301,5 +301,3 @@ def _between(outlines: dict[int, list[tuple[int, int]]], shape: tuple[int, int, 
             part = (z - low) / (high - low)
             mask[z] = (1 - part) * distances[index] + part * distances[index + 1] > 0
     return mask
-
-

@@ -69,7 +69,9 @@ class Case:
             total += torch.cos(direction[0] * z + direction[1] * y + (direction[2] * x + phase))
         return total / math.sqrt(waves / 2)
 
-    def ball(self, centre: tuple[Tensor, Tensor, Tensor], radius: Tensor, flat: float = 0.3) -> Tensor:
+    def ball(
+        self, centre: tuple[Tensor, Tensor, Tensor], radius: Tensor, flat: float = 0.3
+    ) -> Tensor:
         """Squared distance from ``centre`` in radii of an ellipsoid, (b, 7, H, W)."""
         total: Tensor | float = 0.0
         for axis, middle in zip(self.axes(), centre, strict=True):
@@ -91,13 +93,17 @@ def opacities(case: Case) -> None:
     where = case.lung & (case.field(35, 150) > uniform(case.hu, -0.8, 1.6))
     target = uniform(case.hu, -700, 60) + case.field(6, 25, 4) * uniform(case.hu, 0, 60)
     share = uniform(case.hu, 0.5, 1)
-    case.hu = torch.where(where, torch.maximum(case.hu, case.hu * (1 - share) + target * share), case.hu)
+    case.hu = torch.where(
+        where, torch.maximum(case.hu, case.hu * (1 - share) + target * share), case.hu
+    )
 
 
 def lobes(case: Case) -> None:
     """Lobes that are dense, whole or in a ball at their surface; air may show in the bronchi."""
     chosen = torch.rand((len(case.hu), 9), device=case.hu.device) < 0.35
-    chosen[torch.arange(len(chosen)), torch.randint(1, 6, (len(chosen),), device=chosen.device)] = True
+    chosen[torch.arange(len(chosen)), torch.randint(1, 6, (len(chosen),), device=chosen.device)] = (
+        True
+    )
     chosen[:, [0, 6, 7, 8]] = False
     where = chosen.gather(1, case.labels.flatten(1).long()).view_as(case.labels)
     ball = case.ball(case.place(where), uniform(case.hu, 15, 75)) < 1

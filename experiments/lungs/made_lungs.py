@@ -67,7 +67,9 @@ def put_into(
     count = len(lobes) + above + below
     new = np.zeros((count, SIZE, SIZE), np.uint8)
     row, column = (SIZE - lobes.shape[1]) // 2, (SIZE - lobes.shape[2]) // 2
-    new[above : above + len(lobes), row : row + lobes.shape[1], column : column + lobes.shape[2]] = lobes
+    new[
+        above : above + len(lobes), row : row + lobes.shape[1], column : column + lobes.shape[2]
+    ] = lobes
 
     lung = (labels >= 1) & (labels <= 5)
     old_box = ndimage.find_objects(lung.astype(int))[0]
@@ -93,7 +95,9 @@ def put_into(
     lung_hu = np.where(specks > 2.6 * specks.std(), -250, lung_hu)
     fat_hu = FAT_HU + 12 * random.normal(size=new.shape)
     soft = ndimage.gaussian_filter(new_lung.astype(np.float32), (0, 0.6, 0.6))
-    tissue = np.where(ndimage.binary_dilation(old_lung, iterations=1) & ~new_lung, _grey(fat_hu), out)
+    tissue = np.where(
+        ndimage.binary_dilation(old_lung, iterations=1) & ~new_lung, _grey(fat_hu), out
+    )
     air = np.where(old_lung & (out < _grey(-300)), out, _grey(lung_hu))
     out = soft * air + (1 - soft) * np.where(new_lung, _grey(20.0), tissue)
     joined = np.where(old_lung, TISSUE, old)

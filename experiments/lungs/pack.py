@@ -22,7 +22,7 @@ from lungscore.inference.lung_view import LungView
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.phantom.make import FIELD_MM
 
-SIZE, QUALITY = 224, 88
+SIZE, QUALITY = 224, 76
 #: Phantoms for training; the figures of docs/anatomy.md come from seeds 0 to 7.
 PHANTOM_SEEDS, ONE_LUNG_SEEDS, PHANTOM_SLICE_MM = range(100, 110), range(110, 112), 4.0
 
@@ -94,7 +94,9 @@ def main() -> None:
     for name, patient, pictures, labels, layer_mm in cases(arguments.data):
         path = arguments.out / f"{name}.npz"
         save(path, patient, pictures, labels, layer_mm)
-        print(f"{name}: {len(pictures)} pictures, {path.stat().st_size / 2**20:.2f} MiB", flush=True)
+        print(
+            f"{name}: {len(pictures)} pictures, {path.stat().st_size / 2**20:.2f} MiB", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -128,8 +128,16 @@ def measure(learner: Learner, pack: Pack) -> dict[str, dict[str, float]]:
                 both[value] += (a & b).sum()
                 total[value] += a.sum() + b.sum()
         dice = (2 * both / total.clamp(min=1)).tolist()
-        rows[name] = dict(zip(("right", "left", "airways"), (round(d, 4) for d in dice[1:]), strict=True))
+        rows[name] = dict(
+            zip(("right", "left", "airways"), (round(d, 4) for d in dice[1:]), strict=True)
+        )
     return rows
+
+
+def mean_loss(learner: Learner) -> float:
+    """Over the last hundred steps; not a number before the first."""
+    losses = learner.losses[-100:]
+    return torch.stack(losses).mean().item() if losses else math.nan
 
 
 def main() -> None:
@@ -145,14 +153,16 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     device = torch.device(arguments.device)
-    torch.backends.cudnn.benchmark = True
     began = time.monotonic()
     pack = Pack.read(arguments.data, device)
-    print(f"{len(pack.names)} scans, {len(pack.pictures)} pictures; {time.monotonic() - began:.1f} s")
+    size = f"{len(pack.names)} scans, {len(pack.pictures)} pictures"
+    print(f"{size}; {time.monotonic() - began:.1f} s", flush=True)
     learners = []
     for name in arguments.folds.split(","):
         start = arguments.out / f"{name}.safetensors"
-        learners.append(Learner(name, device, start if arguments.resume and start.exists() else None))
+        learners.append(
+            Learner(name, device, start if arguments.resume and start.exists() else None)
+        )
     random = np.random.default_rng(arguments.seed)
     patients = np.array(pack.patients)
     began = saved = time.monotonic()
@@ -165,12 +175,15 @@ def main() -> None:
         inputs, classes, weight = make_samples(pack, index, z, seed)
         for learner in learners:
             mine = np.flatnonzero(~np.isin(patients[scans], learner.held_out))
+            if len(mine) < 2:  # batch norm needs two
+                continue
             chosen = torch.from_numpy(mine).to(device)
             learner.learn(inputs[chosen], classes[chosen], weight[chosen], max(rate, 1e-6))
         step += 1
         if step % 100 == 0 or step == 5:
-            losses = [torch.stack(each.losses[-100:]).mean().item() for each in learners]
-            text = " ".join(f"{each.name} {loss:.4f}" for each, loss in zip(learners, losses, strict=True))
+            losses = [mean_loss(learner) for learner in learners]
+            named = zip(learners, losses, strict=True)
+            text = " ".join(f"{learner.name} {loss:.4f}" for learner, loss in named)
             print(f"step {step}, {spent:.0f} s: {text}", flush=True)
         if time.monotonic() - saved > 45:
             saved = time.monotonic()
@@ -190,7 +203,7 @@ def main() -> None:
         rows = measure(learner, pack)
         log["networks"][learner.name] = {
             "held_out": learner.held_out,
-            "loss": round(torch.stack(learner.losses[-100:]).mean().item(), 5),
+            "loss": round(mean_loss(learner), 5),
             "dice": rows,
         }
         print(learner.name, json.dumps(rows), flush=True)

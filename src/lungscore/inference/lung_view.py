@@ -72,9 +72,7 @@ class LungView:
             plane = slab[0] if len(slab) == 1 else slab.mean(axis=0, dtype=np.float32)
             units = to_hounsfield(plane, scan)
             grey = np.clip((units - low) * (254 / (high - low)), 0, 254).astype(np.uint8) + 1
-            image = Image.fromarray(grey).resize(
-                _size(target), Image.Resampling.BILINEAR, box=box
-            )
+            image = Image.fromarray(grey).resize(_size(target), Image.Resampling.BILINEAR, box=box)
             pictures[index][target] = np.asarray(image)
         return pictures
 

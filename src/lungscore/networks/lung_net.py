@@ -39,9 +39,7 @@ class LungNet(nn.Module):
             nn.Sequential(_convolution(before, after, stride=2), _convolution(after, after))
             for before, after in pairwise(widths)
         )
-        self.narrow = nn.ModuleList(
-            nn.Conv2d(below, above, 1) for above, below in pairwise(widths)
-        )
+        self.narrow = nn.ModuleList(nn.Conv2d(below, above, 1) for above, below in pairwise(widths))
         self.up = nn.ModuleList(_convolution(2 * width, width) for width in widths[:-1])
         self.last = _convolution(widths[0] + DETAIL, LAST)
         self.head = nn.Conv2d(LAST, len(CLASSES), 1)
