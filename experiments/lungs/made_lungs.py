@@ -13,7 +13,7 @@ import numpy as np
 from cohort import TISSUE
 from scipy import ndimage
 
-from lungscore.inference.lung_view import PIXEL_MM, WINDOW_HU
+from lungscore.anatomy.lung_view import PIXEL_MM, WINDOW_HU
 
 sys.path.append(str(Path(__file__).parents[1]))
 from fit_lobe_atlas import LUNA_VALUES, read_values  # noqa: E402

@@ -18,7 +18,7 @@ from made_lungs import made_scans
 from PIL import Image
 
 from lungscore.files import atomic_path
-from lungscore.inference.lung_view import LungView
+from lungscore.anatomy.lung_view import LungView
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.phantom.make import FIELD_MM
 

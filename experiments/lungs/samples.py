@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-#: As lungscore.inference.lung_view has them; this file runs where only torch is installed.
+#: As lungscore.anatomy.lung_view has them; this file runs where only torch is installed.
 OFFSETS_MM = (-45.0, -15.0, -5.0, 0.0, 5.0, 15.0, 45.0)
 WINDOW_HU = (-1024.0, 400.0)
 PIXEL_MM, SIZE = 2.0, 192
