@@ -9,15 +9,6 @@ import numpy as np
 
 from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import UsageError
-from lungscore.inference.alternatives import (
-    DENSE,
-    SILENT,
-    THRESHOLD,
-    SliceAlternatives,
-    code,
-    joined,
-    of_slice,
-)
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
     OUTPUTS,
@@ -28,8 +19,17 @@ from lungscore.inference.bundle import (
 )
 from lungscore.inference.density import density_notice, is_dense
 from lungscore.inference.engines import Inputs, make_engine
-from lungscore.inference.familiar import unlike_notice
+from lungscore.inference.familiarity import unlike_notice
 from lungscore.inference.lesions import Lesions, SliceFinding
+from lungscore.inference.readings import (
+    DENSE,
+    SILENT,
+    THRESHOLD,
+    SliceAlternatives,
+    code,
+    joined,
+    of_slice,
+)
 from lungscore.inference.views import OTHERS, View, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
