@@ -15,10 +15,11 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from lungscore.anatomy import find_lobes, find_lungs
-from lungscore.anatomy.body import inside_body, median_midline
+from lungscore.anatomy.body import inside_body
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.levels import find_levels
-from lungscore.anatomy.lungs import AIRWAY_MM, COARSE_MM, Lungs, _Airways
+from lungscore.anatomy.lungs import Lungs
+from lungscore.anatomy.overview import AIRWAY_MM, Airways, Overview
 from lungscore.labels import LEFT_LUNG, LOBES, RIGHT_LUNG
 from lungscore.scan import Scan, read_scan
 
@@ -173,14 +174,8 @@ def with_parts(scan: Scan, labels: np.ndarray, airway: np.ndarray) -> np.ndarray
 
 def airways_of(scan: Scan) -> np.ndarray:
     """Trachea and main bronchi with their walls, bool (D, H, W)."""
-    levels = find_levels(scan)
-    spacing_mm = scan.spacing_mm or assumed_spacing_mm(scan.shape)
-    grid = Grid.over(scan.shape, spacing_mm, block_mm=COARSE_MM)
-    inside = inside_body(grid.reduce(scan.values, floor=levels.floor) >= levels.lung)
-    midline = (median_midline(inside) + 0.5) * grid.factors[2]
-    airways = _Airways.find(scan, spacing_mm, grid, inside, levels=levels, midline=midline)
     whole = tuple(slice(0, size) for size in scan.shape)
-    return airways.within(whole)
+    return Airways.find(Overview.of(scan)).within(whole)
 
 
 def body_of(scan: Scan) -> np.ndarray:
@@ -246,10 +241,7 @@ def _thirds(path: Path, scan: Scan) -> np.ndarray:
 
 
 def _midline(scan: Scan) -> int:
-    grid = Grid.over(scan.shape, scan.spacing_mm, block_mm=COARSE_MM)
-    levels = find_levels(scan)
-    inside = inside_body(grid.reduce(scan.values, floor=levels.floor) >= levels.lung)
-    return int((median_midline(inside) + 0.5) * grid.factors[2])
+    return int(Overview.of(scan).midline)
 
 
 def _windpipe(scan: Scan, labels: np.ndarray, airway: np.ndarray, slices: slice) -> None:
