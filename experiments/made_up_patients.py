@@ -176,7 +176,7 @@ def result_content(
             "series_uid": None,
             "sides_known": True,
         },
-        "lungs": dict.fromkeys(("volume_ml", "left_ml", "right_ml")),
+        "lungs": dict.fromkeys(("volume_ml", "left_ml", "right_ml", "percent_of")),
         "burden": {
             **_percents(whole, consolidation),
             "infection_ml": None,

@@ -1,6 +1,6 @@
 """Make the bundle ``lungs`` of trained weights.
 
-    python experiments/lungs/export.py RUN/all.safetensors --log RUN/log.json -o src/lungscore/models/lungs
+python experiments/lungs/export.py RUN/all.safetensors --log RUN/log.json -o src/lungscore/models/lungs
 """
 
 import argparse
@@ -35,22 +35,19 @@ LIMITS = [
 ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("--log", type=Path)
-    parser.add_argument("--version", default="0.1")
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    arguments = parser.parse_args()
+def write_bundle(
+    weights: Path, out: Path, *, log: dict | None = None, version: str = "0.1"
+) -> None:
+    """The bundle of ``weights`` in the folder ``out``."""
     network = LungNet()
-    network.load_state_dict(load_file(arguments.weights))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    export_bundle(network, arguments.out, height=SIZE, width=SIZE, target="lungs")
-    log = json.loads(arguments.log.read_text()) if arguments.log else {}
-    name = arguments.weights.stem
+    network.load_state_dict(load_file(weights))
+    out.mkdir(parents=True, exist_ok=True)
+    export_bundle(network, out, height=SIZE, width=SIZE, target="lungs")
+    log = log or {}
+    training = log.get("networks", {}).get(weights.stem, {}).get("loss")
     card = {
         "name": "lungs",
-        "version": arguments.version,
+        "version": version,
         "task": "right lung, left lung, trachea and main bronchi",
         "network": LUNG_NETWORK,
         "encoder": "none",
@@ -68,11 +65,24 @@ def main() -> None:
             "window_hu": WINDOW_HU,
             "orientation": "anterior up, patient right at image left, 2 mm around the body's middle",
         },
-        "experiment": {key: log[key] for key in ("command", "steps", "batch", "torch") if key in log},
-        "metrics": [{"training": log.get("networks", {}).get(name, {}).get("loss")}],
-        "sha256": {file: sha256(arguments.out / file) for file in (GRAPH, WEIGHTS)},
+        "experiment": {
+            key: log[key] for key in ("command", "steps", "batch", "torch") if key in log
+        },
+        "metrics": [{"training": training}],
+        "sha256": {file: sha256(out / file) for file in (GRAPH, WEIGHTS)},
     }
-    atomic_write(arguments.out / CARD, (json.dumps(card, indent=1) + "\n").encode())
+    atomic_write(out / CARD, (json.dumps(card, indent=1) + "\n").encode())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--version", default="0.1")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    log = json.loads(arguments.log.read_text()) if arguments.log else None
+    write_bundle(arguments.weights, arguments.out, log=log, version=arguments.version)
     print(load_bundle(arguments.out).card.name, "written")
 
 

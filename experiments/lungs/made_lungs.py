@@ -16,9 +16,8 @@ from scipy import ndimage
 from lungscore.anatomy.lung_view import PIXEL_MM, WINDOW_HU
 
 sys.path.append(str(Path(__file__).parents[1]))
-from fit_lobe_atlas import LUNA_VALUES, read_values  # noqa: E402
-
-from lungscore.labels import LOBES  # noqa: E402
+from fit_lobe_atlas import LUNA_VALUES, read_values
+from lungscore.labels import LOBES
 
 #: Whose bodies, in turn, and every how manieth mask.
 BODIES, EVERY = ("lidc767", "stecolon", "normal002", "dxa1b"), 2

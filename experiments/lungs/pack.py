@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from cohort import HELD_OUT, SCANS, Labelled, labelled_scan, medseg_slices, with_parts, airways_of
+from cohort import HELD_OUT, SCANS, Labelled, airways_of, labelled_scan, medseg_slices, with_parts
 from made_lungs import made_scans
 from PIL import Image
 
-from lungscore.files import atomic_path
 from lungscore.anatomy.lung_view import LungView
+from lungscore.files import atomic_path
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.phantom.make import FIELD_MM
 

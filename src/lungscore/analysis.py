@@ -14,6 +14,7 @@ import numpy as np
 
 from lungscore.anatomy import (
     Lungs,
+    dense_outside,
     divide_regions,
     find_lobes,
     find_lungs,
@@ -25,6 +26,7 @@ from lungscore.anatomy import (
     size_notices,
 )
 from lungscore.anatomy.boxes import columns_of
+from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.background import in_background
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter
@@ -75,12 +77,14 @@ def analyze(
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):
-            found = own_lungs or find_lungs(scan)
+            found = own_lungs or _find_lungs(scan, loaded)
         with clock.stage("load model"):
             (model,) = loaded()
     with clock.stage("lesions"):
         field = lung_field(found, scan.spacing_mm)
         lesions, usual = find_lesions(scan, found, model, field)
+        if own_lungs is None and model.lung_model is not None:
+            lesions = replace(lesions, models=(*lesions.models, model.lung_model))
     if not ranges:
         usual = []
     others = find_alternatives(scan, found, model, field, lesions.labels, usual)
@@ -88,6 +92,9 @@ def analyze(
         with clock.stage("regions"):
             if own_lungs is None:
                 found = include_infection(found, lesions.labels, scan, field=field)
+                ml, notices = dense_outside(found, field, scan)
+                found = replace(found, notices=tuple(dict.fromkeys((*found.notices, *notices))))
+                found = replace(found, perhaps_ml=ml if notices else 0.0)
         lesions = _within(found, lesions)
         parts = _divided(scan, found, lesions, clock=clock, lobes=own_lobes)
         if ranges:
@@ -96,6 +103,17 @@ def analyze(
                 parts = replace(parts, lesions=replace(lesions, alternatives=joined_readings))
     del field, lesions, found  # not kept for what follows: each is as large as half the scan
     return _scored(parts, clock=clock)
+
+
+def _find_lungs(scan: Scan, loaded: Callable[[], list[Segmenter]]) -> Lungs:
+    """The lungs of ``scan``: the network looks while the rules do."""
+
+    def steps() -> Generator[LungMaps | None, None, None]:
+        (model,) = loaded()
+        yield model.lung_maps(scan)
+
+    with in_background(steps()) as maps:
+        return find_lungs(scan, lambda: maps()[0])
 
 
 def _loaded(
@@ -256,6 +274,7 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
             sides_known=lungs.sides_known,
             notice_codes=[notice.code for notice in parts.notices],
             alternatives=None if others is None else others.within(box, scan.shape),
+            unsure_ml=(lungs.doubtful_ml, lungs.perhaps_ml),
         )
     return Analysis(
         scan=scan,
@@ -302,7 +321,8 @@ def as_lungs(labels: np.ndarray, source: str) -> Lungs:
     if not labels.any():
         raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
     notice = Notice("user-lungs", "The lung mask was given by the user.")
-    return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,))
+    known = bool((labels == LEFT_LUNG).any())
+    return Lungs(labels, known, (notice,), found_by="user")
 
 
 class Clock:

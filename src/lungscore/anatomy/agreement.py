@@ -11,7 +11,7 @@ SIDES = {"right": RIGHT_LUNG, "left": LEFT_LUNG}
 THIRDS = ("upper", "middle", "lower")
 #: Differences are noted above this share of a third of a lung and this volume, ml.
 NOTED, NOTED_ML = 0.08, 15.0
-#: Above these, the lungs are too doubtful for a severity category: of a third, or of a lung, and ml.
+#: Above these the lungs are too doubtful for a severity category: of a third, of a lung, and ml.
 DOUBTFUL_THIRD, DOUBTFUL_LUNG, DOUBTFUL_ML = 0.5, 0.25, 100.0
 
 

@@ -8,7 +8,7 @@ from lungscore.anatomy.closing import IN_PLANE
 #: A dark patch that touches the image edge over at least this many times the square root of its
 #: area lies outside the body. The air around a patient touches 3 to 6 times as much, a lung cut
 #: by a tight crop less.
-EDGE_CONTACT = 1.1
+EDGE_CONTACT = 1.6
 #: Where more than this part of the image edge is tissue, the image is a crop of the body.
 CROPPED = 0.4
 

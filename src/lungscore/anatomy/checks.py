@@ -37,8 +37,13 @@ def broken_lungs(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
             if around > TIPS * areas.max() and areas[z] < (1 - LOST) * around:
                 broken.append(z)
         if broken:
-            first, last = broken[0] * factor + 1, min((broken[-1] + 1) * factor, len(overview.scan.values))
-            text = f"the {name} lung is much smaller in slices {first} to {last} than above and below"
+            first, last = (
+                broken[0] * factor + 1,
+                min((broken[-1] + 1) * factor, len(overview.scan.values)),
+            )
+            text = (
+                f"the {name} lung is much smaller in slices {first} to {last} than above and below"
+            )
             yield Notice("lungs-uneven", text)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
@@ -15,6 +16,7 @@ from lungscore.anatomy.grid import Grid
 from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.anatomy.network_lungs import network_lungs
 from lungscore.anatomy.overview import Airways, Overview
+from lungscore.anatomy.ribs import within_ribs
 from lungscore.anatomy.rules import aerated_lungs, closed_lungs
 from lungscore.errors import InputError, Notice
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
@@ -39,12 +41,17 @@ class Lungs:
     labels: (D, H, W) uint8, 0 elsewhere, 1 right and 2 left lung; all 1 where the sides are not
     known. notices: what the user should know about the lungs. aerated: the labels before dense
     lung was added to them by its place (``lungs-from-shape``); None where there was none.
+    perhaps_ml, doubtful_ml: dense tissue outside ``labels`` that may be lung, and inside that may
+    be none; 0 where nobody can say. found_by: who drew them.
     """
 
     labels: np.ndarray
     sides_known: bool
     notices: tuple[Notice, ...] = ()
     aerated: np.ndarray | None = None
+    perhaps_ml: float = 0.0
+    doubtful_ml: float = 0.0
+    found_by: Literal["network", "rules", "user"] = "rules"
 
 
 def find_lungs(scan: Scan, maps: Callable[[], LungMaps | None] | None = None) -> Lungs:
@@ -80,14 +87,10 @@ def _by_rules(overview: Overview, aerated: np.ndarray, airways: Airways) -> Lung
     if scan.sides_known and len(labels) > 1:
         found = _with_enclosed(found, overview, airways)
     notices = _checked(overview, closed, airway)
-    return replace(
-        found, notices=(*found.notices, *size_notices(scan, found.labels), *notices)
-    )
+    return replace(found, notices=(*found.notices, *size_notices(scan, found.labels), *notices))
 
 
-def _by_network(
-    overview: Overview, maps: LungMaps, aerated: np.ndarray, airways: Airways
-) -> Lungs:
+def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways: Airways) -> Lungs:
     scan, grid = overview.scan, overview.grid
     found = network_lungs(maps, overview)
     _require_lungs(scan, found.closed > 0, grid.spacing_mm)
@@ -100,7 +103,15 @@ def _by_network(
         differing = list(differences(closed, rules, air, checks.block_ml(overview)))
         notices += tuple(checks.disagreement(differing))
     notices += tuple(_checked(overview, closed, found.airways | airways.on(grid)))
-    return Lungs(labels, scan.sides_known, tuple(dict.fromkeys(notices)))
+    ml = checks.block_ml(overview) if scan.spacing_mm else 0.0
+    return Lungs(
+        labels,
+        scan.sides_known,
+        tuple(dict.fromkeys(notices)),
+        perhaps_ml=float(found.perhaps.sum()) * ml,
+        doubtful_ml=float((found.doubtful & (closed > 0)).sum()) * ml,
+        found_by="network",
+    )
 
 
 def _checked(overview: Overview, closed: np.ndarray, airways: np.ndarray) -> Iterator[Notice]:
@@ -115,9 +126,7 @@ def _checked(overview: Overview, closed: np.ndarray, airways: np.ndarray) -> Ite
     yield from checks.no_trachea(airways, closed, overview)
 
 
-def _without_specks(
-    sides: np.ndarray, *, known: bool
-) -> tuple[np.ndarray, tuple[Notice, ...]]:
+def _without_specks(sides: np.ndarray, *, known: bool) -> tuple[np.ndarray, tuple[Notice, ...]]:
     """``sides`` without a second lung that is too small to be one, and a notice of that."""
     right, left = int((sides == RIGHT_LUNG).sum()), int((sides == LEFT_LUNG).sum())
     if min(right, left) >= SECOND_LUNG * max(right, left) or len(sides) == 1 or not known:
@@ -127,16 +136,18 @@ def _without_specks(
     return np.where(sides == present, sides, 0).astype(np.uint8), (notice,)
 
 
-def _with_enclosed(
-    lungs: Lungs, overview: Overview, airways: Airways
-) -> Lungs:
+def _with_enclosed(lungs: Lungs, overview: Overview, airways: Airways) -> Lungs:
     """``lungs`` with the dense lung at the ribs that aerated lung encloses."""
     scan = overview.scan
     grid = Grid.over(scan.shape, overview.spacing_mm, block_mm=WALL_MM)
     labels: np.ndarray | None = None
+    ribs = np.ones(grid.blocks, bool)
+    if scan.units == "hu":
+        ribs = within_ribs(grid.reduce(scan.values, floor=-1024), grid.spacing_mm)
     for side in (RIGHT_LUNG, LEFT_LUNG):
         lung = grid.fraction(lungs.labels, side) >= 0.5
         bays = enclosed_bays(lung, side, grid.spacing_mm) if lung.any() else lung
+        bays = bays & ribs
         if not bays.any():
             continue
         box = lung_box(bays, margin=(1, 1, 1))
@@ -161,7 +172,13 @@ def _with_enclosed(
         f"{100 * part:.1f} % of the lungs is dense tissue at the ribs with aerated lung around it"
     )
     notice = Notice("lungs-from-shape", text)
-    return Lungs(labels, lungs.sides_known, (*lungs.notices, notice), aerated=lungs.labels)
+    return Lungs(
+        labels,
+        lungs.sides_known,
+        (*lungs.notices, notice),
+        aerated=lungs.labels,
+        doubtful_ml=added * (scan.voxel_ml or 0.0),
+    )
 
 
 def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> None:

@@ -12,6 +12,8 @@ from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
 #: Aerated blocks beside the lungs join them from this probability on, of 255.
 LIKELY = 64
+#: From these probabilities on, of 255, dense tissue may be lung, and lung without air surely is.
+POSSIBLE, SURE = 26, 230
 #: Pieces below this are none (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 150.0
 #: A piece below this part of a lung that touches the other lung belongs to that.
@@ -20,14 +22,17 @@ STRAY = 0.1
 
 @dataclass(frozen=True)
 class NetworkLungs:
-    """Labels on blocks: closed (1 right, 2 left; uint8), dense and airways (bool).
+    """Labels on blocks: closed (1 right, 2 left; uint8), and what is bool.
 
-    dense: lung without air, thicker than a block or two.
+    dense: lung without air, thicker than a block or two. doubtful: those of them of which the
+    network is not sure. perhaps: dense blocks outside that it holds possible.
     """
 
     closed: np.ndarray
     dense: np.ndarray
     airways: np.ndarray
+    doubtful: np.ndarray
+    perhaps: np.ndarray
 
 
 def network_lungs(maps: LungMaps, overview: Overview) -> NetworkLungs:
@@ -48,7 +53,10 @@ def network_lungs(maps: LungMaps, overview: Overview) -> NetworkLungs:
         closed[fill_slices(closed == side) & (closed == 0) & ~airways] = side
     aerated = overview.values < overview.levels.lung
     dense = ndimage.binary_opening((closed > 0) & ~aerated, IN_PLANE)
-    return NetworkLungs(closed, dense, airways)
+    doubtful = dense & (lung < SURE)
+    perhaps = (closed == 0) & ~aerated & ~airways & (lung >= POSSIBLE) & overview.inside
+    perhaps = ndimage.binary_opening(perhaps, np.ones((3, 3, 3), bool))
+    return NetworkLungs(closed, dense, airways, doubtful, perhaps)
 
 
 def _bridged(found: np.ndarray, likely: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.anatomy.lung_view import LungView
-from lungscore.errors import ResourceError, UsageError
-from lungscore.inference.bundle import LUNGS_MODEL, Bundle, list_bundles, load_bundle
+from lungscore.errors import UsageError
+from lungscore.inference.bundle import LUNGS_MODEL, Bundle, load_bundle
 from lungscore.inference.engines import make_engine
 from lungscore.scan import Scan
 
@@ -22,9 +22,7 @@ class LungFinder:
         """Without a bundle, the shipped one. Raises ResourceError or UsageError."""
         self.bundle = bundle or load_bundle(LUNGS_MODEL)
         if self.bundle.card.target != "lungs":
-            raise UsageError(
-                "usage", f"the model {self.bundle.card.name} does not find lungs"
-            )
+            raise UsageError("usage", f"the model {self.bundle.card.name} does not find lungs")
         self._run, self.engine = make_engine(
             self.bundle, name=engine, precision=precision, threads=threads
         )
@@ -36,18 +34,3 @@ class LungFinder:
         inputs = view.inputs(view.pictures(scan))
         answers = self._run((picture,) for picture in inputs)
         return LungMaps.of([answer for answer in answers if answer is not None], view)
-
-
-def shipped_lung_finder(
-    *, engine: str = "auto", precision: str = "auto", threads: int | None = None
-) -> LungFinder | None:
-    """The shipped network, or None where there is none or its engine is missing."""
-    if LUNGS_MODEL not in list_bundles():
-        return None
-    try:
-        return LungFinder(engine=engine, precision=precision, threads=threads)
-    except ResourceError:
-        return None
-
-
-__all__ = ["LungFinder", "shipped_lung_finder"]

@@ -8,9 +8,11 @@ from itertools import groupby, islice
 import numpy as np
 
 from lungscore.anatomy import Lungs, lung_field
+from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.errors import UsageError
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
+    LUNGS_MODEL,
     OUTPUTS,
     Bundle,
     Target,
@@ -20,7 +22,8 @@ from lungscore.inference.bundle import (
 from lungscore.inference.density import density_notice, is_dense
 from lungscore.inference.engines import Inputs, make_engine
 from lungscore.inference.familiarity import unlike_notice
-from lungscore.inference.lesions import Lesions, SliceFinding
+from lungscore.inference.lesions import Lesions, ModelUsed, SliceFinding
+from lungscore.inference.lung_finder import LungFinder
 from lungscore.inference.readings import (
     DENSE,
     SILENT,
@@ -43,7 +46,8 @@ class Segmenter:
     """Loaded models, kept for as many scans as wanted.
 
     bundle: the network that finds infection. lesions: the one that tells GGO from consolidation in
-    it, or None: then a threshold of density does.
+    it, or None: then a threshold of density does. lungs: the one that finds the lungs; None for the
+    shipped one, and where there is none, the rules of anatomy do.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Segmenter:
         bundle: Bundle | None = None,
         lesions: Bundle | None = None,
         *,
+        lungs: Bundle | None = None,
         engine: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
@@ -73,6 +78,20 @@ class Segmenter:
             self._run_lesions, _ = make_engine(
                 lesions, name=engine, precision=precision, threads=threads
             )
+        self.lung_finder: LungFinder | None = None
+        if lungs is not None or LUNGS_MODEL in list_bundles():
+            self.lung_finder = LungFinder(
+                lungs, engine=engine, precision=precision, threads=threads
+            )
+
+    def lung_maps(self, scan: Scan) -> LungMaps | None:
+        """What the lung network says of ``scan``; None without one."""
+        return None if self.lung_finder is None else self.lung_finder.maps(scan)
+
+    @property
+    def lung_model(self) -> ModelUsed | None:
+        """The lung network, as the result names it."""
+        return None if self.lung_finder is None else self.lung_finder.bundle.used
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:

@@ -11,6 +11,7 @@ from lungscore.severity import scores
 from lungscore.severity.aeration import aeration, no_aeration
 from lungscore.severity.category import (
     UNSUITABLE,
+    UNTRUSTED,
     WITHHOLDING,
     Category,
     categorise,
@@ -21,7 +22,7 @@ from lungscore.severity.distribution import Distribution, shares, thirds
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.lesions import LesionSizes, lesion_sizes
 from lungscore.severity.notices import Obstacles, notices_of
-from lungscore.severity.ranges import Alternatives, ranges_of, too_uncertain
+from lungscore.severity.ranges import Alternatives, ranges_of, too_uncertain, with_unsure_lung
 from lungscore.severity.scores import ZONES, Score
 from lungscore.severity.severity import Burden, Ranges, Severity
 
@@ -42,6 +43,7 @@ def measure(
     sides_known: bool = True,
     notice_codes: Collection[str] = (),
     alternatives: Alternatives | None = None,
+    unsure_ml: tuple[float, float] = (0.0, 0.0),
 ) -> Severity:
     """Measure infection and score severity.
 
@@ -57,6 +59,8 @@ def measure(
     notice_codes: what is already noted about the scan; some of it withholds the category.
     alternatives: other lesions that are as defensible, over which ``ranges`` are taken. Where they
         lie too far apart, the category is withheld.
+    unsure_ml: millilitres of dense lung that may be none, and of dense tissue beside the lungs that
+        may be infected lung; the range of the infection percent includes both.
     Raises ValueError for arrays that do not belong together or hold unknown labels.
     """
     if not sides_known and (lobes is not None or regions is not None):
@@ -94,7 +98,10 @@ def measure(
     others = tallies_of_others(
         counted, alternatives.voxels, alternatives.lesions(), lungs=lungs, **parts
     )
-    return _with_ranges(severity, ranges_of([read(each) for each in others]))
+    ranges = ranges_of([read(each) for each in others])
+    if voxel_ml is not None:
+        ranges = with_unsure_lung(ranges, severity.lungs, *unsure_ml)
+    return _with_ranges(severity, ranges)
 
 
 def _obstacles(
@@ -174,7 +181,9 @@ def _read(
         in_lobes_percent=in_lobes,
         notice_codes=notice_codes,
     )
-    category, basis, withheld = _category(whole.infection_percent, ct_ss, withheld)
+    category, basis, withheld = _category(
+        whole.infection_percent, ct_ss, withheld, noted=notice_codes
+    )
     infected = None
     if whole.infection_percent is not None and not UNSUITABLE & set(withheld):
         infected = whole.infection_percent >= FLOOR_PERCENT
@@ -305,7 +314,11 @@ def _given(score: Score, obstacle: str | None) -> Score:
 
 
 def _category(
-    infection_percent: float | None, ct_ss: Score, withheld: tuple[str, ...]
+    infection_percent: float | None,
+    ct_ss: Score,
+    withheld: tuple[str, ...],
+    *,
+    noted: Collection[str],
 ) -> tuple[Category | None, str, tuple[str, ...]]:
     if not withheld and (infection_percent is None or ct_ss.total is None):
         withheld = ("not-computable",)
@@ -315,4 +328,8 @@ def _category(
     if infection_percent is None:
         raise ValueError("unreachable: a missing percent withholds the category")
     category, reason = categorise(infection_percent, ct_ss)
+    untrusted = tuple(code for code in UNTRUSTED if code in noted)
+    if category == "none" and untrusted:
+        reasons = "; ".join(UNTRUSTED[code] for code in untrusted)
+        return None, f"withheld: {reason} in what was found, but {reasons}", untrusted
     return category, reason, withheld

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from lungscore.errors import Notice
 from lungscore.labels import LOBE_NAMES
-from lungscore.severity.category import LOBES_COMPLETE, SMALL_LUNG_LITRES, WITHHOLDING
+from lungscore.severity.category import LOBES_COMPLETE, SMALL_LUNG_LITRES, UNTRUSTED, WITHHOLDING
 from lungscore.severity.scores import Score
 
 
@@ -86,7 +86,8 @@ def notices_of(
     for reason, titles in reasons.items():
         notices.append(Notice("not-computable", f"not computed: {', '.join(titles)}; {reason}"))
     if withheld:
-        why = "; ".join(WITHHOLDING[code] for code in withheld)
+        sentences = WITHHOLDING | UNTRUSTED
+        why = "; ".join(sentences[code] for code in withheld)
         notices.append(Notice("severity-withheld", f"no severity category is given: {why}"))
     return tuple(notices)
 
