@@ -62,7 +62,7 @@ class LungNet(nn.Module):
 class LungProbabilities(nn.Module):
     """The probabilities (N, 4, H, W) of CLASSES instead of logits."""
 
-    def __init__(self, network: LungNet) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
