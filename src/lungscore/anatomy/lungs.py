@@ -10,13 +10,13 @@ from scipy import ndimage
 from lungscore.anatomy import checks
 from lungscore.anatomy.agreement import differences
 from lungscore.anatomy.boxes import copy_within, lung_box
+from lungscore.anatomy.closing import surrounded
 from lungscore.anatomy.drawing import draw
 from lungscore.anatomy.enclosed import enclosed_bays
 from lungscore.anatomy.grid import Grid
 from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.anatomy.network_lungs import network_lungs
 from lungscore.anatomy.overview import Airways, Overview
-from lungscore.anatomy.ribs import within_ribs
 from lungscore.anatomy.rules import aerated_lungs, closed_lungs
 from lungscore.errors import InputError, Notice
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
@@ -69,7 +69,10 @@ def find_lungs(scan: Scan, maps: Callable[[], LungMaps | None] | None = None) ->
     overview = Overview.of(scan)
     airways = Airways.find(overview)
     aerated = aerated_lungs(overview, airways)
-    told = maps() if maps is not None else None
+    dark = overview.values < overview.levels.lung
+    told = None
+    if maps is not None and _are_lungs(dark & surrounded(~dark), overview.grid.spacing_mm):
+        told = maps()
     if told is None:
         return _by_rules(overview, aerated, airways)
     return _by_network(overview, told, aerated, airways)
@@ -141,13 +144,9 @@ def _with_enclosed(lungs: Lungs, overview: Overview, airways: Airways) -> Lungs:
     scan = overview.scan
     grid = Grid.over(scan.shape, overview.spacing_mm, block_mm=WALL_MM)
     labels: np.ndarray | None = None
-    ribs = np.ones(grid.blocks, bool)
-    if scan.units == "hu":
-        ribs = within_ribs(grid.reduce(scan.values, floor=-1024), grid.spacing_mm)
     for side in (RIGHT_LUNG, LEFT_LUNG):
         lung = grid.fraction(lungs.labels, side) >= 0.5
         bays = enclosed_bays(lung, side, grid.spacing_mm) if lung.any() else lung
-        bays = bays & ribs
         if not bays.any():
             continue
         box = lung_box(bays, margin=(1, 1, 1))
@@ -181,15 +180,15 @@ def _with_enclosed(lungs: Lungs, overview: Overview, airways: Airways) -> Lungs:
     )
 
 
+def _are_lungs(lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether ``lungs`` are large enough to be any."""
+    size, least, _ = _size(lungs, spacing_mm)
+    return size >= least
+
+
 def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> None:
     """Raise InputError ``no-lungs`` where ``lungs`` are too small to be any."""
-    area_cm2 = lungs.sum(axis=(1, 2)).max() * spacing_mm[1] * spacing_mm[2] / 100
-    volume_ml = lungs.sum() * np.prod(spacing_mm) / 1000
-    # A few slices hold little volume; there the area must do.
-    if len(lungs) * spacing_mm[0] < SHORT_SCAN_MM:
-        size, least, unit = area_cm2, NO_LUNGS_CM2, "cm²"
-    else:
-        size, least, unit = volume_ml, NO_LUNGS_ML, "ml"
+    size, least, unit = _size(lungs, spacing_mm)
     if size < least:
         found = f"{size:.0f} {unit} of aerated lung" if scan.spacing_mm else "no aerated lung"
         raise InputError(
@@ -198,6 +197,15 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
             expected="an axial chest CT",
             hint="check that the scan shows the chest and that its values are right",
         )
+
+
+def _size(lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[float, float, str]:
+    """How large ``lungs`` are, the least that lungs are, and the unit of both."""
+    if len(lungs) * spacing_mm[0] < SHORT_SCAN_MM:
+        # A few slices hold little volume; there the area must do.
+        area_cm2 = lungs.sum(axis=(1, 2)).max() * spacing_mm[1] * spacing_mm[2] / 100
+        return float(area_cm2), NO_LUNGS_CM2, "cm²"
+    return float(lungs.sum() * np.prod(spacing_mm) / 1000), NO_LUNGS_ML, "ml"
 
 
 def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:

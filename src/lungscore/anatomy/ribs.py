@@ -20,10 +20,6 @@ ASYMMETRY_MM = 12.0
 #: Spine and aorta fill this much of half the chest's width; lungs are no mirror images there.
 MEDIAL = 0.3
 
-#: Bone on a coarse grid, HU; how far above and below its slice a rib counts, mm; less bone than
-#: this in a slice says nothing, mm².
-BONE_HU, RIB_MM, LEAST_BONE_MM2 = 150, 20.0, 300.0
-
 
 def bays_at_ribs(lung: np.ndarray, side: int, *, back: int) -> np.ndarray:
     """The voxels between ``lung`` and its convex hull at the ribs: to its side and to its back.
@@ -97,24 +93,6 @@ def lacking(
         return nothing
     deep = ndimage.distance_transform_edt(np.pad(missing, 1), sampling=spacing_mm) > ASYMMETRY_MM
     return missing & grow_ball(deep[1:-1, 1:-1, 1:-1], spacing_mm, radius_mm=ASYMMETRY_MM)
-
-
-def within_ribs(values: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
-    """Where there is bone on both sides and in front and behind, bool (D, H, W).
-
-    values: (D, H, W) HU on a grid of a few millimetres. Ribs run obliquely: bone counts a little
-    above and below. Slices with hardly any bone are inside throughout.
-    """
-    bone = values >= BONE_HU
-    reach = max(1, round(RIB_MM / spacing_mm[0]))
-    bone = ndimage.maximum_filter1d(bone, 2 * reach + 1, axis=0)
-    inside = np.ones_like(bone)
-    for axis in (1, 2):
-        forth = np.logical_or.accumulate(bone, axis=axis)
-        back = np.flip(np.logical_or.accumulate(np.flip(bone, axis), axis=axis), axis)
-        inside &= forth & back
-    inside[bone.sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2] < LEAST_BONE_MM2] = True
-    return inside
 
 
 def convex_hull(mask: np.ndarray) -> np.ndarray:
