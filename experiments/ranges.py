@@ -29,7 +29,9 @@ from lungscore.datasets import covid_semiseg
 from lungscore.datasets.images import read_indices
 from lungscore.datasets.training_slices import data_root, fold_of
 from lungscore.evaluation.metrics import dice
-from lungscore.evaluation.results import plain, with_interval
+from lungscore.evaluation.results import plain
+from lungscore.statistics.bootstrap import wilson
+from lungscore.statistics.estimate import text_of
 from lungscore.statistics.intervals import mean_with_interval, paired_difference
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle, segment
@@ -148,10 +150,9 @@ def agreement(seen: list[Figures]) -> list[dict[str, object]]:
 
 def share_with_interval(inside: np.ndarray) -> dict[str, float | int]:
     """A share with its 95 % Wilson interval."""
-    n, p, z = len(inside), float(inside.mean()), 1.959964
-    middle, half = p + z**2 / (2 * n), z * float(np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)))
-    scale = 1 + z**2 / n
-    return {"share": p, "low": (middle - half) / scale, "high": (middle + half) / scale, "n": n}
+    n, share = len(inside), float(inside.mean())
+    low, high = wilson(share, n)
+    return {"share": share, "low": low, "high": high, "n": n}
 
 
 def on_scan(path: Path, run: str | None) -> dict[str, object]:
@@ -207,13 +208,13 @@ def main() -> None:
         for row in content["coverage"][part]:
             share, width = row["coverage"], row["width_points"]
             print(
-                f"{part} {row['thresholds']}: {share['share']:.2f} "
-                f"[{share['low']:.2f}, {share['high']:.2f}], {width['mean']:.2f} points, "
+                f"{part} {row['thresholds']}: {text_of(share, 'share', 2)}, "
+                f"{width['mean']:.2f} points, "
                 f"{row['width_over_found']['median']:.2f} of the figure, "
                 f"below {row['below']}, above {row['above']}"
             )
         for row in content["agreement"][part]:
-            agrees = with_interval(row["dice"])
+            agrees = text_of(row["dice"], with_n=True)
             print(f"{part} {row['threshold']}, reading {row['reading']}: Dice {agrees}")
     print(json.dumps(scans, indent=1))
 

@@ -13,6 +13,7 @@ import pytest
 
 import lungscore
 from lungscore.errors import NOTICES, REJECTIONS
+from lungscore.result.numbers import NUMBERS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lungscore"
@@ -221,6 +222,71 @@ def test_no_failure_is_swallowed_whole() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_no_file_is_longer_than_400_lines(module: str) -> None:
     assert len((SOURCE / module).read_text("utf-8").splitlines()) <= 400
+
+
+# Numbers of a result
+
+
+def words_of(module: str) -> Iterator[tuple[int, str]]:
+    """Line and text of every string but docstrings, and of every chain of keys, as a.b.c."""
+    tree = tree_of(module)
+    described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, described) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in docstrings:
+                yield node.lineno, node.value
+        elif isinstance(node, ast.Attribute | ast.Subscript):
+            yield node.lineno, re.sub(r"\[\W*([\w ]+)\W*\]", r".\1", ast.unparse(node))
+
+
+def names_a_number(text: str) -> bool:
+    """Whether ``text`` is the path of a number of a result, or ends with it, or is its title."""
+    titles = {n.title for n in NUMBERS.values() if " " in n.title or not n.title.islower()}
+    return text in titles or any(
+        text == number.path or text.endswith(f".{number.path}") for number in NUMBERS.values()
+    )
+
+
+def test_one_module_alone_says_where_numbers_stand_and_what_they_are_called() -> None:
+    elsewhere = [
+        f"{module}:{line}: {text}"
+        for module in MODULES
+        if "result" in allowed().get(package_of(module), ())
+        for line, text in words_of(module)
+        if names_a_number(text)
+    ]
+    assert not elsewhere
+
+
+def test_no_template_says_where_numbers_stand_or_what_they_are_called() -> None:
+    for template in SOURCE.rglob("*.j2"):
+        text = re.sub(r"<style>.*?</style>", "", template.read_text("utf-8"), flags=re.S)
+        for words in re.findall(r"[\w.]+", text):
+            assert "." not in words or not names_a_number(words), f"{template.name}: {words}"
+        for words in re.findall(r">([^<>{}]+)<", text):
+            assert not names_a_number(words.strip()), f"{template.name}: {words}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'x = content["burden"]["infection_percent"]',
+        "x = result.burden.infection_percent",
+        'x = changes["burden.infection_percent"]',
+        'rows = [("CT-SS", 3)]',
+        'rows = [("right lung opacity", 3)]',
+    ],
+)
+def test_a_second_list_of_numbers_would_be_found(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.tree_of", lambda module: ast.parse(code))
+    assert any(names_a_number(text) for _, text in words_of("made_up.py"))
 
 
 # Codes

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from lungscore.background import in_background
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter
 from lungscore.inference.density import DENSE_HU
-from lungscore.inference.readings import joined
+from lungscore.inference.readings import Alternatives, SliceAlternatives, joined
 from lungscore.inference.segment import find_alternatives, find_lesions
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
@@ -69,57 +70,78 @@ def analyze(
     Raises InputError or ResourceError with a stable code (docs/errors.md).
     """
     clock = Clock()
-    with ExitStack() as until_loaded:
+    with _opened(Path(path), segmenter, clock) as (files, loaded):
         with clock.stage("read"):
-            files = until_loaded.enter_context(opened(Path(path)))
-            loaded = until_loaded.enter_context(in_background(_loaded(segmenter)))
             scan = read_found(Path(path), files, series=series, allow_gaps=allow_gaps, name=name)
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):
-            found = own_lungs or _find_lungs(scan, loaded)
+            both_lungs = own_lungs or _find_lungs(scan, loaded)
         with clock.stage("load model"):
-            (model,) = loaded()
+            model = loaded()
     with clock.stage("lesions"):
-        field = lung_field(found, scan.spacing_mm)
-        lesions, usual = find_lesions(scan, found, model, field)
+        field = lung_field(both_lungs, scan.spacing_mm)
+        lesions, codes = find_lesions(scan, both_lungs, model, field)
         if own_lungs is None and model.lung_model is not None:
             lesions = replace(lesions, models=(*lesions.models, model.lung_model))
-    if not ranges:
-        usual = []
-    others = find_alternatives(scan, found, model, field, lesions.labels, usual)
-    with in_background(others) as readings:
-        with clock.stage("regions"):
-            if own_lungs is None:
-                found = include_infection(found, lesions.labels, scan, field=field)
-                ml, notices = dense_outside(found, field, scan)
-                found = replace(found, notices=tuple(dict.fromkeys((*found.notices, *notices))))
-                found = replace(found, perhaps_ml=ml if notices else 0.0)
-        lesions = _within(found, lesions)
-        parts = _divided(scan, found, lesions, clock=clock, lobes=own_lobes)
+    others = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
+    with _read_otherwise(others if ranges else None, scan) as alternatives:
+        if own_lungs is None:
+            with clock.stage("regions"):
+                both_lungs = include_infection(both_lungs, lesions.labels, scan, field=field)
+                both_lungs = _with_dense_outside(both_lungs, field, scan)
+        lesions = _within(both_lungs, lesions)
+        parts = _divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
         if ranges:
             with clock.stage("ranges"):
-                joined_readings = joined(readings(), scan.shape[1] * scan.shape[2])
-                parts = replace(parts, lesions=replace(lesions, alternatives=joined_readings))
-    del field, lesions, found  # not kept for what follows: each is as large as half the scan
+                parts = replace(parts, lesions=replace(lesions, alternatives=alternatives()))
+    del field, lesions, both_lungs  # not kept for what follows: each is as large as half the scan
     return _scored(parts, clock=clock)
 
 
-def _find_lungs(scan: Scan, loaded: Callable[[], list[Segmenter]]) -> Lungs:
+def _find_lungs(scan: Scan, loaded: Callable[[], Segmenter]) -> Lungs:
     """The lungs of ``scan``: the network looks while the rules do."""
 
     def steps() -> Generator[LungMaps | None, None, None]:
-        (model,) = loaded()
-        yield model.lung_maps(scan)
+        yield loaded().lung_maps(scan)
 
     with in_background(steps()) as maps:
         return find_lungs(scan, lambda: maps()[0])
 
 
-def _loaded(
-    segmenter: Segmenter | Callable[[], Segmenter],
-) -> Generator[Segmenter, None, None]:
-    yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
+def _with_dense_outside(lungs: Lungs, field: np.ndarray, scan: Scan) -> Lungs:
+    """``lungs`` with what is known of dense tissue beside them that may be lung."""
+    ml, notices = dense_outside(lungs, field, scan)
+    together = tuple(dict.fromkeys((*lungs.notices, *notices)))
+    return replace(lungs, notices=together, perhaps_ml=ml if notices else 0.0)
+
+
+@contextmanager
+def _opened(
+    path: Path, segmenter: Segmenter | Callable[[], Segmenter], clock: "Clock"
+) -> Iterator[tuple[Any, Callable[[], Segmenter]]]:
+    """The files of the input, and a function that waits for the model, which loads meanwhile."""
+
+    def load() -> Generator[Segmenter, None, None]:
+        yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
+
+    with ExitStack() as stack:
+        with clock.stage("read"):
+            files = stack.enter_context(opened(path))
+        loaded = stack.enter_context(in_background(load()))
+        yield files, lambda: loaded()[0]
+
+
+@contextmanager
+def _read_otherwise(
+    slices: Generator[SliceAlternatives, None, None] | None, scan: Scan
+) -> Iterator[Callable[[], Alternatives | None]]:
+    """A function that waits for the other readings, which are made meanwhile; None without."""
+    if slices is None:
+        yield lambda: None
+        return
+    with in_background(slices) as readings:
+        yield lambda: joined(readings(), scan.shape[1] * scan.shape[2])
 
 
 def score(

@@ -9,7 +9,7 @@ from typing import Any
 
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter
-from lungscore.statistics.intervals import RESAMPLES, SEED
+from lungscore.statistics.bootstrap import RESAMPLES, SEED
 from lungscore.version import __version__
 
 
@@ -50,12 +50,6 @@ def _named(segmenter: Segmenter) -> list[dict[str, Any]]:
         }
         for bundle in segmenter.bundles
     ]
-
-
-def with_interval(figure: dict[str, Any], *, digits: int = 3, key: str = "mean") -> str:
-    """A figure as text: 0.750 [0.700, 0.790], n = 24."""
-    low, high = figure["low"], figure["high"]
-    return f"{figure[key]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}], n = {figure['n']}"
 
 
 def plain(value: Any, *, digits: int = 6) -> Any:
