@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--folds", default="all,a,b,c,d,e", help="comma-separated names")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=LEARNING_RATE, help="highest learning rate")
     parser.add_argument("--resume", action="store_true", help="go on from the weights in OUT")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -169,7 +170,7 @@ def main() -> None:
     step = 0
     while (spent := time.monotonic() - began) < arguments.seconds:
         part = spent / arguments.seconds
-        rate = LEARNING_RATE * min(1, part / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * part))
+        rate = arguments.rate * min(1, part / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * part))
         scans, index, z = pack.draw(arguments.batch, random)
         seed = int(random.integers(2**31))
         inputs, classes, weight = make_samples(pack, index, z, seed)
@@ -180,7 +181,7 @@ def main() -> None:
             chosen = torch.from_numpy(mine).to(device)
             learner.learn(inputs[chosen], classes[chosen], weight[chosen], max(rate, 1e-6))
         step += 1
-        if step % 100 == 0 or step == 5:
+        if step % 50 == 0 or step == 5:
             losses = [mean_loss(learner) for learner in learners]
             named = zip(learners, losses, strict=True)
             text = " ".join(f"{learner.name} {loss:.4f}" for learner, loss in named)

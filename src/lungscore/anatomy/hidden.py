@@ -30,7 +30,7 @@ NOTEWORTHY = 0.002
 #: part of the lungs. More than the last part of them puts the lungs in doubt.
 DENSE_HU, DENSE_OUTSIDE_ML, DENSE_OUTSIDE, DENSE_MUCH = -200, 100.0, 0.02, 0.1
 #: Dense tissue that the lung network held possible without saying so, ml.
-PERHAPS_ML = 40.0
+PERHAPS_ML = 60.0
 
 
 def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> np.ndarray:

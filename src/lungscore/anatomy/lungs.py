@@ -31,6 +31,8 @@ NO_LUNGS_ML, NO_LUNGS_CM2, SHORT_SCAN_MM = 40.0, 5.0, 20.0
 TRUNCATED_AREA = 0.05
 #: A second lung below this part of the first is none.
 SECOND_LUNG = 0.02
+#: A bay at the ribs of which the network gives less than this on average is no lung, of 255.
+PLAUSIBLE = 30
 USUAL_ML = (1000.0, 10000.0)
 
 
@@ -95,26 +97,31 @@ def _by_rules(overview: Overview, aerated: np.ndarray, airways: Airways) -> Lung
 
 def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways: Airways) -> Lungs:
     scan, grid = overview.scan, overview.grid
-    found = network_lungs(maps, overview)
+    airway = airways.on(grid)
+    found = network_lungs(maps, overview, aerated, airway)
     _require_lungs(scan, found.closed > 0, grid.spacing_mm)
     closed, one_lung = _without_specks(found.closed, known=scan.sides_known)
     labels = draw(overview, closed, dense=found.dense, airways=found.airways)
-    notices = (*one_lung, *size_notices(scan, labels))
-    if len(labels) > 1 and scan.sides_known:
-        rules = closed_lungs(aerated, airways.on(grid), grid.spacing_mm)
-        air = overview.values < overview.levels.lung
-        differing = list(differences(closed, rules, air, checks.block_ml(overview)))
-        notices += tuple(checks.disagreement(differing))
-    notices += tuple(_checked(overview, closed, found.airways | airways.on(grid)))
     ml = checks.block_ml(overview) if scan.spacing_mm else 0.0
-    return Lungs(
+    lungs = Lungs(
         labels,
         scan.sides_known,
-        tuple(dict.fromkeys(notices)),
+        one_lung,
         perhaps_ml=float(found.perhaps.sum()) * ml,
         doubtful_ml=float((found.doubtful & (closed > 0)).sum()) * ml,
         found_by="network",
     )
+    several = len(labels) > 1 and scan.sides_known
+    if several:
+        lungs = _with_enclosed(lungs, overview, airways, found.probability)
+    notices = (*lungs.notices, *size_notices(scan, lungs.labels))
+    if several:
+        rules = closed_lungs(aerated, airway, grid.spacing_mm)
+        air = overview.values < overview.levels.lung
+        differing = list(differences(closed, rules, air, checks.block_ml(overview)))
+        notices += tuple(checks.disagreement(differing))
+    notices += tuple(_checked(overview, closed, found.airways))
+    return replace(lungs, notices=tuple(dict.fromkeys(notices)))
 
 
 def _checked(overview: Overview, closed: np.ndarray, airways: np.ndarray) -> Iterator[Notice]:
@@ -139,14 +146,25 @@ def _without_specks(sides: np.ndarray, *, known: bool) -> tuple[np.ndarray, tupl
     return np.where(sides == present, sides, 0).astype(np.uint8), (notice,)
 
 
-def _with_enclosed(lungs: Lungs, overview: Overview, airways: Airways) -> Lungs:
-    """``lungs`` with the dense lung at the ribs that aerated lung encloses."""
+def _with_enclosed(
+    lungs: Lungs,
+    overview: Overview,
+    airways: Airways,
+    probability: np.ndarray | None = None,
+) -> Lungs:
+    """``lungs`` with the dense lung at the ribs that aerated lung encloses.
+
+    probability: of lung, 0…255, on the blocks of ``overview``: bays that the network excludes are
+    no lung. None without a network.
+    """
     scan = overview.scan
     grid = Grid.over(scan.shape, overview.spacing_mm, block_mm=WALL_MM)
     labels: np.ndarray | None = None
     for side in (RIGHT_LUNG, LEFT_LUNG):
         lung = grid.fraction(lungs.labels, side) >= 0.5
         bays = enclosed_bays(lung, side, grid.spacing_mm) if lung.any() else lung
+        if probability is not None:
+            bays &= _plausible(bays, grid.sample(probability, overview.grid))
         if not bays.any():
             continue
         box = lung_box(bays, margin=(1, 1, 1))
@@ -170,14 +188,20 @@ def _with_enclosed(lungs: Lungs, overview: Overview, airways: Airways) -> Lungs:
     text = (
         f"{100 * part:.1f} % of the lungs is dense tissue at the ribs with aerated lung around it"
     )
-    notice = Notice("lungs-from-shape", text)
-    return Lungs(
-        labels,
-        lungs.sides_known,
-        (*lungs.notices, notice),
+    return replace(
+        lungs,
+        labels=labels,
+        notices=(*lungs.notices, Notice("lungs-from-shape", text)),
         aerated=lungs.labels,
-        doubtful_ml=added * (scan.voxel_ml or 0.0),
+        doubtful_ml=lungs.doubtful_ml + added * (scan.voxel_ml or 0.0),
     )
+
+
+def _plausible(bays: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """The ``bays`` (bool) whose mean probability of lung, 0…255, is no lower than PLAUSIBLE."""
+    pieces, count = ndimage.label(bays)
+    means = ndimage.mean(probability, pieces, np.arange(count + 1))
+    return (means >= PLAUSIBLE)[pieces] & bays
 
 
 def _are_lungs(lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:

@@ -94,7 +94,7 @@ def _lung_pieces(
         keep &= ~_tubes(pieces, np.where(keep, sizes, 0), coarse, spacing_mm)
     elif keep.any():
         large = np.where(keep, sizes, 0)
-        keep &= ~(_below_the_diaphragm(pieces, large) | _above_the_lungs(pieces, large))
+        keep &= ~(_below_the_diaphragm(pieces, large) | above_the_lungs(pieces, large))
     return keep[pieces]
 
 
@@ -141,7 +141,7 @@ def _from_the_left(mask: np.ndarray) -> np.ndarray:
     return np.logical_or.accumulate(mask[:, :, ::-1], axis=2)[:, :, ::-1]
 
 
-def _above_the_lungs(pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def above_the_lungs(pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Which small ``pieces`` end above all large ones: throat, sinuses, mastoids."""
     large = sizes >= MINOR_PIECE * sizes[1:].max()
     large[0] = False
