@@ -51,14 +51,22 @@ def finder_of(weights: Path) -> LungFinder:
     return LungFinder(load_bundle(folder))
 
 
-def counted(scan: Scan, labels: np.ndarray, pack: Path) -> dict[str, Any]:
-    """What of the cohort's labels the mask holds, on the network's pictures."""
-    if not pack.exists():
-        return {}
-    with np.load(pack) as file:
-        truth = file["labels"]
+def counted(
+    scan: Scan, labels: np.ndarray, pack: Path, judged: np.ndarray | None = None
+) -> dict[str, Any]:
+    """What of the cohort's labels the mask holds, on the network's pictures.
+
+    judged: lungs (D, H, W) that stand for labels where there are none, since they were looked at.
+    """
     view = LungView.of(scan, size=SIZE)
     mask = view.labels(labels)
+    if pack.exists():
+        with np.load(pack) as file:
+            truth = file["labels"]
+    elif judged is not None:
+        truth = np.array([0, 3, 1], np.uint8)[view.labels(judged)]
+    else:
+        return {}
     grey = view.pictures(scan).astype(np.float32)
     hounsfield = (grey - 1) * 1424 / 254 - 1024
     ml = view.layer_mm * PIXEL_MM**2 / 1000

@@ -36,9 +36,11 @@ from lungscore.scan.phantom import Phantom, PhantomLesion, make_phantom
 Method = Callable[[Scan], Lungs]
 
 
-def phantoms() -> Iterable[tuple[str, Phantom, int, np.ndarray | None]]:
+def phantoms(
+    seeds: Iterable[int] = FEWER_SEEDS,
+) -> Iterable[tuple[str, Phantom, int, np.ndarray | None]]:
     """Name, phantom, the lung that is measured and the fluid, if any."""
-    for seed in FEWER_SEEDS:
+    for seed in seeds:
         for lobe in LOBE_ORDER:
             side = RIGHT_LUNG if lobe.startswith("R") else LEFT_LUNG
             for name, part, centre in (
@@ -62,6 +64,8 @@ def phantoms() -> Iterable[tuple[str, Phantom, int, np.ndarray | None]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="folder of the lung network (default: the shipped one)")
+    parser.add_argument("--methods", nargs="+", default=["network", "rules"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(FEWER_SEEDS))
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     finder = LungFinder(load_bundle(arguments.model) if arguments.model else None)
@@ -70,9 +74,9 @@ def main() -> None:
         "rules": find_lungs,
     }
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for name, case, side, fluid in phantoms():
-        for method, find in methods.items():
-            found = find(case.scan)
+    for name, case, side, fluid in phantoms(arguments.seeds):
+        for method in arguments.methods:
+            found = methods[method](case.scan)
             voxel_ml = case.scan.voxel_ml or float("nan")
             row: dict[str, Any] = {
                 "dice": dice(found.labels == side, case.lungs == side),
@@ -85,11 +89,13 @@ def main() -> None:
                 row["fluid_in_lungs_ml"] = round(in_lungs * voxel_ml, 1)
             rows.setdefault(name, {}).setdefault(method, []).append(row)
             print(name, method, row, flush=True)
+    seeds = " ".join(map(str, arguments.seeds))
     results = {
         "what": "Dice of the lung with the disease, what is not lung though found, fluid in lungs",
-        "command": f"python experiments/lungs/phantoms.py -o {arguments.out.as_posix()}",
+        "command": f"python experiments/lungs/phantoms.py --methods "
+        f"{' '.join(arguments.methods)} --seeds {seeds} -o {arguments.out.as_posix()}",
         "model": finder.bundle.used.sha256,
-        "seeds": list(FEWER_SEEDS),
+        "seeds": arguments.seeds,
         "lowest_dice": {
             name: {method: min(row["dice"] for row in part) for method, part in by_method.items()}
             for name, by_method in rows.items()
