@@ -45,6 +45,7 @@ def measured(path: Path, segmenter: Segmenter, runs: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
+    parser.add_argument("--methods", nargs="+", default=["rules", "network"])
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -52,12 +53,15 @@ def main() -> None:
     finder = segmenter.lung_finder
     rows: dict[str, dict[str, Any]] = {}
     for name, path in SCANS.items():
-        for method in ("rules", "network"):
+        for method in arguments.methods:
             segmenter.lung_finder = finder if method == "network" else None
             row = measured(arguments.data / path, segmenter, arguments.runs)
             rows.setdefault(name, {})[method] = row
             print(name, method, row, flush=True)
-    command = f"python experiments/lungs/infection.py DATA -o {arguments.out.as_posix()}"
+    command = (
+        f"python experiments/lungs/infection.py DATA --runs {arguments.runs} --methods "
+        f"{' '.join(arguments.methods)} -o {arguments.out.as_posix()}"
+    )
     atomic_write(arguments.out, json.dumps({"command": command, "scans": rows}, indent=1) + "\n")
 
 

@@ -13,7 +13,7 @@ from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
 #: Aerated blocks that rules call lung join the lungs from this probability on, of 255; dense ones
 #: are lung from the second. From the third on dense tissue may be lung, from the last it surely is.
-LIKELY, DENSE, POSSIBLE, SURE = 26, 170, 115, 217
+LIKELY, DENSE, POSSIBLE, SURE = 51, 170, 115, 217
 #: Pieces below this are none (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 150.0
 #: A piece below this part of a lung that touches the other lung belongs to that.
@@ -52,8 +52,12 @@ def network_lungs(
     lung = right + left
     airways = airways | ((air > lung) & (air > 255 - lung - air))
     dark = overview.values < overview.levels.lung
-    found = np.where(dark, 2 * lung > 255, lung >= DENSE) & ~airways & ~overview.beyond
-    likely = (dark & (2 * lung > 255) | (aerated > 0) & (lung >= LIKELY)) & ~airways
+    airways_or_gas = airways | _gas(overview, aerated, airways, lung)
+    found = np.where(dark, 2 * lung > 255, lung >= DENSE) & ~airways_or_gas & ~overview.beyond
+    continued = (aerated > 0) & (lung >= LIKELY)
+    if overview.levels.gas is not None:
+        continued &= overview.values > overview.levels.gas  # plain gas beside a lung is bowel
+    likely = (dark & (2 * lung > 255) | continued) & ~airways_or_gas
     found = ndimage.binary_propagation(found, mask=found | likely)
     found = _without_odd_pieces(found, overview)
     if overview.scan.sides_known:
@@ -61,12 +65,28 @@ def network_lungs(
     else:
         closed = found.astype(np.uint8)
     for side in np.unique(closed[closed > 0]):
-        closed[fill_slices(closed == side) & (closed == 0) & ~airways] = side
+        closed[fill_slices(closed == side) & (closed == 0) & ~airways_or_gas] = side
     dense = ndimage.binary_opening((closed > 0) & ~dark, IN_PLANE)
     doubtful = dense & (lung < SURE)
     perhaps = (closed == 0) & ~dark & ~airways & (lung >= POSSIBLE) & overview.inside
     perhaps = ndimage.binary_opening(perhaps, np.ones((3, 3, 3), bool))
     return NetworkLungs(closed, lung, dense, airways, doubtful, perhaps)
+
+
+def _gas(
+    overview: Overview, aerated: np.ndarray, airways: np.ndarray, lung: np.ndarray
+) -> np.ndarray:
+    """Pieces of plain gas that rules left out of the lungs and of which the network is not sure."""
+    if overview.levels.gas is None or not aerated.any():
+        return np.zeros(aerated.shape, bool)
+    left_out = overview.aerated & (aerated == 0) & ~airways
+    pieces, count = ndimage.label(left_out)
+    index = np.arange(count + 1)
+    gas = ndimage.median(overview.values, pieces, index) < overview.levels.gas
+    gas &= ndimage.mean(lung, pieces, index) < SURE
+    gas[0] = False
+    # The rim of gas is mixed with its wall.
+    return ndimage.binary_dilation(gas[pieces], IN_PLANE, mask=overview.aerated | (lung < SURE))
 
 
 def _without_odd_pieces(found: np.ndarray, overview: Overview) -> np.ndarray:
