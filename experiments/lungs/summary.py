@@ -21,6 +21,37 @@ from lungscore.files import atomic_write
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import read_scan
 
+METHODS = ("before", "folds", "shipped")
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """The table of docs/anatomy.md."""
+    lines = [
+        "| scan | right and left, ml: before | held out | shipped | air held: held out | shipped | "
+        "foreign air, ml: before | held out | shipped | notices (shipped) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, by_method in rows.items():
+        cells = [_volumes(by_method.get(method, {})) for method in METHODS]
+        cells += [_held(by_method.get(method, {})) for method in METHODS[1:]]
+        for method in METHODS:
+            cells.append(str(by_method.get(method, {}).get("wrong_air_ml", "–")))
+        notices = by_method.get(METHODS[-1], {}).get("notices", [])
+        cells.append(", ".join(f"`{notice.split(':')[0]}`" for notice in notices) or "–")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _volumes(row: dict[str, Any]) -> str:
+    if row.get("right_ml") is None:
+        return "–"
+    return f"{row['right_ml']}, {row['left_ml']}"
+
+
+def _held(row: dict[str, Any]) -> str:
+    held = [row[f"{side}_air_held"] for side in ("right", "left") if f"{side}_air_held" in row]
+    return ", ".join(f"{part:.3f}" for part in held) or "–"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -59,6 +90,7 @@ def main() -> None:
         f"{' '.join(arguments.methods)} -o {arguments.out.as_posix()}"
     )
     atomic_write(arguments.out, json.dumps({"command": command, "scans": rows}, indent=1) + "\n")
+    print(table(rows))
 
 
 if __name__ == "__main__":

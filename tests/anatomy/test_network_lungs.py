@@ -117,3 +117,12 @@ def test_a_third_of_a_lung_that_one_method_misses_is_named_and_doubtful():
     (message,) = [n.message for n in lungs.notices if n.code == "lungs-disagree"]
     assert "left lung, lower third" in message
     assert "right lung" not in message
+
+
+def test_a_place_of_a_lung_without_any_air_may_be_lung_and_is_not():
+    values, labels = two_lungs()
+    values[labels == LEFT_LUNG] = 30
+    lungs = found_with(as_scan(values), labels)
+    assert not (lungs.labels == LEFT_LUNG).any()
+    assert "one-lung" in codes(lungs)
+    assert lungs.perhaps_ml == pytest.approx((labels == LEFT_LUNG).sum() * 0.08, rel=0.15)

@@ -18,6 +18,8 @@ LIKELY, DENSE, POSSIBLE, SURE = 51, 170, 115, 217
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 150.0
 #: A piece below this part of a lung that touches the other lung belongs to that.
 STRAY = 0.1
+#: A piece with less air than this part cannot be told from fluid: it may be lung.
+LEAST_AIR = 0.1
 #: A piece of which less than this part is inside the body is air around it.
 INSIDE = 0.5
 
@@ -64,12 +66,14 @@ def network_lungs(
         closed = _sides(found, right >= left)
     else:
         closed = found.astype(np.uint8)
+    airless = _airless(closed, dark)
+    closed[airless] = 0
     for side in np.unique(closed[closed > 0]):
         closed[fill_slices(closed == side) & (closed == 0) & ~airways_or_gas] = side
     dense = ndimage.binary_opening((closed > 0) & ~dark, IN_PLANE)
     doubtful = dense & (lung < SURE)
     perhaps = (closed == 0) & ~dark & ~airways & (lung >= POSSIBLE) & overview.inside
-    perhaps = ndimage.binary_opening(perhaps, np.ones((3, 3, 3), bool))
+    perhaps = ndimage.binary_opening(perhaps, np.ones((3, 3, 3), bool)) | airless
     return NetworkLungs(closed, lung, dense, airways, doubtful, perhaps)
 
 
@@ -87,6 +91,17 @@ def _gas(
     gas[0] = False
     # The rim of gas is mixed with its wall.
     return ndimage.binary_dilation(gas[pieces], IN_PLANE, mask=overview.aerated | (lung < SURE))
+
+
+def _airless(closed: np.ndarray, dark: np.ndarray) -> np.ndarray:
+    """Pieces of a lung with hardly any air: a white lung, or what fills the place of one."""
+    airless = np.zeros(closed.shape, bool)
+    for side in np.unique(closed[closed > 0]):
+        pieces, count = ndimage.label(closed == side)
+        air = ndimage.mean(dark, pieces, np.arange(count + 1)) < LEAST_AIR
+        air[0] = False
+        airless |= air[pieces]
+    return airless
 
 
 def _without_odd_pieces(found: np.ndarray, overview: Overview) -> np.ndarray:
