@@ -1,14 +1,22 @@
 # make demo            environment, installation, and the main job on a built-in phantom
 # make demo SCAN=path  the same on a scan of yours
 # make test            the tests (real scans take part where LUNGSCORE_DATA names their folder)
-# make check           test, plus the slow tests, lint and types
+# make ci              what needs more than Python: a browser, an archive server, notebooks
+# make check           test, plus the slow tests and the lowest versions of what lungscore needs
+# make lowest          the tests that matter there, with those lowest versions
+# make mutants         do the tests notice small changes? Hours of one core; docs/mutants.md
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo-out
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check lint clean
+TESTS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
+# What runs with the lowest versions: all that reads, scores, compares and reports, without torch.
+LOWEST := tests/scan tests/severity tests/statistics tests/agreement tests/followup tests/report \
+  tests/cli/test_main.py tests/cli/test_analyze.py tests/cli/test_compare.py tests/cli/test_agree.py
+
+.PHONY: demo test ci check lowest mutants lint clean
 
 demo: $(VENV)/.core
 ifdef SCAN
@@ -18,10 +26,23 @@ else
 endif
 
 test: $(VENV)/.full lint
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(TESTS) -n 2 --dist loadgroup
 
-check: test
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+# Tests skip with a reason where what they need is missing; none at all is no failure (5).
+ci: $(VENV)/.full
+	$(TESTS) -m ci || test $$? -eq 5
+
+check: test lowest
+	$(TESTS) -n 2 --dist loadgroup -m "slow and not ci"
+
+lowest: $(VENV)/.full
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-lowest
+	$(BIN)/uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct \
+	  --editable ".[study,onnxruntime]" "onnx>=1.17" "hypothesis>=6.120" "pytest>=8"
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest $(LOWEST)
+
+mutants: $(VENV)/.full
+	nice -n 15 $(BIN)/python experiments/mutants/run.py
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check src tests
@@ -44,4 +65,4 @@ $(VENV)/.full: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.core
 
 clean:
-	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import timed_stages_page
+
 from lungscore.statistics.estimate import text_of
 
 
@@ -17,6 +19,7 @@ def page(results: Path) -> str:
         _tried(results),
         _slices(results),
         _lesions(results),
+        timed_stages_page.section(load(results, "timed-stages.json")),
         _healthy(results),
         _patient(results),
         _finer(results),
@@ -78,7 +81,7 @@ def _aims(results: Path) -> str:
             ),
             "",
             f"A healthy person: aim below 0.3 % of the lungs, found {healthy:.2f} %. Slices of a "
-            f"patient told apart: aim AUC 0.95, found {text_of(auc, 'auc')}.",
+            f"patient distinguished: aim AUC 0.95, found {text_of(auc, 'auc')}.",
         ]
     )
 
@@ -108,9 +111,10 @@ def _tried(results: Path) -> str:
             f"{network['ggo']['dice']['mean']:.3f} and {network['consolidation']['dice']['mean']:.3f}"
             f", where density gives {density['ggo']['dice']['mean']:.3f} and "
             f"{density['consolidation']['dice']['mean']:.3f}. Does not ship.",
-            "- Not tried: more than 320 pixels, averaged weights, a wider range of windows in "
-            "augmentation, larger encoders (their ImageNet weights are not among the data used here), "
-            "pseudo-labels of our own network.",
+            "- A smaller network with two answers, stronger augmentation, averaged weights, synthetic "
+            "dense disease and pseudo-labels of our own networks: trained too briefly to tell, see "
+            "[below](#trainings-of-fixed-time-too-short-to-tell). Does not ship.",
+            "- Not tried: more than 320 pixels, encoders larger than these.",
         ]
     )
 
@@ -274,17 +278,17 @@ def _patient(results: Path) -> str:
     )
     return (
         "## A patient never trained on (COVID-CT-MD P002)\n\n"
-        f"Infected slices told from clean ones by their infection percent: AUC "
+        f"Infected and clean slices distinguished by their infection percent: AUC "
         f"**{text_of(auc, 'auc')}**, n = {auc['n']} slices ({auc['positive']} marked infected) of "
         f"one patient, so the interval says nothing about other patients. Of the infected "
         f"millilitres **{figures['left_percent_of_infection']:.1f} %** lie in the left lung, where "
         f"radiologists marked the disease, and **{lobes['marked_percent_of_infection']:.1f} %** in the "
         f"lobes that they marked, {' and '.join(lobes['marked_lobes'])} (lobes of our own; aim: at "
-        f"least 90 %). Of each right lobe {right} is called infected (aim: below 1 %). Infected or "
-        f"not by slice of those lobes, from 1 % of the lobe's area in the slice on: balanced accuracy "
+        f"least 90 %). Of each right lobe {right} is marked as infected (aim: below 1 %). "
+        f"Slices of those lobes, classified at 1 % or more of the area of the lobe: balanced accuracy "
         f"**{text_of(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
         f"({slices['marked']} marked; aim: 0.85), sensitivity {slices['sensitivity']:.2f}, "
-        f"specificity {slices['specificity']:.2f}. Looks at this scan are logged in looks.md."
+        f"specificity {slices['specificity']:.2f}. Every evaluation on this scan is logged in looks.md."
     )
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.result import Analysis
@@ -17,6 +18,10 @@ from tests.small_case import analysis_of_boxes
 
 #: A chest in 16 slices: coarse, quick to analyse, and exact in every header.
 SMALL, SMALL_MM = (16, 96, 96), (17.5, 3.75, 3.75)
+
+# No test fails because the computer is busy.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

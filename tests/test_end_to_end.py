@@ -68,8 +68,8 @@ def test_the_demo_prints_the_truth_beside_what_it_found(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "truth" in done.stdout
-    assert "found" in done.stdout
-    folder = tmp_path / "demo" / "phantom-moderate-0"
+    assert "measured" in done.stdout
+    folder = tmp_path / "demo" / "phantom-several-patches-0"
     Result.model_validate_json((folder / "result.json").read_text())
     assert str(folder / "report.html") in done.stdout
     assert json.loads((folder / "run.json").read_text())["seconds_total"] > 0

@@ -203,7 +203,7 @@ def test_masks_alone_give_lesions_and_distribution_and_a_ct_adds_the_aeration(
     write_nifti(phantom.scan, tmp_path / "ct.nii.gz")
     alone, full = result_of(masks), result_of(masks, ct=tmp_path / "ct.nii.gz")
     assert (alone.lesions, alone.distribution) == (full.lesions, full.distribution)
-    assert alone.aeration.reason == "there are no Hounsfield units"
+    assert alone.aeration.reason == "no Hounsfield units are available"
     assert alone.lobes.RUL.well_aerated_percent is None
     lung = phantom.scan.values[phantom.lungs > 0]
     well = np.count_nonzero((lung >= -900) & (lung < -500))
@@ -282,7 +282,7 @@ def test_lobes_that_leave_out_part_of_the_lungs_are_said_to(
     covered = 100 * np.count_nonzero(lobes) / np.count_nonzero(phantom.lungs)
     assert len(messages) == noticed
     if noticed:
-        assert f"only {covered:.1f} % of the lungs lie in a lobe" in messages[0]
+        assert f"Only {covered:.1f} % of the lungs lie in a lobe" in messages[0]
     assert ("lobes-incomplete" in result.severity.withheld) == withheld
     assert (result.severity.category is None) == withheld
     # What rests on no lobe is as before.

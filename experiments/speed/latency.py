@@ -136,7 +136,7 @@ def real_scan(place: str) -> Path:
     for path in (Path(place), Path(os.environ.get("LUNGSCORE_DATA", "")) / place):
         if path.exists():
             return path
-    sys.exit(f"there is no {place}, neither here nor in LUNGSCORE_DATA")
+    sys.exit(f"No such file or folder: {place}, neither here nor in LUNGSCORE_DATA.")
 
 
 def add_input_options(parser: argparse.ArgumentParser, slices: Sequence[int]) -> None:

@@ -11,6 +11,7 @@ from lungscore.version import __version__
 if TYPE_CHECKING:
     from lungscore.analysis import analyze, score
     from lungscore.followup import Comparison, FollowUp, compare
+    from lungscore.inference import Segmenter
     from lungscore.inference.predict import predict_slices
     from lungscore.result import Analysis
     from lungscore.scan import Scan, read_scan
@@ -20,6 +21,7 @@ _HOMES = {
     "Comparison": "lungscore.followup",
     "FollowUp": "lungscore.followup",
     "Scan": "lungscore.scan",
+    "Segmenter": "lungscore.inference",
     "analyze": "lungscore.analysis",
     "compare": "lungscore.followup",
     "predict_slices": "lungscore.inference.predict",
@@ -32,6 +34,7 @@ __all__ = [
     "Comparison",
     "FollowUp",
     "Scan",
+    "Segmenter",
     "__version__",
     "analyze",
     "compare",
@@ -45,3 +48,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'lungscore' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "import_module"})

@@ -5,11 +5,10 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,17 +38,17 @@ from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import check_same_place, mask_format, read_label_volume, read_labels
 from lungscore.scan.names import case_name
-from lungscore.scan.read import opened, read_found
+from lungscore.scan.read import source_of
 from lungscore.severity import measure
 
 AnyPath = str | PathLike[str]
 
-#: A young child's lungs are this tall; less is a part of the lungs, in which lobes have no shape.
+#: A young child's lungs are this tall; less is a part of them, in which lobes have no shape.
 SHORTEST_LUNGS_MM = 80.0
 
 
 def analyze(
-    path: AnyPath,
+    path: AnyPath | Scan,
     *,
     segmenter: Segmenter | Callable[[], Segmenter] = Segmenter,
     series: str | None = None,
@@ -59,20 +58,44 @@ def analyze(
     name: str | None = None,
     ranges: bool = True,
 ) -> Analysis:
-    """Analyse the chest CT at ``path``.
+    """Measure the extent and severity of pneumonia on a chest CT.
 
-    segmenter: a loaded model, to be kept for many scans, or a function that loads one; by default
-        the shipped one is loaded.
-    series, allow_gaps, name: as scan.read_scan. lungs, lobes: the user's own masks (NIfTI or
-    NRRD in the scan's geometry), which win over what would be found.
-    ranges: also find what every number would be under other choices that are nearly as good
-        (docs/uncertainty.md), for which the network sees slices that may be infected three times.
-    Raises InputError or ResourceError with a stable code (docs/errors.md).
+    Parameters
+    ----------
+    path : path or Scan
+        Any input of ``read_scan``, or a scan that was read or made already.
+    segmenter : Segmenter or callable, optional
+        Loaded networks, to be kept for many scans, or a function that loads them.
+    series, allow_gaps, name
+        As in ``read_scan``.
+    lungs, lobes : path, optional
+        Your own masks, in the geometry of the scan.
+    ranges : bool
+        Also compute the range of every number (docs/uncertainty.md), which takes longer.
+
+    Returns
+    -------
+    Analysis
+        Masks as (D, H, W) labels, percentages 0 to 100, volumes in ml, and the scores CT-SS (Yang
+        2020), CTSI (Pan 2020), TSS (Chung 2020), PO, PHO, LSS, LHOS (Chaganti 2020) and MosMed.
+
+    Raises
+    ------
+    InputError, ResourceError, UsageError
+        With a stable code (docs/errors.md).
+
+    Examples
+    --------
+    >>> from lungscore.scan.phantom import make_phantom
+    >>> scan = make_phantom("few-patches", shape=(28, 128, 128)).scan
+    >>> lungscore.analyze(scan, ranges=False).severity.category
+    'mild'
     """
     clock = Clock()
-    with _opened(Path(path), segmenter, clock) as (files, loaded):
+    source = source_of(path, series=series, allow_gaps=allow_gaps, name=name)
+    with _opened(source, segmenter, clock) as (read, loaded):
         with clock.stage("read"):
-            scan = read_found(Path(path), files, series=series, allow_gaps=allow_gaps, name=name)
+            scan = read()
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):
@@ -118,18 +141,20 @@ def _with_dense_outside(lungs: Lungs, field: np.ndarray, scan: Scan) -> Lungs:
 
 @contextmanager
 def _opened(
-    path: Path, segmenter: Segmenter | Callable[[], Segmenter], clock: "Clock"
-) -> Iterator[tuple[Any, Callable[[], Segmenter]]]:
-    """The files of the input, and a function that waits for the model, which loads meanwhile."""
+    source: AbstractContextManager[Callable[[], Scan]],
+    segmenter: Segmenter | Callable[[], Segmenter],
+    clock: "Clock",
+) -> Iterator[tuple[Callable[[], Scan], Callable[[], Segmenter]]]:
+    """Functions that read the scan and wait for the model, which loads meanwhile."""
 
     def load() -> Generator[Segmenter, None, None]:
         yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
 
     with ExitStack() as stack:
         with clock.stage("read"):
-            files = stack.enter_context(opened(path))
+            read = stack.enter_context(source)
         loaded = stack.enter_context(in_background(load()))
-        yield files, lambda: loaded()[0]
+        yield read, lambda: loaded()[0]
 
 
 @contextmanager
@@ -152,13 +177,46 @@ def score(
     ct: AnyPath | None = None,
     name: str | None = None,
 ) -> Analysis:
-    """Severity from masks in one geometry (NIfTI, NRRD or MetaImage).
+    """Score severity from existing masks, without a network.
 
-    lungs: 1 right, 2 left (or 1 throughout: then only lobes can tell the sides). lesions: 1 GGO,
-    2 consolidation. lobes: 1–5 as lungmask or 10–14 as TotalSegmentator. ct: the scan itself, for
-    the numbers that need Hounsfield units; without it they are null.
-    Lesions outside the lungs are not counted: a lung mask must include the disease.
-    Raises InputError mask-geometry, mask-labels or no-lungs.
+    Lesions outside the lungs do not count, so the lung mask must include the disease. Masks are
+    NIfTI, NRRD or MetaImage files in one geometry.
+
+    Parameters
+    ----------
+    lungs : path
+        1 right lung, 2 left lung; or 1 throughout: then only lobes can tell the sides.
+    lesions : path
+        1 ground-glass opacity, 2 consolidation.
+    lobes : path, optional
+        1 to 5 as lungmask, or 10 to 14 as TotalSegmentator; estimated if not given.
+    ct : path, optional
+        The scan, for numbers in Hounsfield units; without it they are None.
+    name : str, optional
+        Case name; by default that of ``lesions``.
+
+    Returns
+    -------
+    Analysis
+        Without models and ranges.
+
+    Raises
+    ------
+    InputError
+        ``mask-geometry``, ``mask-labels``, ``no-lungs``, or as ``read_scan``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from lungscore import score
+    >>> from lungscore.scan.phantom import make_phantom
+    >>> from lungscore.scan.write import nifti_bytes
+    >>> phantom = make_phantom("several-patches", shape=(28, 96, 96))
+    >>> for name in ("lungs", "lobes", "lesions"):
+    ...     mask = nifti_bytes(getattr(phantom, name), phantom.scan.geometry)
+    ...     _ = Path(f"{name}.nii.gz").write_bytes(mask)
+    >>> score("lungs.nii.gz", "lesions.nii.gz", lobes="lobes.nii.gz", name="phantom")
+    Analysis('phantom', mild, opacity 12.6 % of the lungs, CT-SS 15 of 40)
     """
     lungs, lesions = Path(lungs), Path(lesions)
     lung_labels, geometry = read_label_volume(lungs, "lungs")
@@ -173,7 +231,7 @@ def score(
             sides_known=found.sides_known,
             kind=mask_format(lungs),
             name=case_name(lesions, name),
-            notices=(Notice("no-ct", "No CT was given: numbers that need one are not given."),),
+            notices=(Notice("no-ct", "No CT was given: numbers that need one are missing."),),
         )
     else:
         scan = read_scan(ct, name=name)
@@ -250,13 +308,13 @@ def _divided(
     regions = None
     with clock.stage("regions"):
         if lobes is not None:
-            notices.append(Notice("user-lobes", "The lobe mask was given by the user."))
+            notices.append(Notice("user-lobes", "The lobe mask was supplied by the user."))
             lobes = np.where(lungs.labels > 0, lobes, np.uint8(0))
         elif divisible:
             shown = scan.values if scan.units == "hu" and has_ct and scan.spacing_mm else None
             lobes = find_lobes(lungs.labels, spacing_mm, hounsfield=shown)
-            text = "The lobes are approximated from the lungs' shape"
-            text += "." if shown is None else ", and from the fissures where the scan shows them."
+            text = "The lobes are estimated from the shape of the lungs"
+            text += "." if shown is None else " and, where the scan shows them, from the fissures."
             notices.append(Notice("approximate-lobes", text))
         if divisible and lobes is not None:
             regions = divide_regions(lobes, spacing_mm)
@@ -313,9 +371,11 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
 def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
     """What masks that were given, or lungs without sides, add to the notices of reading."""
     if scan.shape[0] == 1:
-        yield Notice("single-slice", "One slice: percentages are of this slice, not of the lungs.")
+        yield Notice(
+            "single-slice", "The input is one slice: percentages refer to it, not to the lungs."
+        )
     if not lungs.sides_known:
-        yield Notice("unknown-orientation", "Right and left are not known.")
+        yield Notice("unknown-orientation", "Right and left are unknown.")
     yield from size_notices(scan, lungs.labels)
 
 
@@ -342,7 +402,7 @@ def as_lungs(labels: np.ndarray, source: str) -> Lungs:
     """Given labels, 1 right and 2 left; 1 throughout says nothing about sides."""
     if not labels.any():
         raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
-    notice = Notice("user-lungs", "The lung mask was given by the user.")
+    notice = Notice("user-lungs", "The lung mask was supplied by the user.")
     known = bool((labels == LEFT_LUNG).any())
     return Lungs(labels, known, (notice,), found_by="user")
 

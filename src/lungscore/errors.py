@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 #: code -> what it means, in one line. docs/errors.md explains each at length.
 REJECTIONS: dict[str, str] = {
-    "input-not-found": "There is nothing at the given path.",
+    "input-not-found": "No file or folder exists at the given path.",
     "input-unreadable": "The file or folder cannot be opened.",
     "format-not-recognised": "The content is none of the supported formats.",
-    "input-empty": "The file is empty, or the folder holds no image.",
-    "several-inputs": "The folder holds several volumes.",
-    "too-many-files": "The folder holds more files than one examination has.",
+    "input-empty": "The file is empty, or the folder contains no image.",
+    "several-inputs": "The folder contains several volumes.",
+    "too-many-files": "The folder contains more files than one examination has.",
     "archive-unsafe": "The archive is a bomb, is nested, or its members escape their folder.",
     "archive-damaged": "The archive cannot be unpacked.",
     "dicom-unreadable": "A DICOM header cannot be parsed.",
@@ -23,40 +23,40 @@ REJECTIONS: dict[str, str] = {
     "no-axial-ct": "No series of axial CT slices is present.",
     "series-not-found": "The series asked for is not in the input.",
     "multiframe-unsupported": "Enhanced multi-frame CT is not supported yet.",
-    "mixed-patients": "Images of more than one patient or study lie together.",
+    "mixed-patients": "The input mixes images of more than one patient or study.",
     "mixed-geometry": "Slices of one series differ in size, spacing or orientation.",
     "slice-gap": "One or more slices are missing.",
     "irregular-spacing": "The slices are not evenly spaced.",
-    "duplicate-position": "Two different images stand at one position.",
+    "duplicate-position": "Two different images have the same position.",
     "gantry-tilt": "The slices are sheared against each other (gantry tilt).",
     "spacing-out-of-range": "The voxel size is not that of a chest CT.",
     "geometry-invalid": "The affine is singular, not finite or sheared.",
     "volume-too-large": "The header promises more voxels than can be a chest CT.",
-    "volume-4d": "The file holds more than one volume.",
+    "volume-4d": "The file contains more than one volume.",
     "not-hounsfield": "The values are not Hounsfield units where they should be.",
-    "not-finite": "The volume holds values that are not numbers.",
-    "constant-image": "All voxels have one value.",
+    "not-finite": "The volume contains values that are not numbers.",
+    "constant-image": "All voxels have the same value.",
     "colour-image": "The image is in colour, not grey levels.",
-    "slices-differ-in-size": "The slices of the folder differ in size and are no volume.",
+    "slices-differ-in-size": "The slices in the folder differ in size and do not form a volume.",
     "no-lungs": "No lungs were found.",
-    "mask-geometry": "A mask does not lie in the geometry of the scan.",
-    "mask-labels": "A mask holds labels that are not known.",
+    "mask-geometry": "A mask does not match the geometry of the scan.",
+    "mask-labels": "A mask contains unknown labels.",
     "case-incomplete": "A folder of results lacks result.json or a mask.",
-    "case-damaged": "A result.json cannot be read, or its masks are not those it was made of.",
-    "schema-mismatch": "A result.json was written in another schema.",
-    "table-invalid": "A table of ratings cannot be read, or holds a wrong value.",
-    "too-few-cases": "Two raters share too few cases.",
-    "no-common-measure": "Two raters share no measure.",
-    "too-few-patients": "A class has too few patients for a model, or there are too few in all.",
+    "case-damaged": "A result.json cannot be read, or it does not match its masks.",
+    "schema-mismatch": "A result.json has another schema version.",
+    "table-invalid": "A table of ratings cannot be read, or contains a wrong value.",
+    "too-few-cases": "Two raters have too few cases in common.",
+    "no-common-measure": "Two raters have no measure in common.",
+    "too-few-patients": "There are too few patients for a model, in total or in one class.",
     "model-not-identified": "The cases do not determine the coefficients of a model.",
-    "output-exists": "The output is there already and --overwrite was not given.",
+    "output-exists": "The output exists and --overwrite was not given.",
     "output-not-writable": "The output cannot be written.",
     "disk-full": "The disk is full.",
     "out-of-memory": "There is not enough memory.",
-    "worker-lost": "The process or computer that analysed a case was lost, and again at a retry.",
+    "worker-lost": "The process or computer that analysed a case was lost, twice.",
     "cluster-unusable": "The Ray cluster cannot be used: no answer, no cores, or no shared folder.",
-    "model-missing": "A model bundle is incomplete or not there.",
-    "model-damaged": "A model file does not have the checksum its card states.",
+    "model-missing": "A model is missing or incomplete.",
+    "model-damaged": "A model file does not match the checksum in its card.",
     "engine-missing": "The inference engine asked for is not installed.",
     "timed-out": "A case took longer than --timeout allows.",
     "library-missing": "A library that this command needs is not installed.",
@@ -64,8 +64,8 @@ REJECTIONS: dict[str, str] = {
     "config-invalid": "An experiment file has an unknown key or a wrong value.",
     "dataset-incomplete": "A dataset's folder lacks images or labels.",
     "dataset-faulty": "A dataset is incomplete or damaged; lungscore data check lists what.",
-    "manifest-invalid": "A manifest lacks a column or holds a wrong value.",
-    "label-invalid": "A label image holds values outside its table.",
+    "manifest-invalid": "A manifest lacks a column or contains a wrong value.",
+    "label-invalid": "A label image contains unknown values.",
     "checkpoint-mismatch": "A checkpoint or weights file belongs to another network.",
     "run-missing": "An experiment builds on a run that is not finished.",
     "benchmark-incomplete": "A run or a row of the comparison failed; the others went on.",
@@ -76,27 +76,27 @@ REJECTIONS: dict[str, str] = {
 
 #: code -> what it means. Notices are recorded in the result and shown on top of the report.
 NOTICES: dict[str, str] = {
-    "approximate-8bit": "Grey levels instead of Hounsfield units: percentages are approximate.",
+    "approximate-8bit": "The images have no Hounsfield units: percentages are approximate.",
     "approximate-regions": "The 20 regions are geometric approximations, not segments.",
-    "approximate-lobes": "The lobes are approximated from the lungs' geometry.",
-    "hu-split": "GGO and consolidation are told apart by a Hounsfield (or grey) threshold.",
-    "no-spacing": "No voxel size is known: volumes in ml are not given.",
-    "single-slice": "One slice: percent of this slice; scores of a volume are not given.",
-    "unknown-orientation": "Right and left are not known: scores by side or lobe are not given.",
-    "truncated-scan": "The lungs touch the end of the volume: the scan is not complete.",
+    "approximate-lobes": "The lobes are estimated from the shape of the lungs.",
+    "hu-split": "GGO and consolidation are separated by a Hounsfield or grey-level threshold.",
+    "no-spacing": "The voxel size is unknown: volumes in ml are not given.",
+    "single-slice": "The input is one slice: scores of a volume are not given.",
+    "unknown-orientation": "Right and left are unknown: scores by side or lobe are not given.",
+    "truncated-scan": "The lungs are cut off at the end of the volume.",
     "lung-volume": "The lung volume is unusual.",
     "thick-slices": "The slices are 5 mm or thicker.",
-    "coarse-pixels": "The pixels are far larger than those that the network learned on.",
-    "unlike-training": "The images are unlike those that the network learned from.",
-    "uncertain-infection": "The network is too unsure of the infection to name a category.",
+    "coarse-pixels": "The pixels are far larger than those of the training images.",
+    "unlike-training": "The images are unlike the training images.",
+    "uncertain-infection": "The network is too uncertain about the infection to give a category.",
     "gaps-interpolated": "Missing slices were interpolated as asked (--allow-gaps).",
-    "duplicate-file": "The same image stood twice and was used once.",
-    "series-left-out": "The input holds further series that were not used.",
-    "files-ignored": "Files that are no CT images were ignored.",
-    "contrast": "The scan says that contrast was given.",
-    "lossy-compression": "The images were compressed with loss.",
-    "hu-implausible": "Air or soft tissue is not where Hounsfield units put it.",
-    "rescale-missing": "No rescale slope or intercept: values were taken as Hounsfield units.",
+    "duplicate-file": "The same image occurred twice; one copy was used.",
+    "series-left-out": "The input contains further series that were not used.",
+    "files-ignored": "Files that are not CT images were ignored.",
+    "contrast": "A contrast agent was given, according to the scan.",
+    "lossy-compression": "The images were compressed lossily.",
+    "hu-implausible": "Air or soft tissue has implausible Hounsfield units.",
+    "rescale-missing": "Rescale slope and intercept are missing: the values were taken as HU.",
     "values-replaced": "A few values that are not numbers were replaced by air.",
     "geometry-repaired": "The stated geometry was slightly inconsistent and was repaired.",
     "header-incomplete": "The header lacks fields that a CT should have.",
@@ -109,24 +109,24 @@ NOTICES: dict[str, str] = {
     "gas-below-diaphragm": "Low in a lung there is gas: stomach, bowel or a bulla.",
     "no-trachea": "No trachea was found.",
     "dense-outside-lungs": "Dense tissue within the rib cage is in no lung, though it may be lung.",
-    "lungs-from-lesions": "Part of the lung mask was filled where dense infection hid it.",
-    "lungs-from-shape": "Part of the lung mask is dense tissue at the ribs, enclosed by lung.",
-    "user-lungs": "The lung mask was given by the user.",
-    "user-lobes": "The lobe mask was given by the user.",
-    "lobes-incomplete": "The lobe mask leaves out part of the lungs.",
-    "severity-withheld": "The severity category is withheld; the reasons stand beside it.",
+    "lungs-from-lesions": "The lung mask was extended by dense opacity.",
+    "lungs-from-shape": "The lung mask was extended by dense tissue at the ribs.",
+    "user-lungs": "The lung mask was supplied by the user.",
+    "user-lobes": "The lobe mask was supplied by the user.",
+    "lobes-incomplete": "The lobe mask does not cover the whole lungs.",
+    "severity-withheld": "The severity category is withheld, with the reasons.",
     "not-computable": "A number could not be computed.",
     "no-ct": "No CT was given: numbers that need Hounsfield units are not given.",
-    "identical-inputs": "Both examinations that are compared are the same.",
+    "identical-inputs": "The two examinations are the same.",
     "units-differ": "One examination has Hounsfield units, the other grey levels.",
-    "lung-volume-changed": "The lung volume changed by more than 15 %: another depth of breath.",
-    "slice-spacing-differs": "The distances of slices are very different.",
-    "methods-differ": "Another version, model or precision measured the other examination.",
-    "masks-differ": "Lungs or lobes were given by the user in one examination only.",
-    "cases-unmatched": "Cases of one rater are not among those of the other.",
-    "values-missing": "A rater gives no value for some cases: they are left out of that measure.",
-    "columns-ignored": "A table has columns that name no measure.",
-    "few-cases": "So few cases that the figures of agreement say little.",
+    "lung-volume-changed": "The lung volume changed by more than 15 %, as in another breath.",
+    "slice-spacing-differs": "The slice spacings are very different.",
+    "methods-differ": "The examinations were measured with different methods.",
+    "masks-differ": "Lungs or lobes were supplied by the user in one examination only.",
+    "cases-unmatched": "Some cases were rated by only one rater.",
+    "values-missing": "Some cases lack a value and are left out of that measure.",
+    "columns-ignored": "A table has columns that are not measures.",
+    "few-cases": "There are too few cases for firm conclusions about agreement.",
 }
 
 
@@ -140,6 +140,7 @@ class Notice:
     def __post_init__(self) -> None:
         if self.code not in NOTICES:
             raise ValueError(f"unknown notice code {self.code!r}")
+        object.__setattr__(self, "message", sentence(self.message))
 
 
 class LungscoreError(Exception):
@@ -162,13 +163,18 @@ class LungscoreError(Exception):
 
     @property
     def message(self) -> str:
-        """One line: found; expected; hint."""
-        parts = [self.found]
+        """On one line, in sentences: what was found, what was expected, what to do."""
+        sentences = [self.found]
         if self.expected:
-            parts.append(f"expected {self.expected}")
+            sentences.append(f"Expected: {self.expected}")
         if self.hint:
-            parts.append(self.hint)
-        return "; ".join(parts)
+            sentences.append(self.hint)
+        return " ".join(map(sentence, sentences))
+
+
+def sentence(text: str) -> str:
+    """``text`` with a full stop, unless it has an end already."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _rebuild(

@@ -103,18 +103,24 @@ def unlock(lock: int | None) -> None:
 def refuse_existing_file(path: Path, *, overwrite: bool = False) -> None:
     """Raise UsageError ``output-exists`` where a file would be replaced unasked."""
     if os.path.lexists(path) and (path.is_dir() or not overwrite):
-        hint = "another name with -o" if path.is_dir() else "--overwrite, or another name with -o"
-        raise UsageError("output-exists", f"{path.name} is there already", hint=hint)
+        hint = (
+            "Choose another name with -o"
+            if path.is_dir()
+            else "Use --overwrite, or choose another name with -o"
+        )
+        raise UsageError("output-exists", f"{path} already exists", hint=hint)
 
 
 def write_error(path: Path, error: OSError) -> ResourceError:
     """The stable error for a failed write to ``path``."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ResourceError(
-            "disk-full", f"no space left for {path.name}", hint="free some space and run again"
+            "disk-full",
+            f"No disk space is left for {path.name}",
+            hint="Free some disk space and run the command again",
         )
     return ResourceError(
         "output-not-writable",
         f"{path.name} cannot be written ({error.strerror})",
-        hint="choose another folder with -o",
+        hint="Choose another folder with -o",
     )

@@ -157,7 +157,7 @@ def test_ratings_that_never_differ_are_drawn_and_explained(tmp_path):
     folder = write_agreement(agreement, to_content(agreement), tmp_path / "out")
     text = (folder / "report.html").read_text("utf-8")
     assert "No κ: all values of both raters are the same." in text
-    assert "No case has a value of both raters for: PO." in text
+    assert "No case has values from both raters for: PO." in text
     assert "nan" not in text_table(agreement)
 
 

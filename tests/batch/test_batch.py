@@ -266,3 +266,13 @@ def test_an_interrupted_batch_stops_soon_and_leaves_only_whole_cases(
     assert 1 <= len(finished) < len(inputs)
     assert all((out / name / "run.json").is_file() for name in finished)
     assert list(temporary.iterdir()) == []
+
+
+def test_a_failure_names_no_folder_since_its_message_is_kept(
+    tmp_path: Path, options: AnalyzeSettings
+) -> None:
+    outcome = analyze_one(tmp_path / "Jane Doe" / "scan.nii", options)
+    assert outcome.error is not None
+    assert outcome.error.code == "input-not-found"
+    assert "scan.nii" in outcome.error.message
+    assert "Jane Doe" not in outcome.error.message

@@ -122,7 +122,7 @@ def test_a_result_that_cannot_be_read_back_is_a_failure(tmp_path: Path) -> None:
         "a": "case-damaged",
         "b": "input-empty",
     }
-    assert [row["message"] for row in rows(tmp_path / "failures.csv")][1] == "b is empty"
+    assert [row["message"] for row in rows(tmp_path / "failures.csv")][1] == "b is empty."
 
 
 def test_names_are_escaped_on_the_page(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_names_are_escaped_on_the_page(tmp_path: Path) -> None:
 def test_groups_are_of_manifests(chests: Path) -> None:
     with pytest.raises(UsageError, match="--group"):
         cohort_cases([chests], ["test"])
-    with pytest.raises(UsageError, match="no group"):
+    with pytest.raises(UsageError, match="Unknown group"):
         cohort_cases([chests], ["tests"])
 
 
@@ -151,7 +151,7 @@ def test_single_scans_are_no_cohort(chests: Path) -> None:
 def failing(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(cases: list[Case], *_: object, **__: object) -> object:
         for case in cases:
-            error = ResourceError(code, "it failed", hint="free some space")
+            error = ResourceError(code, "it failed", hint="Free some space")
             yield Outcome(case.path, error=error, case=case.name)
 
     monkeypatch.setattr("lungscore.batch.cohort.run", run)

@@ -44,7 +44,7 @@ def test_only_the_group_that_is_wanted(tmp_path: Path) -> None:
         cases(tmp_path, rows[:1], "test")
 
 
-@pytest.mark.parametrize("what", ["another case", "below", "masks", "masks below", "two folders"])
+@pytest.mark.parametrize("what", ["another case", "below", "masks", "masks below", "Two folders"])
 def test_slices_that_do_not_lie_alone_are_refused(tmp_path: Path, what: str) -> None:
     rows = [row("P1", f"P1/{i}.png") for i in range(2)]
     if what == "another case":

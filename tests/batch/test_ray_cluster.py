@@ -145,6 +145,7 @@ def kill_busy_workers(count: int) -> tuple[threading.Thread, list[int]]:
     return thread, killed
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_no_case(
     ray: Any, chests: list[Path], options: AnalyzeSettings, expected: dict[str, bytes]
 ) -> None:
@@ -315,7 +316,7 @@ def test_a_result_that_cannot_be_seen_here_is_no_success(
 ) -> None:
     monkeypatch.setattr(ray_cluster, "SHOWN_WITHIN_S", 0.0)
     case = as_case(Path("chest.nii.gz"))
-    there = Outcome(case.path.absolute(), Path("/elsewhere/out/chest"), "a table")
+    there = Outcome(case.path.absolute(), Path("/elsewhere/out/chest"), "A table")
     unseen = seen_from_here(there, case, tmp_path)
     assert unseen.error is not None
     assert unseen.error.code == "cluster-unusable"
@@ -323,7 +324,7 @@ def test_a_result_that_cannot_be_seen_here_is_no_success(
     (tmp_path / "chest" / "result.json").write_text("{}")
     assert unseen.case == "chest"
     assert seen_from_here(there, case, tmp_path) == Outcome(
-        case.path, tmp_path / "chest", "a table"
+        case.path, tmp_path / "chest", "A table"
     )
 
 
@@ -362,6 +363,7 @@ def test_a_retry_takes_what_the_lost_worker_had_finished(
     assert outcome.folder == options.out / "chest0"
 
 
+@pytest.mark.slow
 def test_a_cohort_on_ray_has_the_tables_of_a_plain_one(
     ray: Any, chests: list[Path], options: AnalyzeSettings, tmp_path: Path
 ) -> None:

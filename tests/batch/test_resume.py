@@ -82,6 +82,7 @@ def uninterrupted(
     return files(out), time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(
     tmp_path: Path,
     scans: Path,

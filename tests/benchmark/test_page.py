@@ -138,7 +138,7 @@ def test_the_page_tells_verdicts_figures_and_what_was_not_run_with_its_command(p
     assert "| Inf-Net | 0.708 | not run | 7.95 | – | – | 1.17 |" in text
     assert "NaN" not in text
     assert "None" not in text
-    assert "wrote benchmarks.md" in capsys.readouterr().out
+    assert "Page: " in capsys.readouterr().out
 
 
 def test_the_same_results_give_the_same_page_and_readme(place):

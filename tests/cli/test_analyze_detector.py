@@ -39,7 +39,7 @@ def test_a_detector_gives_the_probability_that_applying_it_later_gives(
     path = tmp_path / "mine.json"
     path.write_text(detector.to_json(), encoding="utf-8")
     assert analyze(phantom_file, "--detector", path) == 0
-    assert "(detector mine, learned from 200 patients)" in capsys.readouterr().out
+    assert "(detector mine, trained on 200 patients)" in capsys.readouterr().out
     found = told(out / "chest")
     assert found.detector is not None
     assert found.detector.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()

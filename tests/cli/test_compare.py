@@ -51,7 +51,7 @@ def test_a_folder_and_a_scan_become_a_report(
     assert compare(case, scans["mild"], "--earlier-ct", scans["severe"]) == 0
     out = capsys.readouterr().out
     folder = tmp_path / "severe-to-mild"
-    assert "Infection fell from" in out
+    assert "Opacity fell from" in out
     assert f"Report: {folder / 'report.html'}" in out
     content = Comparison.model_validate_json((folder / "comparison.json").read_bytes())
     assert content.changes["scores.ct_ss.total"].direction == "less"

@@ -83,8 +83,8 @@ def test_overlaps_are_datasets_and_hold_both_ways(name):
 def test_an_unknown_name_is_a_usage_error_that_names_the_nearest(run, command):
     code, _, said = run(command[0], "mosmid", *command[1:])
     assert code == 2
-    assert "no dataset is called 'mosmid'" in said
-    assert "did you mean mosmed?" in said
+    assert "Unknown dataset: 'mosmid'" in said
+    assert "Did you mean mosmed?" in said
 
 
 # check
@@ -94,11 +94,11 @@ def test_check_of_a_whole_dataset(run, root):
     code, said, _ = run("check", "made", root)
     assert code == 0
     assert said.splitlines() == [
-        "made: 8 whole images, 4 cases, 4 patients",
+        "made: 8 readable images, 4 cases, 4 patients",
         "  slices: 8",
         "  mild: 2 cases",
         "  severe: 2 cases",
-        "It is complete.",
+        "The dataset is complete.",
     ]
 
 
@@ -109,10 +109,10 @@ def test_check_of_a_damaged_dataset_names_a_few_files_and_how_many_more(run, roo
     assert code == 3
     meaning = PROBLEMS["image-empty"][0]
     assert f"  problem [image-empty] 7: {meaning}\n    mild/p0/s1/0.png: the file" in said
-    assert "    … and 2 more (all with -o FILE)" in said
+    assert "    … and 2 more (-o FILE lists all)" in said
     assert "  note [archive-left] 1: " in said
     assert said.index("problem [") < said.index("note [")
-    assert said.endswith("It is not complete.\n")
+    assert said.endswith("The dataset is not complete.\n")
 
 
 def test_check_for_programs_is_one_line_and_the_same_exit_code(run, root, tmp_path):
@@ -152,7 +152,7 @@ def test_threads_make_no_difference(run, root, threads):
 def test_check_of_a_folder_that_is_not_there(run, root, tmp_path):
     code, _, said = run("check", "made", tmp_path / "none")
     assert code == 3
-    assert "error [input-not-found] there is no folder none" in said
+    assert f"error [input-not-found] No such folder: {tmp_path / 'none'}" in said
 
 
 # prepare
@@ -172,7 +172,10 @@ def test_prepare_refuses_what_is_damaged_and_says_what_to_do(run, root, tmp_path
     code, _, said = run("prepare", "made", root, "-o", tmp_path / "m.csv")
     assert code == 3
     assert "error [dataset-faulty] image-empty (1); first: mild/p0/s1/0.png: " in said
-    assert "lungscore data check made FOLDER lists all; --partial leaves them out" in said
+    assert (
+        "lungscore data check made FOLDER lists all problems; --partial leaves these files out"
+        in said
+    )
     assert not (tmp_path / "m.csv").exists()
 
 
@@ -182,7 +185,7 @@ def test_prepare_in_part_says_so(run, root, tmp_path):
     assert code == 0
     assert "problem [image-empty] 1" in said
     assert "7 images (" in said
-    assert f"Partial. What is left out: {tmp_path / 'm.left-out.csv'}" in said
+    assert f"The manifest is partial. Files left out: {tmp_path / 'm.left-out.csv'}" in said
 
 
 def test_prepare_overwrites_when_asked(run, root, tmp_path):
@@ -205,4 +208,4 @@ def test_progress_goes_to_standard_error(run, root, monkeypatch):
     monkeypatch.setattr("lungscore.cli.data._EVERY", 4)
     _, said, told = run("check", "made", root, "--json")
     assert json.loads(said)["images"] == 8
-    assert "4 images looked at" in told
+    assert "4 images checked" in told

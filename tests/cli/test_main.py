@@ -1,12 +1,15 @@
 """Exit codes and messages that hold for every command."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
-from lungscore.cli.main import call, run
+from lungscore.cli.console import note
+from lungscore.cli.main import app, call, run
 from lungscore.errors import InputError, ResourceError, UsageError
 from lungscore.version import __version__
 
@@ -54,8 +57,11 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
     assert call(["--help"]) == 0
     text = capsys.readouterr().out
     for command in "analyze predict score compare inspect demo train evaluate models info".split():
-        assert f"\n  {command} " in text
-    assert "--debug" in text
+        assert f" {command} " in text
+    for group in ("Use", "Compare", "Research"):
+        assert f"─ {group} ─" in text
+    for option in ("--debug", "--quiet", "--verbose", "--install-completion"):
+        assert option in text
     assert "Research use only" in text
 
 
@@ -83,9 +89,9 @@ def test_wrong_usage_is_code_2_with_a_hint(
     arguments: list[str], capsys: pytest.CaptureFixture
 ) -> None:
     assert call(arguments) == 2
-    text = capsys.readouterr().err
-    assert "Usage: lungscore" in text
-    assert "Traceback" not in text
+    output = capsys.readouterr()
+    assert "Usage: lungscore" in (output.err if arguments else output.out)
+    assert "Traceback" not in output.err
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,7 @@ def test_wrong_usage_is_code_2_with_a_hint(
     [
         (UsageError("usage", "these do not fit together"), 2),
         (InputError("no-lungs", "nothing that looks like lungs", expected="a chest CT"), 3),
-        (ResourceError("engine-missing", "no engine", hint="pip install openvino"), 4),
+        (ResourceError("engine-missing", "No engine", hint="pip install openvino"), 4),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 4),
         (MemoryError(), 4),
         (RuntimeError("inner secret"), 5),
@@ -118,13 +124,18 @@ def test_a_message_says_code_finding_expectation_and_what_to_do(
 ) -> None:
     ends_with(
         monkeypatch,
-        InputError("slice-gap", "slice 7 is missing", expected="all", hint="--allow-gaps"),
+        InputError(
+            "slice-gap",
+            "Slice 7 is missing",
+            expected="a slice every 2 mm",
+            hint="Use --allow-gaps",
+        ),
     )
     assert call(["inspect", "scan"]) == 3
     assert capsys.readouterr().err.splitlines() == [
-        "error [slice-gap] slice 7 is missing",
-        "  expected: all",
-        "  what to do: --allow-gaps",
+        "error [slice-gap] Slice 7 is missing.",
+        "  Expected: a slice every 2 mm.",
+        "  What to do: Use --allow-gaps.",
     ]
 
 
@@ -166,3 +177,92 @@ def test_debug_may_stand_anywhere(
         run()
     assert left.value.code == 5
     assert "Traceback" in capsys.readouterr().err
+
+
+def every_command() -> list[list[str]]:
+    """Every command and group of commands, as its arguments."""
+    names: list[list[str]] = [[]]
+    pending = [([], typer.main.get_command(app))]
+    while pending:
+        path, group = pending.pop()
+        for name, command in getattr(group, "commands", {}).items():
+            names.append([*path, name])
+            pending.append(([*path, name], command))
+    return names
+
+
+@pytest.mark.parametrize("command", every_command(), ids=" ".join)
+def test_no_help_is_cut_at_100_columns(command: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lungscore", *command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"COLUMNS": "100", "TERMINAL_WIDTH": "100"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    cut = [line for line in done.stdout.splitlines() if "…" in line and "label, …" not in line]
+    assert not [line for line in cut if "LABEL=CLASS" not in line]
+
+
+def test_completion_of_the_shell_knows_commands_and_presets(tmp_path: Path) -> None:
+    def complete(words: str) -> list[str]:
+        environment = os.environ | {
+            "_LUNGSCORE_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+        }
+        command = [sys.executable, "-m", "lungscore"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+        return done.stdout.split()
+
+    assert complete("lungscore ana") == ["analyze"]
+    assert complete("lungscore demo --preset few") == ["few-patches"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lungscore", "--install-completion", "bash"],
+        capture_output=True,
+        text=True,
+        env=os.environ
+        | {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("*lungscore*"))
+
+
+def test_quiet_hides_progress_but_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        "lungscore.scan.inspect_input", lambda _: note("at work") or {"rejection": None}
+    )
+    assert call(["inspect", "scan"]) == 0
+    assert "at work" in capsys.readouterr().err
+    assert call(["inspect", "scan", "-q"]) == 0
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("rejection: null\n", "")
+    ends_with(monkeypatch, InputError("no-lungs", "No lungs"))
+    assert call(["--quiet", "inspect", "scan"]) == 3
+    assert "error [no-lungs]" in capsys.readouterr().err
+
+
+def test_verbose_says_how_long_it_took(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("lungscore.scan.inspect_input", lambda _: {"rejection": None})
+    assert call(["inspect", "-v", "scan"]) == 0
+    assert capsys.readouterr().err.endswith(" s in all\n")
+    assert call(["inspect", "scan"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_follows_two_dashes_is_no_flag(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        "lungscore.scan.inspect_input", lambda path: {"rejection": None, "path": str(path)}
+    )
+    assert call(["inspect", "--", "-v"]) == 0
+    output = capsys.readouterr()
+    assert 'path: "-v"' in output.out
+    assert output.err == ""

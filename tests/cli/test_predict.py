@@ -125,7 +125,7 @@ def test_a_slice_says_whether_its_lungs_show_an_infection_pattern(
     assert (none["infection_pattern"], none["infected_percent_of_lungs"]) == (None, None)
     assert predict(paths[0], paths[2], to=tmp_path / "again") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("ill: infection pattern, ")
+    assert lines[0].startswith("ill: infection pattern; opacity ")
     assert lines[1].startswith("none: no lungs found; ")
 
 

@@ -53,7 +53,7 @@ def test_a_terminal_gets_a_bar_and_names_as_they_are(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress_of(2) as show:
-        show.note("[bold]a[/bold]: input-empty")
+        show.complain("[bold]a[/bold]: input-empty")
         show.update(Progress(2, analysed=1, failures={"a": InputError("input-empty", "a")}))
     text = capsys.readouterr().err
     assert "[bold]a[/bold]: input-empty" in text

@@ -119,13 +119,13 @@ def test_an_empty_folder_is_no_dataset(semiseg):
 def test_grey_values_in_a_mask_are_refused(semiseg):
     save(semiseg / TRAIN / "GT" / "2.png", np.full((20, 14), 128, np.uint8))
     message = rejected(lambda: covid_semiseg.load(semiseg, "train"), "label-invalid")
-    assert "2.png holds [128]" in message
+    assert "2.png contains [128]" in message
 
 
 def test_classes_outside_the_table_are_refused(semiseg):
     save(semiseg / CLASSES / "GT" / "2.png", np.full((20, 14), 75, np.uint8))
     message = rejected(lambda: covid_semiseg.load(semiseg, "train"), "label-invalid")
-    assert "2.png holds [75]" in message
+    assert "2.png contains [75]" in message
 
 
 @pytest.mark.parametrize("folder", [f"{TRAIN}/GT", f"{CLASSES}/GT"])
@@ -211,7 +211,7 @@ def test_a_damaged_table_of_crops_is_named(full_slices, table):
 def test_a_slice_that_the_table_names_and_nobody_has_is_named(full_slices):
     write_crops(full_slices, [["6", "train", 30, 20, 18, 16]])
     message = rejected(lambda: medseg.load_training_crops(full_slices), "dataset-incomplete")
-    assert "slice 6 is missing" in message
+    assert "Slice 6 is missing" in message
 
 
 def test_a_full_slice_and_its_labels_are_of_one_size(full_slices):

@@ -154,7 +154,7 @@ def test_one_patient_in_two_places_is_told(root):
         ("Severe", "Very ill", "class-unknown", "Patient 1 is 'Very ill'"),
         ("62,Male", "62,M", "class-unknown", "'M'"),
         ("Patient 2,", "Patient 1,", "duplicate-patient", "lines 2 and 3"),
-        ("Patient 2,", "Lee,", "table-values", "line 3: the first cell is no patient"),
+        ("Patient 2,", "Lee,", "table-values", "line 3: the first cell is not a patient"),
         ("62,Male", "sixty,Male", "table-values", "1 cells of 'Age'"),
         (",2.0,", ",haemolytic,", "table-values", "line 3: 'haemolytic'"),
         (",2.0,", ",2.0", "table-values", "line 3 has 12 cells"),

@@ -185,7 +185,7 @@ def test_a_damaged_parquet_file(tmp_path, kept):
     path = tmp_path / "m.parquet"
     write_rows([replace(ROW, case=str(i)) for i in range(99)], path)
     path.write_bytes(path.read_bytes()[:kept])
-    assert "no Parquet file" in rejected(path)
+    assert "not a Parquet file" in rejected(path)
 
 
 def test_a_parquet_file_with_damaged_pages(tmp_path):
@@ -194,7 +194,7 @@ def test_a_parquet_file_with_damaged_pages(tmp_path):
     content = bytearray(path.read_bytes())
     content[10:400] = bytes(390)
     path.write_bytes(content)
-    assert "no Parquet file" in rejected(path)
+    assert "not a Parquet file" in rejected(path)
 
 
 @pytest.mark.parametrize("content", [b"case,\xff\xfe\n", b'case,"a\n', b"case\0,patient\n"])
@@ -243,7 +243,7 @@ def test_a_wrong_value_is_named_with_its_row(tmp_path, suffix, change, told):
 def test_a_parquet_column_of_numbers_is_named(tmp_path):
     values = {name: [getattr(ROW, name)] for name in COLUMNS} | {"patient": [7]}
     pq.write_table(pa.table(values), tmp_path / "m.parquet")
-    assert "row 1: patient is 7; expected text" in rejected(tmp_path / "m.parquet")
+    assert "row 1: patient is 7. Expected: text" in rejected(tmp_path / "m.parquet")
 
 
 def test_without_pyarrow_csv_is_offered(tmp_path, monkeypatch):

@@ -127,7 +127,7 @@ def test_a_partial_manifest_leaves_out_what_is_damaged_and_lists_it(root, out, s
         {
             "problem": "image-unreadable",
             "path": "mild/p0/s1/0.png",
-            "found": "it ends too early",
+            "found": "It ends too early",
         }
     ]
 
@@ -209,7 +209,7 @@ def test_a_name_without_a_format_is_refused_before_anything_is_read(root, out):
         prepare(made(walk), root, out / "manifest")
 
 
-@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="there is no /dev/full")
+@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="There is no /dev/full")
 def test_a_full_disk_is_an_error_of_its_own(root, out, monkeypatch):
     def full(rows, path):
         with open("/dev/full", "w") as file:

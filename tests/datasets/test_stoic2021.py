@@ -84,7 +84,7 @@ def test_a_renamed_column_is_never_taken_from_the_second_block(root):
         (TABLE.replace("17,0,0", "17,0,1").encode(), "class-unknown", "probCOVID '0'"),
         (TABLE.replace("17,0,0", "17,0,2").encode(), "class-unknown", "probSevere '2'"),
         (TABLE.replace("17,0,0", "A17,0,0").encode(), "table-values", "A17"),
-        (TABLE.replace("17,0,0", "6,0,0").encode(), "duplicate-patient", "6 stands twice"),
+        (TABLE.replace("17,0,0", "6,0,0").encode(), "duplicate-patient", "6 occurs twice"),
     ],
 )
 def test_a_damaged_table_is_named(root, content, code, says):

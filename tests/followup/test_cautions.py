@@ -73,7 +73,7 @@ def test_each_difference_has_its_notice(
     (notice,) = cautions(earlier, later)
     assert notice.code == code
     if code not in ("methods-differ", "masks-differ"):
-        assert f"the {side} scan" in notice.message
+        assert f"The {side} scan" in notice.message
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_versions_are_compared_where_both_are_known(earlier: Content, later: Con
 
 
 def test_the_same_result_twice_is_noted(earlier: Content) -> None:
-    other = copy.deepcopy(earlier) | {"case": "another name"}
+    other = copy.deepcopy(earlier) | {"case": "Another name"}
     assert codes(earlier, other) == ["identical-inputs"]
 
 

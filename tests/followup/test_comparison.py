@@ -99,25 +99,25 @@ def test_swapping_the_two_turns_every_change_round(before: float, after: float) 
 
 
 def test_a_null_stays_null_and_says_why(earlier: dict[str, Any], later: dict[str, Any]) -> None:
-    later["scores"]["ct_ss"].update(total=None, reason="there is no region mask")
+    later["scores"]["ct_ss"].update(total=None, reason="no region mask is available")
     change = change_of(TOTAL, earlier, later)
     assert (change.earlier, change.later) == (earlier["scores"]["ct_ss"]["total"], None)
     assert (change.change, change.direction, change.beyond_range) == (None, None, None)
-    assert change.reason == "later: there is no region mask"
+    assert change.reason == "later: no region mask is available"
 
 
 def test_the_reason_of_each_kind_of_null(earlier: dict[str, Any], later: dict[str, Any]) -> None:
     earlier["lungs"]["volume_ml"] = earlier["input"]["spacing_mm"] = None
     later["scores"]["pho"], later["scores"]["lhos"]["reason"] = (
         None,
-        "there are no Hounsfield units",
+        "no Hounsfield units are available",
     )
     later["severity"].update(category=None, basis="withheld: one slice")
     later["burden"]["left_percent"] = None
     del later["lobes"]["RML"]["scores"]["lhos"]
     changes = compare_results(earlier, later, name="x").changes
     assert changes["lungs.volume_ml"].reason == "earlier: no voxel size is known"
-    assert changes["scores.pho"].reason == "later: there are no Hounsfield units"
+    assert changes["scores.pho"].reason == "later: no Hounsfield units are available"
     assert changes["severity.category"].reason == "later: withheld: one slice"
     assert changes["burden.left_percent"].reason == "later: it could not be computed"
     assert changes["lobes.RML.scores.lhos"].reason == "later: the result does not have this number"

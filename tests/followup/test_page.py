@@ -114,7 +114,7 @@ def test_ranges_are_shown_where_they_are_known(make_follow_up, tmp_path):
     text = page_of(write_comparison(follow_up, tmp_path / "with"))
     assert "<small>(3.0–5.0)</small>" in text
     assert re.search(r'<tr class="?beyond"?>\s*<td>opacity</td>', text)
-    assert "The ranges of infection do not overlap" in text
+    assert "The ranges do not overlap" in text
 
 
 def test_an_existing_comparison_is_refused_and_kept(make_follow_up, tmp_path):
@@ -141,7 +141,7 @@ def test_nothing_half_written_stays(make_follow_up, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("lungscore.followup.outputs.render_comparison", full)
-    with pytest.raises(Exception, match="no space left"):
+    with pytest.raises(Exception, match="No disk space"):
         write_comparison(make_follow_up(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -97,21 +97,22 @@ def test_the_headline_says_what_changed(make_follow_up) -> None:
     given = {"infection_percent": change(18.3, 7.1), "infection_ml": change(880.0, 310.0, "ml")}
     fell = with_changes(comparison, **given)
     assert headline(fell) == (
-        "Infection fell from 18.3 % to 7.1 % of the lungs (−11.2 points), from 880 ml to 310 ml."
+        "Opacity fell from 18.3 % to 7.1 % of the lungs (−11.2 percentage points), "
+        "from 880 ml to 310 ml."
     )
     rose = with_changes(comparison, **given | {"infection_percent": change(7.1, 18.3)})
-    assert headline(rose).startswith("Infection rose from 7.1 % to 18.3 % of the lungs (+11.2 ")
+    assert headline(rose).startswith("Opacity rose from 7.1 % to 18.3 % of the lungs (+11.2 ")
     stayed = with_changes(comparison, **given | {"infection_percent": change(7.1, 7.1)})
-    assert headline(stayed).startswith("Infection stayed at 7.1 % of the lungs, from")
+    assert headline(stayed).startswith("Opacity remained at 7.1 % of the lungs, from")
     unknown = with_changes(comparison, **given | {"infection_percent": change(None, 7.1)})
-    assert headline(unknown) == "How the infection changed is not known (no lungs)."
+    assert headline(unknown) == "The change of opacity is unknown (no lungs)."
     dry = with_changes(comparison, **given | {"infection_ml": change(None, None, "ml")})
     assert headline(dry).endswith("points).")
 
 
 def test_the_headline_of_two_slices_does_not_speak_of_the_lungs(make_follow_up) -> None:
     slice_ = {"units": "grey", "spacing": False, "sides": False, "depth": 1}
-    assert "of the slice's lung" in headline(make_follow_up(slice_, slice_).comparison)
+    assert "of the lung in the slice" in headline(make_follow_up(slice_, slice_).comparison)
 
 
 def test_the_second_line_says_category_cut_off_and_ranges(make_follow_up) -> None:
@@ -123,13 +124,13 @@ def test_the_second_line_says_category_cut_off_and_ranges(make_follow_up) -> Non
     }
     text = second_line(with_changes(comparison, **given))
     assert text.startswith("Severity: severe → mild. CT-SS: 24 → 18 of 40, across the cut-off")
-    assert text.endswith("do not overlap: the change is beyond them.")
+    assert text.endswith("do not overlap: the change exceeds them.")
     given["infection_percent"] = change(18.3, 7.1, beyond_range=False)
     given["category"] = change("mild", "mild", "class", change=0)
     given["ct_ss.total"] = change(12, 18, "points")
     text = second_line(with_changes(comparison, **given))
-    assert text.startswith("Severity: mild, as before. CT-SS: 12 → 18 of 40. ")
-    assert text.endswith("overlap: the change may be one of measurement.")
+    assert text.startswith("Severity: mild, unchanged. CT-SS: 12 → 18 of 40. ")
+    assert text.endswith("overlap: the change may be due to measurement.")
 
 
 def test_the_table_holds_every_score_lobe_and_warning(make_follow_up) -> None:
@@ -147,7 +148,7 @@ def test_the_table_holds_every_score_lobe_and_warning(make_follow_up) -> None:
         "LLL opacity",
     ):
         assert word in text
-    assert re.search(r"not in both +LHOS \(0–20\), PHO", text)
+    assert re.search(r"not comparable +LHOS \(0–20\), PHO", text)
     assert "! methods-differ: " in text
     assert re.search(r"warnings of the later: .*no-ct", text)
     assert not re.search(r"[ \t]+$", text, re.MULTILINE)

@@ -257,7 +257,7 @@ def test_models_of_ones_own_are_used_as_they_are_given(bundle, lesions_bundle):
 
 def test_a_model_for_something_else_is_refused(bundle, lesions_bundle):
     for models, wrong in (((lesions_bundle,), "random-lesions"), ((bundle, bundle), "random")):
-        with pytest.raises(UsageError, match=f"the model {wrong} gives") as caught:
+        with pytest.raises(UsageError, match=f"The model {wrong} gives") as caught:
             Segmenter(*models)
         assert caught.value.code == "usage"
 

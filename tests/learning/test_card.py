@@ -40,7 +40,7 @@ def rejected(code: str, *args, **options) -> str:
 
 def test_an_unfinished_run_makes_no_bundle(tmp_path):
     message = rejected("checkpoint-mismatch", tmp_path, tmp_path / "out")
-    assert "finish the training" in message
+    assert "Finish the training" in message
 
 
 def test_weights_must_say_which_experiment_made_them(tmp_path):

@@ -114,7 +114,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 def test_what_is_no_safetensors_file_is_refused(tmp_path, content):
     path = tmp_path / "w.safetensors"
     path.write_bytes(content)
-    assert "no readable safetensors" in rejected(lambda: load_weights(network(), path))
+    assert "not a readable safetensors" in rejected(lambda: load_weights(network(), path))
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path):
@@ -122,7 +122,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path):
     path = tmp_path / "c.safetensors"
     save_checkpoint(path, {"a": net}, {"a": optimizer}, epoch=1)
     path.write_bytes(path.read_bytes()[:-7])
-    assert "no readable" in rejected(lambda: load_checkpoint(path, {"a": net}, {"a": optimizer}))
+    assert "not a readable" in rejected(lambda: load_checkpoint(path, {"a": net}, {"a": optimizer}))
 
 
 def test_weights_alone_are_no_checkpoint(tmp_path):

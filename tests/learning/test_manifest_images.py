@@ -232,7 +232,7 @@ def test_images_without_any_lungs_are_an_error(tree):
     square = np.full((96, 96), 40, np.uint8)
     square[30:60, 30:60] = np.arange(30) * 5 + 50
     tree.slice(0, "square.png", patient="a", grey=square)
-    with pytest.raises(InputError, match="no lungs in any of 1 images of made") as caught:
+    with pytest.raises(InputError, match="No lungs in any of 1 images of made") as caught:
         tree.images().draw(1, rng())
     assert caught.value.code == "dataset-incomplete"
 
@@ -243,7 +243,7 @@ def test_a_search_for_lungs_ends(tree, monkeypatch):
         square = np.full((96, 96), 40 + index, np.uint8)
         square[30:60, 30:60] = np.arange(30) * 5 + 50
         tree.slice(0, f"{index}.png", patient=str(index), grey=square)
-    with pytest.raises(InputError, match="no lungs in any of 3 images"):
+    with pytest.raises(InputError, match="No lungs in any of 3 images"):
         tree.images().draw(1, rng())
 
 
@@ -363,11 +363,11 @@ def test_an_unknown_name_lists_what_there_is(patients, run):
     assert caught.value.code == "config-invalid"
     expected = "covid-semiseg, covid-semiseg-unlabelled, or a manifest in LUNGSCORE_DATA/manifests "
     assert caught.value.expected == expected + "(ictcf, mosmed)"
-    assert caught.value.hint == "did you mean ictcf?"
+    assert caught.value.hint == "Did you mean ictcf?"
 
 
 def test_a_name_without_any_manifest_says_that_there_is_none(patients, run):
-    with pytest.raises(InputError, match=r"there is none"):
+    with pytest.raises(InputError, match=r"There is none"):
         run("ictcf")
 
 

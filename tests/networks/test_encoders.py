@@ -9,7 +9,8 @@ from lungscore.networks.encoders.res2net import Res2Block
 
 
 def test_the_published_encoders_are_there():
-    assert set(ENCODERS) == {"resnet18", "resnet50", "res2net50-v1b", "vgg16"}
+    lite = {f"efficientnet-lite{number}" for number in range(3)}
+    assert set(ENCODERS) == {"resnet18", "resnet50", "res2net50-v1b", "vgg16"} | lite
 
 
 @pytest.mark.parametrize("name", sorted(ENCODERS))

@@ -51,7 +51,7 @@ def test_a_case_is_called_as_its_result_is(tmp_path):
         ([{"case": "a", "label": "Mild"}, {"case": "a", "label": "Regular"}], (), "of the case a"),
         ([{"case": "a", "patient": "p"}, {"case": "a", "patient": "q"}], (), "rows of the case a"),
         ([{"case": "a/b"}, {"case": "a_b"}], (), "would both be a_b"),
-        ([], (), "it holds no case"),
+        ([], (), "it contains no case"),
         ([{"case": "a"}], ("validation",), "no case of validation"),
     ],
 )  # fmt: skip
@@ -81,14 +81,14 @@ def test_covariates_are_read_and_empty_cells_are_none(tmp_path):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (b"patient,age\nJos\xe9,3\n", "no text in UTF-8"),
-        ("case,age\nP1,3\n", "a CSV table whose first column is called patient"),
-        ("patient,ages\nP1,3\n", "it has no column age; expected ages; do you mean ages?"),
+        (b"patient,age\nJos\xe9,3\n", "not UTF-8 text"),
+        ("case,age\nP1,3\n", "a CSV table whose first column is named patient"),
+        ("patient,ages\nP1,3\n", "it has no column age. Expected: ages. Do you mean ages?"),
         ("patient,age\nP1,old\n", "line 2: age is 'old'"),
         ("patient,age\nP1,inf\n", "'inf'"),
         ("patient,age\nP1,1e999\n", "'1e999'"),
         ("patient,age\nP1,nan\n", "'nan'"),
-        ("patient,age\nP1,3\nP1,3\n", "line 3: its patient stood there before"),
+        ("patient,age\nP1,3\nP1,3\n", "line 3: its patient occurred before"),
         ("patient,age\n,3\n", "line 2: the patient has no name"),
         ("patient,age\n", "it holds no patient"),
     ],

@@ -70,7 +70,7 @@ def test_names_and_messages_are_escaped(make_analysis):
 
 def test_warnings_stand_before_the_numbers(make_analysis):
     text = page(make_analysis(codes=("approximate-8bit",)))
-    assert text.index("approximate-8bit") < text.index("Infected part of the lungs")
+    assert text.index("approximate-8bit") < text.index("Opacity of the lungs")
 
 
 def test_regions_are_called_approximate(make_analysis):
@@ -95,16 +95,16 @@ def test_bands_lesions_and_places_are_shown(make_analysis):
 
 def test_no_infection_has_no_table_of_places(make_analysis):
     text = page(make_analysis(infected=False))
-    assert "There is no infection whose distribution" in text
+    assert "There is no opacity" in text
     assert "separate lesions</dt><dd>none" in text
-    assert "not both lungs, 0 of 5 lobes" in text
+    assert "0 of 2 lungs, 0 of 5 lobes" in text
 
 
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        ({"masks_only": True}, "Aeration is not computed: there are no Hounsfield units."),
-        ({"sides": False}, "Distribution is not computed: right and left are not known."),
+        ({"masks_only": True}, "Aeration was not computed: no Hounsfield units are available."),
+        ({"sides": False}, "Distribution was not computed: right and left are not known."),
         ({"spacing": False}, "separate lesions</dt><dd>not computed: no voxel size is known"),
     ],
 )
@@ -238,7 +238,7 @@ def test_a_range_that_reads_like_one_number_is_not_written(make_analysis):
 
 def test_the_table_of_one_slice_says_what_is_not_computed(make_analysis):
     text = text_table(make_analysis(depth=1, sides=False))
-    assert "No percent of any lobe" in text
+    assert "Lobes: not computed" in text
     names = ("right_percent", "left_percent", "ct_ss", "ctsi")
     missing = next(line for line in text.splitlines() if line.startswith("  not computed"))
     assert all(NUMBERS[name].title in missing for name in names)

@@ -227,7 +227,7 @@ def test_what_a_detector_said_stands_in_the_result_and_the_report(make_analysis)
     detection = json.loads(to_result(analysis).to_json())["detection"]
     assert detection["probability"] == 0.9877
     assert detection["detector"] == {"name": "mine", "sha256": "ab" * 32, "patients": 1234}
-    text = "yes, in 6 of 12 slices; probability 0.99 (detector mine, learned from 1 234 patients)"
+    text = "yes, in 6 of 12 slices; probability 0.99 (detector mine, trained on 1 234 patients)"
     assert re.search(rf"infection pattern +{re.escape(text)}", text_table(analysis))
     page = render_page(analysis, slices=[], overview=[], curve=None)
     assert f"Infection pattern: {text}." in page
@@ -239,14 +239,16 @@ def test_a_detector_that_could_not_say_is_named_without_a_probability(make_analy
     detection = json.loads(to_result(analysis).to_json())["detection"]
     assert (detection["infected"], detection["probability"]) == (None, None)
     assert detection["detector"]["name"] == "mine"
-    assert "no probability (detector mine, learned from 30 patients)" in text_table(analysis)
+    assert "no probability (detector mine, trained on 30 patients)" in text_table(analysis)
 
 
 def test_without_infection_there_is_no_peak(make_analysis):
     analysis = make_analysis(infected=False)
     detection = json.loads(to_result(analysis).to_json())["detection"]
     assert (detection["infected_slices"], detection["peak_slice"]) == (0, None)
-    assert re.search("infection pattern +no, less than 1 % of the lungs\n", text_table(analysis))
+    assert re.search(
+        r"infection pattern +no \(less than 1 % of the lungs\)\n", text_table(analysis)
+    )
 
 
 def test_no_text_calls_anything_positive_for_a_disease(make_analysis):

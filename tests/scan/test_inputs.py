@@ -424,3 +424,15 @@ def _forbid(monkeypatch: pytest.MonkeyPatch, forbidden: Path) -> None:
         return content_of(path)
 
     monkeypatch.setattr(recognise, "content_of", refuse)
+
+
+def test_a_folder_of_results_is_no_scan_and_says_what_to_do_with_it(tmp_path: Path) -> None:
+    affine = np.diag((2.0, 2.0, 2.0, 1.0))
+    for name in ("lungs", "lesions"):
+        nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), affine), tmp_path / f"{name}.nii.gz")
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(InputError, match="a folder of results") as error:
+        read_scan(tmp_path)
+    assert error.value.code == "several-inputs"
+    assert "lungscore score" in error.value.hint
+    assert "lungscore compare" in error.value.hint

@@ -52,7 +52,8 @@ def rejection(path: Path, kind: str = "lungs", on: Scan | None = None) -> InputE
     with pytest.raises(InputError) as caught:
         read_labels(path, on or scan(), kind)  # type: ignore[arg-type]
     assert path.name in caught.value.message
-    assert str(path.parent) not in caught.value.message
+    if caught.value.code != "input-not-found":  # which names the path as it was typed
+        assert str(path.parent) not in caught.value.message
     return caught.value
 
 

@@ -10,13 +10,15 @@ import pydicom
 import pytest
 from scipy import ndimage
 
+from lungscore.cli import demo
 from lungscore.errors import ResourceError, UsageError
 from lungscore.labels import CONSOLIDATION, GGO, LEFT_LUNG, LOBE_ORDER, LOBES, RIGHT_LUNG
 from lungscore.scan.phantom import Phantom, make_phantom
-from lungscore.scan.phantom.lesions import PRESETS, PhantomLesion
+from lungscore.scan.phantom.lesions import FORMER_NAMES, PRESETS, PhantomLesion
 from lungscore.scan.phantom.lungs import airways
 from lungscore.scan.phantom.shapes import SmoothField
 from lungscore.scan.write import write_dicom_series, write_nifti
+from lungscore.severity.category import CATEGORIES
 
 SMALL = (48, 96, 96)
 
@@ -269,3 +271,18 @@ def test_dicom_series_never_overwrites(tmp_path: Path) -> None:
     with pytest.raises(ResourceError) as caught:
         write_dicom_series(scan, tmp_path)
     assert caught.value.code == "output-exists"
+
+
+@pytest.mark.parametrize(("former", "preset"), FORMER_NAMES.items())
+def test_a_former_name_makes_the_same_phantom_and_keeps_its_case_name(
+    former: str, preset: str
+) -> None:
+    shape = (8, 32, 32)
+    old, new = make_phantom(former, shape=shape), make_phantom(preset, shape=shape)
+    np.testing.assert_array_equal(old.scan.values, new.scan.values)
+    assert (old.scan.name, new.scan.name) == (f"phantom-{former}-0", f"phantom-{preset}-0")
+
+
+def test_no_preset_is_named_after_a_severity_and_the_demo_offers_all() -> None:
+    assert not set(PRESETS) & set(CATEGORIES)
+    assert demo.PRESETS == PRESETS

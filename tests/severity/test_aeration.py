@@ -64,3 +64,10 @@ def test_a_hand_made_lung():
         "LLL": None,
     }
     assert found.reason is None
+
+
+def test_without_lobes_nothing_is_said_of_lobes():
+    lungs = np.ones((1, 1, 2), np.uint8)
+    found = aeration(lungs, np.full(lungs.shape, -700, np.int16))
+    assert found.well_aerated_of_lobes == {}
+    assert found.bands["well_aerated"].ml is None

@@ -1,12 +1,14 @@
 """The severity category, and when it is withheld."""
 
+import math
+
 import numpy as np
 import pytest
 
 from lungscore.errors import NOTICES
 from lungscore.labels import LOBES, REGIONS
-from lungscore.severity import WITHHOLDING, measure
-from lungscore.severity.category import UNTRUSTED
+from lungscore.severity import CT_SS_CUTOFF, RULE, WITHHOLDING, Score, measure
+from lungscore.severity.category import UNTRUSTED, categorise, withheld_codes
 
 DEPTH = 20
 
@@ -167,3 +169,121 @@ def test_doubtful_lungs_withhold_every_category():
 def test_reasons_to_withhold_none_are_known_notices():
     assert set(UNTRUSTED) <= set(NOTICES)
     assert not set(UNTRUSTED) & set(WITHHOLDING)
+
+
+# The rule itself, at its edges
+
+
+def score(total):
+    return Score(total, 40, CT_SS_CUTOFF)
+
+
+@pytest.mark.parametrize(
+    ("percent", "total", "category", "said"),
+    [
+        (math.nextafter(1, 0), 40, "none", "infection of 1.0 % of the lungs is below"),
+        (1, 0, "mild", "infection of 1.0 % of the lungs is at most 25 %"),
+        (25, 19, "mild", "infection of 25.0 % of the lungs is at most 25 %"),
+        (math.nextafter(25, 26), 19, "moderate", "infection of 25.0 % of the lungs is above 25 %"),
+        (50, 19, "moderate", "infection of 50.0 % of the lungs is above 25 %"),
+        (math.nextafter(50, 51), 0, "severe", "infection of 50.0 % of the lungs is above 50 %"),
+        (51, 40, "severe", "above 50 %"),
+        (50, 20, "severe", "CT-SS 20 is above"),
+        (25, 20, "severe", "lightly affected regions: infection of 25.0 % of the lungs"),
+        (1, 20, "severe", "lightly affected regions: infection of 1.0 % of the lungs"),
+    ],
+)
+def test_each_category_begins_where_its_cut_off_says(percent, total, category, said):
+    found, reason = categorise(percent, score(total))
+    assert found == category
+    assert said in reason
+    assert ("lightly" in reason) == ("lightly" in said)
+
+
+def test_a_category_needs_a_ct_ss():
+    with pytest.raises(ValueError, match="CT-SS"):
+        categorise(10, score(None))
+
+
+def codes(**given):
+    usual = {"lungs_ml": 4000.0, "depth": 40, "sides_known": True, "notice_codes": ()}
+    return withheld_codes(**(usual | given))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ()),
+        ({"lungs_ml": None}, ()),
+        ({"lungs_ml": 300.0}, ()),
+        ({"lungs_ml": 299.9}, ("lung-volume",)),
+        ({"lungs_ml": 10_000.0}, ()),
+        ({"lungs_ml": 10_001.0}, ("lung-volume",)),
+        ({"lungs_ml": 10_001.0, "depth": 2}, ("lung-volume",)),
+        ({"lungs_ml": 10.0, "depth": 1}, ("single-slice",)),
+        ({"depth": 2}, ()),
+        ({"sides_known": False}, ("unknown-orientation",)),
+        ({"in_lobes_percent": 60.0}, ()),
+        ({"in_lobes_percent": math.nextafter(60, 0)}, ("lobes-incomplete",)),
+        ({"notice_codes": ["lung-volume", "contrast", "lobes-incomplete"]}, ()),
+        *(
+            ({"notice_codes": ["contrast", code]}, (code,))
+            for code in (
+                "truncated-scan",
+                "coarse-pixels",
+                "unlike-training",
+                "single-slice",
+                "unknown-orientation",
+            )
+        ),
+        (
+            {"notice_codes": ["unlike-training", "truncated-scan"], "lungs_ml": 1.0},
+            ("lung-volume", "truncated-scan", "unlike-training"),
+        ),
+    ],
+)
+def test_each_reason_withholds_at_its_edge(given, expected):
+    assert codes(**given) == expected
+
+
+@pytest.mark.parametrize(
+    "code", ["truncated-scan", "coarse-pixels", "unlike-training", "single-slice"]
+)
+def test_of_an_unsuitable_scan_not_even_infected_is_said(code):
+    severity = measured(chest(100), notice_codes=[code])
+    assert (severity.withheld, severity.infected) == ((code,), None)
+
+
+@pytest.mark.parametrize("code", ["unknown-orientation"])
+def test_of_other_scans_infected_is_said_without_a_category(code):
+    severity = measured(chest(100), notice_codes=[code])
+    assert (severity.withheld, severity.infected) == ((code,), True)
+
+
+def test_every_reason_is_a_sentence_and_is_told_twice():
+    for code, sentence in WITHHOLDING.items():
+        assert len(sentence.split()) > 3
+        if code in ("not-computable", "uncertain-infection", "lung-volume", "lobes-incomplete"):
+            continue  # these are not noted of a scan: see their own tests
+        severity = measured(chest(100), notice_codes=[code])
+        assert severity.basis == f"withheld: {sentence}"
+        told = [n.message for n in severity.notices if n.code == "severity-withheld"]
+        assert told == [f"No severity category is given: {sentence}."]
+
+
+def test_several_reasons_are_all_told():
+    severity = measured(chest(100), notice_codes=["unlike-training", "truncated-scan"])
+    both = "; ".join(WITHHOLDING[code] for code in ("truncated-scan", "unlike-training"))
+    assert severity.basis == f"withheld: {both}"
+    assert severity.notices[-1].message == f"No severity category is given: {both}."
+
+
+@pytest.mark.parametrize(("litres", "noticed"), [(0.9999, True), (1.0, False), (1.05, False)])
+def test_lungs_of_a_litre_are_not_small(litres, noticed):
+    severity = measured(chest(10), voxel_ml=litres / DEPTH)
+    assert ("lung-volume" in {notice.code for notice in severity.notices}) == noticed
+
+
+def test_the_rule_names_its_cut_offs():
+    for number in ("1 %", "25 %", "50 %", "19.5"):
+        assert number in RULE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lungscore.severity import Share, measure
-from lungscore.severity.distribution import shares
+from lungscore.severity.distribution import shares, thirds
 
 
 def lungs():
@@ -94,3 +94,63 @@ def test_lobes_are_affected_from_one_percent_of_each():
     assert measure(body, lesions).distribution.lobes_affected is None
     without_middle = np.where(lobes == 4, 3, lobes).astype(np.uint8)
     assert measure(body, lesions, lobes=without_middle).distribution.lobes_affected is None
+
+
+@pytest.mark.parametrize(
+    ("occupied", "expected"),
+    [
+        ([2, 3, 4], [2, 3, 4, 5]),
+        (range(7), [0, 2, 5, 7]),
+        (range(10, 22), [10, 14, 18, 22]),
+        ([0, 1, 8], [0, 3, 6, 9]),
+        ([3, 4], None),
+        ([], None),
+    ],
+)
+def test_thirds_share_a_height_from_the_first_slice_to_the_last(occupied, expected):
+    edges = thirds(np.array(occupied, int))
+    assert (None if edges is None else edges.tolist()) == expected
+
+
+@pytest.mark.parametrize("flat", [1, 2])
+def test_one_lung_too_flat_for_thirds_leaves_the_lower_share_out(flat):
+    labels = lungs()
+    first = int(np.flatnonzero((labels == flat).any(axis=(1, 2)))[0])
+    labels[first + 2 :][labels[first + 2 :] == flat] = 0
+    _, posterior, lower = shares(labels, infected((4, 2, 0)))
+    assert lower == Share()
+    assert posterior.lung_percent > 0
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_one_lung_alone_has_its_shares(side):
+    alone = np.where(lungs() == side, lungs(), 0).astype(np.uint8)
+    place = (5, 3, 1) if side == 1 else (11, 8, 5)
+    _, posterior, lower = shares(alone, infected(place))
+    assert (posterior.infection_percent, lower.infection_percent) == (100, 100)
+    expected = (50, 100 * 2 / 6) if side == 1 else (60, 100 * 3 / 9)
+    assert (posterior.lung_percent, lower.lung_percent) == pytest.approx(expected)
+
+
+def test_ground_glass_and_consolidation_are_infection_alike():
+    lesions = infected((0, 0, 0), (0, 3, 0))
+    lesions[0, 3, 0] = 2
+    peripheral = lesions == 2
+    outer, posterior, _ = shares(lungs(), lesions, peripheral)
+    assert (outer.infection_percent, posterior.infection_percent) == (50, 50)
+    assert outer.lung_percent == pytest.approx(100 / 138)
+
+
+def test_without_a_peripheral_map_nothing_is_said_of_the_periphery():
+    assert shares(lungs(), infected((0, 1, 0)))[0] == Share()
+
+
+def test_no_lungs_have_no_shares():
+    nothing = np.zeros((4, 4, 4), np.uint8)
+    outer, posterior, lower = shares(nothing, nothing, nothing > 0)
+    assert outer == posterior == lower == Share()
+
+
+def test_a_peripheral_map_that_is_none_is_refused_by_name():
+    with pytest.raises(ValueError, match="peripheral hold labels 0–2"):
+        shares(lungs(), infected(), infected((0, 0, 0)) * 2)

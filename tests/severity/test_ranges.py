@@ -128,7 +128,7 @@ def test_three_categories_withhold_it(alternatives):
     assert severity.withheld == ("uncertain-infection",)
     assert severity.infected is None
     assert severity.ranges.categories == ()
-    assert severity.basis.startswith("withheld: the network is too unsure")
+    assert severity.basis.startswith("withheld: the network is too uncertain")
     assert "none to moderate" in severity.basis
     codes = [notice.code for notice in severity.notices]
     assert codes[-2:] == ["uncertain-infection", "severity-withheld"]
@@ -204,3 +204,71 @@ def test_dense_tissue_that_may_be_lung_widens_the_range_both_ways():
     low, high = span((60.0, 0.0))[0]
     assert low == pytest.approx(100 * 40 / 1940)
     assert high == 5.0
+
+
+ONE_PERCENT = [1] * 20
+
+
+def test_infected_in_every_reading_begins_at_one_percent():
+    """One voxel in a hundred of each region is 1 % of the lungs, and CT-SS 20: severe."""
+    severity = measured(ONE_PERCENT, MILD, MODERATE)
+    assert severity.ranges.burden["infection_percent"] == (1, 27)
+    assert severity.withheld == ("uncertain-infection",)
+    assert severity.infected is True
+
+
+def test_infected_in_no_surer_a_way_than_at_one_percent_is_not_said():
+    severity = measured(ONE_PERCENT, NONE)
+    assert severity.ranges.burden["infection_percent"] == (0, 1)
+    assert severity.withheld == ("uncertain-infection",)
+    assert severity.infected is None
+
+
+def test_both_notices_of_an_uncertain_category_tell_from_what_to_what():
+    severity = measured(MILD, NONE, MODERATE)
+    *_, uncertain, withheld = severity.notices
+    for message in (uncertain.message, withheld.message, severity.basis):
+        assert WITHHOLDING["uncertain-infection"] in message
+        assert "none to moderate" in message
+    assert severity.ranges.alternatives == 3
+
+
+def test_ranges_of_a_known_chest_by_hand():
+    ranges = measured(MILD, MODERATE).ranges
+    assert ranges.mosmed == ("CT-1", "CT-2")
+    assert ranges.scores["ct_ss"] == (10, 18)
+    assert ranges.burden["ggo_percent"] == (10, 27)
+    assert ranges.burden["consolidation_percent"] == (0, 0)
+    assert ranges.burden["infection_ml"] is None
+    assert ranges.categories == ("mild", "moderate")
+    assert ranges.regions[REGIONS[0][0]] == (20, 60)
+    assert ranges.zones.keys() == {
+        f"{side} {height}" for side in ("right", "left") for height in ("upper", "middle", "lower")
+    }
+    assert ranges.lobes.keys() == set(LOBE_ORDER)
+    assert ranges.lobes["RUL"].keys() == set(PERCENTS)
+
+
+def test_ranges_without_sides_or_category_are_none_where_the_number_is():
+    lungs = np.ones((4, 4, 4), np.uint8)
+    arrays = [np.zeros_like(lungs), lungs]
+    ranges = measure(lungs, arrays[0], sides_known=False, alternatives=Others(arrays)).ranges
+    assert ranges.burden["left_percent"] is ranges.burden["right_percent"] is None
+    assert ranges.categories == ()
+    assert ranges.burden["infection_percent"] == (0, 100)
+    flat = measure(lungs[:1], arrays[0][:1], alternatives=Others([a[:1] for a in arrays])).ranges
+    assert flat.mosmed is None
+    assert flat.scores["po"] is None
+
+
+def test_ranges_of_each_side_and_of_high_opacity():
+    maps = chest()
+    dense = np.zeros(maps["lungs"].shape, bool)
+    dense[..., ::2] = True
+    ranges = measured(MILD, MODERATE, dense=dense).ranges
+    each = [measured(counts, dense=dense) for counts in (MILD, MODERATE)]
+    for side in ("left", "right"):
+        percents = [getattr(severity, side).infection_percent for severity in each]
+        assert ranges.burden[f"{side}_percent"] == (min(percents), max(percents))
+    assert ranges.scores["pho"] == (each[0].pho, each[1].pho)
+    assert ranges.scores["po"] == (10, 27)

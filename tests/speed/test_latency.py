@@ -80,7 +80,7 @@ def test_a_real_scan_is_found_in_the_folder_of_real_scans(
     monkeypatch.setenv("LUNGSCORE_DATA", str(tmp_path))
     (tmp_path / "set/P9").mkdir(parents=True)
     assert real_scan("set/P9") == tmp_path / "set/P9"
-    with pytest.raises(SystemExit, match="there is no set/P8"):
+    with pytest.raises(SystemExit, match="No such file or folder: set/P8"):
         real_scan("set/P8")
 
 

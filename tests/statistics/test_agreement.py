@@ -1,6 +1,7 @@
 """Agreement against published examples, scipy, plain loops, simulation, and its own laws."""
 
 import itertools
+import math
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ from lungscore.statistics.agreement import (
     CONSTANT,
     SAME_VALUE,
     TOO_FEW,
+    BlandAltman,
     bland_altman,
     confusion,
     exact_agreement,
@@ -21,6 +23,8 @@ from lungscore.statistics.agreement import (
     spearman,
     weighted_kappa,
 )
+from lungscore.statistics.bootstrap import RESAMPLES, SEED
+from lungscore.statistics.estimate import Estimate, undefined
 
 #: Shrout and Fleiss 1979, table 2: six targets, four judges.
 SHROUT_FLEISS = np.array(
@@ -348,3 +352,247 @@ def test_pairs_must_be_pairs_and_numbers():
         spearman(np.arange(3.0), np.arange(4.0))
     with pytest.raises(ValueError, match="finite"):
         bland_altman(np.array([1.0, np.nan, 2.0]), np.arange(3.0))
+
+
+# Figures worked out apart from the code, to the last digit that matters
+
+
+def test_the_interval_of_spearman_is_bonett_and_wrights():
+    """Eight pairs with ρ = 1 − 6·Σd² / (n(n² − 1)): Σd² = 16, so ρ = 17/21."""
+    a, b = np.arange(8.0), np.array([2, 0, 1, 4, 6, 3, 5, 7.0])
+    assert ((a - b) ** 2).sum() == 16
+    found = spearman(a, b)
+    rho = 17 / 21
+    error = math.sqrt((1 + rho * rho / 2) / 5)
+    z = 0.5 * math.log((1 + rho) / (1 - rho))
+    expected = [math.tanh(z + sign * 1.959963984540054 * error) for sign in (-1, 1)]
+    assert (found.value, found.n) == (pytest.approx(rho, abs=1e-12), 8)
+    assert [found.low, found.high] == pytest.approx(expected, abs=1e-12)
+    turned = spearman(a, -b)
+    assert [turned.high, turned.low] == pytest.approx([-expected[0], -expected[1]], abs=1e-12)
+
+
+def test_spearman_has_an_interval_from_four_pairs():
+    four = spearman(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4]))
+    assert four.value == pytest.approx(0.8)
+    assert -1 < four.low < 0.8 < four.high < 1
+    assert four.reason is None
+    three = spearman(np.array([1.0, 2, 3]), np.array([1.0, 3, 2]))
+    assert (three.low, three.high) == (None, None)
+    assert three.reason
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_perfect_ranks_have_an_interval_of_no_width(sign):
+    found = spearman(np.arange(5.0), sign * np.arange(5.0))
+    assert (found.value, found.low, found.high, found.n) == (sign, sign, sign, 5)
+
+
+@pytest.mark.parametrize("constant", [0, 1])
+def test_one_constant_rater_has_no_rank_correlation(constant):
+    ratings = [np.arange(5.0), np.arange(5.0)]
+    ratings[constant] = np.ones(5)
+    found = spearman(*ratings)
+    assert (found.value, found.n) == (None, 5)
+    assert found.reason == CONSTANT
+
+
+def test_bland_altman_of_a_hand_made_example_to_the_last_digit():
+    a = np.array([10.0, 12, 15, 11, 18, 16])
+    b = np.array([9.0, 13, 13, 10, 14, 15])
+    found = bland_altman(a, b)
+    difference, mean = a - b, (a + b) / 2
+    sd = math.sqrt(((difference - difference.mean()) ** 2).sum() / 5)
+    error = sd / math.sqrt(6)
+    t = stats.t.ppf(0.975, 5)
+    assert found.sd == pytest.approx(sd)
+    assert (found.bias.low, found.bias.high) == pytest.approx(
+        (difference.mean() - t * error, difference.mean() + t * error)
+    )
+    z = stats.norm.ppf(0.975)
+    near, far = (stats.nct.ppf(q, 5, z * math.sqrt(6)) * error for q in (0.025, 0.975))
+    middle = difference.mean()
+    assert found.upper.value == pytest.approx(middle + z * sd)
+    assert found.lower.value == pytest.approx(middle - z * sd)
+    assert (found.upper.low, found.upper.high) == pytest.approx((middle + near, middle + far))
+    assert (found.lower.low, found.lower.high) == pytest.approx((middle - far, middle - near))
+    line = stats.linregress(mean, difference)
+    half = stats.t.ppf(0.975, 4) * line.stderr
+    assert (found.slope.low, found.slope.high) == pytest.approx(
+        (line.slope - half, line.slope + half)
+    )
+    assert found.intercept == pytest.approx(line.intercept)
+    assert found.on_slope(np.array([20.0])) == pytest.approx(line.intercept + 20 * line.slope)
+    estimates = (found.bias, found.lower, found.upper, found.slope)
+    assert {estimate.n for estimate in estimates} == {6}
+    assert {estimate.reason for estimate in estimates} == {None}
+
+
+def test_equal_means_leave_no_line():
+    found = bland_altman(np.array([1.0, 2, 3]), np.array([3.0, 2, 1]))
+    assert (found.slope.value, found.intercept, found.slope.n) == (None, None, 3)
+    assert found.slope.reason
+    assert found.slope_differs is False
+    with pytest.raises(ValueError, match="line"):
+        found.on_slope(np.array([1.0]))
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(None, 1.0), (1.0, None), (None, None)])
+def test_half_a_line_is_none(slope, intercept):
+    nothing = undefined(5, "-")
+    line = Estimate(slope, None, None, 5)
+    with pytest.raises(ValueError, match="line"):
+        BlandAltman(nothing, None, nothing, nothing, line, intercept).on_slope(np.ones(2))
+
+
+def test_what_is_not_defined_says_why():
+    assert all(len(reason.split()) > 3 for reason in (TOO_FEW, CONSTANT, SAME_VALUE))
+    assert "3 pairs" in TOO_FEW
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "differs"),
+    [
+        (0.1, 0.3, True),
+        (-0.3, -0.1, True),
+        (-0.1, 0.1, False),
+        (0.0, 0.1, False),
+        (-0.1, 0.0, False),
+    ],
+)
+def test_a_slope_differs_where_its_interval_leaves_out_nothing(low, high, differs):
+    nothing = undefined(5, "-")
+    slope = Estimate((low + high) / 2, low, high, 5)
+    assert BlandAltman(nothing, None, nothing, nothing, slope, 0.0).slope_differs is differs
+
+
+def test_three_pairs_are_enough_and_two_are_not():
+    three = np.array([[1.0, 2], [2, 4], [4, 5]])
+    assert bland_altman(*three.T).bias.value == pytest.approx(-4 / 3)
+    assert icc_agreement(three).value is not None
+    assert icc_consistency(three).value is not None
+    two = three[:2]
+    for found in (icc_agreement(two), icc_consistency(two), bland_altman(*two.T).bias):
+        assert (found.value, found.n, found.reason) == (None, 2, TOO_FEW)
+
+
+def test_intraclass_correlations_of_three_raters_by_the_published_formulas():
+    """Of Shrout and Fleiss's table; the mean squares are theirs, to two decimals."""
+    ratings = SHROUT_FLEISS.astype(float)
+    between, raters, rest = 11.2416667, 32.4861111, 1.0194444
+    n, k = 6, 4
+    value = (between - rest) / (between + (k - 1) * rest + k * (raters - rest) / n)
+    found = icc_agreement(ratings)
+    assert found.value == pytest.approx(value, rel=1e-6)
+    a = k * value / (n * (1 - value))
+    b = 1 + k * value * (n - 1) / (n * (1 - value))
+    freedom = (a * raters + b * rest) ** 2 / (
+        (a * raters) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1))
+    )
+    f_low, f_high = stats.f.ppf(0.975, n - 1, freedom), stats.f.ppf(0.975, freedom, n - 1)
+    low = (
+        n * (between - f_low * rest) / (f_low * (k * raters + (k * n - k - n) * rest) + n * between)
+    )
+    high = (
+        n * (f_high * between - rest) / (k * raters + (k * n - k - n) * rest + n * f_high * between)
+    )
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-5)
+    found = icc_consistency(ratings)
+    assert found.value == pytest.approx((between - rest) / (between + (k - 1) * rest), rel=1e-6)
+    ratio = between / rest
+    smaller, larger = ratio / stats.f.ppf(0.975, 5, 15), ratio * stats.f.ppf(0.975, 15, 5)
+    assert (found.low, found.high) == pytest.approx(
+        ((smaller - 1) / (smaller + k - 1), (larger - 1) / (larger + k - 1)), rel=1e-5
+    )
+    assert found.n == 6
+
+
+def test_the_confusion_matrix_has_all_classes_and_kappa_its_number_of_cases():
+    a, b = np.array([0, 1, 1, 3.0]), np.array([0, 1, 2, 3.0])
+    assert confusion(a, b, highest=4).shape == (5, 5)
+    assert weighted_kappa(a, b, highest=4, weights="linear").n == 4
+
+
+def test_one_class_alone_has_no_kappa():
+    found = weighted_kappa(np.ones(4), np.ones(4), highest=3, weights="linear")
+    assert (found.value, found.n, found.reason) == (None, 4, SAME_VALUE)
+
+
+def test_exact_agreement_of_four_in_five():
+    a, b = np.array([0, 1, 2, 3, 0.0]), np.array([0, 1, 2, 3, 1.0])
+    found = exact_agreement(a, b)
+    assert (found.value, found.n, found.reason) == (0.8, 5, None)
+    assert exact_agreement(a[:3], b[:3]).value == 1
+    assert exact_agreement(a[:2], b[:2]).reason == TOO_FEW
+
+
+@pytest.mark.parametrize("raters", [2, 3])
+def test_the_same_ratings_agree_perfectly(raters):
+    ratings = np.repeat(np.array([[1.0], [3], [4], [9]]), raters, axis=1)
+    for found in (icc_agreement(ratings), icc_consistency(ratings + np.arange(raters))):
+        assert (found.value, found.low, found.high, found.n) == (1, 1, 1, 4)
+        assert found.reason is None
+
+
+def test_only_where_every_rater_is_constant_is_there_no_coefficient():
+    constant = np.array([[1.0, 2], [1, 2], [1, 2]])
+    for found in (icc_agreement(constant), icc_consistency(constant)):
+        assert (found.value, found.n) == (None, 3)
+        assert len(found.reason.split()) > 3
+    one = np.array([[1.0, 2], [1, 3], [1, 5]])
+    assert icc_agreement(one).value is not None
+    of_one_case = np.array([[1.0, 1], [2, 2], [4, 4.5]])
+    assert icc_consistency(of_one_case).value > 0.9
+    steps = np.array([[1.0, 1], [2, 2], [1, 2]])  # every rater's values lie 1 apart
+    assert icc_consistency(steps).value is not None
+
+
+def test_kappa_of_three_pairs_and_of_little_chance():
+    a, b = np.array([0, 0, 0.0]), np.array([0, 0, 1.0])
+    found = weighted_kappa(a, b, highest=1, weights="linear")
+    assert (found.value, found.n) == (0, 3)
+    assert weighted_kappa(a[:2], b[:2], highest=1, weights="linear").reason == TOO_FEW
+
+
+@pytest.mark.parametrize(("weights", "power"), [("linear", 1), ("quadratic", 2)])
+def test_the_interval_of_kappa_is_that_of_the_drawn_counts(weights, power):
+    rng = np.random.default_rng(3)
+    a = rng.integers(0, 4, 25)
+    b = np.clip(a + rng.integers(-1, 2, 25), 0, 3)
+    pairs, counts = np.unique(np.stack([a, b], axis=1), axis=0, return_counts=True)
+    draws = np.random.default_rng(SEED).multinomial(25, counts / 25, RESAMPLES)
+    cost = np.abs(np.subtract.outer(np.arange(4), np.arange(4))).astype(float) ** power
+    tables = np.zeros((RESAMPLES, 4, 4))
+    tables[:, pairs[:, 0], pairs[:, 1]] = draws
+    chance = tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None, :] / 25
+    kappas = 1 - (tables * cost).sum(axis=(1, 2)) / (chance * cost).sum(axis=(1, 2))
+    found = weighted_kappa(a, b, highest=3, weights=weights)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(kappas, [2.5, 97.5])))
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 4.0, 1.5])
+@pytest.mark.parametrize("rater", [0, 1])
+def test_a_class_of_either_rater_outside_the_range_is_refused(wrong, rater):
+    ratings = [np.array([0.0, 3, 2]), np.array([0.0, 3, 1])]
+    ratings[rater][2] = wrong
+    with pytest.raises(ValueError, match="0 to 3"):
+        confusion(*ratings, highest=3)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "value"),
+    [
+        ([[0, 1], [0, 1], [1, 0]], -2),
+        ([[0, 2], [0, 2], [1, 1]], -1 / 3),
+        ([[0, 2], [1, 1], [1, 1]], -1),
+        ([[0, 2], [1, 1], [2, 0]], -3),
+        ([[0, 3], [0, 3], [1, 2]], -2 / 17),
+        ([[0, 3], [1, 2], [2, 1]], -1.2),
+    ],
+)
+def test_an_interval_that_cannot_be_is_none(ratings, value):
+    """Of these the variances cancel, or the formula gives one that leaves out the coefficient."""
+    found = icc_agreement(np.array(ratings, float))
+    assert found.value == pytest.approx(value)
+    assert (found.low, found.high, found.n) == (None, None, 3)
+    assert len(found.reason.split()) > 3

@@ -36,6 +36,12 @@ def test_draws_without_a_class_are_passed_over():
     assert found.low <= found.value <= found.high
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_no_draw_has_a_figure_the_interval_has_no_ends():
+    ends = bootstrap.interval(area_under_curve_of([1, 2, 3], np.array([True] * 3)), 3, draws=20)
+    assert np.isnan(ends).all()
+
+
 def test_the_interval_of_one_case_a_patient_is_about_the_normal_one():
     hit = np.arange(400) % 4 == 0
     found = estimate(share_of(hit), range(400))

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_curve
 
-from lungscore.statistics.bootstrap import estimate
+from lungscore.statistics.bootstrap import estimate, rate
 from lungscore.statistics.calibration import (
     brier_of,
     calibration,
@@ -151,3 +151,62 @@ def test_the_interval_is_over_patients_not_over_their_cases():
         (alone.value, alone.low, alone.high)
     )
     assert copied.n == 500
+
+
+def test_probabilities_of_zero_and_one_count_as_a_millionth_beside_them():
+    probability, truth = np.array([0, 0, 0.5, 1, 1, 0.2]), np.array([0, 1, 1, 1, 0, 0]) > 0
+    inside = np.array([1e-6, 1e-6, 0.5, 1 - 1e-6, 1 - 1e-6, 0.2])
+    line = slope_of(probability, truth)
+    assert value(line, 6) == pytest.approx(value(slope_of(inside, truth), 6), abs=1e-12)
+    nearer = np.clip(probability, 2e-6, 1 - 1e-6)
+    assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-9)
+    nearer = np.clip(probability, 1.1e-6, 1 - 1e-6)
+    assert value(line, 6) != pytest.approx(value(slope_of(nearer, truth), 6), abs=1e-12)
+
+
+def test_a_threshold_that_calls_everybody_is_the_lowest_score():
+    assert operating_point([0.1, 0.9], np.array([True, False])) == 0.1
+    assert operating_point([0.2, 0.4, 0.9], np.array([True, False, False])) == 0.2
+
+
+def test_the_interval_of_a_bin_is_over_its_own_patients():
+    probability = np.array([0.1] * 6 + [0.9] * 6)
+    positive = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 1, 0]) > 0
+    patients = list("aaaaaa") + list("bcdefg")
+    lower, upper = reliability(probability, positive, patients)
+    assert lower.observed == rate(positive[:6], patients[:6])
+    assert upper.observed == rate(positive[6:], patients[6:])
+    # One patient tells less than six.
+    assert lower.observed.high - lower.observed.low > upper.observed.high - upper.observed.low
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (1, 4)])
+def test_a_table_of_probabilities_is_refused(shape):
+    with pytest.raises(ValueError, match="one probability a case"):
+        brier_of(np.full(shape, 0.5), np.zeros(shape, bool))
+
+
+@pytest.mark.parametrize("statistic", [slope_of, intercept_of])
+def test_every_draw_that_has_a_maximum_reaches_it(statistic):
+    """Far and near predictions, many draws at once: the likelihood's gradient is zero."""
+    rng = np.random.default_rng(4)
+    logit = np.concatenate([rng.normal(0, 1, 24), [-12, -9, 8, 11, 13, -13]])
+    truth = rng.random(30) < 1 / (1 + np.exp(-(0.3 * logit - 1.5)))
+    truth[24:28] = True, False, True, False
+    probability = 1 / (1 + np.exp(-logit))
+    weights = rng.integers(0, 3, (60, 30)).astype(float)
+    weights[:, 24:28] = np.maximum(weights[:, 24:28], 1)  # the classes overlap in every draw
+    found = statistic(probability, truth)(weights)
+    assert np.isfinite(found).all()
+    for weight, value_found in zip(weights, found, strict=True):
+        if statistic is intercept_of:
+            rest = weight * (truth - 1 / (1 + np.exp(-(value_found + logit))))
+            assert rest.sum() == pytest.approx(0, abs=1e-6)
+            continue
+
+        def loss(line, weight=weight):
+            z = (line[0] + line[1] * logit) * np.where(truth, 1, -1)
+            return (weight * np.logaddexp(0, -z)).sum()
+
+        best = minimize(loss, [0.0, 0.0], options={"gtol": 1e-9})
+        assert value_found == pytest.approx(best.x[1], abs=1e-4)

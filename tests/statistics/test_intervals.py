@@ -229,3 +229,6 @@ def test_without_spread_there_is_no_correlation():
     figure = area_agreement(np.array([0.5]), np.array([0.4]))
     assert figure["correlation"] == {"r": None, "low": None, "high": None, "n": 1}
     assert np.isnan(figure["upper_limit"])
+    # Of three equal fractions NumPy's standard deviation is a rounding error above 0.
+    equal = area_agreement(np.full(3, 0.2), np.array([0.2, 0.3, 0.4]))
+    assert equal["correlation"] == {"r": None, "low": None, "high": None, "n": 3}

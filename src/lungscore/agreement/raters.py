@@ -161,7 +161,9 @@ def _notices(
 ) -> tuple[Notice, ...]:
     notices = []
     if len(shared) < FEW_CASES:
-        message = f"{len(shared)} cases: the intervals tell how little is known."
+        message = (
+            f"{len(shared)} cases are too few for firm conclusions; see the confidence intervals."
+        )
         notices.append(Notice("few-cases", message))
     for name, only in ((name_a, only_a), (name_b, only_b)):
         if only:
@@ -173,7 +175,7 @@ def _notices(
     for name, ratings in ((name_a, a), (name_b, b)):
         if ratings.unknown:
             columns = ", ".join(ratings.unknown)
-            message = f"Columns of {name} that name no measure and were not compared: {columns}."
+            message = f"These columns of {name} are not measures and were not compared: {columns}."
             notices.append(Notice("columns-ignored", message))
     return tuple(notices)
 

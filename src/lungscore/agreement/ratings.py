@@ -35,7 +35,7 @@ def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
     try:
         own = printable(path.name or path.resolve().name)
         if not path.exists():
-            raise InputError("input-not-found", f"there is no {own}")
+            raise InputError("input-not-found", f"There is no {own}")
         name = printable(name or "")
         if path.is_dir():
             return _from_folder(path, name or own)
@@ -86,8 +86,8 @@ def _from_table(table: Table, file: str, name: str) -> Ratings:
         if not case:
             raise InputError("table-invalid", f"{file}, line {line}: the case has no name")
         if case in values:
-            found = f"{file}, line {line}: the case {case} stood there before"
-            raise InputError("table-invalid", found, expected="one line for each case")
+            found = f"{file}, line {line}: the case {case} occurred before"
+            raise InputError("table-invalid", found, expected="one row for each case")
         row: dict[str, float | None] = {}
         for column, measure in measures.items():
             text = cells[column]

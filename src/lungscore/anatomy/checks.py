@@ -53,7 +53,7 @@ def unequal_lungs(closed: np.ndarray) -> Iterator[Notice]:
     smaller, larger = sorted(sizes, key=lambda name: sizes[name])
     if 0 < sizes[smaller] < UNEQUAL * sizes[larger]:
         part = sizes[smaller] / sizes[larger]
-        yield Notice("lungs-unequal", f"the {smaller} lung measures {part:.0%} of the {larger} one")
+        yield Notice("lungs-unequal", f"The {smaller} lung measures {part:.0%} of the {larger} one")
 
 
 def gas_in_lungs(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
@@ -93,9 +93,9 @@ def cut_sideways(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
     cut = {place: area for place, area in cm2.items() if area > CUT_CM2}
     if cut:
         places = ", ".join(f"{place} ({area:.0f} cm²)" for place, area in cut.items())
-        yield Notice("lungs-cut-sideways", f"the lungs are cut off at the picture's {places}")
+        yield Notice("lungs-cut-sideways", f"The lungs are cut off at the picture's {places}")
     if sum(cm2.values()) > CUT_MUCH_CM2:
-        text = "the lungs are cut off at the sides: what is missing is not known"
+        text = "The lungs are cut off at the sides: what is missing is not known"
         yield Notice("lungs-doubtful", text)
 
 
@@ -106,7 +106,7 @@ def no_trachea(airways: np.ndarray, closed: np.ndarray, overview: Overview) -> I
         return
     areas = np.count_nonzero(closed, axis=(1, 2))
     if areas[0] <= TIPS * areas.max():
-        yield Notice("no-trachea", "no trachea was found: it may be in the lungs, or no chest")
+        yield Notice("no-trachea", "No trachea was found: it may be in the lungs, or no chest")
 
 
 def disagreement(found: list[Difference]) -> Iterator[Notice]:
@@ -115,10 +115,10 @@ def disagreement(found: list[Difference]) -> Iterator[Notice]:
     if not noted:
         return
     places = "; ".join(f"{d.where}: {d.share:.0%} ({d.ml:.0f} ml)" for d in noted)
-    yield Notice("lungs-disagree", f"two methods differ about the lungs' air: {places}")
+    yield Notice("lungs-disagree", f"Two methods differ about the lungs' air: {places}")
     if are_doubtful(found):
         worst = max(noted, key=lambda d: d.ml)
-        text = f"two methods differ too much about the lungs, most in the {worst.where}"
+        text = f"Two methods differ too much about the lungs, most in the {worst.where}"
         yield Notice("lungs-doubtful", text)
 
 

@@ -166,7 +166,8 @@ def include_infection(
         return replace(lungs, labels=joined)
     part = added / np.count_nonzero(joined)
     notice = Notice(
-        "lungs-from-lesions", f"{100 * part:.1f} % of the lungs is dense infection that was added"
+        "lungs-from-lesions",
+        f"The lung mask was extended by dense opacity ({100 * part:.1f} % of the lungs)",
     )
     return replace(lungs, labels=joined, notices=(*lungs.notices, notice))
 

@@ -36,7 +36,7 @@ PLAUSIBLE = 30
 USUAL_ML = (1000.0, 10000.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lungs:
     """The lungs of a scan.
 
@@ -54,6 +54,11 @@ class Lungs:
     perhaps_ml: float = 0.0
     doubtful_ml: float = 0.0
     found_by: Literal["network", "rules", "user"] = "rules"
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.labels.shape))
+        sides = "right and left" if self.sides_known else "sides unknown"
+        return f"Lungs({shape}, {sides})"
 
 
 def find_lungs(scan: Scan, maps: Callable[[], LungMaps | None] | None = None) -> Lungs:
@@ -142,7 +147,7 @@ def _without_specks(sides: np.ndarray, *, known: bool) -> tuple[np.ndarray, tupl
     if min(right, left) >= SECOND_LUNG * max(right, left) or len(sides) == 1 or not known:
         return sides, ()
     present, name = (RIGHT_LUNG, "right") if right > left else (LEFT_LUNG, "left")
-    notice = Notice("one-lung", f"only the {name} lung was found")
+    notice = Notice("one-lung", f"Only the {name} lung was found")
     return np.where(sides == present, sides, 0).astype(np.uint8), (notice,)
 
 
@@ -186,7 +191,8 @@ def _with_enclosed(
         return lungs
     part = added / np.count_nonzero(labels)
     text = (
-        f"{100 * part:.1f} % of the lungs is dense tissue at the ribs with aerated lung around it"
+        "The lung mask was extended by dense tissue at the ribs, enclosed by aerated lung "
+        f"({100 * part:.1f} % of the lungs)"
     )
     return replace(
         lungs,
@@ -214,12 +220,16 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
     """Raise InputError ``no-lungs`` where ``lungs`` are too small to be any."""
     size, least, unit = _size(lungs, spacing_mm)
     if size < least:
-        found = f"{size:.0f} {unit} of aerated lung" if scan.spacing_mm else "no aerated lung"
+        found = (
+            f"only {size:.0f} {unit} of aerated lung"
+            if scan.spacing_mm
+            else "no aerated lung was found"
+        )
         raise InputError(
             "no-lungs",
             f"{scan.name}: {found}",
             expected="an axial chest CT",
-            hint="check that the scan shows the chest and that its values are right",
+            hint="Check that the scan shows the chest and has correct HU values",
         )
 
 
@@ -239,13 +249,20 @@ def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
     notices = []
     areas = np.array([np.count_nonzero(plane) for plane in labels])
     ends = (("first", areas[0] / areas.max()), ("last", areas[-1] / areas.max()))
-    cut = [f"{part:.0%} in the {end} slice" for end, part in ends if part > TRUNCATED_AREA]
+    cut = [
+        f"the {end} slice still shows {part:.0%} of their largest area"
+        for end, part in ends
+        if part > TRUNCATED_AREA
+    ]
     if cut:
-        text = f"the lungs are cut off: of their largest area there are {' and '.join(cut)}"
+        text = f"The lungs are cut off: {' and '.join(cut)}"
         notices.append(Notice("truncated-scan", text))
     if scan.voxel_ml is not None:
         volume_ml = float(areas.sum()) * scan.voxel_ml
         if not USUAL_ML[0] <= volume_ml <= USUAL_ML[1]:
-            text = f"{volume_ml:.0f} ml of lung, usual are {USUAL_ML[0]:.0f} to {USUAL_ML[1]:.0f}"
+            text = (
+                f"The lung volume is {volume_ml:.0f} ml; usual are "
+                f"{USUAL_ML[0]:.0f} to {USUAL_ML[1]:.0f} ml"
+            )
             notices.append(Notice("lung-volume", text))
     return tuple(notices)

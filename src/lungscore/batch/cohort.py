@@ -46,9 +46,11 @@ def cohort_cases(
     manifests = [is_manifest(path) for path in inputs]
     if unknown := [group for group in groups if group not in GROUPS]:
         expected = " | ".join(GROUPS)
-        raise UsageError("usage", f"there is no group {unknown[0]!r}", expected=expected)
+        raise UsageError("usage", f"Unknown group: {unknown[0]!r}", expected=expected)
     if groups and not all(manifests):
-        raise UsageError("usage", "--group belongs to manifests", expected="manifests alone")
+        raise UsageError(
+            "usage", "--group applies to manifests only", expected="only manifests as INPUT"
+        )
     found = [
         list(manifest_cases(path, groups) if manifest else find_cases(path))
         for path, manifest in zip(inputs, manifests, strict=True)
@@ -114,7 +116,7 @@ def run_share(
         if error is not None and in_a_row == FAILURES_IN_A_ROW:
             raise ResourceError(
                 error.code,
-                f"{in_a_row} cases in a row failed alike, the last: {error.found}",
+                f"{in_a_row} cases in a row failed alike. The last one: {error.found}",
                 expected=error.expected,
                 hint=f"{error.hint or 'put it right'}; then go on with --resume",
             )

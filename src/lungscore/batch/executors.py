@@ -57,8 +57,8 @@ def check_names(inputs: Sequence[Path | Case], name: str | None = None) -> None:
         if folder.casefold() in named:
             raise UsageError(
                 "usage",
-                f"two inputs would both be written to {folder}",
-                expected="inputs whose own names differ",
-                hint="analyse them one by one with --case-id, or into different folders",
+                f"Two inputs would be written to the same folder: {folder}",
+                expected="inputs with different names",
+                hint="Analyse them one by one with --case-id, or write them to different folders",
             )
         named.add(folder.casefold())

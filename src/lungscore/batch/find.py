@@ -9,14 +9,11 @@ from pathlib import Path
 from lungscore.batch.case import Case, joined, parts_of
 from lungscore.errors import InputError
 from lungscore.scan.names import case_name
-from lungscore.scan.recognise import VOLUMES, Content, content_of
+from lungscore.scan.recognise import RESULT_FILES, VOLUMES, Content, content_of
 
 #: Endings of files that are a scan each; with any other content they are faulty, not ignored.
 _VOLUME_ENDINGS = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".zip")
 _SLICES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg")
-
-#: What a folder of our own results holds.
-_RESULTS = {"result.json", "lesions.nii.gz"}
 
 
 def find_cases(path: Path) -> Iterator[Case]:
@@ -137,7 +134,7 @@ def _list(folder: Path) -> _Listing:
                 listing.folders.append(Path(entry.path))
             elif entry.name.upper() != "DICOMDIR" and entry.is_file():
                 files.append(Path(entry.path))
-    listing.results = _RESULTS <= {file.name for file in files}
+    listing.results = set(RESULT_FILES) <= {file.name for file in files}
     _sort(sorted(files, key=_in_order), listing)
     listing.folders.sort(key=_in_order)
     return listing
@@ -190,9 +187,9 @@ def _study(file: Path) -> tuple[str, str] | None:
 def _beside_others(folder: Path) -> InputError:
     return InputError(
         "several-inputs",
-        f"{folder.name} holds slices beside folders with scans of their own",
+        f"{folder.name} contains slices next to folders with other scans",
         expected="the files of one scan in a folder",
-        hint="put them into a folder of their own",
+        hint="Put them into a folder of their own",
     )
 
 

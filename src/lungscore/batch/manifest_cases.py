@@ -55,7 +55,7 @@ def manifest_cases(manifest: Path, groups: Collection[str] = ()) -> Iterator[Cas
             owners[row.mask.rpartition("/")[0]] = None
     if not any(files.wanted for files in cases.values()):
         of = f" of {', '.join(groups)}" if groups else ""
-        raise InputError("manifest-invalid", f"{manifest.name}: it holds no case{of}")
+        raise InputError("manifest-invalid", f"{manifest.name}: it contains no case{of}")
     crowded = {above for folder in owners for above in _above(folder)}
     names = distinct(cases)
     root = manifest.resolve().parent
@@ -87,6 +87,6 @@ def _placed(root: Path, place: str) -> Path:
 def _mixed(name: str) -> InputError:
     return InputError(
         "several-inputs",
-        f"the files of {name} do not lie alone in one folder",
+        f"The files of {name} are not alone in one folder",
         expected="the slices of one scan in a folder of their own, label images elsewhere",
     )

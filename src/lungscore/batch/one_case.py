@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lungscore.inference import Segmenter
     from lungscore.patients.stored import Detector
 
-_FEWER_WORKERS = "use fewer --workers"
-_REPORT = "run again with --debug and report what it prints"
+_FEWER_WORKERS = "Use fewer --workers"
+_REPORT = "Run the command again with --debug and report what it prints"
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
         with time_limit(options.timeout):
             return replace(_analyze_one(case, options), case=case.name)
     except LungscoreError as failure:
-        error = failure
+        error = _without_folders(failure, case.path)
     except TimedOut:
         found = f"{case.path.name} took longer than {options.timeout:g} seconds"
-        error = ResourceError("timed-out", found, hint="give it more time with --timeout")
+        error = ResourceError("timed-out", found, hint="Allow more time with --timeout")
     except MemoryError:
         found = f"{case.path.name} does not fit into memory"
         error = ResourceError("out-of-memory", found, hint=_FEWER_WORKERS)
@@ -58,6 +58,12 @@ def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
         error = LungscoreError("internal", f"{type(bug).__name__} in lungscore", hint=_REPORT)
         trace = traceback.format_exc()
     return Outcome(case.path, error=error, trace=trace, case=case.name)
+
+
+def _without_folders(error: LungscoreError, path: Path) -> LungscoreError:
+    """``error`` with the own name of ``path`` only: messages are kept in files."""
+    found = error.found.replace(str(path), path.name)
+    return type(error)(error.code, found, expected=error.expected, hint=error.hint)
 
 
 def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:

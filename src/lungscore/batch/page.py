@@ -110,7 +110,7 @@ def _figure(cohort: Cohort) -> bytes:
     colour = COLOURS["consolidation"]
     right.bar(edges, heights, width=BIN, align="edge", color=colour, edgecolor="white")
     right.set_xlim(0, 100)
-    right.set_xlabel("% of the lungs infected")
+    right.set_xlabel("opacity, % of the lungs")
     right.set_ylabel("cases")
     for axes in (left, right):
         axes.yaxis.get_major_locator().set_params(integer=True)

@@ -86,9 +86,9 @@ def cluster(address: str, *, cores: int) -> Iterator[Any]:
         except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
             raise ResourceError(
                 "cluster-unusable",
-                f"no Ray cluster can be used at {address} ({type(error).__name__})",
+                f"No usable Ray cluster at {address} ({type(error).__name__})",
                 expected="a running cluster of the same Ray and Python, and its RAY_AUTH_TOKEN",
-                hint="try `ray status` on this computer; docs/clusters.md",
+                hint="Try `ray status` on this computer; docs/clusters.md",
             ) from error
         try:
             yield ray
@@ -141,7 +141,7 @@ class Worker:
         if version != __version__:
             error = ResourceError(
                 "cluster-unusable",
-                f"a computer of the cluster has lungscore {__version__}",
+                f"A computer of the cluster has lungscore {__version__}",
                 expected=f"lungscore {version} on all of them",
             )
             return Outcome(case.path, error=error, case=case.name)
@@ -206,9 +206,9 @@ class _Crew:
         if not ended:
             raise ResourceError(
                 "cluster-unusable",
-                f"no computer of the cluster had {self.options.threads} free cores "
+                f"No computer of the cluster had {self.options.threads} free cores "
                 f"in {PATIENCE_S / 60:.0f} minutes",
-                hint="fewer --threads, or wait until others are done (`ray status`)",
+                hint="Use fewer --threads, or wait until others are done (see `ray status`)",
             )
         worker, task = self.doing.pop(ended[0])
         try:
@@ -285,12 +285,13 @@ def _appears(file: Path) -> bool:
 def _lost(case: Case, error: Exception | None) -> Outcome:
     if type(error).__name__ == "OutOfMemoryError":
         found = f"{case.path.name}: Ray ended the process that analysed it, for want of memory"
-        lost = ResourceError("out-of-memory", found, hint="fewer --workers, or more --threads")
+        lost = ResourceError("out-of-memory", found, hint="Use fewer --workers or more --threads")
     else:
         lost = ResourceError(
             "worker-lost",
             f"{case.path.name}: the process or computer that analysed it was lost, twice",
-            hint="run again with --resume and fewer --workers; memory is the usual reason",
+            hint="Run the command again with --resume and fewer --workers; lack of memory is the "
+            "usual reason",
         )
     return Outcome(case.path, error=lost, case=case.name)
 
@@ -298,6 +299,6 @@ def _lost(case: Case, error: Exception | None) -> Outcome:
 def _no_worker_starts(error: Exception | None) -> ResourceError:
     return ResourceError(
         "cluster-unusable",
-        f"the workers end as they start ({type(error).__name__})",
+        f"The workers stop immediately after starting ({type(error).__name__})",
         expected=f"lungscore {__version__} on every computer of the cluster",
     )

@@ -42,10 +42,10 @@ def refuse_tables(out: Path, *, overwrite: bool = False, resume: bool = False) -
         plain = path.is_file() and not path.is_symlink()
         if plain and (overwrite or (resume and _ours(path))):
             continue
-        hint = "choose another folder with -o"
+        hint = "Choose another folder with -o"
         if plain and not resume:
-            hint = f"go on with --resume, replace it with --overwrite, or {hint}"
-        found = f"{name} is in the output folder already"
+            hint = f"Continue with --resume, replace it with --overwrite, or {hint}"
+        found = f"{name} already exists in the output folder"
         raise UsageError("output-exists", found + (" and is not ours" if resume else ""), hint=hint)
 
 

@@ -62,10 +62,10 @@ def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str
     parts = [
         "# Benchmarks",
         f"Written by `lungscore benchmark table {folder}` from the files in "
-        "`experiments/results/`. What was decided before the first run stands in "
+        "`experiments/results/`. The decisions taken before the first run are in "
         "[experiments/benchmark/README.md](../experiments/benchmark/README.md). Intervals are 95 % "
-        "percentile bootstrap over slices; the threshold is 0.5, fixed. A row without figures was "
-        "not run; the last section has its command.",
+        "percentile bootstrap over slices; the threshold is fixed at 0.5. A row without figures "
+        "was not run; the last section has its command.",
         "## The two verdicts",
         *_verdicts(benchmark, results),
         "## Out of fold, on the annotated slices",
@@ -74,7 +74,7 @@ def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str
         "## Differences out of fold",
         f"Dice at 0.5 of a row minus that of another on the same slices, each the mean over the "
         f"seeds that both have; p of Wilcoxon's signed-rank test, the {len(comparisons)} tests of "
-        "this section corrected together (Holm). The primary comparison stands alone, above.",
+        "this section corrected together (Holm). The primary comparison, above, is not among them.",
         _differences(benchmark, comparisons),
         "## Fewer labels",
         "Fine-tuning with some of the annotated slices of the training folds; pre-training saw the "
@@ -89,10 +89,10 @@ def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str
         "## Table I of the paper",
         "The paper's measure, its *test loss*: for the single network the loss of the final map "
         "(weighted cross-entropy and IoU loss), for the multi network the cross-entropy over "
-        "background, ground-glass opacity and consolidation. The published values stand beside "
-        "ours to show the layout filled; their scale, data and training are others, and changed "
-        "between drafts: only rows of one column can be compared with each other. The paper left "
-        "the last two rows empty.",
+        "background, ground-glass opacity and consolidation. The published values are shown "
+        "for reference; their scale, data and training differ and changed between drafts, so only "
+        "rows of one column can be compared with each other. The paper left the last two rows "
+        "empty.",
         _table_1(benchmark, results),
         "## Limits",
         *_LIMITS,
@@ -104,10 +104,10 @@ def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str
 
 _LIMITS = (
     "The schedule is short, a few minutes on two cores for each network, where the paper trains "
-    "hundreds of epochs: the rows tell what the methods give at this budget. Slices are counted, "
-    "not patients. The dataset does not say which slices are of one patient, so folds and test set "
-    "may share patients, and every interval is too narrow for a claim about new patients. Test "
-    "slices 91 and 93 are nearly copies of two training slices.",
+    "hundreds of epochs: the rows show what the methods achieve at this budget. The unit is the "
+    "slice, not the patient. The dataset does not say which slices are of one patient, so folds "
+    "and test set may share patients, and every interval is too narrow for a claim about new "
+    "patients. Test slices 91 and 93 are nearly copies of two training slices.",
     "One pre-training a fold serves all seeds of fine-tuning: the chance in pre-training is in no "
     "interval. Semi-Inf-Net's released pseudo-labels came from a network that was trained on all "
     "50 annotated slices, those that a fold holds out among them: the out-of-fold figures of the "

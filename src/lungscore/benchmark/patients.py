@@ -84,11 +84,11 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
     parts = [
         f"{ill} annotated training slices of COVID-SemiSeg against {well} of "
         f"{found['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in "
-        f"the shape of their lungs. All go one way: window ({lower:.0f} to {upper:.0f} HU, "
-        "chosen by what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG "
+        f"the shape of their lungs. All are processed alike: window ({lower:.0f} to {upper:.0f} "
+        "HU, chosen by what lies outside the lungs), 8 bits, JPEG, box of the lungs, JPEG "
         "again. A slice's map comes from networks that had its fold, or its half of the "
-        "healthy person, held out. The rule calls a slice infected from 1 % of its lungs "
-        "on; nothing in it is learned. A logistic regression on the map's burden, peak and "
+        "healthy person, held out. The rule classifies a slice as infected at 1 % of its "
+        "lungs or more; it is not trained. A logistic regression on the map's burden, peak and "
         "affected lungs gives a probability; another one on the encoder's 512 features is "
         "the comparison. Both are cross-validated over the same folds and halves; "
         "sensitivity and specificity are at one half. Intervals are over slices, and too "
@@ -97,13 +97,13 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
         f"Seed {found['seed']}. `{found['command']}`",
         "![ROC and calibration](figures/detection.png)",
         table(HEAD, lines),
-        "**The control.** Without the lungs the network finds nothing: what it tells apart, it "
-        "tells by the lungs, however the healthy slices are parted. The classifier on the encoder "
-        "is another matter. It, too, gains nothing from what lies outside the lungs as long as the "
-        "half of the person that tests has not trained (below one half: what it learns of one half "
-        "misleads it in the other). Where neighbours of the tested slices train, it does: it can "
-        "learn the person, and its figures above are no better evidence than that. It is not "
-        "shipped. AUC by how the healthy slices are parted into training and test:",
+        "**The control.** Without the lungs the network finds nothing: it distinguishes the slices "
+        "by their lungs, however the healthy slices are split. The classifier on the encoder "
+        "differs. It, too, gains nothing from what lies outside the lungs as long as the tested "
+        "half of the person was not used in training (below one half: what it learns from one half "
+        "misleads it in the other). If neighbours of the tested slices are in the training set, it "
+        "does gain: it can learn the person, and its figures above are no better evidence than "
+        "that. It is not shipped. AUC by how the healthy slices are split into training and test:",
         table(["detector", "sees", *PARTED.values()], parted),
     ]
     if patient:
@@ -115,10 +115,11 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
             "A patient never trained on (COVID-CT-MD P002; radiologists marked "
             f"{patient['infected']} of the {patient['slices']} slices with lungs), by the shipped "
             "network and the "
-            f"regression above; one look ([looks.md](looks.md)). `{patient['command']}`",
+            f"regression above; evaluated once ([looks.md](looks.md)). `{patient['command']}`",
             table(HEAD, rows),
-            "In this patient unmarked slices are called infected far more often than a healthy "
-            "person's: the detector is sensitive, and its probabilities are too high there.",
+            "In this patient, unmarked slices are classified as infected far more often than those "
+            "of a healthy person: the detector is sensitive, and its probabilities are too high "
+            "there.",
         ]
     return parts
 

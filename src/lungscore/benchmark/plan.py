@@ -43,7 +43,7 @@ def runs_of(row: Row, folder: Path) -> list[Run]:
     config = load_experiment(file)
     if config.target != row.target:
         raise InputError(
-            "config-invalid", f"the row {row.name} has the target {row.target}, its experiment not"
+            "config-invalid", f"The row {row.name} has the target {row.target}, its experiment not"
         )
     folds = [None] if row.folds == "all" else list(range(config.data.folds))
     return [Run(file, at(config, fold=fold, seed=seed)) for seed in row.seeds for fold in folds]

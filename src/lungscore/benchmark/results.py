@@ -63,7 +63,7 @@ def read_result(results: Path, row: str) -> Result | None:
         return None
     except (OSError, ValueError) as error:
         raise InputError(
-            "input-unreadable", f"{path.name} is no result file", hint="delete it and run again"
+            "input-unreadable", f"{path.name} is not a result file", hint="Delete it and run again"
         ) from error
     return result
 

@@ -80,7 +80,7 @@ class Benchmark(_Strict):
                 return row
         raise UsageError(
             "usage",
-            f"there is no row {name!r}",
+            f"Unknown row: {name!r}",
             expected=", ".join(row.name for row in self.rows),
         )
 
@@ -120,7 +120,7 @@ def load_rows(folder: Path) -> Benchmark:
         raise InputError(
             "input-not-found",
             f"{folder.name} has no {ROWS}",
-            hint="give the folder of the comparison, such as experiments/benchmark",
+            hint="Give the folder of the comparison, such as experiments/benchmark",
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("config-invalid", f"{ROWS} is not YAML") from error

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from lungscore.cli.console import say, say_json
-from lungscore.cli.options import AsJson, Out, Overwrite
+from lungscore.cli.console import say_json, summarise
+from lungscore.cli.options import AsLine, Out, Overwrite
 
-_GIVEN = "Folder of results, or a CSV table with a column called case."
+_GIVEN = "Folder of results, or a CSV table with a column named case."
 
 
 def agree(
@@ -16,15 +16,15 @@ def agree(
     b: Annotated[Path, typer.Argument(metavar="B", help=_GIVEN)],
     out: Out,
     name_a: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of A instead of its file's.")
+        str | None, typer.Option(metavar="NAME", help="Name of rater A (default: its file name).")
     ] = None,
     name_b: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of B instead of its file's.")
+        str | None, typer.Option(metavar="NAME", help="Name of rater B (default: its file name).")
     ] = None,
     overwrite: Overwrite = False,
-    as_line: AsJson = False,
+    as_line: AsLine = False,
 ) -> None:
-    """Compare two raters, or a reference and lungscore, over the cases that both have."""
+    """Measure how well two raters agree, or lungscore and a reference, on shared cases."""
     from lungscore.agreement import (
         refuse_existing_agreement,
         text_table,
@@ -40,5 +40,5 @@ def agree(
     if as_line:
         say_json(content)
         return
-    say(text_table(agreement))
-    say(f"Report: {folder / 'report.html'}")
+    summarise(text_table(agreement))
+    summarise(f"Report: {folder / 'report.html'}")

@@ -11,8 +11,20 @@ import typer
 
 from lungscore.batch import AnalyzeSettings, Outcome, run
 from lungscore.batch.shards import parse_shard
-from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
+from lungscore.cli.console import (
+    as_json,
+    complain,
+    describe,
+    detail,
+    exit_with,
+    note,
+    say_json,
+    summarise,
+    verbosity,
+)
 from lungscore.cli.options import (
+    COHORT,
+    INFERENCE,
     AsJson,
     Case,
     ComputedIn,
@@ -25,7 +37,7 @@ from lungscore.cli.options import (
     Precision,
     RunBy,
 )
-from lungscore.errors import UsageError
+from lungscore.errors import UsageError, sentence
 
 if TYPE_CHECKING:
     from lungscore.batch.case import Case as CohortCase
@@ -33,26 +45,32 @@ if TYPE_CHECKING:
 
 
 def analyze(
-    context: typer.Context,
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT...",
-            help="DICOM folder or file, zip, NIfTI, NRRD, MetaImage, a PNG/JPG slice or a folder "
-            "of slices; or many: a folder of scans, or a manifest (lungscore data prepare).",
+            metavar="INPUT",
+            help="One or more scans: a DICOM folder or file, a zip of one, NIfTI, NRRD, MetaImage, "
+            "a PNG or JPG slice, or a folder of slices. Or a cohort: a folder of scans, or a "
+            "manifest (lungscore data prepare).",
         ),
     ],
     out: Out,
     engine: RunBy = Engine.AUTO,
     precision: ComputedIn = Precision.AUTO,
     series: Annotated[
-        str | None, typer.Option(metavar="UID", help="The DICOM series to use.")
+        str | None,
+        typer.Option(metavar="UID", help="DICOM series to analyse (see lungscore inspect)."),
     ] = None,
     allow_gaps: Annotated[
-        bool, typer.Option("--allow-gaps", help="Interpolate missing slices.")
+        bool,
+        typer.Option(
+            "--allow-gaps",
+            metavar="",
+            help="Interpolate missing slices instead of rejecting the scan.",
+        ),
     ] = False,
-    lobes: Annotated[Path | None, typer.Option(help="Your own lobe mask.")] = None,
-    lungs: Annotated[Path | None, typer.Option(help="Your own lung mask.")] = None,
+    lobes: Annotated[Path | None, typer.Option(metavar="FILE", help="Use this lobe mask.")] = None,
+    lungs: Annotated[Path | None, typer.Option(metavar="FILE", help="Use this lung mask.")] = None,
     case_id: Case = None,
     model: Model = None,
     lesions_model: LesionsModel = None,
@@ -60,42 +78,78 @@ def analyze(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Your detector (lungscore detection train): the probability of an infection "
-            "pattern.",
+            help="Add the probability of an infection pattern, from a detector you trained "
+            "(lungscore detection train).",
+            rich_help_panel=INFERENCE,
         ),
     ] = None,
     no_ranges: NoRanges = False,
     overwrite: Overwrite = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Skip cases whose results are there already.")
+        bool,
+        typer.Option(
+            "--resume",
+            metavar="",
+            help="Skip cases that already have results.",
+            rich_help_panel=COHORT,
+        ),
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Scans analysed at once.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Number of scans analysed in parallel.",
+            rich_help_panel=COHORT,
+        ),
+    ] = 1,
     ray: Annotated[
         str | None,
         typer.Option(
-            metavar="local|ADDRESS", help="Run the workers on Ray: here, or on a cluster you have."
+            metavar="local|ADDRESS",
+            help="Run the workers with Ray, on this computer or on an existing cluster.",
+            rich_help_panel=COHORT,
         ),
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="i/N", help="Only the i-th of N shares of the scans, for job arrays."),
+        typer.Option(
+            metavar="i/N",
+            help="Analyse only the i-th of N shares of the scans, for job arrays.",
+            rich_help_panel=COHORT,
+        ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads for each scan; all by default.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Threads per scan (default: all, shared by the workers).",
+            rich_help_panel=COHORT,
+        ),
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.1, metavar="SECONDS", help="Give a scan up after this time."),
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="Skip a scan that takes longer than this.",
+            rich_help_panel=COHORT,
+        ),
     ] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option(metavar="train|validation|test", help="Only this part of a manifest."),
+        typer.Option(
+            metavar="train|validation|test",
+            help="Analyse only this group of a manifest; may be repeated.",
+            rich_help_panel=COHORT,
+        ),
     ] = None,
     as_lines: AsJson = False,
 ) -> None:
-    """Find lungs and infection in chest CTs, score the severity and write a report for each.
+    """Segment lungs and infection in chest CTs, score their severity and write reports.
 
-    Of a folder of scans or a manifest also tables and a page of all cases.
+    A cohort also gets tables and a summary page of all its cases.
     """
     from lungscore.batch.cohort import cohort_cases
 
@@ -106,7 +160,7 @@ def analyze(
     if len(inputs) > 1 and of_one:
         raise _belongs_to_one()
     if overwrite and resume:
-        raise UsageError("usage", "--overwrite and --resume contradict each other")
+        raise UsageError("usage", "--overwrite and --resume exclude each other")
     options = AnalyzeSettings(
         out=out,
         engine=engine.value,
@@ -130,14 +184,13 @@ def analyze(
         raise _belongs_to_one()
     if shard is not None:
         every, cases = len(cases), parse_shard(shard).of(cases)
-        note(f"share {shard}: {len(cases)} of {every} scans")
+        note(f"Share {shard}: {len(cases)} of {every} scans.")
     if cohort:
         _run_cohort(
             cases,
             options,
             shard is None,
             as_lines=as_lines,
-            debug=bool(context.obj),
             workers=workers,
             ray=ray,
         )
@@ -146,21 +199,20 @@ def analyze(
     for outcome in run(cases, options, workers=workers, ray=ray):
         outcomes.append(outcome)
         _print(outcome, as_lines)
-        if outcome.trace and context.obj:
-            note(outcome.trace)
     failed = [outcome for outcome in outcomes if outcome.error]
     if len(outcomes) > 1:
-        note(f"{len(outcomes) - len(failed)} of {len(outcomes)} analysed, {len(failed)} rejected")
+        done = len(outcomes) - len(failed)
+        note(f"{done} of {len(outcomes)} analysed, {len(failed)} rejected.")
         for outcome in failed:
-            note(f"  {outcome.input.name}: {outcome.error.code}")  # type: ignore[union-attr]
+            note(f"  {outcome.input}: {outcome.error.code}")  # type: ignore[union-attr]
     exit_with(max((outcome.error.exit_code for outcome in failed if outcome.error), default=0))
 
 
 def _belongs_to_one() -> UsageError:
     return UsageError(
         "usage",
-        "--case-id, --series, --lungs and --lobes belong to one scan",
-        expected="a single INPUT with them",
+        "--case-id, --series, --lungs and --lobes apply to a single scan",
+        expected="one INPUT when any of them is given",
     )
 
 
@@ -170,7 +222,6 @@ def _run_cohort(
     whole: bool,
     *,
     as_lines: bool,
-    debug: bool,
     workers: int,
     ray: str | None,
 ) -> None:
@@ -184,27 +235,29 @@ def _run_cohort(
             if as_lines:
                 _say_line(outcome)
             if outcome.error:
-                show.note(f"{outcome.case}: {outcome.error.code}: {outcome.error.found}")
-            if outcome.trace and debug:
-                show.note(outcome.trace)
+                found = sentence(outcome.error.found)
+                show.complain(f"{outcome.case}: error [{outcome.error.code}] {found}")
+            if outcome.trace and verbosity().debug:
+                show.complain(outcome.trace)
+            _detail(outcome)
             show.update(progress)
 
         start = run_cohort if whole else run_share
         progress = start(cases, options, workers=workers, ray=ray, report=report)
     failed = progress.failures.values()
-    before = f" ({progress.skipped} of them before)" if progress.skipped else ""
+    before = f" ({progress.skipped} of them in an earlier run)" if progress.skipped else ""
     done = len(cases) - len(failed)
-    note(f"{done} of {len(cases)} analysed{before}, {len(failed)} failed")
+    note(f"{done} of {len(cases)} analysed{before}, {len(failed)} failed.")
     for code, count in sorted(Counter(error.code for error in failed).items()):
         note(f"  {code}: {count}")
     if whole:
-        note(f"Cohort: {options.out / 'cohort.html'}")
+        note(f"Summary page: {options.out / 'cohort.html'}")
     exit_with(max((error.exit_code for error in failed), default=0))
 
 
 def _say_line(outcome: Outcome) -> None:
     if outcome.error:
-        say_json(as_json(outcome.error, outcome.input))
+        say_json(as_json(outcome.error, outcome.input, case=outcome.case))
     elif outcome.folder:
         say_json(json.loads((outcome.folder / "result.json").read_text(encoding="utf-8")))
 
@@ -213,11 +266,31 @@ def _print(outcome: Outcome, as_lines: bool) -> None:
     if as_lines:
         _say_line(outcome)
     if outcome.error:
-        note(f"{outcome.input.name}: {describe(outcome.error)}")
+        complain(describe(outcome.error, outcome.input))
+        if outcome.trace and verbosity().debug:
+            complain(outcome.trace)
     elif as_lines:
-        return
+        pass
     elif outcome.skipped:
-        say(f"{outcome.input.name}: done already, skipped")
+        summarise(f"{outcome.input}: skipped, results exist already.")
     elif outcome.folder:
-        say(outcome.table)
-        say(f"Report: {outcome.folder / 'report.html'}")
+        summarise(outcome.table)
+        summarise(f"Report: {outcome.folder / 'report.html'}")
+    _detail(outcome)
+
+
+def _detail(outcome: Outcome) -> None:
+    """Engine, models, seconds and memory of a case, for --verbose."""
+    if outcome.folder is None or outcome.skipped or not verbosity().verbose:
+        return
+    result, run_record = (
+        json.loads((outcome.folder / name).read_text(encoding="utf-8"))
+        for name in ("result.json", "run.json")
+    )
+    engine, models = result["engine"], result["models"]
+    read_with = ", ".join(f"{model['name']} {model['version']}" for model in models)
+    if engine:
+        detail(f"{outcome.case}: {engine['name']} {engine['precision']}, models {read_with}")
+    stages = ", ".join(f"{stage} {time:.1f} s" for stage, time in run_record["seconds"].items())
+    memory = run_record["peak_memory_mib"]
+    detail(f"{outcome.case}: {stages}" + (f"; peak memory {memory} MiB" if memory else ""))

@@ -8,14 +8,17 @@ import typer
 from lungscore.cli.console import note, say
 from lungscore.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="Run the comparison of methods; write its page.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Train and compare segmentation methods, and write the benchmark page.",
+)
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder with rows.yaml and the experiment files.")
 ]
 Results = Annotated[
     Path | None,
-    typer.Option(help="Folder of the result files instead of ../results/FOLDER."),
+    typer.Option(metavar="FOLDER", help="Folder of the result files (default: ../results/FOLDER)."),
 ]
 
 
@@ -23,29 +26,36 @@ Results = Annotated[
 def run(
     folder: Folder,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="ROW", help="This row; may be given often.")
+        list[str] | None, typer.Option(metavar="ROW", help="Run only this row; may be repeated.")
     ] = None,
     results: Results = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each training; all by default.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Threads per training (default: all)."),
     ] = None,
     at_once: Annotated[
-        int, typer.Option("--at-once", min=1, help="Trainings side by side, sharing the threads.")
+        int,
+        typer.Option(
+            "--at-once", min=1, metavar="N", help="Trainings in parallel, sharing the threads."
+        ),
     ] = 1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be trained, and how long.")
+        bool,
+        typer.Option(
+            "--dry-run", metavar="", help="Show what would be trained, and the estimated time."
+        ),
     ] = False,
     no_train: Annotated[
-        bool, typer.Option("--no-train", help="Only measure what is finished.")
+        bool, typer.Option("--no-train", metavar="", help="Only measure finished trainings.")
     ] = False,
     no_test: Annotated[
-        bool, typer.Option("--no-test", help="Leave the public test slices alone.")
+        bool, typer.Option("--no-test", metavar="", help="Do not use the public test slices.")
     ] = False,
 ) -> None:
-    """Train what is missing, measure every finished row, and write the page anew.
+    """Train what is missing, measure every finished row, and rewrite the benchmark page.
 
-    Finished runs are kept, stopped ones go on. A failing run does not stop the others. Needs the
-    train extra and LUNGSCORE_DATA. With --results the page is not written.
+    Finished runs are kept and interrupted ones continued; a failing run does not stop the others.
+    Requires the train extra and LUNGSCORE_DATA. With --results, the page is not written.
     """
     import os
 
@@ -81,7 +91,7 @@ def run(
         raise InputError(
             "benchmark-incomplete",
             f"{len(failed)} failed: {', '.join(failed)}",
-            hint="their messages stand above; the same command goes on with what is missing",
+            hint="See the messages above. The same command continues with what is missing",
         )
 
 
@@ -90,13 +100,17 @@ def table(
     folder: Folder,
     results: Results = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="The page; docs/benchmarks.md by default.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="The page (default: docs/benchmarks.md)."),
     ] = None,
     readme: Annotated[
-        Path | None, typer.Option(help="The file whose verdicts are renewed; README.md by default.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The file whose verdicts are updated (default: README.md)."
+        ),
     ] = None,
 ) -> None:
-    """Write docs/benchmarks.md and the README's verdicts from the result files. Needs no data."""
+    """Write docs/benchmarks.md and the verdicts in README.md from the result files."""
     from lungscore.benchmark.results import results_folder
 
     _write(folder, results or results_folder(folder), out, readme)
@@ -108,4 +122,4 @@ def _write(folder: Path, results: Path, out: Path | None, readme: Path | None) -
     root = folder.absolute().parents[1]
     page = out or root / "docs" / "benchmarks.md"
     write_pages(folder.absolute(), results, page, readme or root / "README.md")
-    say(f"wrote {page.name}")
+    say(f"Page: {page}")

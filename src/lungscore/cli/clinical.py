@@ -30,23 +30,28 @@ from lungscore.patients.defaults import CLASSES, CLINICAL_FEATURES
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Clinical severity, none to critical, from the numbers of your own results and, if given, "
-    "age, sex and laboratory values. No clinical model is shipped with lungscore: what you train "
-    "holds for patients like yours. It is no prognosis.",
+    help="Train and apply a model of clinical severity, on your own results.\n\nIt predicts a "
+    "class from none to critical, from CT measurements and, if given, age, sex and laboratory "
+    "values. No clinical model is shipped; what you train holds for patients like yours. It is "
+    "not a prognosis.",
 )
 
 Table = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="CSV of covariates; its first column is called patient."),
+    typer.Option(
+        metavar="FILE", help="CSV table of covariates; its first column is named patient."
+    ),
 ]
 Covariates = Annotated[
-    str, typer.Option(metavar="NAMES", help="Columns of --table to use, parted by commas.")
+    str, typer.Option(metavar="NAMES", help="Comma-separated columns of --table to use.")
 ]
 Labels = Annotated[
     str | None,
-    typer.Option(metavar="LABEL=CLASS,…", help="Which class each label is; iCTCF's by default."),
+    typer.Option(metavar="LABEL=CLASS,…", help="Class of each label (default: those of iCTCF)."),
 ]
-Classes = Annotated[str, typer.Option(metavar="NAMES", help="The classes, mildest first.")]
+Classes = Annotated[
+    str, typer.Option(metavar="NAMES", help="Comma-separated classes, mildest first.")
+]
 
 _FEATURES, _CLASSES = ",".join(CLINICAL_FEATURES), ",".join(CLASSES)
 
@@ -68,7 +73,7 @@ def train(
 ) -> None:
     """Fit a proportional-odds model, cross-validate it by patient, and write it as JSON.
 
-    Needs lungscore[study]. One scan a patient is used, the one with most infection.
+    One scan per patient is used, the one with the most infection. Requires the study extra.
     """
     from lungscore.patients.clinical import LABELS, clinical_cohort, train_clinical
     from lungscore.patients.figures import left_out_content
@@ -108,7 +113,7 @@ def evaluate(
     results: Results,
     model: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Judge this model, on patients it has not seen."),
+        typer.Option(metavar="FILE", help="Evaluate this model on patients it was not trained on."),
     ] = None,
     table: Table = None,
     covariates: Covariates = "",
@@ -121,7 +126,10 @@ def evaluate(
     overwrite: Overwrite = False,
     as_line: AsJson = False,
 ) -> None:
-    """Cross-validate by patient, or judge a model on other patients; beside CT-SS alone."""
+    """Cross-validate by patient, or evaluate a model on other patients.
+
+    CT-SS alone is shown for comparison.
+    """
     from lungscore.patients.clinical import LABELS, applied, clinical_cohort, cross_validated
     from lungscore.patients.figures import left_out_content
     from lungscore.patients.folds import SEED
@@ -158,18 +166,21 @@ def evaluate(
 @app.command("apply")
 def apply(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="What lungscore clinical train wrote.")
+        Path, typer.Argument(metavar="MODEL", help="Model written by lungscore clinical train.")
     ],
     results: ResultsArgument,
     out: TableOut,
     table: Table = None,
     cases: Annotated[
         Path | None,
-        typer.Option(metavar="MANIFEST", help="Whose scan each case is; else each is its own."),
+        typer.Option(
+            metavar="MANIFEST",
+            help="Manifest that assigns cases to patients (default: one patient per case).",
+        ),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write the probability of each class for every result of a folder, as CSV."""
+    """Write a CSV with the probability of each class for every result in a folder."""
     from lungscore.files import atomic_write
     from lungscore.patients.cases import read_cases
     from lungscore.patients.cohort import read_measured
@@ -189,6 +200,10 @@ def _covariates(table: Path | None, names: tuple[str, ...]) -> dict[str, dict[st
     from lungscore.patients.covariates import read_covariates
 
     if bool(names) != (table is not None):
-        found = "covariates are named, but no table" if names else "a table, but no covariates"
+        found = (
+            "Covariates are named, but no table is given"
+            if names
+            else "A table is given, but no covariates are named"
+        )
         raise UsageError("usage", found, expected="--table FILE together with --covariates NAMES")
     return {} if table is None else read_covariates(table, names)

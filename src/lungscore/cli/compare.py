@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from lungscore.cli.console import say, say_json
+from lungscore.cli.console import say_json, summarise
 from lungscore.cli.options import (
-    AsJson,
+    AsLine,
     ComputedIn,
     Engine,
     LesionsModel,
@@ -19,7 +19,7 @@ from lungscore.cli.options import (
     RunBy,
 )
 
-_GIVEN = "A folder that analyze or score wrote, or a scan that is analysed here."
+_GIVEN = "A case folder written by analyze or score, or a scan to analyse first."
 
 
 def compare(
@@ -27,22 +27,31 @@ def compare(
     later: Annotated[Path, typer.Argument(metavar="LATER", help=_GIVEN)],
     out: Out,
     earlier_ct: Annotated[
-        Path | None, typer.Option(help="The CT of a folder EARLIER, for the pictures.")
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER",
+            help="The CT of EARLIER, for the pictures; only if EARLIER is a case folder.",
+        ),
     ] = None,
     later_ct: Annotated[
-        Path | None, typer.Option(help="The CT of a folder LATER, for the pictures.")
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER",
+            help="The CT of LATER, for the pictures; only if LATER is a case folder.",
+        ),
     ] = None,
     engine: RunBy = Engine.AUTO,
     precision: ComputedIn = Precision.AUTO,
     case_id: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name instead of EARLIER-to-LATER.")
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the comparison (default: EARLIER-to-LATER)."),
     ] = None,
     model: Model = None,
     lesions_model: LesionsModel = None,
     overwrite: Overwrite = False,
-    as_line: AsJson = False,
+    as_line: AsLine = False,
 ) -> None:
-    """Compare two examinations of one patient: what changed in every score and lobe."""
+    """Compare two examinations of one patient, score by score and lobe by lobe."""
     from lungscore.followup import compare as compare_cases
     from lungscore.followup import comparison_name
     from lungscore.followup.outputs import OUTPUTS, write_comparison
@@ -67,5 +76,5 @@ def compare(
     if as_line:
         say_json(json.loads(follow_up.comparison.to_json()))
         return
-    say(text_comparison(follow_up.comparison))
-    say(f"Report: {folder / 'report.html'}")
+    summarise(text_comparison(follow_up.comparison))
+    summarise(f"Report: {folder / 'report.html'}")

@@ -1,13 +1,56 @@
-"""What every command prints alike."""
+"""What every command prints, and how much of it."""
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from lungscore.errors import LungscoreError
+from lungscore.errors import LungscoreError, sentence
+
+
+@dataclass(frozen=True)
+class Verbosity:
+    """How much is printed.
+
+    quiet: only errors, and what the command exists to print. verbose: details too. debug: the
+    traceback of a bug.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+
+#: What each global flag switches on.
+GLOBAL_FLAGS = {
+    "-q": "quiet",
+    "--quiet": "quiet",
+    "-v": "verbose",
+    "--verbose": "verbose",
+    "--debug": "debug",
+}
+
+_verbosity = Verbosity()
+
+
+def take_global_flags(arguments: list[str], *, debug: bool = False) -> list[str]:
+    """Set the verbosity from ``arguments``, wherever the flags stand, and return the others.
+
+    What follows ``--`` is left alone.
+    """
+    global _verbosity
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    flags = {GLOBAL_FLAGS[text] for text in arguments[:end] if text in GLOBAL_FLAGS}
+    _verbosity = Verbosity("quiet" in flags, "verbose" in flags, debug or "debug" in flags)
+    return [text for text in arguments[:end] if text not in GLOBAL_FLAGS] + arguments[end:]
+
+
+def verbosity() -> Verbosity:
+    """How much the running command prints."""
+    return _verbosity
 
 
 def say(text: str = "") -> None:
@@ -15,8 +58,26 @@ def say(text: str = "") -> None:
     typer.echo(printable(text))
 
 
+def summarise(text: str = "") -> None:
+    """What a command that wrote files says of them, on standard output; not under --quiet."""
+    if not _verbosity.quiet:
+        say(text)
+
+
 def note(text: str) -> None:
-    """A line about progress, on standard error."""
+    """A line about progress, on standard error; not under --quiet."""
+    if not _verbosity.quiet:
+        complain(text)
+
+
+def detail(text: str) -> None:
+    """A line on standard error that only --verbose shows."""
+    if _verbosity.verbose:
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """A line about something that went wrong, on standard error."""
     typer.echo(printable(text), err=True)
 
 
@@ -25,33 +86,41 @@ def say_json(value: Any) -> None:
     say(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-def describe(error: LungscoreError) -> str:
-    """``error`` as people read it: its code, then what was found, expected and to be done."""
-    lines = [f"error [{error.code}] {error.found}"]
+def describe(error: LungscoreError, subject: Path | None = None) -> str:
+    """``error`` as people read it: its code, then what was found, expected and to be done.
+
+    subject: the input that it concerns, named as the user typed it.
+    """
+    lead = "" if subject is None else f"{subject}: "
+    lines = [f"{lead}error [{error.code}] {sentence(error.found)}"]
     if error.expected:
-        lines.append(f"  expected: {error.expected}")
+        lines.append(f"  Expected: {sentence(error.expected)}")
     if error.hint:
-        lines.append(f"  what to do: {error.hint}")
+        lines.append(f"  What to do: {sentence(error.hint)}")
     return "\n".join(lines)
 
 
-def as_json(error: LungscoreError, case: Path | None = None) -> dict[str, Any]:
-    """``error`` for programs."""
-    named = {} if case is None else {"input": case.name}
+def as_json(
+    error: LungscoreError, subject: Path | None = None, *, case: str | None = None
+) -> dict[str, Any]:
+    """``error`` for programs. subject: the input. case: the name of its folder."""
+    named: dict[str, Any] = {} if case is None else {"case": case}
+    if subject is not None:
+        named["input"] = subject.name
     return {**named, "error": {"code": error.code, "message": error.message}}
 
 
 def fail(error: LungscoreError) -> int:
     """Print ``error`` and return the exit code."""
-    note(describe(error))
+    complain(describe(error))
     return error.exit_code
 
 
 def internal_error(error: Exception) -> int:
     """Say that this is our fault and return the exit code."""
-    note(
-        f"error [internal] {type(error).__name__} in lungscore\n"
-        "  what to do: run again with --debug and report what it prints"
+    complain(
+        f"error [internal] {type(error).__name__} in lungscore. This is a bug.\n"
+        "  What to do: Run the command again with --debug and report what it prints."
     )
     return LungscoreError.exit_code
 

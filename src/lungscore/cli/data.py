@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lungscore.cli.console import exit_with, note, say, say_json
-from lungscore.cli.options import AsJson, Overwrite
+from lungscore.cli.options import AsJson, AsLine, Overwrite, Threads
 from lungscore.errors import InputError
 
 if TYPE_CHECKING:
     from lungscore.datasets.records import Count, Problem
 
-app = typer.Typer(no_args_is_help=True, help="Public datasets: what they are, are they whole?")
+app = typer.Typer(
+    no_args_is_help=True, help="List, check and prepare public datasets for training."
+)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of lungscore data list.")]
-Root = Annotated[
-    Path, typer.Argument(metavar="ROOT", help="The folder into which it was unpacked.")
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Dataset name (see lungscore data list).")
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads; all by default.")]
+Root = Annotated[Path, typer.Argument(metavar="ROOT", help="Folder of the unpacked dataset.")]
 
 #: Images between two lines of progress.
 _EVERY = 10_000
@@ -32,10 +33,12 @@ _SHOWN = 5
 
 @app.command("list")
 def list_datasets(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Tell all of one.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Show the details of one dataset.")
+    ] = None,
     as_lines: AsJson = False,
 ) -> None:
-    """What every dataset is, its size, licence, citation, and where to get it."""
+    """List the supported datasets: contents, size, licence, citation and source."""
     from lungscore.datasets.catalogue import dataset, datasets
 
     chosen = datasets() if name is None else [dataset(name)]
@@ -51,17 +54,17 @@ def list_datasets(
             "size": each.size,
             "licence": each.licence,
             "citation": each.citation,
-            "get it": each.where,
-            "layout seen in": each.seen,
+            "source": each.where,
+            "layout verified on": each.seen,
             "not verified": each.unverified,
-            "same patients as": ", ".join(each.overlaps),
+            "shares patients with": ", ".join(each.overlaps),
         }
         for label, text in labels.items():
             if text:
                 say(f"  {label}: {text}")
         say()
     if name is None and not as_lines:
-        say("Read a dataset's terms before you use it; lungscore downloads nothing.")
+        say("Read the terms of a dataset before you use it. lungscore downloads nothing.")
 
 
 @app.command("check")
@@ -70,16 +73,20 @@ def check_dataset(
     root: Root,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="MANIFEST", help="Compare with the checksums of this manifest."),
+        typer.Option(metavar="MANIFEST", help="Compare with the checksums in this manifest."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help="All problems, as JSON.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Write all problems to this file (JSON)."),
     ] = None,
     overwrite: Overwrite = False,
     threads: Threads = None,
-    as_line: AsJson = False,
+    as_line: AsLine = False,
 ) -> None:
-    """Look at every file: is all there, and whole? Exit code 3 if not. Changes nothing."""
+    """Check that every file is present and readable. Changes nothing.
+
+    The exit code is 3 if the dataset is incomplete or damaged.
+    """
     from lungscore.datasets.catalogue import dataset
     from lungscore.datasets.check import check
     from lungscore.files import atomic_write, refuse_existing_file
@@ -96,12 +103,12 @@ def check_dataset(
         say_json(content)
     else:
         patients = f", {checked.patients} patients" if checked.patients else ""
-        say(f"{name}: {checked.images} whole images, {checked.cases} cases{patients}")
+        say(f"{name}: {checked.images} readable images, {checked.cases} cases{patients}")
         _say_counts(checked.counts)
         for label, cases in checked.classes.items():
             say(f"  {label}: {cases} cases")
         _say_problems(checked.problems)
-        say("It is complete." if checked.complete else "It is not complete.")
+        say("The dataset is complete." if checked.complete else "The dataset is not complete.")
     exit_with(0 if checked.complete else InputError.exit_code)
 
 
@@ -111,19 +118,21 @@ def prepare_dataset(
     root: Root,
     out: Annotated[
         Path,
-        typer.Option("-o", "--out", metavar="MANIFEST", help="A file .parquet or .csv."),
+        typer.Option("-o", "--out", metavar="MANIFEST", help="Output file, .parquet or .csv."),
     ],
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="Leave out what is missing or damaged, and list it beside."),
+        typer.Option(
+            "--partial", metavar="", help="Leave out missing and damaged files, and list them."
+        ),
     ] = False,
     overwrite: Overwrite = False,
     threads: Threads = None,
 ) -> None:
-    """Write one row an image: case, patient, group, label, source, path, sha256.
+    """Write a manifest with one row per image, split by patient into groups.
 
-    Patients are split, never slices. Where anything is missing or damaged nothing is written,
-    unless --partial.
+    Columns: case, patient, group, label, source, path, sha256. Nothing is written if files are
+    missing or damaged, unless --partial is given.
     """
     from lungscore.datasets.catalogue import dataset
     from lungscore.datasets.prepare import left_out_path, patients_path, prepare
@@ -143,7 +152,7 @@ def prepare_dataset(
     if prepared.patients is not None:
         say(f"{len(prepared.patients)} patients: {patients_path(out)}")
     if any(problem.blocking for problem in prepared.problems):
-        say(f"Partial. What is left out: {left_out_path(out)}")
+        say(f"The manifest is partial. Files left out: {left_out_path(out)}")
 
 
 def _threads() -> int:
@@ -154,7 +163,7 @@ def _threads() -> int:
 
 def _progress(count: int) -> None:
     if count % _EVERY == 0:
-        note(f"{count} images looked at")
+        note(f"{count} images checked")
 
 
 def _say_counts(counts: "Sequence[Count]") -> None:
@@ -175,4 +184,4 @@ def _say_problems(problems: "Sequence[Problem]") -> None:
         for problem in found[:_SHOWN]:
             say(f"    {problem.path}: {problem.found}")
         if len(found) > _SHOWN:
-            say(f"    … and {len(found) - _SHOWN} more (all with -o FILE)")
+            say(f"    … and {len(found) - _SHOWN} more (-o FILE lists all)")

@@ -5,25 +5,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungscore.cli.console import say
+from lungscore.cli.console import summarise
 from lungscore.cli.options import NoRanges
 
 if TYPE_CHECKING:
     from lungscore.result import Analysis
 
+#: The presets of scan.phantom, which is not loaded for a help text.
+PRESETS = ("healthy", "few-patches", "several-patches", "many-patches", "dense", "one-lung")
+
 
 def demo(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for phantom and results.")],
-    preset: Annotated[str, typer.Option(help="How ill the phantom is.")] = "moderate",
-    seed: Annotated[int, typer.Option(help="Which phantom.")] = 0,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FOLDER", help="Folder for phantom and results.")
+    ],
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(PRESETS),
+            help="Disease preset of the phantom.",
+            autocompletion=lambda: list(PRESETS),
+        ),
+    ] = "several-patches",
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Random seed: another seed, another phantom.")
+    ] = 0,
     no_ranges: NoRanges = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier demo.")
+        bool, typer.Option("--overwrite", metavar="", help="Replace an earlier demo.")
     ] = False,
 ) -> None:
-    """Make a synthetic chest CT, analyse it as if it were real and print both.
+    """Analyse a synthetic chest CT and compare the result with its known truth.
 
-    The network sees only the images: no mask is handed over.
+    The network sees only the images, none of the masks.
     """
     from lungscore.analysis import analyze
     from lungscore.report.case_folder import refuse_existing
@@ -38,11 +52,11 @@ def demo(
     write_nifti(phantom.scan, path)
     analysis = analyze(path, ranges=not no_ranges)
     folder = write_outputs(analysis, out, overwrite=overwrite)
-    say(text_table(analysis))
-    say()
-    say(_truth_beside_found(phantom.truth, analysis))
-    say()
-    say(f"Report: {folder / 'report.html'}")
+    summarise(text_table(analysis))
+    summarise()
+    summarise(_truth_beside_found(phantom.truth, analysis))
+    summarise()
+    summarise(f"Report: {folder / 'report.html'}")
 
 
 def _truth_beside_found(truth: dict, analysis: "Analysis") -> str:
@@ -60,8 +74,8 @@ def _truth_beside_found(truth: dict, analysis: "Analysis") -> str:
         for lobe in LOBE_ORDER
     ]
     rows = [(f"{n.title}, {n.symbol}", true, n.value(result)) for n, true in pairs]
-    lines = [f"{'phantom':28}{'truth':>10}{'found':>10}"]
+    lines = [f"{'phantom':32}{'truth':>10}{'measured':>10}"]
     for name, true, value in rows:
         cells = ("–" if number is None else f"{number:.1f}" for number in (true, value))
-        lines.append(f"{name:28}" + "".join(f"{cell:>10}" for cell in cells))
+        lines.append(f"{name:32}" + "".join(f"{cell:>10}" for cell in cells))
     return "\n".join(lines)

@@ -29,14 +29,16 @@ from lungscore.patients.defaults import DETECTION_FEATURES
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Does a scan show an infection pattern? Learned from the numbers of your own results; "
-    "no such model is shipped. Other pneumonias look alike: it is no diagnosis of any disease.",
+    help="Train and apply a detector of infection patterns, on your own results.\n\nNo detector is "
+    "shipped. Pneumonias of other causes look alike: this is not a diagnosis of any disease.",
 )
 
 Infected = Annotated[
-    str, typer.Option(metavar="LABELS", help="Labels of infected cases, parted by commas.")
+    str, typer.Option(metavar="LABELS", help="Comma-separated labels of infected cases.")
 ]
-Clean = Annotated[str, typer.Option(metavar="LABELS", help="Labels of cases without infection.")]
+Clean = Annotated[
+    str, typer.Option(metavar="LABELS", help="Comma-separated labels of cases without infection.")
+]
 
 _FEATURES = ",".join(DETECTION_FEATURES)
 
@@ -54,9 +56,9 @@ def train(
     seed: Seed = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Learn a detector, cross-validate it by patient, and write it as JSON. Needs lungscore[study].
+    """Train a detector, cross-validate it by patient, and write it as JSON.
 
-    Cases with other labels are left out and counted.
+    Cases with other labels are left out and counted. Requires the study extra.
     """
     from lungscore.patients.detection import detection_cohort, train_detector
     from lungscore.patients.figures import left_out_content
@@ -81,7 +83,9 @@ def evaluate(
     clean: Clean,
     detector: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Judge this detector, on patients it has not seen."),
+        typer.Option(
+            metavar="FILE", help="Evaluate this detector on patients it was not trained on."
+        ),
     ] = None,
     features: Features = _FEATURES,
     group: Group = "",
@@ -90,7 +94,7 @@ def evaluate(
     overwrite: Overwrite = False,
     as_line: AsJson = False,
 ) -> None:
-    """Cross-validate by patient, or judge a detector on other patients."""
+    """Cross-validate by patient, or evaluate a detector on other patients."""
     from lungscore.patients.detection import applied, cross_validated, detection_cohort
     from lungscore.patients.figures import left_out_content
     from lungscore.patients.folds import SEED
@@ -116,13 +120,14 @@ def evaluate(
 @app.command("apply")
 def apply(
     detector: Annotated[
-        Path, typer.Argument(metavar="DETECTOR", help="What lungscore detection train wrote.")
+        Path,
+        typer.Argument(metavar="DETECTOR", help="Detector written by lungscore detection train."),
     ],
     results: ResultsArgument,
     out: TableOut,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write the probability of an infection pattern of every result of a folder, as CSV."""
+    """Write a CSV with the probability of an infection pattern for every result in a folder."""
     from lungscore.files import atomic_write
     from lungscore.patients.cohort import read_measured
     from lungscore.patients.stored import Detector, read_model
@@ -138,6 +143,6 @@ def _labels(infected: str, clean: str) -> dict[str, str]:
     positive, negative = names_of(infected), names_of(clean)
     both = set(positive) & set(negative)
     if both or not positive or not negative:
-        found = f"{min(both)} is both infected and clean" if both else "a class has no label"
+        found = f"{min(both)} is both infected and clean" if both else "A class has no label"
         raise UsageError("usage", found, expected="labels in --infected and others in --clean")
     return {**dict.fromkeys(positive, "infected"), **dict.fromkeys(negative, "clean")}

@@ -9,9 +9,11 @@ import typer
 from lungscore.cli import options
 from lungscore.cli.console import say
 
-app = typer.Typer(no_args_is_help=True, help="Measure models; figures go to a result file.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure the accuracy of a model and write a result file."
+)
 
-Out = Annotated[Path, typer.Option("-o", "--out", help="Result file (JSON).")]
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Result file (JSON).")]
 Model = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")]
 
 
@@ -21,7 +23,7 @@ def slices(
     model: options.Model = None,
     lesions_model: options.LesionsModel = None,
 ) -> None:
-    """The public test slices of COVID-SemiSeg, for the final measurement of models."""
+    """Measure a finished model on the public test slices of COVID-SemiSeg."""
     from lungscore.datasets.training_slices import data_root
     from lungscore.evaluation.protocols import on_test_slices
     from lungscore.inference import load_segmenter
@@ -40,11 +42,13 @@ def slices(
 
 @app.command("maps")
 def maps(
-    found: Annotated[Path, typer.Argument(metavar="MAPS", help="Folder of grey maps.")],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of masks.")],
+    found: Annotated[
+        Path, typer.Argument(metavar="MAPS", help="Folder of prediction maps (grey images).")
+    ],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of reference masks.")],
     out: Out,
 ) -> None:
-    """Somebody's prediction maps, of infection or of one class, against ground truth, by name."""
+    """Measure prediction maps of any method against reference masks with the same file names."""
     from lungscore.evaluation.protocols import on_released_maps
 
     figures = on_released_maps(found, truth)
@@ -53,12 +57,19 @@ def maps(
 
 @app.command("healthy")
 def healthy(
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A healthy person's CT.")],
-    cranial: Annotated[str, typer.Option(help="Model trained on the cranial half.")],
-    caudal: Annotated[str, typer.Option(help="Model trained on the caudal half.")],
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="CT of a healthy person.")],
+    cranial: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="Model trained on the cranial half.")
+    ],
+    caudal: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="Model trained on the caudal half.")
+    ],
     out: Out,
 ) -> None:
-    """Infection found in healthy lungs, each half by the model trained on the other."""
+    """Measure false positives in healthy lungs.
+
+    Each half of the scan is segmented by the model trained on the other half.
+    """
     from lungscore.evaluation.protocols import on_healthy_halves
 
     halves = {"cranial": _segmenter(cranial), "caudal": _segmenter(caudal)}
@@ -71,12 +82,15 @@ def healthy(
 
 @app.command("patient")
 def patient(
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A patient's CT.")],
-    labels: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Which slices are ill.")],
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="CT of the patient.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Labels of each slice.")],
     out: Out,
     model: Model = "infection",
 ) -> None:
-    """A patient whose slices a radiologist marked. One look per model that would ship."""
+    """Measure a model on a patient whose slices were labelled by a radiologist.
+
+    Run this once per release candidate.
+    """
     from lungscore.evaluation.protocols import on_patient
     from lungscore.statistics.estimate import text_of
 

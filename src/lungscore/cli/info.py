@@ -1,18 +1,15 @@
 """lungscore info: what is installed and what this machine offers."""
 
-from typing import Annotated
-
-import typer
-
 from lungscore.cli.console import say, say_json
+from lungscore.cli.options import AsLine
 from lungscore.errors import LungscoreError
 from lungscore.version import RESEARCH_USE, __version__
 
 
 def info(
-    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_line: AsLine = False,
 ) -> None:
-    """Show versions, engines and models."""
+    """Show installed versions, inference engines and models."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 

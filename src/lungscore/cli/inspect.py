@@ -7,16 +7,17 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import exit_with, say, say_json
+from lungscore.cli.options import AsLine
 from lungscore.errors import InputError
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="INPUT", help="Any input that analyze takes.")],
-    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    path: Annotated[Path, typer.Argument(metavar="INPUT", help="Any input that analyze accepts.")],
+    as_line: AsLine = False,
 ) -> None:
-    """Show what an input holds: series, geometry, plausibility. Writes nothing.
+    """Show what an input contains: series, geometry, HU plausibility. Writes nothing.
 
-    What analyze would reject is shown too, with exit code 3.
+    The exit code is 3 if analyze would reject the input; the reason is shown.
     """
     from lungscore.scan import inspect_input
 

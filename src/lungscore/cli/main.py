@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 import traceback
 
 import typer
@@ -23,7 +24,14 @@ from lungscore.cli import (
     score,
     train,
 )
-from lungscore.cli.console import fail, internal_error, note
+from lungscore.cli.console import (
+    complain,
+    detail,
+    fail,
+    internal_error,
+    take_global_flags,
+    verbosity,
+)
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -31,30 +39,31 @@ EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="lungscore",
-    help="From a chest CT to a severity of pneumonia. " + RESEARCH_USE,
+    help=f"From a chest CT to the severity of pneumonia.\n\n{RESEARCH_USE}",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-app.command("analyze")(analyze.analyze)
-app.command("predict")(predict.predict)
-app.command("score")(score.score)
-app.command("compare")(compare.compare)
-app.command("agree")(agree.agree)
-app.command("inspect")(inspect.inspect)
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("pretrain")(train.pretrain)
-app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(detection.app, name="detection")
-app.add_typer(clinical.app, name="clinical")
-app.add_typer(benchmark.app, name="benchmark")
-app.add_typer(data.app, name="data")
-app.add_typer(models.app, name="models")
-app.command("info")(info.info)
+USE, COMPARE, RESEARCH = "Use", "Compare", "Research"
+
+app.command("analyze", rich_help_panel=USE)(analyze.analyze)
+app.command("predict", rich_help_panel=USE)(predict.predict)
+app.command("score", rich_help_panel=USE)(score.score)
+app.command("inspect", rich_help_panel=USE)(inspect.inspect)
+app.command("demo", rich_help_panel=USE)(demo.demo)
+app.command("info", rich_help_panel=USE)(info.info)
+app.add_typer(models.app, name="models", rich_help_panel=USE)
+app.command("compare", rich_help_panel=COMPARE)(compare.compare)
+app.command("agree", rich_help_panel=COMPARE)(agree.agree)
+app.command("pretrain", rich_help_panel=RESEARCH)(train.pretrain)
+app.command("train", rich_help_panel=RESEARCH)(train.train)
+app.add_typer(evaluate.app, name="evaluate", rich_help_panel=RESEARCH)
+app.add_typer(benchmark.app, name="benchmark", rich_help_panel=RESEARCH)
+app.add_typer(detection.app, name="detection", rich_help_panel=RESEARCH)
+app.add_typer(clinical.app, name="clinical", rich_help_panel=RESEARCH)
+app.add_typer(data.app, name="data", rich_help_panel=RESEARCH)
 
 
 def _version(asked: bool) -> None:
@@ -66,21 +75,35 @@ def _version(asked: bool) -> None:
 @app.callback()
 def main(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
+        False,
+        "--version",
+        metavar="",
+        callback=_version,
+        is_eager=True,
+        help="Show the version and exit.",
+    ),
+    quiet: bool = typer.Option(
+        False,
+        "-q",
+        "--quiet",
+        metavar="",
+        help="Print only errors and the output asked for, no progress.",
+    ),
+    verbose: bool = typer.Option(
+        False, "-v", "--verbose", metavar="", help="Print details: engine, models, time and memory."
     ),
     debug: bool = typer.Option(
-        False, "--debug", help="Show the traceback of a failure that is lungscore's own."
+        False, "--debug", metavar="", help="Show the traceback of an internal error."
     ),
 ) -> None:
-    """Options that stand before a command; --debug may stand anywhere."""
+    """Global options. --quiet, --verbose and --debug are taken by ``call``, wherever they stand."""
 
 
 def run() -> None:
     """Entry point: every failure ends as a message and an exit code, never as a traceback."""
     # A scheduler's request to stop clears up like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    sys.exit(call(arguments, debug="--debug" in sys.argv[1:]))
+    sys.exit(call(sys.argv[1:]))
 
 
 def _extra_of(module: str) -> str:
@@ -91,15 +114,17 @@ def _extra_of(module: str) -> str:
 
 def call(arguments: list[str], *, debug: bool = False) -> int:
     """Run one command and return its exit code."""
+    arguments = take_global_flags(arguments, debug=debug)
+    start = time.monotonic()
     try:
         # Typer returns the code that a command leaves with, 130 after Ctrl-C among them.
-        code = app(arguments, prog_name="lungscore", standalone_mode=False, obj=debug) or 0
+        code = app(arguments, prog_name="lungscore", standalone_mode=False) or 0
     except LungscoreError as error:
         return fail(error)
     except MemoryError:
-        return fail(ResourceError("out-of-memory", "there is not enough memory for this"))
+        return fail(ResourceError("out-of-memory", "There is not enough memory"))
     except ModuleNotFoundError as error:
-        hint = f'pip install "lungscore[{_extra_of(error.name or "")}]"'
+        hint = f'Install it with: pip install "lungscore[{_extra_of(error.name or "")}]"'
         return fail(ResourceError("library-missing", f"{error.name} is not installed", hint=hint))
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
@@ -107,9 +132,10 @@ def call(arguments: list[str], *, debug: bool = False) -> int:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of Typer's
             error.show()
             return UsageError.exit_code
-        if debug:
+        if verbosity().debug:
             traceback.print_exc()
         return internal_error(error)
     if code == EXIT_INTERRUPTED:
-        note("interrupted")
+        complain("The run was interrupted.")
+    detail(f"{time.monotonic() - start:.1f} s in all")
     return code

@@ -6,16 +6,19 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import say, say_json
+from lungscore.cli.options import AsLine
 from lungscore.errors import ResourceError
 
-app = typer.Typer(no_args_is_help=True, help="List, verify or make model bundles.")
+app = typer.Typer(
+    no_args_is_help=True, help="List and verify the installed models, or export a training as one."
+)
 
 
 @app.command("list")
 def list_models(
-    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_line: AsLine = False,
 ) -> None:
-    """List the models with their data, terms and measured figures."""
+    """List the installed models with their training data, terms and measured accuracy."""
     from lungscore.inference import list_bundles, load_bundle
 
     cards = [load_bundle(name).card for name in list_bundles()]
@@ -31,31 +34,43 @@ def list_models(
 
 @app.command("verify")
 def verify() -> None:
-    """Check every file of every model against its card."""
+    """Check the checksums of every model file."""
     from lungscore.inference import list_bundles, load_bundle
 
     names = list_bundles()
     if not names:
-        raise ResourceError(
-            "model-missing", "no model came with this installation", hint="install lungscore again"
-        )
+        raise ResourceError("model-missing", "No model is installed", hint="Reinstall lungscore")
     for name in names:
         say(f"{load_bundle(name).card.name}: verified")
 
 
 @app.command("export")
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the new bundle.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FOLDER", help="Folder of the new model.")
+    ],
     name: Annotated[
-        str | None, typer.Option(help="Name of the model; infection or lesions by default.")
+        str | None,
+        typer.Option(metavar="NAME", help="Model name (default: infection or lesions)."),
     ] = None,
-    version: Annotated[str, typer.Option(help="Its version.")] = "1",
+    version: Annotated[str, typer.Option(metavar="VERSION", help="Model version.")] = "1",
     facts: Annotated[
-        Path | None, typer.Option(help="YAML with what the card says about data and figures.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="YAML file with the model card's data, terms and measured figures."
+        ),
     ] = None,
 ) -> None:
-    """Make a bundle from a training for infection, or for GGO and consolidation."""
-    from lungscore.learning.card import make_bundle
+    """Export a training run as a model bundle that analyze can use."""
+    from lungscore.inference.bundle import CARD
+    from lungscore.learning.card import NO_TERMS, make_bundle
 
-    say(f"wrote {make_bundle(run, out, name=name, version=version, facts=facts).folder.name}")
+    bundle = make_bundle(run, out, name=name, version=version, facts=facts)
+    say(f"Model: {bundle.folder}")
+    if bundle.card.data_terms == NO_TERMS:
+        say(
+            "The model card does not state the terms of the training data. Write them as data and "
+            "data_terms into a YAML file and export again with --facts FILE, or into "
+            f"{bundle.folder / CARD}."
+        )

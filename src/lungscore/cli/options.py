@@ -6,6 +6,10 @@ from typing import Annotated
 
 import typer
 
+#: Groups of options in a command's help.
+INFERENCE = "Models and inference"
+COHORT = "Many scans"
+
 
 class Engine(StrEnum):
     """What can run a network; the names of inference.engines."""
@@ -17,27 +21,30 @@ class Engine(StrEnum):
 
 
 class Precision(StrEnum):
-    """What a network computes in."""
+    """The numeric precision of a network."""
 
     AUTO = "auto"
     F32 = "f32"
     BF16 = "bf16"
 
 
-Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")]
-RunBy = Annotated[Engine, typer.Option(help="What runs the network.")]
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="Output folder.")]
+RunBy = Annotated[Engine, typer.Option(help="Inference engine.", rich_help_panel=INFERENCE)]
 ComputedIn = Annotated[
     Precision,
     typer.Option(
-        help="What it computes in: f32, the same on every computer, or bf16, faster where the "
-        "processor has it."
+        help="Numeric precision: f32 gives the same masks on every computer; bf16 is faster on "
+        "processors that support it.",
+        rich_help_panel=INFERENCE,
     ),
 ]
 Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|FOLDER",
-        help="Another model for infection; GGO and consolidation are then told apart by density.",
+        help="Use another infection model; GGO and consolidation are then separated by density, "
+        "unless --lesions-model is given.",
+        rich_help_panel=INFERENCE,
     ),
 ]
 LesionsModel = Annotated[
@@ -45,17 +52,31 @@ LesionsModel = Annotated[
     typer.Option(
         "--lesions-model",
         metavar="NAME|FOLDER",
-        help="The model that tells GGO from consolidation.",
+        help="Use another model to separate GGO from consolidation.",
+        rich_help_panel=INFERENCE,
     ),
 ]
 Case = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Name of the case instead of the file's.")
+    str | None, typer.Option(metavar="NAME", help="Case name (default: the input's name).")
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace results that are there already.")
+    bool, typer.Option("--overwrite", metavar="", help="Replace existing results.")
 ]
 NoRanges = Annotated[
     bool,
-    typer.Option("--no-ranges", help="Give no range beside each number; faster."),
+    typer.Option(
+        "--no-ranges",
+        metavar="",
+        help="Do not compute the range of each number; faster.",
+        rich_help_panel=INFERENCE,
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print each result as one line of JSON.")
+]
+AsLine = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print the result as one line of JSON.")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of threads (default: all).")
+]

@@ -18,28 +18,38 @@ if TYPE_CHECKING:
 
 Cases = Annotated[
     Path,
-    typer.Argument(metavar="CASES", help="Manifest (.csv or .parquet): case, patient, label, …"),
+    typer.Argument(
+        metavar="CASES", help="Manifest (.csv or .parquet) with case, patient, label, …"
+    ),
 ]
 Results = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="Folder of results of lungscore analyze.")
+    Path, typer.Option(metavar="FOLDER", help="Folder of results written by lungscore analyze.")
 ]
 ResultsArgument = Annotated[
-    Path, typer.Argument(metavar="RESULTS", help="Folder of results of lungscore analyze.")
+    Path, typer.Argument(metavar="RESULTS", help="Folder of results written by lungscore analyze.")
 ]
 Group = Annotated[
     str,
-    typer.Option(metavar="NAMES", help="Only these groups of the manifest: train,validation,test."),
+    typer.Option(
+        metavar="NAMES", help="Use only these groups of the manifest: train,validation,test."
+    ),
 ]
 Features = Annotated[
-    str, typer.Option(metavar="NAMES", help="Numbers of the results to use, parted by commas.")
+    str, typer.Option(metavar="NAMES", help="Comma-separated numbers of the results to use.")
 ]
-Name = Annotated[str | None, typer.Option(metavar="NAME", help="Name of the model; its file's.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed that parts the patients into folds.")]
-ModelOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The model, .json.")]
+Name = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Model name (default: the file name).")
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Random seed of the split of patients into folds."),
+]
+ModelOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Model file (JSON).")]
 FiguresOut = Annotated[
-    Path | None, typer.Option("-o", "--out", metavar="FILE", help="The figures, as JSON.")
+    Path | None,
+    typer.Option("-o", "--out", metavar="FILE", help="Write the figures to this file (JSON)."),
 ]
-TableOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The table, .csv.")]
+TableOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Table (CSV).")]
 
 
 def names_of(text: str) -> tuple[str, ...]:
@@ -68,7 +78,9 @@ def labels_of(text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     labels = {label.strip(): name.strip() for label, _, name in pairs}
     if len(labels) < len(pairs) or not all(sign and label for label, sign, _ in pairs):
-        raise UsageError("usage", f"the labels are {text!r}", expected="LABEL=CLASS, parted by ,")
+        raise UsageError(
+            "usage", f"Invalid labels: {text!r}", expected="LABEL=CLASS pairs, separated by commas"
+        )
     return labels
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
+from lungscore.cli.console import as_json, complain, describe, exit_with, say_json, summarise
 from lungscore.cli.options import (
     AsJson,
     ComputedIn,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def predict(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="IMAGE_OR_FOLDER...", help="PNG or JPG slices, or folders of them."),
+        typer.Argument(metavar="IMAGE|FOLDER", help="PNG or JPG slices, or folders of them."),
     ],
     out: Out,
     engine: RunBy = Engine.AUTO,
@@ -36,7 +36,11 @@ def predict(
     overwrite: Overwrite = False,
     as_lines: AsJson = False,
 ) -> None:
-    """Write NAME.png (probability × 255) and NAME_classes.png (1 GGO, 2 consolidation)."""
+    """Segment infection in single 2-D slices.
+
+    For each slice NAME this writes NAME.png (255 × probability of infection) and NAME_classes.png
+    (1 GGO, 2 consolidation), both in the slice's own size.
+    """
     from lungscore.inference import load_segmenter
     from lungscore.inference.predict import predict_slice
     from lungscore.report.slices import write_slice
@@ -53,8 +57,8 @@ def predict(
         except LungscoreError as error:
             worst = max(worst, error.exit_code)
             if as_lines:
-                say_json(as_json(error, file))
-            note(f"{file.name}: {describe(error)}")
+                say_json({"slice": file.stem, **as_json(error, file, case=file.stem)})
+            complain(describe(error, file))
             continue
         percent = 100 * float((prediction.classes > 0).mean())
         if as_lines:
@@ -68,15 +72,15 @@ def predict(
                 }
             )
         else:
-            say(f"{file.stem}: {_verdict(prediction)}; {percent:.1f} % of the image is infected")
+            summarise(f"{file.stem}: {_verdict(prediction)} {percent:.1f} % of the image")
     exit_with(worst)
 
 
 def _verdict(prediction: "SlicePrediction") -> str:
     if prediction.infected_percent is None:
-        return "no lungs found"
+        return "no lungs found; opacity"
     sign = "infection pattern" if prediction.infection_pattern else "no infection pattern"
-    return f"{sign}, {prediction.infected_percent:.1f} % of the lungs"
+    return f"{sign}; opacity {prediction.infected_percent:.1f} % of the lungs,"
 
 
 def _files(inputs: list[Path]) -> list[Path]:
@@ -93,7 +97,7 @@ def _files(inputs: list[Path]) -> list[Path]:
             files.append(path)
     files = list(dict.fromkeys(files))
     if not files:
-        raise InputError("input-empty", f"{inputs[0].name} holds no PNG or JPG slices")
+        raise InputError("input-empty", f"{inputs[0].name} contains no PNG or JPG slices")
     return files
 
 
@@ -109,12 +113,12 @@ def _check_names(files: list[Path], out: Path) -> None:
                 raise UsageError(
                     "usage",
                     f"{path.name} of the input would be overwritten",
-                    hint="choose another folder with -o",
+                    hint="Choose another folder with -o",
                 )
             other = written.setdefault(path.name.casefold(), file)
             if other is not file:
                 raise UsageError(
                     "usage",
                     f"{file.name} and {other.name} would both be written to {path.name}",
-                    hint="predict them into different folders",
+                    hint="Write them to different folders",
                 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from lungscore.cli.console import note, printable
+from lungscore.cli.console import complain, note, printable, verbosity
 
 if TYPE_CHECKING:
     from lungscore.batch.cohort import Progress
@@ -21,14 +21,14 @@ class Show(Protocol):
     def update(self, progress: "Progress") -> None:
         """After each case."""
 
-    def note(self, text: str) -> None:
-        """A line that stays."""
+    def complain(self, text: str) -> None:
+        """A line about a failed case, which stays."""
 
 
 @contextmanager
 def progress_of(cases: int) -> Iterator[Show]:
     """Progress over ``cases`` cases, as long as the block lasts."""
-    if not sys.stderr.isatty():
+    if verbosity().quiet or not sys.stderr.isatty():
         yield Lines(cases)
         return
     from rich.console import Console
@@ -59,8 +59,10 @@ def progress_of(cases: int) -> Iterator[Show]:
 
 
 class _Rich:
-    def __init__(self, update: "Callable[[Progress], None]", note: Callable[[str], None]) -> None:
-        self.update, self.note = update, note
+    def __init__(
+        self, update: "Callable[[Progress], None]", complain: Callable[[str], None]
+    ) -> None:
+        self.update, self.complain = update, complain
 
 
 class Lines:
@@ -81,8 +83,8 @@ class Lines:
         left = self._left.text()
         note(f"{text}, {left}" if left else text)
 
-    def note(self, text: str) -> None:
-        note(text)
+    def complain(self, text: str) -> None:
+        complain(text)
 
 
 class TimeLeft:

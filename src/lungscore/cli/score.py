@@ -6,25 +6,37 @@ from typing import Annotated
 
 import typer
 
-from lungscore.cli.console import say, say_json
-from lungscore.cli.options import AsJson, Case, Overwrite
+from lungscore.cli.console import say, say_json, summarise
+from lungscore.cli.options import AsLine, Case, Overwrite
 
 
 def score(
-    lungs: Annotated[Path, typer.Option(help="Lung mask: 1 right, 2 left.")],
-    lesions: Annotated[Path, typer.Option(help="Lesion mask: 1 GGO, 2 consolidation.")],
+    lungs: Annotated[Path, typer.Option(metavar="FILE", help="Lung mask: 1 right, 2 left.")],
+    lesions: Annotated[
+        Path, typer.Option(metavar="FILE", help="Lesion mask: 1 GGO, 2 consolidation.")
+    ],
     lobes: Annotated[
-        Path | None, typer.Option(help="Lobe mask, numbered as lungmask or TotalSegmentator.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Lobe mask, with the labels of lungmask or TotalSegmentator."
+        ),
     ] = None,
-    ct: Annotated[Path | None, typer.Option(help="The CT, for numbers that need HU.")] = None,
+    ct: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|FOLDER", help="The CT, for the scores that need HU values."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for result and report.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="FOLDER", help="Write result and report here."),
     ] = None,
     case_id: Case = None,
     overwrite: Overwrite = False,
-    as_line: AsJson = False,
+    as_line: AsLine = False,
 ) -> None:
-    """Score the severity from masks (NIfTI, NRRD or MetaImage) that lie in one geometry."""
+    """Score severity from existing masks, without a network.
+
+    Masks are NIfTI, NRRD or MetaImage files that share one geometry.
+    """
     from lungscore.analysis import score as score_masks
     from lungscore.report.outputs import write_outputs
     from lungscore.report.text import text_table
@@ -35,6 +47,6 @@ def score(
     if as_line:
         say_json(json.loads(to_result(analysis).to_json()))
         return
-    say(text_table(analysis))
+    (say if folder is None else summarise)(text_table(analysis))
     if folder:
-        say(f"Report: {folder / 'report.html'}")
+        summarise(f"Report: {folder / 'report.html'}")

@@ -6,17 +6,25 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import note, say
+from lungscore.cli.options import Threads
 from lungscore.errors import UsageError
 
-Experiment = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml")]
+Experiment = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="Experiment file (YAML).")]
 Out = Annotated[
     Path | None,
-    typer.Option("-o", "--out", help="Folder of the run; runs/NAME/FOLD-SEED by default."),
+    typer.Option(
+        "-o", "--out", metavar="FOLDER", help="Run folder (default: runs/NAME/FOLD-SEED)."
+    ),
 ]
-Fold = Annotated[int | None, typer.Option(min=0, help="Hold this fold out instead of the file's.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Use this seed instead of the file's.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads; all by default.")]
+Fold = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Held-out fold (default: as in the experiment file)."),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Random seed (default: as in the experiment file)."),
+]
+Resume = Annotated[bool, typer.Option("--resume", metavar="", help="Continue an interrupted run.")]
 
 
 def train(
@@ -27,7 +35,10 @@ def train(
     resume: Resume = False,
     threads: Threads = None,
 ) -> None:
-    """Train a network as an experiment file says. Needs the train extra and LUNGSCORE_DATA."""
+    """Train a segmentation network as described in an experiment file.
+
+    Requires the train extra and LUNGSCORE_DATA.
+    """
     _run(experiment, out, fold, seed, resume, threads, pretraining=False)
 
 
@@ -39,7 +50,10 @@ def pretrain(
     resume: Resume = False,
     threads: Threads = None,
 ) -> None:
-    """Pre-train without labels, by inpainting under a coach's masks (section pretraining)."""
+    """Pre-train an encoder without labels, by coach-guided inpainting.
+
+    The experiment file needs a section named pretraining. Requires the train extra.
+    """
     _run(experiment, out, fold, seed, resume, threads, pretraining=True)
 
 
@@ -65,7 +79,7 @@ def _run(
         raise UsageError(
             "usage",
             f"{experiment.name} has {'no' if pretraining else 'a'} section pretraining",
-            hint=f"use lungscore {other}",
+            hint=f"Use lungscore {other}",
         )
     folder = run_experiment(
         experiment, out, fold=fold, seed=seed, resume=resume, threads=threads, report=note

@@ -30,9 +30,9 @@ def dataset(name: str) -> Dataset:
         close = difflib.get_close_matches(name, NAMES, n=1)
         raise UsageError(
             "usage",
-            f"no dataset is called {name!r}",
+            f"Unknown dataset: {name!r}",
             expected=", ".join(NAMES),
-            hint=f"did you mean {close[0]}?" if close else "",
+            hint=f"Did you mean {close[0]}?" if close else "",
         )
     found: Dataset = import_module(f"lungscore.datasets.{_MODULES[name]}").DATASET
     return found

@@ -35,7 +35,7 @@ def read_scans(visit: Visit) -> Scans:
             visit.problem("duplicate-patient", SCANS, found)
             visit.in_conflict |= {patient, owners[scan][1]}
         elif scans.setdefault((label, patient, scan), (int(count), archive))[0] != int(count):
-            found = f"line {line}: scan {scan} stood there with another number of slices"
+            found = f"line {line}: scan {scan} occurred before with another number of slices"
             visit.problem("table-values", SCANS, found)
     return scans
 
@@ -48,6 +48,6 @@ def read_lesions(visit: Visit) -> dict[str, set[str]]:
         if place.count("/") == 2 and name:
             found.setdefault(place, set()).add(name)
         else:
-            told = f"line {line}: {cells['imgpath'][:60]!r} is no class/patient/scan/slice"
+            told = f"line {line}: {cells['imgpath'][:60]!r} is not class/patient/scan/slice"
             visit.problem("table-values", LESIONS, told)
     return found

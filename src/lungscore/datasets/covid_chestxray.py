@@ -65,7 +65,7 @@ def _rows(visit: Visit) -> Iterator[tuple[int, dict[str, str]]]:
         place = f"{row['folder']}/{row['filename']}"
         wrong = _wrong(row)
         if wrong is None and place in seen:
-            wrong = "table-values", f"{place} stood there before"
+            wrong = "table-values", f"{place} occurred before"
         if wrong is None:
             seen.add(place)
             yield line, row

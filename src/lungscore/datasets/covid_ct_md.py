@@ -51,7 +51,7 @@ def _patients(visit: Visit) -> Iterator[Patient]:
         if label not in CLASSES:
             visit.problem("class-unknown", CLINICAL, f"line {line}: the class {label!r}")
         elif who in seen or not who:
-            visit.problem("duplicate-patient", CLINICAL, f"{who!r} stands twice (line {line})")
+            visit.problem("duplicate-patient", CLINICAL, f"{who!r} occurs twice (line {line})")
         else:
             seen.add(who)
             known = {"patient": who, "label": label, "sex": sex or None}
@@ -89,7 +89,9 @@ def _walk(visit: Visit) -> Iterator[Entry]:
             else:
                 visit.use(*files_in(folder, (".dcm",)))
     for who, table in unseen.items():
-        visit.problem("file-missing", who, f"{table} names this patient, there is no such folder")
+        visit.problem(
+            "file-missing", who, f"{table} names this patient, but there is no such folder"
+        )
 
 
 def _folder(visit: Visit, place: str) -> str:

@@ -77,7 +77,7 @@ def _index(visit: Visit) -> dict[str, int]:
         if not number.isdecimal() or not who:
             visit.problem("table-values", INDEX, f"line {line}: {who!r} has the index {number!r}")
         elif who in found or int(number) in found.values():
-            visit.problem("duplicate-patient", INDEX, f"{who} or its index stands twice")
+            visit.problem("duplicate-patient", INDEX, f"{who} or its index occurs twice")
         else:
             found[who] = int(number)
     return dict(sorted(found.items(), key=lambda item: item[1]))
@@ -101,7 +101,7 @@ def _array(visit: Visit, name: str, *, axes: int) -> tuple[str, np.ndarray] | No
             "it holds Python objects, which are not read as they may run code; download the "
             "original anew, or save it as numbers: numpy.save(name, array.astype('uint8'))"
             if pickled
-            else "it is no whole .npy file"
+            else "it is not a complete .npy file"
         )
         visit.problem("table-values", place, found)
         return None

@@ -88,7 +88,7 @@ def load_unlabelled(root: Path, names: Sequence[str] | None = None) -> list[Samp
     samples = []
     for name in files if names is None else names:
         if name not in files:
-            raise InputError("dataset-incomplete", f"the unlabelled slice {name} is missing")
+            raise InputError("dataset-incomplete", f"The unlabelled slice {name} is missing")
         image = np.ascontiguousarray(read_grey(files[name]).T)
         nothing, source = np.zeros(image.shape, bool), f"{NAME}-unlabelled"
         samples.append(Sample(image, nothing, name, source, patient=_volume(name)))
@@ -189,7 +189,7 @@ DATASET = Dataset(
     where="https://github.com/DengPingFan/Inf-Net",
     seen="the original download",
     unverified="TrainingSet/LungInfection-Train/Pseudo-label/Edge and DataPrepare of the original "
-    "are not looked for",
+    "are not checked",
     walk=_walk,
     overlaps=("medseg", "covid-19-ct-seg"),
 )

@@ -27,11 +27,11 @@ def open_visit(root: Path) -> Visit:
     if not root.is_dir():
         raise InputError(
             "input-not-found",
-            f"there is no folder {root.name}",
-            hint="name the folder into which the dataset was unpacked",
+            f"No such folder: {root}",
+            hint="Give the folder into which the dataset was unpacked",
         )
     if not any(root.iterdir()):
-        raise InputError("input-empty", f"{root.name} holds nothing")
+        raise InputError("input-empty", f"{root.name} is empty")
     return Visit(root)
 
 
@@ -159,10 +159,10 @@ class _Conflicts:
         if first is None:
             self.images[digest] = self.said.setdefault(said, said)
         elif first.unit == said.unit:
-            found = f"the same image stood there for {said.unit}"
+            found = f"the same image occurred there for {said.unit}"
             self.visit.problem("duplicate-copy", row.path, found)
         elif first.allows(said):
-            found = f"the same image stood there for {first.unit}; this one was left out"
+            found = f"the same image occurred there for {first.unit}; this copy was left out"
             self.visit.problem("duplicate-copy", row.path, found)
         else:
             found = f"the same image is filed under {first.unit} and {said.unit}"

@@ -56,7 +56,7 @@ def _walk(visit: Visit) -> Iterator[Entry]:
 def _scan(visit: Visit, folder: Path, name: str, label: str | None) -> Iterator[Entry]:
     images = visit.files(f"{visit.relative(folder)}/CT")
     if not images and (folder / "CT").is_dir():
-        visit.problem("file-missing", folder / "CT", "it holds no image")
+        visit.problem("file-missing", folder / "CT", "it contains no image")
     for image in images:
         yield Entry(visit.relative(image), name, "slice", patient=name, label=label)
 

@@ -57,12 +57,12 @@ def patients(visit: Visit) -> Iterator[Patient]:
     for line, cells in read_table(visit, TABLE, tuple(COLUMNS)):
         match = _PATIENT.fullmatch(next(iter(cells.values())))
         if match is None:  # what stands there may be a person's name: it is not repeated
-            found = f"line {line}: the first cell is no patient; known is Patient 1 and so on"
+            found = f"line {line}: the first cell is not a patient such as Patient 1"
             visit.problem("table-values", TABLE, found)
             continue
         name = f"Patient {match[1]}"
         if name in rows:
-            found = f"{name} stands on lines {rows[name][0]} and {line}"
+            found = f"{name} occurs on lines {rows[name][0]} and {line}"
             visit.problem("duplicate-patient", TABLE, found)
             visit.in_conflict.add(name)
             continue
@@ -115,7 +115,9 @@ def _values(
         return [None if cell.lower() in _MISSING else cell for _, cell in cells]
     if wrong:
         line, cell = wrong[0]
-        told = f"{len(wrong)} cells of {column!r} are no numbers; first line {line}: {cell[:40]!r}"
+        told = (
+            f"{len(wrong)} cells of {column!r} are not numbers; first on line {line}: {cell[:40]!r}"
+        )
         visit.problem("table-values", TABLE, told)
     return numbers
 

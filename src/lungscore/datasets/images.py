@@ -13,8 +13,8 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(
             "dataset-incomplete",
-            f"the folder {folder.name} is missing",
-            hint="unpack the dataset as it was downloaded",
+            f"The folder {folder.name} is missing",
+            hint="Unpack the dataset exactly as downloaded",
         )
     suffixes = {".png", ".jpg", ".jpeg"}
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in suffixes}
@@ -54,7 +54,9 @@ def read_indices(path: Path, *, allowed: tuple[int, ...]) -> np.ndarray:
     found = np.unique(values)
     if values.ndim != 2 or not set(found.tolist()) <= set(allowed):
         raise InputError(
-            "label-invalid", f"{path.name} holds {found[:8].tolist()}", expected=f"only {allowed}"
+            "label-invalid",
+            f"{path.name} contains {found[:8].tolist()}",
+            expected=f"only {allowed}",
         )
     return values.astype(np.uint8)
 
@@ -65,7 +67,7 @@ def read_mask(path: Path) -> np.ndarray:
     found = np.unique(values)
     if not set(found.tolist()) <= {0, 255}:
         raise InputError(
-            "label-invalid", f"{path.name} holds {found[:8].tolist()}", expected="only 0 and 255"
+            "label-invalid", f"{path.name} contains {found[:8].tolist()}", expected="only 0 and 255"
         )
     return values > 128
 
@@ -75,4 +77,4 @@ def _read(path: Path, *, mode: str | None = None) -> np.ndarray:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             return np.asarray(picture if mode is None else picture.convert(mode))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError("input-unreadable", f"{path.name} is no readable image") from error
+        raise InputError("input-unreadable", f"{path.name} is not a readable image") from error

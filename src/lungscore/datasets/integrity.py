@@ -93,7 +93,7 @@ def _file(root: Path, place: str, read: Reader) -> _File:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            known.problem = Problem("image-unreadable", place, "it is no ordinary file")
+            known.problem = Problem("image-unreadable", place, "it is not a regular file")
         elif status.st_size == 0:
             known.problem = Problem("image-empty", place, "the file holds no bytes")
         else:
@@ -116,7 +116,7 @@ def _problem(place: str, error: InputError) -> Problem:
 
 
 def _constant() -> InputError:
-    return InputError("constant-image", "all pixels have one value")
+    return InputError("constant-image", "All pixels have the same value")
 
 
 def _hash(path: Path, known: _File) -> None:
@@ -132,7 +132,7 @@ def _picture(path: Path, known: _File) -> Iterator[Image.Image]:
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
             if picture.format == "PNG" and PNG_END not in content:
-                raise InputError("input-unreadable", "it ends too early")
+                raise InputError("input-unreadable", "It ends too early")
             picture.verify()  # the checksums of a PNG, which decoding passes over
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -142,7 +142,7 @@ def _picture(path: Path, known: _File) -> Iterator[Image.Image]:
     except InputError:
         raise
     except Exception:
-        raise InputError("input-unreadable", "it is no whole PNG or JPEG") from None
+        raise InputError("input-unreadable", "It is not a complete PNG or JPEG") from None
 
 
 def _read_slice(path: Path, known: _File) -> None:
@@ -160,7 +160,7 @@ def _read_slice_mask(path: Path, known: _File) -> None:
         if pixels.ndim == 3:
             grey = picture.getbands()[0] == "L"  # with transparency
             if not grey and (pixels[..., :3] != pixels[..., :1]).any():
-                raise InputError("input-unreadable", "a label in colours")
+                raise InputError("input-unreadable", "A label in colours")
             pixels = pixels[..., 0]
         known.values = frozenset(float(value) for value in np.unique(pixels))
 
@@ -185,7 +185,7 @@ def _read_planes(path: Path, known: _File, *, numbers_only: bool = True) -> set[
     found: set[float] = set()
     content = volume_format(path)
     if content is None:
-        raise InputError("input-unreadable", f"it is no volume ({FORMATS})")
+        raise InputError("input-unreadable", f"It is not a volume ({FORMATS})")
     with open_volume(path, content) as stored:
         known.shape = stored.shape
         for plane in stored.planes:
@@ -218,7 +218,7 @@ def _read_dicom(path: Path, known: _File) -> None:
     _hash(path, known)
     header = read_header(path)
     if header is None:
-        raise InputError("input-unreadable", "it is a DICOM file without an image")
+        raise InputError("input-unreadable", "It is a DICOM file without an image")
     if header.modality not in ("CT", "unknown", ""):
         raise InputError("wrong-modality", header.modality)
     values, _ = read_hounsfield(header)
@@ -228,7 +228,7 @@ def _read_dicom(path: Path, known: _File) -> None:
 
 
 def _no_mask(path: Path, known: _File) -> None:
-    raise InputError("input-unreadable", "labels beside single DICOM images are not known")
+    raise InputError("input-unreadable", "Labels beside single DICOM images are not known")
 
 
 _READERS: dict[str, Reader] = {

@@ -90,7 +90,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     check_format(path)
     if not path.is_file():
-        raise InputError("input-not-found", f"there is no manifest {path.name}")
+        raise InputError("input-not-found", f"No such manifest: {path}")
     reader = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
     for number, values in enumerate(reader(path), start=1):
         yield _checked(values, path, number)
@@ -111,7 +111,7 @@ def _checked(values: dict[str, Any], path: Path, number: int) -> Row:
 
 
 def _invalid(path: Path, found: str, *, expected: str = "") -> InputError:
-    hint = "write it with lungscore data prepare"
+    hint = "Write it with lungscore data prepare"
     return InputError("manifest-invalid", f"{path.name}: {found}", expected=expected, hint=hint)
 
 
@@ -147,7 +147,7 @@ def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
                     raise _invalid(path, f"row {number} has another number of cells")
                 yield {name: row[name] or None for name in COLUMNS}
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _invalid(path, f"it is no CSV in UTF-8 ({type(error).__name__})") from None
+        raise _invalid(path, f"it is not CSV in UTF-8 ({type(error).__name__})") from None
 
 
 def _check_columns(path: Path, names: Iterable[str]) -> None:
@@ -162,7 +162,7 @@ def _pyarrow() -> Any:
     except ModuleNotFoundError:
         raise ResourceError(
             "library-missing",
-            "pyarrow is not installed",
+            "PyArrow is not installed",
             hint="pip install pyarrow, or name the manifest .csv",
         ) from None
     return pa
@@ -189,4 +189,4 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
             for batch in file.iter_batches(BATCH, columns=list(COLUMNS)):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _invalid(path, f"it is no Parquet file ({type(error).__name__})") from None
+        raise _invalid(path, f"it is not a Parquet file ({type(error).__name__})") from None

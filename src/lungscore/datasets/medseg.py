@@ -40,20 +40,11 @@ def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
     Slices of the test set are never returned. Raises dataset-incomplete or label-invalid.
     """
     files = {name: (image, label) for name, image, label in pair(root / "images", root / "labels")}
-    try:
-        with open(root / CROPS, newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-        boxes = {row["name"]: _box(row, margin) for row in rows}
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            "dataset-incomplete",
-            f"{CROPS} is missing or damaged",
-            expected="name, split, height, width, row0_in_transposed and col0_in_transposed",
-        ) from error
+    boxes = training_boxes(root, margin=margin)
     samples = []
     for name, box in boxes.items():
         if name not in files:
-            raise InputError("dataset-incomplete", f"slice {name} is missing")
+            raise InputError("dataset-incomplete", f"Slice {name} is missing")
         image_file, label_file = files[name]
         image = read_grey(image_file)
         lesions = read_indices(label_file, allowed=(0, 1, 2, 3))
@@ -63,6 +54,23 @@ def load_training_crops(root: Path, *, margin: float = 0.1) -> list[Sample]:
         lesions = np.where(np.isin(lesions, (GGO, CONSOLIDATION)), lesions, 0).astype(np.uint8)
         samples.append(Sample(crop(image, box), lesions > 0, name, NAME, lesions=lesions))
     return samples
+
+
+def training_boxes(root: Path, *, margin: float = 0.1) -> dict[str, tuple[int, int, int, int]]:
+    """name -> box (row0, row1, column0, column1) of a training crop in its slice.
+
+    margin: as for load_training_crops. A box may reach over the slice. Raises dataset-incomplete.
+    """
+    try:
+        with open(root / CROPS, newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+        return {row["name"]: _box(row, margin) for row in rows}
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            "dataset-incomplete",
+            f"{CROPS} is missing or damaged",
+            expected="name, split, height, width, row0_in_transposed and col0_in_transposed",
+        ) from error
 
 
 def _box(row: dict[str, str], margin: float) -> tuple[int, int, int, int]:
@@ -141,7 +149,7 @@ def _stack(visit: Visit, name: str) -> Path | None:
 
 
 def _depth(path: Path) -> int:
-    """Slices that the header promises; 0 where it cannot be read (the file is told later)."""
+    """Slices that the header states; 0 where it cannot be read (the file is told later)."""
     try:
         with open_nifti(path) as stored:
             return stored.shape[2]
@@ -154,7 +162,7 @@ DATASET = Dataset(
     title="MedSeg COVID-19 CT segmentation, dataset 1",
     what="axial CT slices with GGO, consolidation and pleural effusion; ten more without labels",
     size="100 labelled and 10 unlabelled slices of more than 40 patients, in NIfTI stacks",
-    licence="CC0",
+    licence="CC0 (figshare)",
     citation="MedSeg, Jenssen HB, Sakinis T. MedSeg Covid Dataset 1. figshare 2021. "
     "doi:10.6084/m9.figshare.13521488.v2",
     where="https://medicalsegmentation.com/covid19",

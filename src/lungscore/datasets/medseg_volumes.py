@@ -73,7 +73,9 @@ def _read_labels(file: Path, scan: Scan) -> np.ndarray:
     found = np.unique(values)
     if not set(found.tolist()) <= {0, 1, 2, 3}:
         raise InputError(
-            "label-invalid", f"{file.name} holds {found[:8].tolist()}", expected="only 0, 1, 2, 3"
+            "label-invalid",
+            f"{file.name} contains {found[:8].tolist()}",
+            expected="only 0, 1, 2, 3",
         )
     geometry = Geometry(stored.shape, stored.affine)
     check_same_place(file.name, geometry, scan.geometry)
@@ -90,7 +92,7 @@ def _pairs(root: Path) -> list[tuple[Path, Path]]:
             f"{len(images)} volumes in rp_im and {len(labels)} in rp_msk of {root.name} do not "
             "pair up" + (f" (first: {alone[0]})" if alone else ""),
             expected="NAME.nii.gz in both, nine times",
-            hint=f"put MedSeg's rp_im and rp_msk into LUNGSCORE_DATA/{root.name}",
+            hint=f"Put MedSeg's rp_im and rp_msk into LUNGSCORE_DATA/{root.name}",
         )
     return [(images[name], labels[name]) for name in sorted(images)]
 
@@ -126,7 +128,7 @@ DATASET = Dataset(
     title="MedSeg COVID-19 CT segmentation, dataset 2",
     what="axial chest CT from Radiopaedia with GGO, consolidation and lungs",
     size="9 volumes (NIfTI) of 829 slices, 373 of them with disease",
-    licence="CC0",
+    licence="CC0 (figshare)",
     citation="MedSeg, Jenssen HB, Sakinis T. MedSeg Covid Dataset 2. figshare 2021. "
     "doi:10.6084/m9.figshare.13521509.v2",
     where="https://medicalsegmentation.com/covid19",

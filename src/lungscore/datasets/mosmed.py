@@ -77,7 +77,7 @@ def _categories(
             continue
         study = f"study_{int(row['study_id']):04d}"
         if study in categories:
-            visit.problem("duplicate-patient", REGISTRY, f"{study} stands twice (line {line})")
+            visit.problem("duplicate-patient", REGISTRY, f"{study} occurs twice (line {line})")
         if row["category"] not in CLASSES:
             found = f"line {line}: the class {row['category']!r}; known are {', '.join(CLASSES)}"
             visit.problem("class-unknown", REGISTRY, found)

@@ -74,7 +74,7 @@ def prepare(
         if not groups:
             raise InputError(
                 "dataset-incomplete",
-                f"{root.name} holds no usable image of {dataset.name}",
+                f"{root.name} contains no usable image of {dataset.name}",
                 hint=f"lungscore data check {dataset.name} FOLDER says what is missing",
             )
         patients = None if visit.patients is None else patients_table(visit.patients)
@@ -94,8 +94,9 @@ def _faulty(dataset: Dataset, blocking: Sequence[Problem]) -> InputError:
         "dataset-faulty",
         f"{', '.join(f'{code} ({count})' for code, count in kinds.items())}; first: {first.path}: "
         f"{first.found}",
-        expected="a whole dataset",
-        hint=f"lungscore data check {dataset.name} FOLDER lists all; --partial leaves them out",
+        expected="a complete dataset",
+        hint=f"lungscore data check {dataset.name} FOLDER lists all problems; --partial leaves "
+        "these files out",
     )
 
 

@@ -39,7 +39,7 @@ def _patients(visit: Visit) -> Iterator[Patient]:
         if not who.isdecimal():
             visit.problem("table-values", place, f"line {line}: PatientID is {who!r}")
         elif who in seen:
-            visit.problem("duplicate-patient", place, f"{who} stands twice (line {line})")
+            visit.problem("duplicate-patient", place, f"{who} occurs twice (line {line})")
         elif label is None:
             found = f"line {line}: probCOVID {covid!r} with probSevere {severe!r}"
             visit.problem("class-unknown", place, found)

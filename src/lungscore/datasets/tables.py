@@ -26,7 +26,7 @@ def read_table(
     if text is None:
         return
     if "\0" in text:
-        visit.problem("table-values", place, "it holds bytes of zero, as no table does")
+        visit.problem("table-values", place, "it contains zero bytes, so it is not a table")
         return
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -43,7 +43,7 @@ def read_table(
                 continue
             yield reader.line_num, {n: c.strip() for n, c in zip(names, cells, strict=True)}
     except csv.Error as error:
-        visit.problem("table-values", place, f"line {reader.line_num} is no CSV ({error})")
+        visit.problem("table-values", place, f"line {reader.line_num} is not CSV ({error})")
 
 
 def read_lines(

@@ -19,8 +19,8 @@ def data_root() -> Path:
     if not root or not Path(root).is_dir():
         raise InputError(
             "input-not-found",
-            "the datasets are not here",
-            hint="set LUNGSCORE_DATA to the folder that holds them (docs/training.md)",
+            "LUNGSCORE_DATA is not set",
+            hint="Set it to the folder that contains the datasets (docs/training.md)",
         )
     return Path(root)
 
@@ -73,7 +73,7 @@ def find_manifest(name: str, root: Path) -> Path:
         + ("there as Parquet and as CSV" if found else "no dataset"),
         expected=f"{', '.join(UNLABELLED)}, or a manifest in LUNGSCORE_DATA/manifests "
         f"({', '.join(names) or 'there is none'})",
-        hint="keep one of them" if found else f"did you mean {close[0]}?" if close else "",
+        hint="Keep one of them" if found else f"Did you mean {close[0]}?" if close else "",
     )
 
 

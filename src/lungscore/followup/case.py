@@ -32,7 +32,7 @@ KEYS = (
 #: The masks' percent may differ from the result's by its rounding.
 TOLERANCE_PERCENT = 1e-3
 
-_HINT = "give a folder that lungscore analyze or score wrote"
+_HINT = "Give a folder that lungscore analyze or score wrote"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _check_belonging(
             "case-damaged",
             f"{RESULT} of {folder.name} says {percent:.2f} % infected, its masks {counted:.2f} %",
             expected="masks as they were when the result was written",
-            hint="score changed masks anew with lungscore score",
+            hint="Use lungscore score for edited masks",
         )
 
 

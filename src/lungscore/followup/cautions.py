@@ -40,9 +40,9 @@ def _identical(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator
     contents = [{k: v for k, v in each.items() if k != "case"} for each in (earlier, later)]
     uids = [value_at(each, "input.series_uid") for each in (earlier, later)]
     if contents[0] == contents[1]:
-        yield Notice("identical-inputs", "both results are the same in every number")
+        yield Notice("identical-inputs", "Both results are identical in every number")
     elif uids[0] is not None and uids[0] == uids[1]:
-        text = "both are one DICOM series: what differs is the method, not the patient"
+        text = "Both are the same DICOM series: a difference comes from the method, not the patient"
         yield Notice("identical-inputs", text)
 
 
@@ -50,12 +50,14 @@ def _incomplete(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterato
     for which, content in zip(_SIDES, (earlier, later), strict=True):
         codes = _codes(content)
         if "truncated-scan" in codes:
-            text = f"the {which} scan does not hold the whole lungs: other parts are compared"
+            text = (
+                f"The {which} scan does not contain the whole lungs: different parts are compared"
+            )
             yield Notice("truncated-scan", text)
         category = NUMBERS["category"]
         if value_at(content, category.path) is None:
             basis = str(value_at(content, str(category.because))).removeprefix("withheld: ")
-            text = f"the {which} scan has no severity category: {basis}"
+            text = f"The {which} scan has no severity category: {basis}"
             yield Notice("severity-withheld", text)
 
 
@@ -64,7 +66,7 @@ def _units(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Not
     if units == {"hu", "grey"}:
         which = "earlier" if value_at(earlier, "input.units") == "grey" else "later"
         text = (
-            f"the {which} scan has grey levels of a windowed image, the other Hounsfield units: "
+            f"The {which} scan has grey levels of a windowed image, the other Hounsfield units: "
             "part of the change may come from that"
         )
         yield Notice("units-differ", text)
@@ -77,9 +79,9 @@ def _volume(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[No
     change = 100 * (after - before) / before
     if abs(change) > VOLUME_CHANGE_PERCENT:
         text = (
-            f"the lungs measure {before:.0f} ml and then {after:.0f} ml "
-            f"({f'{change:+.0f}'.replace('-', '−')} %), as after another depth of breath: the same "
-            "disease is then another percent; look at the millilitres too"
+            f"The lung volume changed from {before:.0f} ml to {after:.0f} ml "
+            f"({f'{change:+.0f}'.replace('-', '−')} %), as with another depth of inspiration: "
+            "the same opacity is then another percentage, so compare the millilitres too"
         )
         yield Notice("lung-volume-changed", text)
 
@@ -91,7 +93,7 @@ def _spacing(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[N
     low, high = sorted(spacing[0] for spacing in spacings)
     if high >= SPACING_FACTOR * low and high - low >= SPACING_DIFFERENCE_MM:
         before, after = (f"{spacing[0]:.3g}" for spacing in spacings)
-        text = f"slices every {before} mm and then every {after} mm do not show the same lesions"
+        text = f"The slice spacing changed from {before} mm to {after} mm: small lesions may differ"
         yield Notice("slice-spacing-differs", text)
 
 
@@ -111,15 +113,13 @@ def _methods(
     if None not in engines and engines[0] != engines[1]:
         differ.append(f"precision {engines[0]} and {engines[1]}")
     if differ:
-        text = (
-            f"measured by different means ({'; '.join(differ)}): part of the change may be theirs"
-        )
+        text = f"The methods differ ({'; '.join(differ)}): part of the change may come from that"
         yield Notice("methods-differ", text)
 
 
 def _models(content: Mapping[str, Any]) -> str:
     names = [f"{m['name']} {m['version']} ({m['sha256'][:8]})" for m in content["models"]]
-    return "model " + " with ".join(names) if names else "given masks"
+    return "model " + " with ".join(names) if names else "masks from elsewhere"
 
 
 def _given_masks(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
@@ -128,8 +128,8 @@ def _given_masks(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterat
         if given[0] != given[1]:
             which = _SIDES[given.index(True)]
             text = (
-                f"the {part} of the {which} scan were given by the user, those of the other were "
-                f"found: part of the change {'of the lobes ' if part == 'lobes' else ''}"
+                f"The {part} of the {which} scan were supplied by the user, those of the other "
+                f"were segmented: part of the change {'of the lobes ' if part == 'lobes' else ''}"
                 "may come from that"
             )
             yield Notice("masks-differ", text)

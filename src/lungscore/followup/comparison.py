@@ -62,7 +62,11 @@ class Side(_Model):
 
 
 class Comparison(_Model):
-    """comparison.json. ``changes`` has the paths of result.json, keys joined by dots."""
+    """What changed between two examinations: the content of comparison.json.
+
+    ``changes`` has the paths of result.json, keys joined by dots, such as
+    "burden.infection_percent". Percentages change in percentage points, volumes in ml.
+    """
 
     schema_: Literal["lungscore.comparison/1"] = Field(alias="schema")
     case: str

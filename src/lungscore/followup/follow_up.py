@@ -20,7 +20,15 @@ Source = AnyPath | Analysis
 
 @dataclass(frozen=True)
 class FollowUp:
-    """Two cases of one patient and what changed between them."""
+    """Two examinations of one patient and what changed between them.
+
+    Parameters
+    ----------
+    earlier, later : Case
+        Result and masks of each examination.
+    comparison : Comparison
+        The change of every number.
+    """
 
     earlier: Case
     later: Case
@@ -36,14 +44,30 @@ def compare(
     segmenter: Segmenter | Callable[[], Segmenter] = Segmenter,
     name: str | None = None,
 ) -> FollowUp:
-    """Compare two examinations of one patient; the caller says which is earlier.
+    """Compare two examinations of one patient.
 
-    earlier, later: each a folder that ``analyze`` or ``score`` wrote, a scan that is analysed here,
-        or an Analysis.
-    earlier_ct, later_ct: the scan that a folder was made of, for pictures with the CT.
-    segmenter: as in ``analyze``; loaded once, and only where a scan is analysed.
-    name: of the comparison; by default made of both cases' names.
-    Raises InputError, ResourceError or UsageError with a stable code (docs/errors.md).
+    Parameters
+    ----------
+    earlier, later : path or Analysis
+        A case folder written by ``analyze`` or ``score``, a scan, which is then analysed, or an
+        Analysis. The caller states which is earlier.
+    earlier_ct, later_ct : path, optional
+        The scan behind a case folder, for pictures that show the CT.
+    segmenter : Segmenter or callable, optional
+        Loaded networks, or a function that loads them when a scan needs analysing.
+    name : str, optional
+        Name of the comparison; by default EARLIER-to-LATER.
+
+    Returns
+    -------
+    FollowUp
+        ``comparison.changes`` has every number of result.json: percentages change in percentage
+        points, volumes in ml, scores in points, classes in steps.
+
+    Raises
+    ------
+    InputError, ResourceError, UsageError
+        With a stable code (docs/errors.md).
     """
     name = comparison_name(earlier, later, name)
 
@@ -77,7 +101,7 @@ def _case(source: Source, ct: AnyPath | None, segmenter: Callable[[], Segmenter]
     if ct is not None:
         raise UsageError(
             "usage",
-            "a CT belongs to a folder of results; a scan is its own CT",
-            expected="--earlier-ct and --later-ct beside folders only",
+            "--earlier-ct and --later-ct apply to case folders; a scan is its own CT",
+            expected="--earlier-ct or --later-ct only with a case folder",
         )
     return case_of(source if isinstance(source, Analysis) else analyze(source, segmenter=segmenter))

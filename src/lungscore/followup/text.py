@@ -66,20 +66,20 @@ def headline(comparison: Comparison) -> str:
     percent = change_of(comparison, "infection_percent")
     millilitres = change_of(comparison, "infection_ml")
     slices = {comparison.earlier.slices, comparison.later.slices}
-    where = "the slice's lung" if slices == {1} else "the lungs"
+    where = "the lung in the slice" if slices == {1} else "the lungs"
     if percent.change is None:
-        return f"How the infection changed is not known ({percent.reason})."
+        return f"The change of opacity is unknown ({percent.reason})."
     before, after = (value_text(value, "percent") for value in (percent.earlier, percent.later))
     volumes = ""
     if millilitres.change is not None:
         first, second = (value_text(v, "ml") for v in (millilitres.earlier, millilitres.later))
         volumes = f", from {first} to {second}"
     if percent.direction == "same":
-        return f"Infection stayed at {after} of {where}{volumes}."
+        return f"Opacity remained at {after} of {where}{volumes}."
     verb = "rose" if percent.direction == "more" else "fell"
     return (
-        f"Infection {verb} from {before} to {after} of {where} "
-        f"({change_text(percent)} points){volumes}."
+        f"Opacity {verb} from {before} to {after} of {where} "
+        f"({change_text(percent)} percentage points){volumes}."
     )
 
 
@@ -97,9 +97,9 @@ def second_line(comparison: Comparison) -> str:
     infection = change_of(comparison, "infection_percent")
     if infection.beyond_range is not None:
         parts.append(
-            "The ranges of infection do not overlap: the change is beyond them"
+            "The ranges do not overlap: the change exceeds them"
             if infection.beyond_range
-            else "The ranges of infection overlap: the change may be one of measurement"
+            else "The ranges overlap: the change may be due to measurement"
         )
     return "".join(f"{part}. " for part in parts).strip()
 
@@ -129,7 +129,7 @@ def text_comparison(comparison: Comparison) -> str:
         cells = "".join(f"{cell:>14}" for cell in (*values, change_text(each)))
         lines.append(f"  {title:<24}{cells}  {ranges_text(each)}")
     if missing:
-        lines.append(f"  {'not in both':<24}{', '.join(missing)}")
+        lines.append(f"  {'not comparable':<24}{', '.join(missing)}")
     if comparison.warnings:
         lines += ["", *(f"  ! {w.code}: {w.message}" for w in comparison.warnings)]
     sides = (("earlier", comparison.earlier), ("later", comparison.later))
@@ -140,9 +140,9 @@ def text_comparison(comparison: Comparison) -> str:
 
 
 def _turn(change: Change, missing: str) -> str:
-    """ "23 → 11", or "7, as before"."""
+    """ "23 → 11", or "7, unchanged"."""
     before, after = (missing if v is None else str(v) for v in (change.earlier, change.later))
-    return f"{after}, as before" if before == after else f"{before} → {after}"
+    return f"{after}, unchanged" if before == after else f"{before} → {after}"
 
 
 def _bare(value: int | float, unit: str) -> str:

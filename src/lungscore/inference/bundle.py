@@ -174,8 +174,8 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_MODEL) -> Bundle:
     except OSError as error:
         raise ResourceError(
             "model-missing",
-            f"there is no model {Path(name_or_folder).name!r}",
-            hint="lungscore models list shows what there is",
+            f"Unknown model: {Path(name_or_folder).name!r}",
+            hint="Run lungscore models list to see the installed models",
         ) from error
     except ValueError as error:  # not UTF-8, not JSON, or not a card
         raise ResourceError("model-damaged", f"{CARD} of {folder.name} is not valid") from error
@@ -192,7 +192,7 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_MODEL) -> Bundle:
             raise ResourceError(
                 "model-damaged",
                 f"{file} of model {card.name} does not have the checksum its card states",
-                hint="install lungscore again",
+                hint="Reinstall lungscore",
             )
     return Bundle(folder, card)
 

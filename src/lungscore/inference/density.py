@@ -18,7 +18,8 @@ NEAR, NEAR_MM = 5, 3.5
 def dense_from(units: str, spec: InputSpec) -> float:
     """The value of a scan in ``units`` from which infection counts as consolidation.
 
-    spec: of a network for infection; its grey_split is used where there are no Hounsfield units.
+    spec: of a network for infection; its grey_split is used where there are no Hounsfield
+    units.
     """
     if units == "hu":
         return DENSE_HU
@@ -85,11 +86,11 @@ def density_notice(units: str, spec: InputSpec) -> Notice:
     cut = dense_from(units, spec)
     return Notice(
         "hu-split",
-        "Ground-glass opacity and consolidation are told apart at "
+        "Ground-glass opacity and consolidation are separated by a threshold of "
         + (
             f"{cut:.0f} HU, ".replace("-", "−")
             if units == "hu"
             else f"grey level {cut:.0f} of 255, "
         )
-        + "averaged over nearby infection, not by a network that has learned the two.",
+        + "averaged over nearby opacity, not by a trained network",
     )

@@ -45,9 +45,11 @@ def make_engine(
     """
     threads = threads or available_threads()
     if name not in (*ENGINE_MODULES, "auto"):
-        raise UsageError("usage", f"no engine {name!r}", expected=f"auto or {[*ENGINE_MODULES]}")
+        raise UsageError(
+            "usage", f"Unknown engine: {name!r}", expected=f"auto or {[*ENGINE_MODULES]}"
+        )
     if precision not in ("auto", "f32", "bf16"):
-        raise UsageError("usage", f"no precision {precision!r}", expected="auto, f32 or bf16")
+        raise UsageError("usage", f"Unknown precision: {precision!r}", expected="auto, f32 or bf16")
     if name == "auto":
         installed = [key for key, module in ENGINE_MODULES.items() if _installed(module)]
         name = installed[0] if installed else "openvino"
@@ -135,7 +137,7 @@ def _import_openvino_silently() -> Any:
 def _onnxruntime(bundle: Bundle, precision: str, threads: int) -> Engine:
     if precision != "f32":
         raise UsageError(
-            "precision-unsupported", f"onnxruntime does not run at {precision}", expected="f32"
+            "precision-unsupported", f"ONNX Runtime does not support {precision}", expected="f32"
         )
     runtime = importlib.import_module("onnxruntime")
     runtime.disable_telemetry_events()
@@ -163,7 +165,7 @@ def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
     torch = importlib.import_module("torch")
     if not _installed("safetensors"):
         raise ResourceError(
-            "engine-missing", "the torch engine needs safetensors", hint="pip install safetensors"
+            "engine-missing", "The torch engine needs safetensors", hint="pip install safetensors"
         )
     network = load_network(bundle).to(
         memory_format=torch.channels_last  # type: ignore[call-overload]

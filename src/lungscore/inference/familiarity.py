@@ -42,8 +42,8 @@ def unlike_notice(scan: Scan, lungs: Lungs, card: Card) -> Notice | None:
     words = "; ".join(STATISTICS[name] for name in names)
     return Notice(
         "unlike-training",
-        f"{100 * strange / held:.0f} % of the lungs lie in slices that look unlike those that the "
-        f"network learned from, in {words}: what it finds there cannot be trusted",
+        f"{100 * strange / held:.0f} % of the lungs lie in slices that look unlike the training "
+        f"images, in {words}: the result for them cannot be trusted",
     )
 
 

@@ -39,7 +39,7 @@ class SliceFinding:
     dense: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lesions:
     """labels: (D, H, W) uint8, 0 / 1 GGO / 2 consolidation; infection is labels > 0.
 
@@ -52,3 +52,8 @@ class Lesions:
     engine: EngineUsed | None
     notices: tuple[Notice, ...] = ()
     alternatives: Alternatives | None = None
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.labels.shape))
+        models = " and ".join(f"{model.name} {model.version}" for model in self.models)
+        return f"Lesions({shape}, {f'models {models}' if models else 'supplied masks'})"

@@ -41,9 +41,43 @@ class SlicePrediction:
 def predict_slices(
     paths: Iterable[str | PathLike[str]], *, segmenter: Segmenter | None = None
 ) -> Iterator[SlicePrediction]:
-    """Predict each image file in ``paths``; lung-box crops (turned or not) and full slices alike.
+    """Segment infection in single 2-D slices.
 
-    Raises InputError for a file that is no grey slice.
+    Parameters
+    ----------
+    paths : iterable of path
+        PNG or JPEG slices: crops to the lungs, also transposed as in COVID-SemiSeg, or full slices.
+    segmenter : Segmenter, optional
+        Loaded networks, to be kept for many calls.
+
+    Yields
+    ------
+    SlicePrediction
+        ``infection`` is (H, W) uint8, 255 × the probability of infection; ``classes`` is (H, W)
+        uint8, 1 GGO and 2 consolidation, above 0 exactly where ``infection`` ≥ 128;
+        ``infected_percent`` is 0 to 100, of the lungs in the slice. All have the size of the file.
+
+    Raises
+    ------
+    InputError
+        For a file that is not a single grey slice.
+
+    Notes
+    -----
+    The network is Inf-Net (Fan et al., IEEE TMI 2020); docs/method.md describes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from lungscore import predict_slices
+    >>> from lungscore.scan.phantom import make_phantom
+    >>> hounsfield = make_phantom("many-patches", shape=(8, 96, 96)).scan.values[4]
+    >>> grey = np.clip((hounsfield + 1250) / 1500, 0, 1) * 255  # lung window
+    >>> Image.fromarray(grey.astype(np.uint8)).save("slice.png")
+    >>> (prediction,) = predict_slices(["slice.png"])
+    >>> prediction.infection.shape, prediction.infection_pattern
+    ((96, 96), True)
     """
     segmenter = segmenter or Segmenter()
     for path in paths:
@@ -55,9 +89,9 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
     if scan.shape[0] != 1:
         raise InputError(
             "volume-4d",
-            f"{scan.name} holds {scan.shape[0]} slices",
+            f"{scan.name} contains {scan.shape[0]} slices",
             expected="one 2-D slice",
-            hint="use lungscore analyze for a volume",
+            hint="Use lungscore analyze for volumes",
         )
     try:
         lungs = find_lungs(scan)

@@ -43,11 +43,36 @@ _GGO, _CONSOLIDATION = (OUTPUTS["lesions"].index(name) for name in ("ggo", "cons
 
 
 class Segmenter:
-    """Loaded models, kept for as many scans as wanted.
+    """The loaded networks, to be kept for many scans.
 
-    bundle: the network that finds infection. lesions: the one that tells GGO from consolidation in
-    it, or None: then a threshold of density does. lungs: the one that finds the lungs; None for the
-    shipped one, and where there is none, the rules of anatomy do.
+    Parameters
+    ----------
+    bundle : Bundle, optional
+        The infection network; by default the shipped ones are loaded.
+    lesions : Bundle, optional
+        The network that separates GGO from consolidation. If ``bundle`` is given without it, a
+        density threshold separates them.
+    lungs : Bundle, optional
+        The network that finds the lungs; by default the shipped one. Without one, rules do.
+    engine : {"auto", "openvino", "onnxruntime", "torch"}
+        Inference engine.
+    precision : {"auto", "f32", "bf16"}
+        Numeric precision; f32 gives the same masks on every computer.
+    threads : int, optional
+        Number of threads; by default all.
+
+    Raises
+    ------
+    ResourceError
+        ``model-missing``, ``model-damaged``, ``engine-missing`` or ``precision-unsupported``.
+    UsageError
+        If a model is made for another task.
+
+    Examples
+    --------
+    >>> from lungscore import Segmenter
+    >>> Segmenter(engine="openvino")
+    Segmenter(infection, openvino f32)
     """
 
     def __init__(
@@ -60,11 +85,6 @@ class Segmenter:
         precision: str = "auto",
         threads: int | None = None,
     ) -> None:
-        """Without a bundle, the shipped ones; a bundle of one's own has no lesions but those given.
-
-        Raises ResourceError where a model or the engine is missing or damaged, UsageError where a
-        model is for something else.
-        """
         if bundle is None and lesions is None and LESIONS_MODEL in list_bundles():
             lesions = load_bundle(LESIONS_MODEL)
         self.bundle = bundle or load_bundle()
@@ -92,6 +112,10 @@ class Segmenter:
     def lung_model(self) -> ModelUsed | None:
         """The lung network, as the result names it."""
         return None if self.lung_finder is None else self.lung_finder.bundle.used
+
+    def __repr__(self) -> str:
+        models = ", ".join(bundle.card.name for bundle in self.bundles)
+        return f"Segmenter({models}, {self.engine.name} {self.engine.precision})"
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:
@@ -175,7 +199,7 @@ def _check_target(bundle: Bundle, target: Target) -> None:
     if bundle.card.target != target:
         raise UsageError(
             "usage",
-            f"the model {bundle.card.name} gives probabilities of {', '.join(bundle.card.outputs)}",
+            f"The model {bundle.card.name} gives probabilities of {', '.join(bundle.card.outputs)}",
             expected=f"one that gives those of {', '.join(OUTPUTS[target])}",
             hint="--model takes models for infection, --lesions-model those for lesions",
         )

@@ -4,13 +4,15 @@ The edge target is computed from the moved mask, so image, label and edge can ne
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lungscore.learning.config import AugmentationConfig
+if TYPE_CHECKING:
+    from lungscore.learning.config import AugmentationConfig
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Augmentation:
 
 
 def sample_augmentation(
-    config: AugmentationConfig, count: int, rng: np.random.Generator
+    config: "AugmentationConfig", count: int, rng: np.random.Generator
 ) -> Augmentation:
     """Draw the parameters for ``count`` slices."""
     angle = np.deg2rad(rng.uniform(-1, 1, count) * config.rotation_degrees)

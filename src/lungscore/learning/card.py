@@ -34,6 +34,9 @@ from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.export import export_bundle
 from lungscore.networks import make_network
 
+#: What a card says of its data where nothing is known.
+NO_TERMS = "not stated"
+
 #: What a bundle does, in words.
 TASKS: dict[Target, str] = {
     "infection": "infection (ground-glass opacity or consolidation), binary",
@@ -55,7 +58,9 @@ def make_bundle(
     weights = run / WEIGHTS
     if not weights.is_file():
         raise InputError(
-            "checkpoint-mismatch", f"{run.name} holds no {WEIGHTS}", hint="finish the training"
+            "checkpoint-mismatch",
+            f"{run.name} contains no {WEIGHTS}",
+            hint="Finish the training first",
         )
     said = _read_card_facts(facts) if facts else {}
     try:
@@ -83,7 +88,7 @@ def make_bundle(
         outputs=OUTPUTS[config.target],
         description=said.get("description", config.description),
         data=said.get("data", []),
-        data_terms=said.get("data_terms", "not stated"),
+        data_terms=said.get("data_terms", NO_TERMS),
         limits=said.get("limits", []),
         input=InputSpec(
             height=height,
@@ -134,7 +139,7 @@ def _read_card_facts(path: Path) -> dict[str, Any]:
     try:
         facts = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError("input-not-found", f"no file {path.name}") from error
+        raise InputError("input-not-found", f"No such file: {path}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("config-invalid", f"{path.name} is not YAML") from error
     known = {"description", "data", "data_terms", "limits", "results", "familiar"}
@@ -150,7 +155,7 @@ def _familiar(path: Path) -> Familiar:
 
 def _read_result(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise InputError("input-not-found", f"the card's result file {path.name} is missing")
+        raise InputError("input-not-found", f"The card's result file {path.name} is missing")
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return result
 

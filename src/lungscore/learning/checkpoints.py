@@ -52,7 +52,7 @@ def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], name: s
     broken = [key for key, value in found.items() if not torch.isfinite(value.float()).all()]
     if broken:
         raise InputError(
-            "checkpoint-mismatch", f"{name}: {broken[0]} holds values that are no numbers"
+            "checkpoint-mismatch", f"{name}: {broken[0]} contains values that are not numbers"
         )
 
 
@@ -124,6 +124,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise InputError(
             "checkpoint-mismatch",
-            f"{path.name} is no readable safetensors file",
-            hint="delete it to start anew, or give another file",
+            f"{path.name} is not a readable safetensors file",
+            hint="Delete it to start again, or give another file",
         ) from error

@@ -22,7 +22,7 @@ class _UniqueKeys(yaml.SafeLoader):
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", node.start_mark
+                    None, None, f"the key {key!r} occurs twice", node.start_mark
                 )
         return super().construct_mapping(node, deep=deep)
 
@@ -42,14 +42,14 @@ def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
     try:
         values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
-        raise InputError("input-not-found", f"no experiment file {path.name}") from error
+        raise InputError("input-not-found", f"No such experiment file: {path}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         twice = str(error.problem) if isinstance(error, yaml.constructor.ConstructorError) else ""
         raise InputError(
             "config-invalid", f"{path.name} is not YAML" + (f": {twice}" if twice else "")
         ) from error
     if not isinstance(values, dict):
-        raise InputError("config-invalid", f"{path.name} is no table of keys and values")
+        raise InputError("config-invalid", f"{path.name} is not a mapping of keys to values")
     base = values.pop("extends", None)
     if base is None:
         return values
@@ -82,7 +82,7 @@ def _explain(path: Path, error: ValidationError) -> InputError:
         kinds = get_args(kinds[0]) or kinds  # a section that may be null
         model = next(kind for kind in kinds if issubclass(kind, BaseModel))
     near = difflib.get_close_matches(str(first["loc"][-1]), model.model_fields, n=1, cutoff=0.3)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(model.model_fields)}"
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(model.model_fields)}"
     return InputError("config-invalid", f"{path.name}: unknown key {where!r}", hint=hint)
 
 
@@ -102,7 +102,7 @@ def at(config: ExperimentConfig, *, fold: int | None, seed: int | None) -> Exper
         return config.at(fold=fold, seed=seed)
     except ValidationError as error:
         raise InputError(
-            "config-invalid", f"{config.name}: {error.errors()[0]['msg']}", hint="see data.folds"
+            "config-invalid", f"{config.name}: {error.errors()[0]['msg']}", hint="See data.folds"
         ) from error
 
 

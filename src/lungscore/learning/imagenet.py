@@ -5,6 +5,7 @@ of ``.npy`` files, one a tensor, with torchvision's names, in which batch norm i
 convolutions (the bias is the batch norm's).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +34,19 @@ def load_imagenet_weights(encoder: nn.Module, path: Path) -> list[str]:
     if path.is_dir():
         return load_folded_weights(encoder, path)
     if not path.exists():
-        raise InputError("input-not-found", f"there are no ImageNet weights at {path.name}")
+        raise InputError("input-not-found", f"No such file of ImageNet weights: {path}")
     if path.suffix != ".safetensors":
         raise InputError(
             "checkpoint-mismatch",
-            f"{path.name} holds weights in a format that can run code",
+            f"{path.name} contains weights in a format that can run code",
             expected="a .safetensors file or a folder of .npy files",
-            hint="convert it with safetensors.torch.save_file",
+            hint="Convert it with safetensors.torch.save_file",
         )
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(
-            "checkpoint-mismatch", f"{path.name} is no readable safetensors file"
+            "checkpoint-mismatch", f"{path.name} is not a readable safetensors file"
         ) from error
     expected = {k: v for k, v in encoder.state_dict().items() if not k.endswith(_COUNTER)}
     found = {
@@ -88,7 +89,7 @@ def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
                 parameter.copy_(found)
         filled.append(norm_name)
     if not filled:
-        raise InputError("dataset-incomplete", f"{folder.name} holds no weights of this encoder")
+        raise InputError("dataset-incomplete", f"{folder.name} contains no weights of this encoder")
     return filled
 
 
@@ -121,6 +122,52 @@ def calibrate_batch_norm(encoder: nn.Module, norms: list[str], images: Tensor) -
     encoder.train()
 
 
+def efficientnet_names(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The public weights of an EfficientNet-Lite under the names that our encoder has.
+
+    stored: as in efficientnet-lite-pytorch, its blocks counted through, its norms numbered within a
+    block. What the encoder lacks (the classifier and the convolution before it) is left out. Raises
+    checkpoint-mismatch where the blocks are no EfficientNet-Lite's.
+    """
+    blocks = sorted({int(name.split(".")[1]) for name in stored if name.startswith("_blocks.")})
+    projections = [stored.get(f"_blocks.{block}._project_conv.weight") for block in blocks]
+    widths = [len(weight) for weight in projections if weight is not None]
+    if not blocks or len(widths) < len(blocks) or "_conv_stem.weight" not in stored:
+        raise InputError("checkpoint-mismatch", "these are no weights of an EfficientNet-Lite")
+    # Blocks of one stage follow each other and are of one width.
+    places: dict[int, str] = {}
+    stage, position = -1, 0
+    for index, block in enumerate(blocks):
+        new = index == 0 or widths[index] != widths[index - 1]
+        stage, position = (stage + 1, 0) if new else (stage, position + 1)
+        places[block] = f"stages.{stage}.{position}"
+    names = {}
+    for name, value in stored.items():
+        head, _, rest = name.partition(".")
+        if head in ("_conv_stem", "_bn0"):
+            names[f"stem.{'conv' if head == '_conv_stem' else 'bn'}.{rest}"] = value
+        elif head == "_blocks":
+            number, part, kind = rest.split(".")
+            expanded = f"_blocks.{number}._expand_conv.weight" in stored
+            names[f"{places[int(number)]}.{_EFFICIENTNET_PARTS[part, expanded]}.{kind}"] = value
+    return {
+        name: value.float().contiguous()
+        for name, value in names.items()
+        if not name.endswith(_COUNTER)
+    }
+
+
+#: Module of a block in the public weights, and whether the block expands -> ours.
+_EFFICIENTNET_PARTS = {
+    ("_expand_conv", True): "expand.conv",
+    ("_bn0", True): "expand.bn",
+    **{("_depthwise_conv", either): "depthwise.conv" for either in (True, False)},
+    **{("_bn1", either): "depthwise.bn" for either in (True, False)},
+    **{("_project_conv", either): "project.conv" for either in (True, False)},
+    **{("_bn2", either): "project.bn" for either in (True, False)},
+}
+
+
 def _fewer_channels(weight: Tensor, expected: Tensor | None) -> Tensor:
     """A convolution's weight of three input channels, summed where one of one is expected."""
     if expected is None or expected.ndim != 4 or expected.shape[1] != 1:
@@ -136,7 +183,7 @@ def _read(path: Path) -> Tensor:
     except FileNotFoundError as error:
         raise InputError("dataset-incomplete", f"{path.name} is missing") from error
     except (OSError, ValueError, TypeError, EOFError) as error:
-        raise InputError("checkpoint-mismatch", f"{path.name} is no readable tensor") from error
+        raise InputError("checkpoint-mismatch", f"{path.name} is not a readable tensor") from error
 
 
 def _batch_norm(encoder: nn.Module, name: str) -> nn.BatchNorm2d:
@@ -148,8 +195,8 @@ def _batch_norm(encoder: nn.Module, name: str) -> nn.BatchNorm2d:
     if not isinstance(norm, nn.BatchNorm2d):
         raise InputError(
             "checkpoint-mismatch",
-            "folded weights are read into ResNet encoders only",
-            hint="give a .safetensors file",
+            "Folded weights are read into ResNet encoders only",
+            hint="Give a .safetensors file",
         )
     return norm
 

@@ -111,7 +111,7 @@ def fit(
     checkpoint = out / CHECKPOINT
     if not resume and (checkpoint.exists() or (out / WEIGHTS).exists()):
         raise InputError(
-            "output-exists", f"{out.name} holds a run", hint="pass --resume to go on with it"
+            "output-exists", f"{out.name} contains a run", hint="Continue it with --resume"
         )
     if finished(config, out):
         checkpoint.unlink(missing_ok=True)
@@ -204,7 +204,7 @@ def _check_finite(figures: dict[str, float], networks: dict[str, nn.Module], epo
     """Raise loss-not-finite for a figure that is no number, or weights that a gradient spoiled."""
     bad = [f"{name} of epoch {epoch} is {x}" for name, x in figures.items() if not math.isfinite(x)]
     bad += [
-        f"weight {key} of the {name} network is no number after epoch {epoch}"
+        f"weight {key} of the {name} network is not a number after epoch {epoch}"
         for name, network in networks.items()
         for key, value in network.state_dict().items()
         if not torch.isfinite(value).all()
@@ -212,8 +212,8 @@ def _check_finite(figures: dict[str, float], networks: dict[str, nn.Module], epo
     if bad:
         raise InputError(
             "loss-not-finite",
-            f"the {bad[0]}",
-            hint="the last good checkpoint is kept; lower the learning rate and resume",
+            f"The {bad[0]}",
+            hint="The last good checkpoint is kept; lower the learning rate and resume",
         )
 
 
@@ -249,7 +249,7 @@ def _check_same(
         raise InputError(
             "checkpoint-mismatch",
             f"{path.name} of {path.parent.name} belongs to {other[0]}",
-            hint="choose another output folder",
+            hint="Choose another output folder",
         )
 
 

@@ -99,7 +99,7 @@ class ManifestImages:
         if not found:
             raise InputError(
                 "dataset-incomplete",
-                f"no lungs in any of {left_out} images of {', '.join(self.sha256)}",
+                f"No lungs in any of {left_out} images of {', '.join(self.sha256)}",
                 expected="chest CT",
             )
         return found[:count], left_out

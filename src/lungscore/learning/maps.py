@@ -38,7 +38,7 @@ def load_network(run: Path, config: ExperimentConfig) -> nn.Module:
         raise InputError(
             "run-missing",
             f"{run.parent.name}/{run.name} has no weights",
-            hint="run that experiment first, or lungscore benchmark run",
+            hint="Run that experiment first, or lungscore benchmark run",
         )
     network = make_network(
         config.network.name, encoder=config.network.encoder, base_width=config.network.base_width

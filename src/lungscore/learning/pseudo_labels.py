@@ -137,7 +137,7 @@ def pseudo_labelled(config: ExperimentConfig, file: Path, root: Path) -> list[Sa
             "run-missing",
             f"{config.name} trains on the pseudo-labels of {run.parent.name}/{run.name}, "
             "which is not finished",
-            hint=f"run {other.name}.yaml first, or lungscore benchmark run",
+            hint=f"Run {other.name}.yaml first, or lungscore benchmark run",
         )
     slices = root / covid_semiseg.NAME
     groups = split(other, covid_semiseg.unlabelled_names(slices))
@@ -154,7 +154,7 @@ def split(config: ExperimentConfig, names: Sequence[str]) -> list[list[str]]:
             "config-invalid",
             f"{config.name}: {settings.groups} groups of {settings.group_slices} slices need "
             f"{need}, there are {len(names)}",
-            hint="see pseudo_labelling.groups and group_slices",
+            hint="See pseudo_labelling.groups and group_slices",
         )
     order = np.random.default_rng(config.training.seed).permutation(sorted(names))[:need]
     return [[str(name) for name in group] for group in np.split(order, settings.groups)]
@@ -168,9 +168,9 @@ def read_labels(samples: list[Sample], folder: Path) -> list[Sample]:
         if not file.is_file():
             raise InputError(
                 "run-missing",
-                f"the pseudo-label of {sample.name} is missing in "
+                f"The pseudo-label of {sample.name} is missing in "
                 f"{folder.parent.parent.name}/{folder.parent.name}",
-                hint="delete that run's folder and make its labels anew",
+                hint="Delete the folder of that run and create its labels again",
             )
         soft = read_grey(file)
         if soft.shape != sample.image.shape:

@@ -91,7 +91,7 @@ def _start(config: ExperimentConfig, file: Path) -> Path | None:
             "run-missing",
             f"{config.name} starts from {weights.parent.parent.name}/{weights.parent.name}, "
             "which has no weights",
-            hint=f"run {config.network.start.experiment}.yaml first, or lungscore benchmark run",
+            hint=f"Run {config.network.start.experiment}.yaml first, or lungscore benchmark run",
         )
     return weights
 
@@ -102,7 +102,7 @@ def _imagenet(config: ExperimentConfig, root: Path) -> Path | None:
     weights = root / config.network.encoder_weights
     if not weights.exists():
         raise InputError(
-            "dataset-incomplete", f"there are no encoder weights {config.network.encoder_weights!r}"
+            "dataset-incomplete", f"No such encoder weights: {config.network.encoder_weights!r}"
         )
     return weights
 

@@ -132,14 +132,14 @@ def _prior(sample: Sample, priors: dict[str, np.ndarray]) -> np.ndarray:
     if prior is not None and prior.shape != sample.image.shape:
         raise InputError(
             "config-invalid",
-            f"the prior of {sample.name} is {prior.shape}, the slice of {sample.source} "
+            f"The prior of {sample.name} is {prior.shape}, the slice of {sample.source} "
             f"{sample.image.shape}",
-            hint="priors are made for the crops of covid-semiseg; leave other datasets out",
+            hint="Priors are made for the crops of covid-semiseg; leave other datasets out",
         )
     if prior is not None:
         return prior
     if sample.infection.any():
-        raise InputError("run-missing", f"there is no prior for the slice {sample.name}")
+        raise InputError("run-missing", f"No prior exists for the slice {sample.name}")
     return np.zeros(sample.infection.shape, np.float32)
 
 

@@ -69,7 +69,7 @@ def build_network(
                 "config-invalid",
                 f"{config.name}: network.encoder_weights for the network {config.network.name}",
                 expected="a network with an encoder that sees grey levels alone",
-                hint="leave the key out; a lesion network takes its encoder over by network.start",
+                hint="Remove the key; a lesion network takes its encoder from network.start",
             )
         norms = load_imagenet_weights(encoder, imagenet)
         size = config.input.height, config.input.width

@@ -30,7 +30,7 @@ def put_inpainting_heads(network: nn.Module, *, channels: int = 1) -> SavedHeads
             continue
         convolution = module[0] if isinstance(module, nn.Sequential) else module
         if not isinstance(convolution, nn.Conv2d | nn.Conv3d):
-            raise ValueError(f"{name} is no convolution")
+            raise ValueError(f"{name} is not a convolution")
         saved[name] = module
         linear = type(convolution)(
             convolution.in_channels,

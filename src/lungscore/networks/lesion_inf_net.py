@@ -24,6 +24,16 @@ BACKGROUND, GGO, CONSOLIDATION = range(3)
 DENSE_GREY, LOGIT_OF_20_LEVELS = 145, 1.0
 
 
+def _mean(grey: Tensor, side: int) -> Tensor:
+    """Mean over ``side`` × ``side`` pixels, fewer at the border; one axis after the other."""
+    down = functional.avg_pool2d(
+        grey, (side, 1), stride=1, padding=(side // 2, 0), count_include_pad=False
+    )
+    return functional.avg_pool2d(
+        down, (1, side), stride=1, padding=(0, side // 2), count_include_pad=False
+    )
+
+
 class DensitySplit(nn.Module):
     """How much the density of a pixel and its surroundings speaks for consolidation.
 
@@ -46,9 +56,7 @@ class DensitySplit(nn.Module):
 
         The grey levels are those of the network's input window.
         """
-        near = functional.avg_pool2d(grey, 5, stride=1, padding=2, count_include_pad=False)
-        far = functional.avg_pool2d(grey, 15, stride=1, padding=7, count_include_pad=False)
-        return self.weigh(torch.cat([grey, near, far], dim=1))
+        return self.weigh(torch.cat([grey, _mean(grey, 5), _mean(grey, 15)], dim=1))
 
 
 class LesionInfNet(InfNet):

@@ -22,16 +22,25 @@ class FinerStage(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, *, edge_channels: int = 64, fused: int = 96, classes: int = 1
+        self,
+        in_channels: int,
+        *,
+        edge_channels: int = 64,
+        fused: int = 96,
+        hidden: int = 64,
+        classes: int = 1,
     ) -> None:
         super().__init__()
         self.detail = conv_block(in_channels, 32, kernel=7, stride=PIXELS)
         self.carry = conv_block(fused, 32)
         self.refine = nn.ModuleList(
-            [conv_block(64 + edge_channels, 64, kernel=3), conv_block(64, 64, kernel=3)]
+            [
+                conv_block(64 + edge_channels, hidden, kernel=3),
+                conv_block(hidden, hidden, kernel=3),
+            ]
         )
         self.head = nn.Sequential(
-            nn.Conv2d(64, classes * PIXELS**2, 3, padding=1), nn.PixelShuffle(PIXELS)
+            nn.Conv2d(hidden, classes * PIXELS**2, 3, padding=1), nn.PixelShuffle(PIXELS)
         )
 
     def forward(

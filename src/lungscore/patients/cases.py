@@ -52,5 +52,5 @@ def read_cases(path: Path, *, groups: tuple[str, ...] = ()) -> list[Case]:
     chosen = [case for case in cases.values() if not groups or case.group in groups]
     if not chosen:
         of = f" of {', '.join(groups)}" if groups else ""
-        raise InputError("manifest-invalid", f"{path.name}: it holds no case{of}")
+        raise InputError("manifest-invalid", f"{path.name}: it contains no case{of}")
     return chosen

@@ -38,7 +38,7 @@ LABELS = {
 
 MEANING = (
     "Probabilities of clinical severity classes among patients like those the model learned from, "
-    "in the same hospitals and at the same stage of disease. No prognosis. " + RESEARCH_USE
+    "in the same hospitals and at the same stage of disease. It is not a prognosis. " + RESEARCH_USE
 )
 
 
@@ -47,12 +47,12 @@ def check_classes(classes: Sequence[str], labels: Mapping[str, str]) -> None:
     known = [name for name in CLASSES if name in classes]
     if list(classes) != known or len(known) < 2:
         expected = f"two or more of {', '.join(CLASSES)}, in this order"
-        raise UsageError("usage", f"the classes are {', '.join(classes)}", expected=expected)
+        raise UsageError("usage", f"Invalid classes: {', '.join(classes)}", expected=expected)
     if unknown := sorted(set(labels.values()) - set(CLASSES)):
-        found = f"a label stands for {unknown[0]}"
+        found = f"A label is mapped to {unknown[0]}"
         raise UsageError("usage", found, expected=", ".join(CLASSES))
     if missing := [name for name in classes if name not in labels.values()]:
-        raise UsageError("usage", f"no label stands for {missing[0]}", hint="see --labels")
+        raise UsageError("usage", f"No label is mapped to {missing[0]}", hint="See --labels")
 
 
 def clinical_cohort(

@@ -173,7 +173,7 @@ def refuse_too_few(cohort: Cohort, classes: Sequence[str], *, patients: int, of_
     if sum(counts.values()) < patients or small:
         raise InputError(
             "too-few-patients",
-            f"there are too few patients: {told}",
+            f"Too few patients: {told}",
             expected=f"at least {patients}, and {of_class} of each class",
             hint=_told(cohort),
         )

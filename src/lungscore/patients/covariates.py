@@ -19,12 +19,12 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 def read_covariates(path: Path, names: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """patient -> name -> value, None where the cell is empty; of the columns ``names`` alone.
 
-    The first column is called ``patient``; each patient stands on one line. Raises InputError
+    The first column is named ``patient``; each patient stands on one line. Raises InputError
     ``input-not-found``, ``input-unreadable`` or ``table-invalid``, which names line and column.
     """
     try:
         if not path.is_file():
-            raise InputError("input-not-found", f"there is no table {path.name}")
+            raise InputError("input-not-found", f"No such table: {path}")
         table = read_table(path, first_column="patient")
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None
@@ -33,7 +33,7 @@ def read_covariates(path: Path, names: Sequence[str]) -> dict[str, dict[str, flo
     for line, given, cells in table.rows:
         patient = printable(given)
         if not patient or patient in found:
-            told = "the patient has no name" if not patient else "its patient stood there before"
+            told = "the patient has no name" if not patient else "its patient occurred before"
             raise InputError(
                 "table-invalid",
                 f"{path.name}, line {line}: {told}",
@@ -55,7 +55,7 @@ def _column(name: str, columns: Sequence[str], file: str) -> str:
         "table-invalid",
         f"{file}: it has no column {name}",
         expected=", ".join(columns) or "a column for each covariate",
-        hint=f"do you mean {folded[close[0]]}?" if close else "",
+        hint=f"Do you mean {folded[close[0]]}?" if close else "",
     )
 
 

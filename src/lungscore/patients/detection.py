@@ -41,7 +41,7 @@ CLASSES = ["clean", "infected"]
 
 MEANING = (
     "The probability that a scan shows an infection pattern, among patients like those it learned "
-    "from. Other pneumonias look alike; it is no diagnosis. " + RESEARCH_USE
+    "from. Other pneumonias look alike; it is not a diagnosis. " + RESEARCH_USE
 )
 
 
@@ -68,7 +68,7 @@ def check_features(names: Sequence[str]) -> None:
     """Raise UsageError where one of ``names`` is no feature, or stands twice, or there is none."""
     unknown = [name for name in names if name not in FEATURES]
     if unknown or not names or len(set(names)) < len(names):
-        found = f"there is no feature {unknown[0]}" if unknown else "features are named once each"
+        found = f"Unknown feature: {unknown[0]}" if unknown else "Features are named once each"
         raise UsageError("usage", found, expected=", ".join(FEATURES))
 
 

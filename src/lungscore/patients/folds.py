@@ -28,7 +28,7 @@ def patient_folds(
     if any(set(classes[train]) != set(classes) for train, _ in parts):
         raise InputError(
             "too-few-patients",
-            "a class is missing in the training part of a fold",
+            "A class is missing in the training part of a fold",
             expected="the cases of each class spread over more patients",
         )
     return parts

@@ -96,7 +96,7 @@ def _checked(
 def _not_identified(found: str) -> InputError:
     return InputError(
         "model-not-identified",
-        f"the model is not determined: {found}",
+        f"The model is not determined: {found}",
         expected="classes that overlap, and numbers of which none follows from the others",
-        hint="use fewer features or covariates, join rare classes, or give more cases",
+        hint="Use fewer features or covariates, join rare classes, or give more cases",
     )

@@ -131,7 +131,7 @@ def read_model(path: Path, kind: type[M]) -> tuple[M, str]:
         if isinstance(model, ClinicalModel):
             _check_thresholds(model)
     except FileNotFoundError:
-        raise ResourceError("model-missing", f"there is no model {path.name}") from None
+        raise ResourceError("model-missing", f"No such model file: {path}") from None
     except OSError as error:
         raise ResourceError("model-missing", f"{path.name} ({error.strerror})") from None
     except (ValidationError, ValueError, RecursionError) as error:
@@ -199,7 +199,7 @@ def refuse_seen(model: StoredModel, cohort: Cohort) -> None:
         raise UsageError(
             "usage",
             f"{model.name} was trained on these very cases",
-            hint="leave the model away to cross-validate, or give the cases of other patients",
+            hint="Omit the model to cross-validate, or give the cases of other patients",
         )
 
 

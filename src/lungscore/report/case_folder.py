@@ -56,21 +56,21 @@ def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = Fal
     if not overwrite:
         raise UsageError(
             "output-exists",
-            f"{folder.name} is in the output folder already",
-            hint="give --overwrite to replace it, or another folder with -o",
+            f"{folder.name} already exists in the output folder",
+            hint="Replace it with --overwrite, or choose another folder with -o",
         )
     if folder.is_symlink() or not folder.is_dir():
         raise UsageError(
             "output-exists",
             f"{folder.name} in the output folder is not a folder of results",
-            hint="choose another folder with -o",
+            hint="Choose another folder with -o",
         )
     foreign = sorted({entry.name for entry in folder.iterdir()} - {*known} - _LITTER)
     if foreign:
         raise UsageError(
             "output-exists",
-            f"{folder.name} holds {foreign[0]}, which is none of these results",
-            hint="it is not replaced; choose another folder with -o",
+            f"{folder.name} contains {foreign[0]}, which is not one of lungscore's files",
+            hint="It will not be replaced. Choose another folder with -o",
         )
 
 
@@ -79,7 +79,7 @@ def check_writable(folder: Path) -> None:
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        raise write_error(folder, NotADirectoryError(errno.ENOTDIR, "it is no folder"))
+        raise write_error(folder, NotADirectoryError(errno.ENOTDIR, "it is not a folder"))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise write_error(folder, PermissionError(errno.EACCES, "it may not be written to"))
 
@@ -111,8 +111,8 @@ def _put(folder: Path, staging: Path, *, overwrite: bool) -> None:
                 raise
             raise UsageError(
                 "output-exists",
-                f"{folder.name} appeared in the output folder meanwhile",
-                hint="give --overwrite to replace it, or another folder with -o",
+                f"{folder.name} was created in the output folder by another run",
+                hint="Replace it with --overwrite, or choose another folder with -o",
             ) from error
         return
     aside = folder.parent / f".tmp-{secrets.token_hex(6)}-old"

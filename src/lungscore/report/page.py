@@ -26,7 +26,7 @@ from lungscore.result.numbers import (
     region_score,
     value_at,
 )
-from lungscore.severity import BANDS, RULE
+from lungscore.severity import BANDS, FLOOR_PERCENT, RULE
 from lungscore.severity.category import MODERATE_ABOVE, SEVERE_ABOVE
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -109,28 +109,30 @@ def score_rows(result: Result) -> list[ScoreRow]:
     return [
         row(
             "ct_ss",
-            f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % infected). Above the mark at "
-            f"{cutoff}: severe in Yang 2020.",
+            f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % opacity). Severe above the "
+            f"mark at {cutoff} (Yang 2020).",
             cutoff,
         ),
-        row("ctsi", "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, more (Pan 2020)."),
+        row(
+            "ctsi", "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, above (Pan 2020)."
+        ),
         row(
             "tss",
-            "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, more (Chung 2020; "
-            "LSS, Chaganti 2020, has the same edges).",
+            "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, above (TSS, Chung 2020; "
+            "LSS, Chaganti 2020, has the same thresholds).",
             name=f"{NUMBERS['tss'].title}, {NUMBERS['lss'].title}",
         ),
-        row("lhos", "As LSS, of infection at −200 HU and denser (Chaganti 2020)."),
-        row("po", "Percent of the lungs that is infected (Chaganti 2020)."),
+        row("lhos", "As LSS, counting only opacity of −200 HU or denser (Chaganti 2020)."),
+        row("po", "Share of the lungs with opacity (percentage of opacity, Chaganti 2020)."),
         row(
             "pho",
-            "Percent of the lungs that is infected and at −200 HU or denser (Chaganti 2020).",
+            "Share of the lungs with opacity of −200 HU or denser (Chaganti 2020).",
         ),
         row(
             "mosmed",
-            "CT-0 < 1 %, CT-1 ≤ 25 %, CT-2 ≤ 50 %, CT-3 ≤ 75 %, CT-4 more of both lungs.",
+            "Of both lungs: CT-0 < 1 %, CT-1 ≤ 25 %, CT-2 ≤ 50 %, CT-3 ≤ 75 %, CT-4 above.",
         ),
-        row("zones", "Thirds of each lung's height, each 0–4 by quarters as TSS."),
+        row("zones", "Upper, middle and lower third of each lung, each 0–4 as TSS."),
     ]
 
 
@@ -159,7 +161,7 @@ def _bands(result: Result) -> list[tuple[str, str, str, str, float | None, str]]
         ]
         said = " to ".join(edges)
         if band.low is None or band.high is None:
-            said = f"below {said}" if band.low is None else f"{said} and more"
+            said = f"below {said}" if band.low is None else f"above {said}"
         shown = "–" if millilitres is None else number_text(volume, millilitres)
         rows.append((percent.title, said, shown, number_text(percent, share), share, colour))
     return rows
@@ -174,11 +176,16 @@ BAND_COLOURS = ("#dbe9f3", "#8fbcd9", "#e2a54b", "#a8480f", "#3d3d3d")
 
 
 def _affected(result: Result) -> str | None:
-    """Which lungs and how many lobes are infected by 1 % or more; None where not known."""
+    """How many lungs and lobes have 1 % or more of opacity each; None where not known.
+
+    Both are counted by their own percentages: a lobe may reach 1 % where its lung does not.
+    """
     bilateral, affected = (NUMBERS[name].value(result) for name in ("bilateral", "lobes_affected"))
+    sides = [NUMBERS[f"{side}_percent"].value(result) for side in ("right", "left")]
     parts = []
     if bilateral is not None:
-        parts.append("both lungs" if bilateral else "not both lungs")
+        one = any(share is not None and share >= FLOOR_PERCENT for share in sides)
+        parts.append(f"{2 if bilateral else int(one)} of 2 lungs")
     if affected is not None:
         parts.append(f"{affected} of {len(LOBE_ORDER)} lobes")
     return ", ".join(parts) or None
@@ -205,7 +212,7 @@ def _shown(analysis: Analysis) -> str:
     if not analysis.has_ct:
         return "No CT was given: the lungs are drawn in grey."
     if analysis.scan.units == "grey":
-        return "Grey levels as they were given."
+        return "Grey levels as in the input."
     level, width = LUNG_WINDOW
     return f"Lung window: level {level} HU, width {width} HU.".replace("-", "−")
 
@@ -213,15 +220,15 @@ def _shown(analysis: Analysis) -> str:
 def _facts(result: Result) -> list[tuple[str, str]]:
     """The small print: what was read and what it was read with."""
     given = result.input
-    unknown = "not known"
+    unknown = "unknown"
     spacing = (
         " × ".join(f"{v:g}" for v in given.spacing_mm) + " mm" if given.spacing_mm else unknown
     )
     _, rows, columns = given.shape
     count = "1 slice" if given.slices == 1 else f"{given.slices} slices"
     facts = [
-        ("input", f"{given.kind}, {count} of {rows} × {columns}"),
-        ("voxel (z, y, x)", spacing),
+        ("input", f"{given.kind}, {count} of {rows} × {columns} pixels"),
+        ("voxel size (z, y, x)", spacing),
     ]
     if given.series_uid:
         facts.append(("series", given.series_uid))

@@ -71,7 +71,7 @@ def slice_pictures(analysis: Analysis) -> list[Picture]:
     for z in chosen_slices(analysis):
         plane = _plane(analysis, (z, rows, columns), pixel_mm=pixel_mm, with_lobes=False)
         percent = analysis.severity.slices[z].infection_percent
-        share = "no lung" if percent is None else f"{percent:.1f} % infected"
+        share = "no lung" if percent is None else f"opacity {percent:.1f} %"
         caption = f"slice {z + 1} of {lungs.shape[0]} · {share}"
         pictures.append(draw(plane, scale, letters, caption=caption, name=f"slice_{z + 1}"))
     return pictures
@@ -103,10 +103,10 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
     if spacing is None:
         spacing = ((columns.stop - columns.start) / (z_extent.stop - z_extent.start), 1.0, 1.0)
     lesions = analysis.lesions.labels[:, rows, columns]
-    inside, what = (lesions, "infection") if lesions.any() else (lungs[:, rows, columns], "lung")
+    inside, what = (lesions, "opacity") if lesions.any() else (lungs[:, rows, columns], "lung area")
     y = rows.start + int(np.count_nonzero(inside, axis=(0, 2)).argmax())
     x = columns.start + int(np.count_nonzero(inside, axis=(0, 1)).argmax())
-    what = f"plane of most {what}" + ("" if scaled else ", height not to scale")
+    what = f"level of greatest {what}" + ("" if scaled else ", height not to scale")
     letters, side = ("", ""), ""
     if _sides_known(analysis):
         right, left = np.bincount(lungs[:, :, x].ravel(), minlength=3)[1:]

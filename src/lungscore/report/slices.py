@@ -28,9 +28,7 @@ def write_slice(
     grey, classes = picture_paths(name, folder)
     for path in (grey, classes):
         if path.exists() and not overwrite:
-            raise UsageError(
-                "output-exists", f"{path.name} is there already", hint="pass --overwrite"
-            )
+            raise UsageError("output-exists", f"{path.name} already exists", hint="Use --overwrite")
     atomic_write(grey, _png(Image.fromarray(prediction.infection)))
     palette = Image.fromarray(prediction.classes).convert("P")
     palette.putpalette([channel for colour in PALETTE for channel in colour])

@@ -15,8 +15,8 @@ AERATED = tuple(BANDS)[1:-1]
 
 #: What a range beside a number is.
 RANGE_MEANS = (
-    "what the number would be if the network were read in other ways that agree with radiologists "
-    "nearly as well; not a confidence interval."
+    "the lowest and highest value under other reasonable thresholds and views of the network, "
+    "which agree with radiologists nearly as well. This is not a confidence interval."
 )
 
 
@@ -88,9 +88,9 @@ def text_table(analysis: Analysis) -> str:
     """The severity table in plain text, for a terminal: headline, scores, lobes, warnings."""
     result = to_result(analysis)
     lines = [f"{result.case}: {RESEARCH_USE}", ""]
-    headline = _headline(result)
-    lines += [f"  {name:<24}{value}" for name, value in headline if value != NOT_COMPUTED]
-    if missing := [name.strip() for name, value in headline if value == NOT_COMPUTED]:
+    numbers = headline(result)
+    lines += [f"  {name:<24}{value}" for name, value in numbers if value != NOT_COMPUTED]
+    if missing := [name.strip() for name, value in numbers if value == NOT_COMPUTED]:
         lines.append(f"  {NOT_COMPUTED:<24}{', '.join(missing)}")
     lines += ["", *_lobe_lines(result)]
     if patterns := pattern_lines(result):
@@ -109,7 +109,8 @@ _OPACITY = ("ggo_percent", "consolidation_percent", "right_percent", "left_perce
 _SCORES = ("ctsi", "tss", "lss", "lhos", "po", "pho", "mosmed")
 
 
-def _headline(result: Result) -> list[tuple[str, str]]:
+def headline(result: Result) -> list[tuple[str, str]]:
+    """What the table begins with: (name, value as text), also of what is not computed."""
     category, opacity, volume = (
         NUMBERS[name] for name in ("category", "infection_percent", "infection_ml")
     )
@@ -138,11 +139,11 @@ def _headline(result: Result) -> list[tuple[str, str]]:
 
 
 def detection_text(result: Result) -> str:
-    """ "yes, in 12 of 40 slices; probability 0.93 (detector NAME, learned from 1 200 patients)"."""
+    """ "yes, in 12 of 40 slices; probability 0.93 (detector NAME, trained on 1 200 patients)"."""
     detection = result.detection
     parts = []
     if detection.infected is not None:
-        text = "yes" if detection.infected else "no, less than 1 % of the lungs"
+        text = "yes" if detection.infected else "no (less than 1 % of the lungs)"
         if detection.infected_slices:
             seen = sum(each.infection_percent is not None for each in result.slices)
             text += f", in {detection.infected_slices} of {seen} slices"
@@ -153,7 +154,7 @@ def detection_text(result: Result) -> str:
             told = f"probability {detection.probability:.2f}"
         patients = f"{detection.detector.patients:,}".replace(",", " ")
         name = detection.detector.name
-        parts.append(f"{told} (detector {name}, learned from {patients} patients)")
+        parts.append(f"{told} (detector {name}, trained on {patients} patients)")
     return "; ".join(parts) or NOT_COMPUTED
 
 
@@ -178,7 +179,7 @@ def pattern_lines(result: Result) -> list[tuple[str, str]]:
 
 
 def lesions_text(result: Result) -> str:
-    """Number and size of the lesions: "4, the largest 212 ml, median 8.1 ml; 3 specks"."""
+    """Number and size: "4, the largest 212 ml, median 8.1 ml; and 3 foci below 0.1 ml"."""
     count, largest, median, specks, specks_ml = (
         NUMBERS[name].value(result)
         for name in ("lesions", "largest_ml", "median_ml", "specks", "specks_ml")
@@ -189,15 +190,15 @@ def lesions_text(result: Result) -> str:
     if largest is not None:
         text += f", the largest {ml_text(largest)}, median {ml_text(median)}"
     if specks:
-        some = "1 speck" if specks == 1 else f"{specks} specks"
-        text += f"; {some} below {SPECK_ML:g} ml, {ml_text(specks_ml)} in all"
+        foci = "1 focus" if specks == 1 else f"{specks} foci"
+        text += f"; and {foci} below {SPECK_ML:g} ml, {ml_text(specks_ml)} in all"
     return text
 
 
 def _lobe_lines(result: Result) -> list[str]:
     opacity = {name: lobe_number(name, "infection_percent") for name in LOBE_ORDER}
     if all(number.value(result) is None for number in opacity.values()):
-        return ["  No percent of any lobe is known."]
+        return ["  Lobes: not computed"]
     percents = {name: shown(result, number) for name, number in opacity.items()}
     wide = max(14, *(len(text) + 2 for text in percents.values()))
     scores = [NUMBERS[name] for name in ("tss", "ctsi")]

@@ -46,13 +46,13 @@ def read_table(path: Path, *, first_column: str = "case") -> Table:
     while len(header) > 1 and not header[-1]:  # spreadsheets leave separators at the end
         header.pop()
     if header[0].casefold() != first_column:
-        expected = f"a CSV table whose first column is called {first_column}"
-        raise _invalid(name, f"the first column is called {header[0][:60]!r}", expected=expected)
+        expected = f"a CSV table whose first column is named {first_column}"
+        raise _invalid(name, f"the first column is named {header[0][:60]!r}", expected=expected)
     columns = tuple(header[1:])
     if "" in columns:
         raise _invalid(name, f"column {columns.index('') + 2} has no name")
     if twice := sorted({column for column in columns if columns.count(column) > 1}):
-        raise _invalid(name, f"two columns are called {twice[0][:60]!r}")
+        raise _invalid(name, f"two columns are named {twice[0][:60]!r}")
     rows = [_row(number, cells, columns, name) for number, cells in lines]
     if not rows:
         raise _invalid(name, f"it holds no {first_column}")
@@ -68,8 +68,8 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        hint = "save it as CSV UTF-8; folders of results are the other thing that is read"
-        raise _invalid(path.name, "it is no text in UTF-8", hint=hint)
+        hint = "Save it as CSV UTF-8, or give a folder of results"
+        raise _invalid(path.name, "it is not UTF-8 text", hint=hint)
     return text
 
 
@@ -87,7 +87,7 @@ def _cells(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise _invalid(name, f"line {reader.line_num} is no CSV ({error})") from None
+        raise _invalid(name, f"line {reader.line_num} is not CSV ({error})") from None
 
 
 def _row(
@@ -99,7 +99,7 @@ def _row(
         raise _invalid(
             name,
             f"line {number} has {len(given)} cells, the first line {len(columns) + 1}",
-            hint="with decimal commas, let semicolons separate the columns",
+            hint="With decimal commas, let semicolons separate the columns",
         )
     missing = (None if value.casefold() in MISSING else value for value in values)
     return number, given[0], dict(zip(columns, missing, strict=True))

@@ -17,7 +17,7 @@ from lungscore.result.ranges import RangesPart
 class InputPart(Model):
     """What was read."""
 
-    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "phantom"]
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "array", "phantom"]
     slices: int
     shape: tuple[int, int, int] = Field(description="(slices, rows, columns), canonical axes")
     spacing_mm: tuple[float, float, float] | None = Field(description="(z, y, x)")
@@ -120,7 +120,7 @@ class Lobe(Model):
 
 
 class LobesPart(Model):
-    """The five lobes; every number null where there is no lobe mask."""
+    """The five lobes; every number null where no lobe mask is available."""
 
     RUL: Lobe
     RML: Lobe

@@ -32,7 +32,7 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
         found = f"{called} cannot be read ({error.strerror})"
         raise InputError("input-unreadable", found) from None
     except (ValueError, RecursionError) as error:
-        found = f"it is no JSON that lungscore writes ({str(error)[:80]})"
+        found = f"it is not JSON written by lungscore ({str(error)[:80]})"
         raise damaged(called, found) from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
@@ -40,7 +40,7 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
             "schema-mismatch",
             f"{called} has the schema {str(schema)[:60]!r}",
             expected=repr(SCHEMA),
-            hint="analyse the scan again with this version",
+            hint="Analyse the scan again with this version",
         )
     return content
 
@@ -53,7 +53,7 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     """
     called = printable(folder.name or folder.resolve().name)
     if not folder.is_dir():
-        raise InputError("input-not-found", f"there is no folder {called}")
+        raise InputError("input-not-found", f"No such folder: {called}")
     results = [folder / RESULT]
     if not results[0].is_file():
         children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
@@ -61,8 +61,8 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     if not results:
         raise InputError(
             "input-empty",
-            f"{called} holds no results",
-            expected="a folder into which lungscore analyze or score wrote, or a CSV table",
+            f"{called} contains no results",
+            expected="a folder of results written by lungscore analyze or score, or a CSV table",
         )
     seen: set[str] = set()
     for path in results:
@@ -71,7 +71,7 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
             raise damaged(place_of(path), "it names no case")
         case = printable(content["case"])
         if case in seen:
-            raise InputError("case-damaged", f"two folders of {called} hold the case {case}")
+            raise InputError("case-damaged", f"Two folders of {called} contain the case {case}")
         seen.add(case)
         yield case, path, content
 

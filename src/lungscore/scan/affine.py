@@ -17,7 +17,7 @@ def check_affine(affine: np.ndarray, source: str) -> None:
     Raises InputError ``geometry-invalid``, ``gantry-tilt`` or ``spacing-out-of-range``.
     """
     if not np.isfinite(affine).all():
-        raise InputError("geometry-invalid", f"{source}: the affine holds NaN or infinity")
+        raise InputError("geometry-invalid", f"{source}: the affine contains NaN or infinity")
     axes = affine[:3, :3].astype(np.float64)
     sizes = np.linalg.norm(axes, axis=0)
     if (sizes == 0).any():
@@ -34,7 +34,7 @@ def check_affine(affine: np.ndarray, source: str) -> None:
                 "spacing-out-of-range",
                 f"{source}: voxels of {size:.4g} mm",
                 expected=f"{low:g} to {high:g} mm {'between' if axis == along else 'in'} slices",
-                hint="check the units of the header",
+                hint="Check the units of the header",
             )
 
 
@@ -55,7 +55,7 @@ def _check_angles(unit: np.ndarray, along: int, source: str) -> None:
         "gantry-tilt",
         f"{source}: the slices are sheared by {worst:.1f} degrees",
         expected="a gantry without tilt",
-        hint="resample the scan to right angles first",
+        hint="Resample the scan to right angles first",
     )
 
 
@@ -73,6 +73,6 @@ def check_shape(shape: tuple[int, ...], source: str) -> None:
         size = " × ".join(str(length) for length in shape)
         raise InputError(
             "volume-too-large",
-            f"{source}: the header promises {size} voxels",
+            f"{source}: the header states {size} voxels",
             expected=f"at most {MAX_VOXELS}",
         )

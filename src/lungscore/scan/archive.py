@@ -113,11 +113,11 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(
         "archive-damaged",
         f"{path.name} cannot be unpacked ({type(error).__name__})",
-        hint="make the archive again, without a password",
+        hint="Make the archive again, without a password",
     )
 
 
 def _unsafe(path: Path, found: str, expected: str) -> InputError:
     return InputError(
-        "archive-unsafe", f"{path.name}: {found}", expected=expected, hint="unpack it yourself"
+        "archive-unsafe", f"{path.name}: {found}", expected=expected, hint="Unpack it yourself"
     )

@@ -79,12 +79,12 @@ def check_hounsfield(values: np.ndarray, source: str) -> tuple[Notice, ...]:
             "not-hounsfield",
             f"{source}: values from {found.lowest} to {found.highest}; {shares}",
             expected=expected,
-            hint="export the original CT with its rescale slope and intercept",
+            hint="Export the original CT with its rescale slope and intercept",
         )
     peak = found.tissue_peak
     if found.air_floor > AIR_FLOOR or peak is None or not TISSUE_PEAK[0] <= peak <= TISSUE_PEAK[1]:
-        text = f"{source}: darkest air {found.air_floor} HU, soft tissue most often {peak} HU"
-        return (Notice("hu-implausible", f"{text}; expected {expected}"),)
+        text = f"{source}: the darkest air has {found.air_floor} HU, most soft tissue {peak} HU"
+        return (Notice("hu-implausible", f"{text}. Expected: {expected}"),)
     return ()
 
 

@@ -50,7 +50,7 @@ def read_label_volume(path: Path, kind: Kind) -> tuple[np.ndarray, Geometry]:
         shown = ", ".join(str(label) for label in sorted(found)[:10])
         raise InputError(
             "mask-labels",
-            f"{path.name} holds the labels {shown}",
+            f"{path.name} contains the labels {shown}",
             expected=f"0 to {_HIGHEST[kind]}" + (" or 10 to 14" if kind == "lobes" else ""),
             hint="docs/result.md lists the label values",
         )
@@ -73,9 +73,9 @@ def check_same_place(
     if apart > TOLERANCE_MM:
         raise InputError(
             "mask-geometry",
-            f"{name} lies up to {apart:.2f} mm away from where it should",
+            f"{name} is up to {apart:.2f} mm away from its position in the scan",
             expected="the geometry of the scan, and of the other masks",
-            hint="resample the mask to the scan",
+            hint="Resample the mask to the scan",
         )
 
 
@@ -87,11 +87,13 @@ def mask_format(path: Path) -> VolumeFormat:
     try:
         content = volume_format(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise InputError("input-not-found", f"there is no mask {path.name}") from None
+        raise InputError("input-not-found", f"No such mask file: {path}") from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
     if content is None:
-        raise InputError("format-not-recognised", f"{path.name} is no mask file", expected=FORMATS)
+        raise InputError(
+            "format-not-recognised", f"{path.name} is not a mask file", expected=FORMATS
+        )
     return content
 
 
@@ -107,9 +109,9 @@ def _gather(
         if not np.array_equal(labels, plane):
             raise InputError(
                 "mask-labels",
-                f"{source} holds values from {plane.min():g} to {plane.max():g}",
+                f"{source} contains values from {plane.min():g} to {plane.max():g}",
                 expected="whole numbers from 0",
-                hint="resample masks without interpolation",
+                hint="Resample masks without interpolation",
             )
         values[..., index] = labels
         found.update(np.flatnonzero(np.bincount(labels.ravel())).tolist())

@@ -89,7 +89,9 @@ def _opened(path: Path, source: str) -> IO[bytes]:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise InputError("input-unreadable", f"{source}: its data: {error.strerror}") from None
+        raise InputError(
+            "input-unreadable", f"{source}: cannot be read: {error.strerror}"
+        ) from None
 
 
 def _header(path: Path) -> tuple[dict[str, str], int]:
@@ -117,14 +119,14 @@ def _find_data(header: Mapping[str, str], path: Path) -> Path | None:
         raise InputError(
             "format-not-recognised",
             f"{path.name} keeps its data in several files, in another folder or nowhere",
-            expected="MetaImage with its data attached (.mha) or in one file beside it (.mhd)",
+            expected="MetaImage with its data attached (.mha) or in one file next to it (.mhd)",
         )
     data = path.parent / os.fsdecode(name.encode("latin-1"))
     if not os.path.isfile(data):  # unlike Path.is_file no name makes it raise
         raise InputError(
             "input-unreadable",
-            f"{path.name}: there is no file of the name that ElementDataFile gives",
-            expected="header and data in one folder, under the names that they were written with",
+            f"{path.name}: the file named by ElementDataFile is missing",
+            expected="header and data in one folder, with their original names",
         )
     return data
 
@@ -142,9 +144,9 @@ def _planes(
     if not at_end:
         raise InputError(
             "input-unreadable",
-            f"{source}: its data do not end where the header says, or their checksum is wrong",
+            f"{source}: the data do not end where the header states, or the checksum is wrong",
             expected="as many voxels as DimSize and ElementType say",
-            hint="copy it again from its source",
+            hint="Copy it again from its source",
         )
 
 
@@ -216,7 +218,7 @@ def _check_encoding(header: Mapping[str, str], source: str) -> None:
             raise InputError(
                 "not-hounsfield",
                 f"{source}: the header asks for another scale (ElementToIntensityFunction{key})",
-                expected="values that are Hounsfield units as they are stored",
+                expected="values stored as Hounsfield units",
             )
 
 
@@ -231,7 +233,7 @@ def _affine(header: Mapping[str, str], source: str) -> tuple[np.ndarray, list[No
     origin = _numbers(header, source, 3, *_ORIGIN)
     notices = []
     if directions is None:
-        text = "no TransformMatrix is stated: the orientation is not known"
+        text = "No TransformMatrix is stated: the orientation is unknown"
         notices.append(Notice("header-incomplete", text))
     axes = np.eye(3) if directions is None else directions.reshape(3, 3).T
     lengths = np.linalg.norm(axes, axis=0)
@@ -240,7 +242,7 @@ def _affine(header: Mapping[str, str], source: str) -> tuple[np.ndarray, list[No
         raise InputError(
             "geometry-invalid",
             f"{source}: directions of length {found} in TransformMatrix",
-            expected="length 1, the voxel size stands in ElementSpacing",
+            expected="length 1, with the voxel size in ElementSpacing",
         )
     affine = np.eye(4)
     affine[:3, :3] = np.diag([-1, -1, 1]) @ (axes * spacing)

@@ -49,7 +49,7 @@ def open_nifti(path: Path) -> Iterator[Stored]:
         affine, notices, oriented = _affine(image, source)
         check_affine(affine, source)
         if repairs:
-            text = "the NIfTI header was repaired: " + "; ".join(repairs)
+            text = "The NIfTI header was repaired: " + "; ".join(repairs)
             notices = [*notices, Notice("geometry-repaired", text)]
         yield Stored(shape, affine, _slices(image, shape, source), oriented, tuple(notices))
 
@@ -95,7 +95,7 @@ def _three_axes(shape: tuple[int, ...], source: str) -> tuple[int, int, int]:
             "volume-4d",
             f"{source}: {' × '.join(map(str, shape))} voxels",
             expected="one volume of three axes",
-            hint="split it and choose one",
+            hint="Split it and choose one",
         )
     columns, rows, slices = (*shape, 1, 1, 1)[:3]
     return columns, rows, slices
@@ -120,10 +120,10 @@ def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
         sform, scode = image.get_sform(coded=True)
         qform, qcode = image.get_qform(coded=True)
     except Exception as error:  # quaternions of no rotation raise several kinds
-        raise InputError("geometry-invalid", f"{source}: qform is no rotation") from error
+        raise InputError("geometry-invalid", f"{source}: the qform is not a rotation") from error
     affine = np.asarray(image.affine, dtype=np.float64)
     if not scode and not qcode:
-        text = "sform and qform are not set: the orientation is not known"
+        text = "Neither sform nor qform is set: the orientation is unknown"
         return affine, [Notice("header-incomplete", text)], False
     if not scode or not qcode or not np.isfinite(sform).all() or not np.isfinite(qform).all():
         return affine, [], True
@@ -135,10 +135,14 @@ def _affine(image: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
             f"{source}: sform says {''.join(aff2axcodes(sform))}, "
             f"qform says {''.join(aff2axcodes(qform))}",
             expected="one orientation",
-            hint="repair the header, right and left depend on it",
+            hint="Repair the header; right and left depend on it",
         )
     if np.abs(sform - qform)[:3, :3].max() > FORM_TOLERANCE * np.abs(sform[:3, :3]).max():
-        return affine, [Notice("geometry-repaired", "sform and qform differ: sform is used")], True
+        return (
+            affine,
+            [Notice("geometry-repaired", "The sform and the qform differ: the sform is used")],
+            True,
+        )
     return affine, [], True
 
 
@@ -151,8 +155,8 @@ def _slices(image: Any, shape: tuple[int, int, int], source: str) -> Iterator[np
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise InputError(
                 "input-unreadable",
-                f"{source} ends or breaks at slice {index + 1} of {shape[2]}",
-                hint="copy it again from its source",
+                f"{source} ends or is damaged at slice {index + 1} of {shape[2]}",
+                hint="Copy it again from its source",
             ) from error
 
 
@@ -160,5 +164,5 @@ def _unreadable(source: str, error: Exception) -> InputError:
     return InputError(
         "input-unreadable",
         f"{source}: the NIfTI header cannot be read ({type(error).__name__})",
-        hint="copy it again from its source",
+        hint="Copy it again from its source",
     )

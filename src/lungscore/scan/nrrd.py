@@ -111,7 +111,7 @@ def _affine(
                 expected="a space such as left-posterior-superior, with directions",
             )
         affine[:3, :3] = np.diag([-1, -1, 1]) * spacings
-        text = "no patient space is stated: the orientation is not known"
+        text = "No patient space is stated: the orientation is unknown"
         return affine, [Notice("header-incomplete", text)], False
     axes = np.array(directions, dtype=np.float64)
     origin = np.array(header.get("space origin", (0, 0, 0)), dtype=np.float64)

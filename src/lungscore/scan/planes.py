@@ -21,9 +21,9 @@ def check_promise(
     if promised > size * (LARGEST_DEFLATE_RATIO if deflated else 1):
         raise InputError(
             "volume-too-large",
-            f"{source}: the header promises {promised} bytes, the file has {size}",
+            f"{source}: the header states {promised} bytes, the file has {size}",
             expected="a whole file",
-            hint="copy it again from its source",
+            hint="Copy it again from its source",
         )
 
 
@@ -80,6 +80,6 @@ class Inflated:
 def _broken(source: str, index: int, count: int) -> InputError:
     return InputError(
         "input-unreadable",
-        f"{source} ends or breaks at slice {index + 1} of {count}",
-        hint="copy it again from its source",
+        f"{source} ends or is damaged at slice {index + 1} of {count}",
+        hint="Copy it again from its source",
     )

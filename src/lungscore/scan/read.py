@@ -1,14 +1,14 @@
 """A scan from anywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from lungscore.errors import InputError, Notice
+from lungscore.errors import InputError, Notice, UsageError
 from lungscore.scan.archive import unpacked
-from lungscore.scan.names import case_name
+from lungscore.scan.names import case_name, safe_name
 from lungscore.scan.recognise import Found, content_of, find
 from lungscore.scan.scan import Scan
 from lungscore.scan.volume import to_scan
@@ -22,16 +22,42 @@ def read_scan(
     allow_gaps: bool = False,
     name: str | None = None,
 ) -> Scan:
-    """Read the chest CT at ``path`` in one convention.
+    """Read a chest CT in one convention, whatever its format.
 
-    path: a DICOM folder (searched with all folders below) or file, NIfTI, NRRD, MetaImage, a PNG or
-        JPEG slice or a folder of them, or a zip of any of these; told by content, not by name.
-    series: SeriesInstanceUID to read instead of the one chosen by rule (``scan.dicom.series``).
-    allow_gaps: interpolate missing DICOM slices instead of rejecting the series.
-    name: of the case; by default the input's own file name.
+    Parameters
+    ----------
+    path : path
+        A DICOM folder (with all its subfolders) or file, NIfTI, NRRD, MetaImage, a PNG or JPEG
+        slice or a folder of slices, or a zip of any of these. Recognised by content, not by name.
+    series : str, optional
+        SeriesInstanceUID to read, instead of the one chosen by rule (docs/inputs.md).
+    allow_gaps : bool
+        Interpolate missing DICOM slices instead of rejecting the series.
+    name : str, optional
+        Name of the case; by default the name of the file or folder.
 
-    Returns a Scan with notices. Raises InputError with a code of ``errors.REJECTIONS``
-    (docs/errors.md) and ResourceError ``disk-full`` while unpacking.
+    Returns
+    -------
+    Scan
+        ``values`` is (D, H, W), superior to inferior, anterior to posterior and right to left, in
+        Hounsfield units or, for windowed images, grey levels.
+
+    Raises
+    ------
+    InputError
+        With a stable code (docs/errors.md) that says why the input cannot be analysed.
+    ResourceError
+        ``disk-full`` while unpacking an archive.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from lungscore import read_scan
+    >>> from lungscore.scan.phantom import make_phantom
+    >>> from lungscore.scan.write import write_nifti
+    >>> write_nifti(make_phantom("healthy", shape=(24, 96, 96)).scan, Path("chest.nii.gz"))
+    >>> read_scan("chest.nii.gz")
+    Scan('chest', nifti, 24 × 96 × 96, 11.67 × 3.733 × 3.733 mm, hu)
     """
     path = Path(path)
     with opened(path) as found:
@@ -49,7 +75,7 @@ def opened(path: Path) -> Iterator[Found]:
             found = find(folder)
         except InputError as error:
             if error.code == "input-empty":
-                raise InputError("input-empty", f"{path.name} holds no image") from None
+                raise InputError("input-empty", f"{path.name} contains no image") from None
             raise InputError(
                 error.code,
                 error.found.replace(folder.name, path.name),
@@ -57,6 +83,26 @@ def opened(path: Path) -> Iterator[Found]:
                 hint=error.hint,
             ) from None
         yield replace(found, archive=True)
+
+
+@contextmanager
+def source_of(
+    given: str | PathLike[str] | Scan, *, series: str | None, allow_gaps: bool, name: str | None
+) -> Iterator[Callable[[], Scan]]:
+    """A function that reads ``given``, or gives it back where it is a Scan.
+
+    Archives stay unpacked for as long as the block lasts. Raises UsageError for options of files
+    with a Scan.
+    """
+    if isinstance(given, Scan):
+        if series is not None or allow_gaps:
+            raise UsageError("usage", "series and allow_gaps apply to files, not to a Scan")
+        scan = given if name is None else replace(given, name=safe_name(name))
+        yield lambda: scan
+        return
+    path = Path(given)
+    with opened(path) as files:
+        yield lambda: read_found(path, files, series=series, allow_gaps=allow_gaps, name=name)
 
 
 def read_found(
@@ -69,7 +115,7 @@ def read_found(
 ) -> Scan:
     """The Scan of ``found``, the files of the input at ``path``."""
     if series is not None and found.content != "dicom":
-        raise InputError("series-not-found", f"{path.name} is no DICOM input and has no series")
+        raise InputError("series-not-found", f"{path.name} is not DICOM and has no series")
     ignored = found.ignored
     try:
         if found.content == "dicom":
@@ -96,7 +142,9 @@ def read_found(
 
 def _ignored_notices(found: Found, ignored: int) -> Iterator[Notice]:
     if ignored:
-        yield Notice("files-ignored", f"{ignored} files that are no images of it were ignored")
+        yield Notice(
+            "files-ignored", f"{ignored} files were ignored because they are not images of the scan"
+        )
     if found.unreadable:
         text = f"{found.unreadable} files or folders could not be opened and were ignored"
         yield Notice("files-ignored", text)

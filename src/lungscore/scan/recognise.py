@@ -20,6 +20,9 @@ HEAD_BYTES = 4096
 #: Formats of files that hold one volume.
 VOLUMES: tuple[Content, ...] = ("nifti", "nrrd", "metaimage")
 
+#: What a case that lungscore wrote always holds.
+RESULT_FILES = ("result.json", "lesions.nii.gz")
+
 #: A MetaImage header begins with the kind of its object or, as the format allows, without it.
 _METAIMAGE = re.compile(rb"\s*(ObjectType\s*=\s*Image\b|NDims\s*=\s*\d)")
 
@@ -81,14 +84,14 @@ def find(path: Path) -> Found:
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise InputError("input-not-found", f"there is nothing at {path.name!r}") from None
+        raise InputError("input-not-found", f"No such file or folder: {path}") from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from None
     if stat.S_ISDIR(status.st_mode):
         return _find_in_folder(path)
     if not stat.S_ISREG(status.st_mode):
         raise InputError(
-            "input-unreadable", f"{path.name} is no ordinary file", expected="a file or a folder"
+            "input-unreadable", f"{path.name} is not a regular file", expected="a file or a folder"
         )
     try:
         content = content_of(path)
@@ -99,10 +102,16 @@ def find(path: Path) -> Found:
     if content in ("other", "zip"):
         raise InputError(
             "format-not-recognised",
-            f"the content of {path.name} is not known",
+            f"The format of {path.name} is not recognised",
             expected="DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder or zip of these",
         )
     return Found(content, _with_data(path, content))  # type: ignore[arg-type]
+
+
+def _has_results(files: list[Path]) -> bool:
+    """Whether a folder among those of ``files`` is a case that ``analyze`` or ``score`` wrote."""
+    first, *others = ({file.parent for file in files if file.name == name} for name in RESULT_FILES)
+    return bool(first.intersection(*others))
 
 
 def _find_in_folder(folder: Path) -> Found:
@@ -117,12 +126,20 @@ def _find_in_folder(folder: Path) -> Found:
     volumes = [(file, format) for format in VOLUMES for file in by_content.get(format, ())]
     if counts["dicom"]:
         content, chosen = "dicom", by_content["dicom"]
+    elif volumes and _has_results(files):
+        raise InputError(
+            "several-inputs",
+            f"{folder.name} is a folder of results that lungscore wrote, not a scan",
+            expected="a scan",
+            hint="Use lungscore score to score its masks, or lungscore compare to compare it with "
+            "another examination",
+        )
     elif len(volumes) > 1:
         raise InputError(
             "several-inputs",
-            f"{folder.name} holds {len(volumes)} volumes",
+            f"{folder.name} contains {len(volumes)} volumes",
             expected="one volume",
-            hint="give the file itself",
+            hint="Give one of the files",
         )
     elif volumes:
         file, content = volumes[0]
@@ -132,9 +149,9 @@ def _find_in_folder(folder: Path) -> Found:
     else:
         raise InputError(
             "input-empty",
-            f"{folder.name} holds no image among {len(files)} files",
+            f"{folder.name} contains no image among its {len(files)} files",
             expected="DICOM, NIfTI, NRRD, MetaImage, PNG or JPEG",
-            hint="give the zip file itself" if counts["zip"] else "",
+            hint="Give one of the zip files" if counts["zip"] else "",
         )
     ignored = len(files) - len(chosen)
     return Found(content, tuple(chosen), True, ignored, unreadable)  # type: ignore[arg-type]
@@ -179,8 +196,8 @@ def _ordinary_files(folder: Path) -> tuple[list[Path], int]:
         if len(files) > MAX_FILES:
             raise InputError(
                 "too-many-files",
-                f"{folder.name} holds more than {MAX_FILES} files",
-                hint="give the folder of one examination",
+                f"{folder.name} contains more than {MAX_FILES} files",
+                hint="Give the folder of one examination",
             )
     return sorted(files), unreadable
 

@@ -1,11 +1,18 @@
 """The scan: one array in one convention, and the way back to the source's own geometry."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from lungscore.errors import Notice
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+#: Where ``Scan.from_array`` is written: it needs what reads scans, which needs this module.
+_FROM_ARRAY = "lungscore.scan.array"
 
 #: Array axes of every volume inside lungscore: superior→inferior, anterior→posterior,
 #: patient right→left. An axial slice ``values[z]`` then looks as radiologists see it.
@@ -63,16 +70,34 @@ class Geometry:
         return orientations.ornt_transform(source, target)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scan:
     """A chest CT, or slices of one, ready to analyse.
 
-    values: (D, H, W) in CANONICAL_AXES order. int16 Hounsfield units when ``units`` is "hu",
-        uint8 grey levels of a windowed image when "grey".
-    geometry: the source's own geometry; for slices without one, unit voxels.
-    spacing_mm: (z, y, x), or None where the source does not state it.
-    sides_known: whether right and left are known (a lone 2-D crop does not say).
-    kind: what was read. name: the case's name, from the user's own file name, never a DICOM tag.
+    Parameters
+    ----------
+    values : ndarray
+        (D, H, W), from superior to inferior, anterior to posterior and patient right to left.
+        int16 Hounsfield units if ``units`` is "hu", uint8 grey levels of a windowed image if
+        "grey".
+    units : {"hu", "grey"}
+        Unit of ``values``.
+    geometry : Geometry
+        Shape and affine of the source; unit voxels for slices without a geometry.
+    spacing_mm : tuple of float or None
+        Voxel size (z, y, x) in mm; None if the source does not state it.
+    sides_known : bool
+        Whether right and left are known. A single 2-D crop does not tell.
+    kind : str
+        Type of the source.
+    name : str
+        Name of the case, from the user's own file name, never from a DICOM tag.
+    series_uid : str or None
+        SeriesInstanceUID of a DICOM series.
+    notices : tuple of Notice
+        What the user should know about the input.
+    left_out : tuple of dict
+        Further series of the input, with the reason why each was not used.
     """
 
     values: np.ndarray
@@ -80,7 +105,7 @@ class Scan:
     geometry: Geometry
     spacing_mm: tuple[float, float, float] | None
     sides_known: bool
-    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "phantom"]
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "array", "phantom"]
     name: str
     series_uid: str | None = None
     notices: tuple[Notice, ...] = ()
@@ -90,6 +115,63 @@ class Scan:
         expected = np.dtype(np.int16 if self.units == "hu" else np.uint8)
         if self.values.ndim != 3 or self.values.dtype != expected:
             raise ValueError(f"a scan in {self.units} is a (D, H, W) array of {expected}")
+
+    @classmethod
+    def from_array(
+        cls,
+        values_hu: "ArrayLike",
+        spacing_mm: tuple[float, float, float] | None = None,
+        affine: "ArrayLike | None" = None,
+        *,
+        name: str = "array",
+    ) -> "Scan":
+        """Make a scan from an array of Hounsfield units.
+
+        Parameters
+        ----------
+        values_hu : array_like
+            Three axes of Hounsfield units. Without ``affine``: from superior to inferior, anterior
+            to posterior and patient right to left. With ``affine``: in any order.
+        spacing_mm : tuple of float, optional
+            Voxel size along each axis of the array, in mm. Without it and ``affine``, numbers in
+            millilitres are not given.
+        affine : array_like, optional
+            (4, 4), from array index to patient position in mm, RAS+ (as in NIfTI and nibabel).
+        name : str
+            Name of the case.
+
+        Returns
+        -------
+        Scan
+            Checked as a file would be, with ``kind`` "array".
+
+        Raises
+        ------
+        UsageError
+            If the array does not have three axes of numbers or the affine is not (4, 4).
+        InputError
+            ``geometry-invalid``, ``gantry-tilt``, ``spacing-out-of-range``, ``volume-too-large``,
+            ``constant-image``, ``not-finite`` or ``not-hounsfield``.
+
+        Examples
+        --------
+        >>> from lungscore import Scan
+        >>> from lungscore.scan.phantom import make_phantom
+        >>> values = make_phantom("few-patches", shape=(24, 96, 96)).scan.values
+        >>> Scan.from_array(values, (11.67, 3.73, 3.73), name="case 1")
+        Scan('case 1', array, 24 × 96 × 96, 11.67 × 3.73 × 3.73 mm, hu)
+        """
+        scan: Scan = import_module(_FROM_ARRAY).scan_from_array(
+            values_hu, spacing_mm, affine, name=name
+        )
+        return scan
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.shape))
+        spacing = "unknown spacing"
+        if self.spacing_mm is not None:
+            spacing = " × ".join(f"{size:.4g}" for size in self.spacing_mm) + " mm"
+        return f"Scan({self.name!r}, {self.kind}, {shape}, {spacing}, {self.units})"
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -53,7 +53,7 @@ def read_slices(files: Sequence[Path]) -> Volume:
                 "slices-differ-in-size",
                 f"{file.name} has {_size(image)} pixels, {files[0].name} has {_size(first)}",
                 expected="slices of one volume, all of one size",
-                hint="give single slices one by one",
+                hint="Give single slices one by one",
             )
         values[index] = image
     return Volume(
@@ -85,7 +85,7 @@ def read_slice_image(path: Path, *, mask_allowed: bool = False) -> np.ndarray:
         raise InputError(
             "input-unreadable",
             f"{path.name} cannot be decoded",
-            hint="copy it again from its source",
+            hint="Copy it again from its source",
         ) from error
     if not mask_allowed:
         check_grey_levels(grey, path.name)
@@ -163,7 +163,7 @@ def _from_16_bit(values: np.ndarray, path: Path) -> np.ndarray:
             "not-hounsfield",
             f"{path.name}: 16-bit values up to {highest}, neither grey levels nor a CT's file",
             expected="8-bit grey, or 16-bit grey up to 65535",
-            hint="give the DICOM or NIfTI file",
+            hint="Give the DICOM or NIfTI file",
         )
     return (values // 257).astype(np.uint8)
 

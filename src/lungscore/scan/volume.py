@@ -46,7 +46,7 @@ class Volume:
     values: np.ndarray
     affine: np.ndarray
     units: Literal["hu", "grey"]
-    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice"]
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "array"]
     spacing_known: bool = True
     sides_known: bool = True
     notices: tuple[Notice, ...] = ()
@@ -83,25 +83,30 @@ def to_scan(volume: Volume, name: str, source: str) -> Scan:
 def _general_notices(scan: Scan) -> list[Notice]:
     notices = []
     if scan.units == "grey":
-        text = "grey levels of a windowed image, not Hounsfield units: percentages are approximate"
+        text = "The image has grey levels, not Hounsfield units: percentages are approximate"
         notices.append(Notice("approximate-8bit", text))
     if scan.spacing_mm is None:
-        text = "no voxel size is known: volumes in ml are not given"
+        text = "The voxel size is unknown: volumes in ml are not given"
         if scan.kind == "slices":
-            text += "; slices are taken in the order of their names, the first one superior"
+            text += ". The slices are taken in the order of their names, the first one superior"
         notices.append(Notice("no-spacing", text))
     if not scan.sides_known:
-        text = "right and left are not known: scores by side or lobe are not given"
+        text = "Right and left are unknown: scores by side or lobe are not given"
         notices.append(Notice("unknown-orientation", text))
     if scan.shape[0] == 1:
-        text = "one slice: percentages are of this slice, scores of a volume are not given"
+        text = (
+            "The input is one slice: percentages refer to it, and scores of a volume are not given"
+        )
         notices.append(Notice("single-slice", text))
     elif scan.spacing_mm is not None and scan.spacing_mm[0] >= THICK_MM:
-        text = f"slices every {scan.spacing_mm[0]:.1f} mm: small lesions may fall between them"
+        text = (
+            f"The slice spacing is {scan.spacing_mm[0]:.1f} mm: small lesions may fall between them"
+        )
         notices.append(Notice("thick-slices", text))
     if scan.spacing_mm is not None and max(scan.spacing_mm[1:]) > COARSE_MM:
         text = (
-            f"pixels of {max(scan.spacing_mm[1:]):.1f} mm: too coarse to tell infection from lung"
+            f"The pixels measure {max(scan.spacing_mm[1:]):.1f} mm, too coarse to distinguish "
+            "infection from lung"
         )
         notices.append(Notice("coarse-pixels", text))
     return notices

@@ -41,7 +41,7 @@ def gather(
             whole = bool((plane == np.rint(plane)).all())
         values[..., index] = to_hounsfield(plane)
     if lowest == highest or not np.isfinite([lowest, highest]).all():
-        raise InputError("constant-image", f"{source}: all voxels have one value")
+        raise InputError("constant-image", f"{source}: all voxels have the same value")
     notices: tuple[Notice, ...] = ()
     if lost:
         text = f"{lost} values outside the body were not numbers and were replaced by air"
@@ -53,7 +53,7 @@ def gather(
             "not-hounsfield",
             f"{source}: values from {lowest:.4g} to {highest:.4g}, a mask or normalised values",
             expected="Hounsfield units",
-            hint="give the original CT",
+            hint="Give the original CT",
         )
     return values, "hu", notices
 
@@ -80,7 +80,7 @@ def check_grey_levels(values: np.ndarray, source: str) -> None:
     """Reject whole numbers of 0–255 that are no image of a CT but a mask."""
     levels = int(np.count_nonzero(np.bincount(values.clip(0, 255).ravel(), minlength=256)))
     if levels == 1:
-        raise InputError("constant-image", f"{source}: all pixels have one value")
+        raise InputError("constant-image", f"{source}: all pixels have the same value")
     if levels < GREY_LEVELS:
         raise InputError(
             "not-hounsfield",

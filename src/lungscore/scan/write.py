@@ -65,7 +65,7 @@ def write_dicom_series(scan: Scan, folder: Path) -> str:
         raise ValueError("only scans along the patient's axes can be written as a series")
     if folder.exists():
         raise ResourceError(
-            "output-exists", f"{folder.name} is there already", hint="choose another folder"
+            "output-exists", f"{folder.name} already exists", hint="Choose another folder"
         )
     identity = hashlib.sha256(scan.values.tobytes() + affine.tobytes()).hexdigest()
     temporary = folder.with_name(f".tmp-{os.getpid()}-{folder.name}")

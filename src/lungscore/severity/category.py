@@ -28,14 +28,14 @@ LOBES_COMPLETE, LOBES_SUFFICIENT = 98.0, 60.0
 WITHHOLDING: dict[str, str] = {
     "lungs-doubtful": "the lung mask is too doubtful",
     "lung-volume": "the lung volume is outside 0.3–10 litres, so the lung mask is doubtful",
-    "truncated-scan": "the scan does not hold the whole lungs",
-    "coarse-pixels": "the pixels are too coarse to tell infection from lung",
-    "unlike-training": "the images are unlike those that the network learned from",
+    "truncated-scan": "the scan does not contain the whole lungs",
+    "coarse-pixels": "the pixels are too coarse to distinguish infection from lung",
+    "unlike-training": "the images are unlike the training images",
     "single-slice": "one slice says nothing about the whole lungs",
-    "unknown-orientation": "right and left are not known, so lobes and regions are not either",
+    "unknown-orientation": "right and left are unknown, and so are lobes and regions",
     "lobes-incomplete": "less than 60 % of the lungs lie in a lobe of the lobe mask",
-    "not-computable": "a number that it rests on could not be computed",
-    "uncertain-infection": "the network is too unsure of the infection",
+    "not-computable": "a number it depends on could not be computed",
+    "uncertain-infection": "the network is too uncertain about the infection",
 }
 
 #: Why "none" is withheld, and no other category: lungs that are not whole, or not trusted, may

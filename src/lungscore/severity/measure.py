@@ -111,7 +111,7 @@ def _obstacles(
     return Obstacles(
         volume=no_volume,
         sides=None if sides_known else "right and left are not known",
-        hu=None if has_density else "there are no Hounsfield units",
+        hu=None if has_density else "no Hounsfield units are available",
         size=no_volume or (None if voxel_ml is not None else "no voxel size is known"),
     )
 
@@ -134,7 +134,7 @@ def _with_ranges(severity: Severity, ranges: Ranges) -> Severity:
         notices=(
             *severity.notices,
             Notice(code, reason),
-            Notice("severity-withheld", f"no severity category is given: {reason}"),
+            Notice("severity-withheld", f"No severity category is given: {reason}"),
         ),
         ranges=replace(ranges, categories=()),
     )
@@ -222,8 +222,8 @@ def _scores_of(
     of_lobes = {name: part.infection_percent for name, part in by_lobe.items()}
     dense_of_lobes = {name: part.dense_percent for name, part in by_lobe.items()}
     no_sides = obstacles.volume or obstacles.sides
-    no_lobes = no_sides or (None if by_lobe else "there is no lobe mask")
-    no_regions = no_sides or (None if by_region else "there is no region mask")
+    no_lobes = no_sides or (None if by_lobe else "no lobe mask is available")
+    no_regions = no_sides or (None if by_region else "no region mask is available")
     return {
         "ct_ss": _given(scores.ct_ss(by_region), no_regions),
         "tss": _given(scores.tss(of_lobes), no_lobes),

@@ -54,17 +54,17 @@ def notices_of(
     litres = None if whole.volume_ml is None else whole.volume_ml / 1000
     small = litres is not None and litres < SMALL_LUNG_LITRES and "single-slice" not in withheld
     if ("lung-volume" in withheld or small) and "lung-volume" not in noted:
-        message = f"the lungs measure {litres:.2f} litres, usual are 1 to 10"
+        message = f"The lung volume is {litres:.2f} litres; usual are 1 to 10 litres"
         notices.append(Notice("lung-volume", message))
     if in_lobes_percent is not None and in_lobes_percent < LOBES_COMPLETE:
         message = (
-            f"only {in_lobes_percent:.1f} % of the lungs lie in a lobe: the rest counts in the "
-            "totals of the lungs, but in no lobe and no region"
+            f"Only {in_lobes_percent:.1f} % of the lungs lie in a lobe: the rest counts towards "
+            "the totals of the lungs, but towards no lobe and no region"
         )
         notices.append(Notice("lobes-incomplete", message))
     empty = [LOBE_NAMES[name] for name, lobe in lobes.items() if lobe.infection_percent is None]
     if empty:
-        message = f"no voxels were found of the {', '.join(empty)}: no percent, no score"
+        message = f"No voxels of these lobes were found, so they have no scores: {', '.join(empty)}"
         notices.append(Notice("not-computable", message))
     reasons: dict[str, list[str]] = {}
     for name, score in results.items():
@@ -86,9 +86,11 @@ def notices_of(
     if obstacles.size and not (obstacles.volume or obstacles.sides):
         reasons.setdefault(obstacles.size, []).append("peripheral share")
     for reason, titles in reasons.items():
-        notices.append(Notice("not-computable", f"not computed: {', '.join(titles)}; {reason}"))
+        notices.append(
+            Notice("not-computable", f"Not computed, because {reason}: {', '.join(titles)}")
+        )
     if withheld:
         sentences = WITHHOLDING | UNTRUSTED
         why = "; ".join(sentences[code] for code in withheld)
-        notices.append(Notice("severity-withheld", f"no severity category is given: {why}"))
+        notices.append(Notice("severity-withheld", f"No severity category is given: {why}"))
     return tuple(notices)

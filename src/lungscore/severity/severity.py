@@ -19,7 +19,7 @@ class Burden:
     """How much of one part of the lungs is infected.
 
     Percents are of the part, lesions included, 0–100; ``dense_percent`` is infection at −200 HU
-    and denser. None: the part has no voxels, or there are no Hounsfield units or no voxel size.
+    and denser. None: the part has no voxels, or no Hounsfield units are available or no voxel size.
     """
 
     volume_ml: float | None
@@ -55,7 +55,7 @@ class Severity:
     """All that was measured on one scan's labels.
 
     lungs, right, left: both lungs together and each; right and left None where sides are unknown.
-    lobes: by LOBE_ORDER, empty where there is no lobe mask.
+    lobes: by LOBE_ORDER, empty where no lobe mask is available.
     slices: one per slice of the array, superior to inferior.
     ct_ss … zones: totals may be None, each with its reason. po, pho: percent of the lungs.
     aeration, lesions, distribution: each holds a reason where it has no numbers.

@@ -38,11 +38,16 @@ def interval(
     clusters: (cases,) whose case it is; all cases of one are drawn together. By default each case
         is its own. weights: (cases,) whole numbers, how many equal cases each stands for; it has no
         clusters then. draws: RESAMPLES by default.
-    Draws for which the figure is not defined, as one without a positive, are passed over.
+    Draws for which the figure is not defined, as one without a positive, are passed over; both
+    ends are NaN where no draw is left.
     """
     draws = RESAMPLES if draws is None else draws
     drawn = _of_clusters(cases, clusters, draws) if weights is None else _of_groups(weights, draws)
-    low, high = np.nanpercentile(np.concatenate([statistic(part) for part in drawn]), [2.5, 97.5])
+    values = np.concatenate([statistic(part) for part in drawn])
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 

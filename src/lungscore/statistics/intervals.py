@@ -124,9 +124,10 @@ def area_agreement(found: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     difference = found - true
     bias, spread = float(difference.mean()), _spread(difference)
     correlation: dict[str, Any] = dict.fromkeys(("r", "low", "high")) | {"n": len(found)}
-    if found.std() > 0 and true.std() > 0:
-        statistic = correlation_of(found, true)
-        r, (low, high) = value_of(statistic, len(found)), interval(statistic, len(found))
+    statistic = correlation_of(found, true)
+    # Not the standard deviation: of equal fractions it may be a rounding error above 0.
+    if not np.isnan(r := value_of(statistic, len(found))):
+        low, high = interval(statistic, len(found))
         correlation = {"r": r, "low": low, "high": high, "n": len(found)}
     return {
         "correlation": correlation,

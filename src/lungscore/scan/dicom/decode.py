@@ -94,7 +94,7 @@ class _Worker:
             )
         except OSError as error:
             raise ResourceError(
-                "out-of-memory", f"no process could be started to decode ({error.strerror})"
+                "out-of-memory", f"No decoding process could be started ({error.strerror})"
             ) from error
         return self
 
@@ -111,8 +111,8 @@ class _Worker:
         except (OSError, ValueError) as error:
             raise InputError(
                 "dicom-unreadable",
-                f"{header.path.name}: the compressed pixels bring the decoder down",
-                hint="copy the file again from its source",
+                f"{header.path.name}: the decoder crashed on the compressed pixels",
+                hint="Copy the file again from its source",
             ) from error
         finally:
             watch.cancel()

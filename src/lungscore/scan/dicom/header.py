@@ -137,7 +137,7 @@ def parse(path: Path, tags: list[str], *, with_pixels: bool) -> Any:
         raise InputError(
             "dicom-unreadable",
             f"{path.name} cannot be parsed ({type(error).__name__})",
-            hint="copy the file again from its source",
+            hint="Copy the file again from its source",
         ) from error
 
 
@@ -162,7 +162,7 @@ def _header(path: Path, dataset: Any) -> Header | None:
         if sop_class == CT_IMAGE or (not sop_class and modality == "CT"):
             raise InputError("dicom-truncated", f"{path.name} ends before its image begins")
         if not sop_class and not modality:
-            raise InputError("dicom-unreadable", f"{path.name} holds no readable DICOM element")
+            raise InputError("dicom-unreadable", f"{path.name} contains no readable DICOM element")
     syntax = _text(meta, "TransferSyntaxUID")
     missing = [] if meta else ["file meta information"]
     missing += [] if syntax else ["TransferSyntaxUID"]
@@ -217,7 +217,7 @@ def _check_deflated(path: Path, file: BoundedFile) -> None:
         raise InputError(
             "archive-unsafe",
             f"{path.name} grows beyond {MAX_DEFLATED_BYTES} bytes",
-            hint="export the series without deflate",
+            hint="Export the series without deflate",
         )
 
 

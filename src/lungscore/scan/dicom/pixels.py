@@ -73,7 +73,7 @@ def read_hounsfield(header: Header) -> tuple[np.ndarray, bool]:
             "not-hounsfield",
             f"{header.path.name}: values up to {int(values.max())}",
             expected=f"{HU_RANGE[0]} to {HU_RANGE[1]} HU",
-            hint="signed values seem to be stored as unsigned (PixelRepresentation)",
+            hint="Signed values may be stored as unsigned ones (check PixelRepresentation)",
         )
     return to_hounsfield(values), scaled
 
@@ -147,7 +147,7 @@ def _decoded(header: Header, dataset: Any) -> np.ndarray:
         raise InputError(
             "dicom-unreadable",
             f"{header.path.name}: the compressed pixels cannot be decoded",
-            hint="copy the file again from its source",
+            hint="Copy the file again from its source",
         ) from error
     if pixels.shape != (header.rows, header.columns):
         raise InputError(
@@ -165,7 +165,7 @@ def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarr
             "not-hounsfield",
             f"{header.path.name}: the values are scaled by a table (Modality LUT)",
             expected="RescaleSlope and RescaleIntercept",
-            hint="export the original CT",
+            hint="Export the original CT",
         )
     slope = _number(header, dataset, "RescaleSlope")
     intercept = _number(header, dataset, "RescaleIntercept")
@@ -193,7 +193,7 @@ def _number(header: Header, dataset: Any, keyword: str) -> float | None:
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number):
-        raise InputError("dicom-unreadable", f"{header.path.name}: {keyword} is no number")
+        raise InputError("dicom-unreadable", f"{header.path.name}: {keyword} is not a number")
     return number
 
 
@@ -202,5 +202,5 @@ def _truncated(header: Header, found: str) -> InputError:
         "dicom-truncated",
         f"{header.path.name}: {found}",
         expected="the whole file",
-        hint="copy it again from its source",
+        hint="Copy it again from its source",
     )

@@ -29,7 +29,7 @@ def read_groups(files: Sequence[Path]) -> DicomInput:
     headers = [read_header(file) for file in files]
     images = [header for header in headers if header is not None]
     if not images:
-        raise InputError("input-empty", "no DICOM file holds an image")
+        raise InputError("input-empty", "No DICOM file contains an image")
     return DicomInput(tuple(group_series(images)), len(headers) - len(images))
 
 
@@ -80,10 +80,10 @@ def _unique(headers: Sequence[Header]) -> tuple[list[Header], list[Header]]:
         first, second = clashes[0]
         raise InputError(
             "duplicate-position",
-            f"{len(clashes)} pairs of different images stand at one position, "
+            f"{len(clashes)} pairs of different images have the same position, "
             f"{first.path.name} and {second.path.name} among them",
             expected="one image at every position",
-            hint="give one phase or one reconstruction",
+            hint="Give one phase or one reconstruction",
         )
     return list(kept.values()), repeated
 
@@ -116,11 +116,11 @@ def _check_alike(headers: Sequence[Header]) -> None:
     if len(sizes) > 1:
         text = " and ".join(f"{rows} × {columns}" for rows, columns in sorted(sizes)[:3])
         raise InputError(
-            "mixed-geometry", f"slices of {text} pixels in one series", expected="one size"
+            "mixed-geometry", f"Slices of {text} pixels in one series", expected="one size"
         )
     spacings = [header.pixel_spacing for header in headers]
     if len({spacing is None for spacing in spacings}) > 1:
-        raise InputError("mixed-geometry", "some slices state no PixelSpacing, others do")
+        raise InputError("mixed-geometry", "Some slices state no PixelSpacing, others do")
     if spacings[0] is not None and np.ptp(np.array(spacings), axis=0).max() > 1e-3 * spacings[0][0]:
         raise InputError(
             "mixed-geometry",
@@ -154,7 +154,7 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
                 "geometry-invalid",
                 f"{source}: ImagePositionPatient or ImageOrientationPatient is missing",
                 expected="both in every slice",
-                hint="give one slice, or a complete export",
+                hint="Give one slice, or a complete export",
             )
         stack, affine, notices = _placed(headers, pixel_spacing, source=source, gaps=allow_gaps)
         spacing_known = spacing is not None
@@ -166,7 +166,7 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
     scaled = read_images(ordered, values, stack.slots.tolist())
     _interpolate(values, stack)
     if not scaled:
-        text = "RescaleSlope and RescaleIntercept are missing: values were taken as HU"
+        text = "RescaleSlope and RescaleIntercept are missing: the values were taken as HU"
         notices.append(Notice("rescale-missing", text))
     # Columns, rows, slices, as converters to NIfTI have them: so masks look as viewers expect, and
     # lie in files in the order in which they lie here.
@@ -191,14 +191,20 @@ def _placed(
                 "slice-gap",
                 f"{len(stack.missing)} slices are missing: {where}",
                 expected=f"a slice every {np.linalg.norm(stack.step):.3f} mm",
-                hint="export the whole series, or pass --allow-gaps to interpolate",
+                hint="Export the whole series, or pass --allow-gaps to interpolate",
             )
         notices.append(
-            Notice("gaps-interpolated", f"{len(stack.missing)} slices interpolated: {where}")
+            Notice(
+                "gaps-interpolated",
+                f"{len(stack.missing)} missing slices were interpolated: {where}",
+            )
         )
     if stack.rounded:
         notices.append(
-            Notice("geometry-repaired", "slice positions are rounded to 0.1 mm: taken as even")
+            Notice(
+                "geometry-repaired",
+                "The slice positions are rounded to 0.1 mm and were taken as evenly spaced",
+            )
         )
     affine = volume_affine(
         positions[stack.order[0]], stack.step, directions, pixel_spacing=pixel_spacing
@@ -242,20 +248,24 @@ def _notices(
     notices = []
     if others:
         reasons = sorted({entry["reason"] for entry in others})
-        text = f"{len(others)} further series not used: " + ", ".join(reasons)
+        text = f"{len(others)} further series were not used: " + ", ".join(reasons)
         notices.append(Notice("series-left-out", text))
     if chosen.others:
         text = f"{len(chosen.others)} images of the series are scouts or captures and were ignored"
         notices.append(Notice("files-ignored", text))
     if repeated:
         names = ", ".join(sorted(header.path.name for header in repeated)[:3])
-        text = f"{len(repeated)} images stood twice and were used once: {names}"
+        text = f"{len(repeated)} images occurred twice; one copy of each was used: {names}"
         notices.append(Notice("duplicate-file", text))
     if any(header.contrast for header in headers):
-        notices.append(Notice("contrast", "contrast was given: densities are higher than without"))
+        notices.append(
+            Notice(
+                "contrast", "A contrast agent was given: densities are higher than in a native scan"
+            )
+        )
     if any(header.lossy for header in headers):
-        notices.append(Notice("lossy-compression", "the images were compressed with loss"))
+        notices.append(Notice("lossy-compression", "The images were compressed lossily"))
     missing = sorted({item for header in headers for item in header.missing})
     if missing:
-        notices.append(Notice("header-incomplete", "missing in the header: " + ", ".join(missing)))
+        notices.append(Notice("header-incomplete", "The header lacks: " + ", ".join(missing)))
     return notices

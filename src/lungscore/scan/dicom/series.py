@@ -155,11 +155,11 @@ def _asked_for(groups: Sequence[Series], uid: str) -> Series:
     for group in groups:
         if group.uid == uid:
             if group.reason:
-                raise InputError(group.code, f"the series asked for: {group.reason}")
+                raise InputError(group.code, f"The requested series cannot be used: {group.reason}")
             return group
     raise InputError(
         "series-not-found",
-        f"no series {uid!r}",
+        f"The input has no series {uid!r}",
         expected="one of " + ", ".join(group.uid or "(without UID)" for group in groups),
     )
 
@@ -171,10 +171,10 @@ def _nothing_usable(groups: Sequence[Series]) -> InputError:
             reasons = sorted({group.reason for group in groups if group.code == code})
             return InputError(
                 code,
-                f"{len(groups)} series: " + ", ".join(reasons),
+                f"None of the {len(groups)} series can be used: " + ", ".join(reasons),
                 expected="one series of axial CT slices",
             )
-    return InputError("input-empty", "no DICOM file holds an image")
+    return InputError("input-empty", "No DICOM file contains an image")
 
 
 def _check_one_patient(groups: Sequence[Series]) -> None:
@@ -186,7 +186,7 @@ def _check_one_patient(groups: Sequence[Series]) -> None:
         return
     raise InputError(
         "mixed-patients",
-        f"{max(len(patients), 1)} patients and {max(len(studies), 1)} studies",
+        f"The input mixes {max(len(patients), 1)} patients and {max(len(studies), 1)} studies",
         expected="one examination of one patient",
-        hint="give one examination, or choose a series with --series",
+        hint="Give one examination, or choose a series with --series",
     )

@@ -54,7 +54,7 @@ def common_directions(orientations: np.ndarray, source: str) -> np.ndarray:
         different = int((spread > DIRECTION_TOLERANCE).sum())
         raise InputError(
             "mixed-geometry",
-            f"{source}: {different} of {len(orientations)} slices lie in another direction",
+            f"{source}: {different} of {len(orientations)} slices have another direction",
             expected="one direction",
         )
     directions = orientations.mean(axis=0).reshape(2, 3)
@@ -89,15 +89,15 @@ def arrange(
             "gantry-tilt",
             f"{source}: the slices are sheared by {tilt:.1f} degrees",
             expected="a gantry without tilt",
-            hint="resample the scan to right angles first",
+            hint="Resample the scan to right angles first",
         )
     aside = positions[order] - (first + slots[:, None] * step)
     aside -= np.outer(aside @ normal, normal)
     if np.linalg.norm(aside, axis=1).max() > 0.5 * pixel_mm:
         raise InputError(
             "mixed-geometry",
-            f"{source}: slices lie up to {np.linalg.norm(aside, axis=1).max():.2f} mm beside each "
-            "other",
+            f"{source}: slices are shifted sideways by up to "
+            f"{np.linalg.norm(aside, axis=1).max():.2f} mm",
             expected="one straight stack",
         )
     return Stack(order, slots, int(slots[-1]) + 1, step, rounded)
@@ -121,7 +121,7 @@ def _slots(heights: np.ndarray, source: str) -> tuple[np.ndarray, bool]:
             f"{source}: slices {worst + 1} and {worst + 2} in order are {steps[worst]:.3f} mm "
             f"apart, others {usual:.3f} mm",
             expected="evenly spaced slices (within 1 %)",
-            hint="export one series of one slice thickness",
+            hint="Export one series of one slice thickness",
         )
     return slots, rounded
 

@@ -50,12 +50,15 @@ class PhantomLesion:
 
 #: preset → (GGO patches, their semi-axis in mm, how many of them have a consolidated core).
 _PATCHES: dict[str, tuple[int, tuple[float, float], int]] = {
-    "mild": (5, (16, 22), 1),
-    "moderate": (11, (18, 30), 4),
-    "severe": (22, (30, 46), 10),
+    "few-patches": (5, (16, 22), 1),
+    "several-patches": (11, (18, 30), 4),
+    "many-patches": (22, (30, 46), 10),
 }
 #: The presets of make_phantom.
-PRESETS = ("healthy", "mild", "moderate", "severe", "dense", "one-lung")
+PRESETS = ("healthy", "few-patches", "several-patches", "many-patches", "dense", "one-lung")
+#: Their former names, which are still accepted. They read like a severity, which is measured, not
+#: given.
+FORMER_NAMES = {"mild": "few-patches", "moderate": "several-patches", "severe": "many-patches"}
 #: COVID-19 favours the lower lobes (weights in LOBE_ORDER: RUL, RML, RLL, LUL, LLL).
 _LOBE_WEIGHTS = (0.18, 0.08, 0.30, 0.16, 0.28)
 
@@ -63,10 +66,11 @@ _LOBE_WEIGHTS = (0.18, 0.08, 0.30, 0.16, 0.28)
 def preset_lesions(preset: str, rng: np.random.Generator) -> tuple[PhantomLesion, ...]:
     """The lesions of a preset.
 
-    healthy: none. mild, moderate, severe: peripheral GGO patches, some with a consolidated core.
-    dense: a third of the right lower lobe consolidated at the pleura. one-lung: no left lung, a
-    few patches in the right one.
+    healthy: none. few-patches, several-patches, many-patches: peripheral GGO patches, some with a
+    consolidated core. dense: a third of the right lower lobe consolidated at the pleura. one-lung:
+    no left lung, a few patches in the right one. Former names are accepted.
     """
+    preset = FORMER_NAMES.get(preset, preset)
     if preset == "healthy":
         return ()
     if preset == "dense":
@@ -74,10 +78,10 @@ def preset_lesions(preset: str, rng: np.random.Generator) -> tuple[PhantomLesion
             "consolidation", "RLL", (0.55, 1.0, 0.4), (60, 40, 50), lobe_fraction=1 / 3
         )
         return (replace(dense, kind="ggo", lobe_fraction=0.42), dense)
-    count, sizes, cores = _PATCHES["mild" if preset == "one-lung" else preset]
+    count, sizes, cores = _PATCHES["few-patches" if preset == "one-lung" else preset]
     names = LOBE_ORDER[:3] if preset == "one-lung" else LOBE_ORDER
     weights = np.array(_LOBE_WEIGHTS[: len(names)])
-    # In turn, not by chance: the presets keep their order of severity for every seed.
+    # In turn, not by chance: more patches are more infection for every seed.
     shares = np.cumsum(weights / weights.sum())
     first = (np.arange(count) + rng.uniform(0.2, 0.8)) / count
     lobes = [names[i] for i in rng.permutation(np.searchsorted(shares, first))]

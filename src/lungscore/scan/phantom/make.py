@@ -10,6 +10,7 @@ from lungscore.errors import UsageError
 from lungscore.labels import CONSOLIDATION, GGO, LEFT_LUNG, LOBE_ORDER, LOBES, RIGHT_LUNG
 from lungscore.scan.phantom.body import paint_airways, paint_body
 from lungscore.scan.phantom.lesions import (
+    FORMER_NAMES,
     PRESETS,
     PhantomLesion,
     PlacedLesion,
@@ -63,7 +64,7 @@ class _Fields:
 
 
 def make_phantom(
-    preset: str = "moderate",
+    preset: str = "several-patches",
     *,
     seed: int = 0,
     shape: tuple[int, int, int] = (112, 256, 256),
@@ -73,15 +74,16 @@ def make_phantom(
 ) -> Phantom:
     """A chest CT of a person who does not exist.
 
-    preset: one of PRESETS. lesions: takes the place of the preset's lesions. shape: (D, H, W).
+    preset: one of PRESETS, or one of their FORMER_NAMES; it names the case. lesions: takes the
+    place of the preset's lesions. shape: (D, H, W).
     spacing_mm: (z, y, x); without it the field of view holds the whole chest; with it the field
     of view stays centred on the chest. noise_hu: standard deviation of the image noise. The same
     seed gives the same voxels; the same patient at another resolution. UsageError for an unknown
     preset.
     """
-    if preset not in PRESETS:
+    if preset not in (*PRESETS, *FORMER_NAMES):
         raise UsageError(
-            "usage", f"there is no phantom {preset!r}", expected=f"one of {', '.join(PRESETS)}"
+            "usage", f"Unknown phantom preset {preset!r}", expected=f"one of {', '.join(PRESETS)}"
         )
     if spacing_mm is None:
         z, y, x = (field / n for field, n in zip(FIELD_MM, shape, strict=True))
