@@ -14,11 +14,9 @@ import numpy as np
 
 from lungscore.anatomy import (
     Lungs,
-    dense_outside,
+    complete_lungs,
     divide_regions,
     find_lobes,
-    find_lungs,
-    include_infection,
     lung_field,
     outer_third,
     separate_lesions,
@@ -26,13 +24,12 @@ from lungscore.anatomy import (
     size_notices,
 )
 from lungscore.anatomy.boxes import columns_of
-from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.background import in_background
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter
 from lungscore.inference.density import DENSE_HU
 from lungscore.inference.readings import Alternatives, SliceAlternatives, joined
-from lungscore.inference.segment import find_alternatives, find_lesions
+from lungscore.inference.segment import find_alternatives, find_lesions, find_lungs_of
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
@@ -99,20 +96,18 @@ def analyze(
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):
-            both_lungs = own_lungs or _find_lungs(scan, loaded)
+            both_lungs = own_lungs or find_lungs_of(scan, loaded)
         with clock.stage("load model"):
             model = loaded()
     with clock.stage("lesions"):
         field = lung_field(both_lungs, scan.spacing_mm)
         lesions, codes = find_lesions(scan, both_lungs, model, field)
-        if own_lungs is None and model.lung_model is not None:
-            lesions = replace(lesions, models=(*lesions.models, model.lung_model))
+        lesions = lesions.with_models(model.lung_models if own_lungs is None else ())
     others = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
     with _read_otherwise(others if ranges else None, scan) as alternatives:
         if own_lungs is None:
             with clock.stage("regions"):
-                both_lungs = include_infection(both_lungs, lesions.labels, scan, field=field)
-                both_lungs = _with_dense_outside(both_lungs, field, scan)
+                both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
         lesions = _within(both_lungs, lesions)
         parts = _divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
         if ranges:
@@ -120,23 +115,6 @@ def analyze(
                 parts = replace(parts, lesions=replace(lesions, alternatives=alternatives()))
     del field, lesions, both_lungs  # not kept for what follows: each is as large as half the scan
     return _scored(parts, clock=clock)
-
-
-def _find_lungs(scan: Scan, loaded: Callable[[], Segmenter]) -> Lungs:
-    """The lungs of ``scan``: the network looks while the rules do."""
-
-    def steps() -> Generator[LungMaps | None, None, None]:
-        yield loaded().lung_maps(scan)
-
-    with in_background(steps()) as maps:
-        return find_lungs(scan, lambda: maps()[0])
-
-
-def _with_dense_outside(lungs: Lungs, field: np.ndarray, scan: Scan) -> Lungs:
-    """``lungs`` with what is known of dense tissue beside them that may be lung."""
-    ml, notices = dense_outside(lungs, field, scan)
-    together = tuple(dict.fromkeys((*lungs.notices, *notices)))
-    return replace(lungs, notices=together, perhaps_ml=ml if notices else 0.0)
 
 
 @contextmanager
@@ -340,7 +318,6 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
         # All that is counted lies in the lungs' rows and columns: there is no need to look at more.
         box = columns_of(lungs.labels)
         hu = scan.values[box] if scan.units == "hu" and has_ct else None
-        others = lesions.alternatives
         severity = measure(
             lungs.labels[box],
             lesions.labels[box],
@@ -353,7 +330,7 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
             voxel_ml=scan.voxel_ml,
             sides_known=lungs.sides_known,
             notice_codes=[notice.code for notice in parts.notices],
-            alternatives=None if others is None else others.within(box, scan.shape),
+            alternatives=lesions.alternatives and lesions.alternatives.within(box, scan.shape),
             unsure_ml=(lungs.doubtful_ml, lungs.perhaps_ml),
         )
     return Analysis(
@@ -403,8 +380,7 @@ def as_lungs(labels: np.ndarray, source: str) -> Lungs:
     if not labels.any():
         raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
     notice = Notice("user-lungs", "The lung mask was supplied by the user.")
-    known = bool((labels == LEFT_LUNG).any())
-    return Lungs(labels, known, (notice,), found_by="user")
+    return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,), found_by="user")
 
 
 class Clock:

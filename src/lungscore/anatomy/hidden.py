@@ -113,6 +113,14 @@ def dense_outside(lungs: Lungs, field: np.ndarray, scan: Scan) -> tuple[float, t
     return ml, notices
 
 
+def complete_lungs(lungs: Lungs, infection: np.ndarray, scan: Scan, field: np.ndarray) -> Lungs:
+    """``include_infection``, and what ``dense_outside`` says of the lungs then."""
+    lungs = include_infection(lungs, infection, scan, field=field)
+    ml, notices = dense_outside(lungs, field, scan)
+    together = tuple(dict.fromkeys((*lungs.notices, *notices)))
+    return replace(lungs, notices=together, perhaps_ml=ml if notices else 0.0)
+
+
 def _where(dense: np.ndarray, labels: np.ndarray, sides_known: bool) -> str:
     """The third of the lungs' height, and the side, in which most of ``dense`` lies."""
     z, _, x = ndimage.center_of_mass(dense)

@@ -1,14 +1,15 @@
 """Segmentation of a scan: only slices with lung, each in its lung box, one at a time."""
 
 from collections import deque
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
 from itertools import groupby, islice
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, lung_field
+from lungscore.anatomy import Lungs, find_lungs, lung_field
 from lungscore.anatomy.lung_maps import LungMaps
+from lungscore.background import in_background
 from lungscore.errors import UsageError
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
@@ -109,9 +110,9 @@ class Segmenter:
         return None if self.lung_finder is None else self.lung_finder.maps(scan)
 
     @property
-    def lung_model(self) -> ModelUsed | None:
-        """The lung network, as the result names it."""
-        return None if self.lung_finder is None else self.lung_finder.bundle.used
+    def lung_models(self) -> tuple[ModelUsed, ...]:
+        """The lung network, as the result names it; empty without one."""
+        return () if self.lung_finder is None else (self.lung_finder.bundle.used,)
 
     def __repr__(self) -> str:
         models = ", ".join(bundle.card.name for bundle in self.bundles)
@@ -216,6 +217,19 @@ def load_segmenter(
     """A Segmenter of models by name or folder; None for what Segmenter takes by itself."""
     bundles = [load_bundle(each) if each else None for each in (model, lesions_model)]
     return Segmenter(*bundles, engine=engine, precision=precision, threads=threads)
+
+
+def find_lungs_of(scan: Scan, loaded: Callable[[], Segmenter]) -> Lungs:
+    """The lungs of ``scan``: the network of the segmenter looks while the rules do.
+
+    loaded: waits for the segmenter. Raises InputError ``no-lungs``.
+    """
+
+    def steps() -> Generator[LungMaps | None, None, None]:
+        yield loaded().lung_maps(scan)
+
+    with in_background(steps()) as maps:
+        return find_lungs(scan, lambda: maps()[0])
 
 
 def segment(
