@@ -122,7 +122,7 @@ def test_healthy_phantoms_have_little_dense_tissue_beside_their_lungs():
 def test_a_mass_at_the_ribs_that_is_in_no_lung_is_noticed_with_its_place():
     overview, labels = chest((5.0, 4.0, 4.0))
     values = overview.scan.values.copy()
-    mass = ellipsoid(values.shape, (34, 48, 18), (9, 14, 10))
+    mass = ellipsoid(values.shape, (22, 48, 18), (9, 14, 10))
     values[mass] = 40
     labels[mass] = 0
     scan = as_scan(values)

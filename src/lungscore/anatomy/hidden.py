@@ -27,8 +27,9 @@ FIELD_CLOSING_MM = 12.0
 #: Less hidden lung than this part of the lungs is not worth a notice.
 NOTEWORTHY = 0.002
 #: Tissue is dense from this on, HU; beside healthy lungs there is less of it than this, ml, and
-#: part of the lungs. More than the last part of them puts the lungs in doubt.
-DENSE_HU, DENSE_OUTSIDE_ML, DENSE_OUTSIDE, DENSE_MUCH = -200, 100.0, 0.02, 0.1
+#: part of the lungs; with their lower third it may be DENSE_LOW of them. More than the last part
+#: puts the lungs in doubt.
+DENSE_HU, DENSE_OUTSIDE_ML, DENSE_OUTSIDE, DENSE_LOW, DENSE_MUCH = -200, 100.0, 0.02, 0.075, 0.1
 #: Dense tissue that the lung network held possible without saying so, ml.
 PERHAPS_ML = 60.0
 
@@ -97,7 +98,10 @@ def dense_outside(lungs: Lungs, field: np.ndarray, scan: Scan) -> tuple[float, t
     block_ml = float(np.prod(grid.spacing_mm)) / 1000
     lung_ml = np.count_nonzero(labels) * block_ml
     ml = float(dense.sum()) * block_ml
-    much = ml > max(DENSE_OUTSIDE_ML, DENSE_OUTSIDE * lung_ml)
+    # Low down lie liver, spleen and stomach, in one half of the body higher than in the other.
+    levels = np.flatnonzero(labels.any(axis=(1, 2)))
+    upper_ml = float(dense[: levels[0] + 2 * len(levels) // 3].sum()) * block_ml
+    much = upper_ml > max(DENSE_OUTSIDE_ML, DENSE_OUTSIDE * lung_ml) or ml > DENSE_LOW * lung_ml
     if not much and lungs.perhaps_ml <= PERHAPS_ML:
         return max(ml, lungs.perhaps_ml), ()
     where = _where(dense, labels, lungs.sides_known) if much else "the network is not sure of it"
