@@ -24,10 +24,8 @@ from lungscore.anatomy import (
 from lungscore.anatomy.boxes import columns_of
 from lungscore.beside import beside
 from lungscore.errors import InputError, Notice
-from lungscore.inference import Lesions, Segmenter
-from lungscore.inference.alternatives import joined
+from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.density import DENSE_HU
-from lungscore.inference.segment import find_alternatives, find_lesions
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan
@@ -56,8 +54,8 @@ def analyze(
         the shipped one is loaded.
     series, allow_gaps, name: as scan.read_scan. lungs, lobes: the user's own masks (NIfTI or
     NRRD in the scan's geometry), which win over what would be found.
-    ranges: also find what every number would be under other choices that are nearly as good
-        (docs/uncertainty.md), for which the network sees slices that may be infected three times.
+    ranges: also find what every number would be at other thresholds that are nearly as good
+        (docs/uncertainty.md).
     Raises InputError or ResourceError with a stable code (docs/errors.md).
     """
     clock = Clock()
@@ -74,20 +72,12 @@ def analyze(
             (model,) = loaded()
     with clock.stage("lesions"):
         field = lung_field(found, scan.spacing_mm)
-        lesions, usual = find_lesions(scan, found, model, field)
-    if not ranges:
-        usual = []
-    others = find_alternatives(scan, found, model, field, lesions.labels, usual)
-    with beside(others) as readings:
-        with clock.stage("regions"):
-            if own_lungs is None:
-                found = include_infection(found, lesions.labels, scan, field=field)
+        lesions = segment(scan, found, model, field=field, alternatives=ranges)
+    with clock.stage("regions"):
+        if own_lungs is None:
+            found = include_infection(found, lesions.labels, scan, field=field)
         lesions = _within(found, lesions)
-        parts = _divided(scan, found, lesions, clock=clock, lobes=own_lobes)
-        if ranges:
-            with clock.stage("ranges"):
-                joined_readings = joined(readings(), scan.shape[1] * scan.shape[2])
-                parts = replace(parts, lesions=replace(lesions, alternatives=joined_readings))
+    parts = _divided(scan, found, lesions, clock=clock, lobes=own_lobes)
     del field, lesions, found  # not kept for what follows: each is as large as half the scan
     return _scored(parts, clock=clock)
 

@@ -22,16 +22,23 @@ CARD, GRAPH, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
 #: The bundles that ``analyze`` and ``predict`` use; the second only where it is installed.
 DEFAULT_MODEL, LESIONS_MODEL = "infection", "lesions"
 
-#: What a network is for: infection against everything else, or GGO against consolidation.
-Target = Literal["infection", "lesions"]
+#: What a network is for: infection against everything else; that and, inside it, consolidation
+#: against GGO; or only the latter, in infection that another network found.
+Target = Literal["infection", "classes", "lesions"]
 
 #: What its graph takes, each (1, 1, height, width) float32 in 0…1: grey levels in standard view,
 #: and the prior, the probability of infection that another network found in them.
-INPUTS: dict[Target, tuple[str, ...]] = {"infection": ("grey",), "lesions": ("grey", "prior")}
+INPUTS: dict[Target, tuple[str, ...]] = {
+    "infection": ("grey",),
+    "classes": ("grey",),
+    "lesions": ("grey", "prior"),
+}
 
-#: The channels of the probabilities that it gives, (1, channels, height, width) float32.
+#: The channels of the probabilities that it gives, (1, channels, height, width) float32. The second
+#: of "classes" is that of consolidation if the pixel is infected: 0.5 and more is consolidation.
 OUTPUTS: dict[Target, tuple[str, ...]] = {
     "infection": ("infection",),
+    "classes": ("infection", "consolidation"),
     "lesions": ("background", "ggo", "consolidation"),
 }
 
@@ -39,9 +46,9 @@ OUTPUTS: dict[Target, tuple[str, ...]] = {
 class InputSpec(BaseModel):
     """How the graph sees a slice.
 
-    window_hu: the Hounsfield units that are black and white. grey_split, for infection alone: the
-    grey level (0…1) from which infection counts as consolidation where there are neither
-    Hounsfield units nor a network that tells the two apart.
+    window_hu: the Hounsfield units that are black and white. grey_split, needed for infection
+    alone: the grey level (0…1) from which infection counts as consolidation where there are
+    neither Hounsfield units nor a network that tells the two apart.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -103,7 +110,13 @@ class Card(BaseModel):
     @property
     def target(self) -> Target:
         """What the network is for."""
-        return "lesions" if self.outputs == OUTPUTS["lesions"] else "infection"
+        targets = (target for target, outputs in OUTPUTS.items() if outputs == self.outputs)
+        return next(targets, "infection")
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether the network itself tells GGO from consolidation."""
+        return self.target != "infection"
 
     @model_validator(mode="after")
     def _of_one_target(self) -> Self:
