@@ -90,7 +90,7 @@ def test_a_phantom_is_analysed_whole(analysis: Analysis, small_phantom: Phantoms
 
 
 def test_every_stage_is_timed_and_no_notice_stands_twice(analysis: Analysis) -> None:
-    stages = {"read", "lungs", "load model", "lesions", "regions", "ranges", "scores"}
+    stages = {"read", "lungs", "load model", "lesions", "regions", "scores"}
     assert set(analysis.times) == stages
     assert all(seconds >= 0 for seconds in analysis.times.values())
     assert len(set(analysis.notices)) == len(analysis.notices)

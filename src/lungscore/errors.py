@@ -89,6 +89,7 @@ NOTICES: dict[str, str] = {
     "coarse-pixels": "The pixels are far larger than those that the network learned on.",
     "unlike-training": "The images are unlike those that the network learned from.",
     "uncertain-infection": "The network is too unsure of the infection to name a category.",
+    "infection-gap": "A slice between two clearly infected ones shows no infection.",
     "gaps-interpolated": "Missing slices were interpolated as asked (--allow-gaps).",
     "duplicate-file": "The same image stood twice and was used once.",
     "series-left-out": "The input holds further series that were not used.",

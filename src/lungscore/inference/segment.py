@@ -111,6 +111,11 @@ class Segmenter:
                 dense = each.lean > 0
             yield SliceFinding(each.index, each.probability, dense)
 
+    def see(self, scan: Scan, view: View) -> np.ndarray:
+        """The probabilities (channels, H, W) of one view, at the size of the network."""
+        (maps,) = self._run([(view.of(scan, self.bundle.card.input),)])
+        return maps  # type: ignore[return-value]  # the view was shown
+
     def _maps(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceMaps]:
         """What the networks say of every slice that is seen, averaged over its views."""
         shape = scan.shape[1:]

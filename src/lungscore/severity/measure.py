@@ -236,6 +236,7 @@ def _read(
     infected = None
     if whole.infection_percent is not None and not UNSUITABLE & set(withheld):
         infected = whole.infection_percent >= FLOOR_PERCENT
+    slices = tuple(burden(counts) for counts in counted.per_slice())
     results = {
         "ct_ss": ct_ss,
         "tss": _given(scores.tss(of_lobes), no_lobes),
@@ -249,7 +250,7 @@ def _read(
         right=right,
         left=left,
         lobes=by_lobe,
-        slices=tuple(burden(counts) for counts in counted.per_slice()),
+        slices=slices,
         po=whole.infection_percent if volume else None,
         pho=whole.dense_percent if volume else None,
         mosmed=scores.mosmed_class(whole.infection_percent if volume else None),
@@ -262,6 +263,7 @@ def _read(
             whole,
             by_lobe,
             results,
+            slice_percents=[part.infection_percent for part in slices],
             withheld=withheld,
             obstacles=obstacles,
             in_lobes_percent=in_lobes,
