@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from lungscore.datasets import covid_semiseg
-from lungscore.datasets.registry import data_root, fold_of
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import data_root, fold_of
 from lungscore.evaluation.pixel_calibration import (
     Slice,
     fit_temperature,
@@ -31,10 +31,10 @@ from lungscore.evaluation.pixel_calibration import (
     tempered,
 )
 from lungscore.evaluation.results import plain, with_interval
-from lungscore.evaluation.statistics import mean_with_interval
 from lungscore.files import atomic_write
 from lungscore.labels import CONSOLIDATION
 from lungscore.scan.window import resize
+from lungscore.statistics.intervals import mean_with_interval
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "calibration.json"

@@ -24,9 +24,9 @@ import numpy as np
 from lungscore.anatomy import find_lungs, slice_boxes
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.errors import InputError
-from lungscore.evaluation.alike import (
+from alike import (
     LOOSE,
     AlikeSlice,
     as_published,
@@ -37,7 +37,7 @@ from lungscore.evaluation.alike import (
     without_lungs,
 )
 from lungscore.evaluation.results import plain, with_interval
-from lungscore.evaluation.slice_detection import (
+from slice_detection import (
     FEATURES,
     blocks,
     called,
@@ -136,7 +136,7 @@ def maps(root: Path) -> None:
     from lungscore.learning.experiment_file import load_experiment
     from lungscore.learning.loop import WEIGHTS
     from lungscore.learning.maps import load_network
-    from lungscore.learning.references import at, run_folder
+    from lungscore.learning.experiment_file import at, run_folder
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     where = torch.cuda.get_device_name() if device == "cuda" else cpu_model()
@@ -310,7 +310,7 @@ def of_encoder(images: np.ndarray) -> np.ndarray:
 
     from lungscore.learning.experiment_file import load_experiment
     from lungscore.learning.maps import load_network
-    from lungscore.learning.references import at, run_folder
+    from lungscore.learning.experiment_file import at, run_folder
     from lungscore.networks import normalise
 
     config = at(load_experiment(HERE / "infection-stage.yaml"), fold=None, seed=None)

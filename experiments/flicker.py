@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from lungscore.anatomy import Lungs, find_lungs, lung_field
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.flicker import Flicker, flicker
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle
-from lungscore.inference.alternatives import THRESHOLD
+from lungscore.inference.readings import THRESHOLD
 from lungscore.inference.steadiness import REACH_MM, SPREAD_MM
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import make_phantom

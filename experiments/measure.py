@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.files import atomic_write
 from lungscore.scan.write import write_nifti
 
@@ -125,7 +125,7 @@ def patient(root: Path) -> None:
 
 def engines(root: Path) -> None:
     """The same masks from every engine and precision, and what each costs."""
-    from lungscore.evaluation.engines import compare_engines
+    from engines import compare_engines
 
     figures = compare_engines(root / "covid-semiseg")
     write(RESULTS / "engines.json", "python experiments/measure.py engines", figures)

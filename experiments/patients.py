@@ -19,14 +19,14 @@ from lungscore.patients.clinical import clinical_cohort
 from lungscore.patients.cohort import measured
 from lungscore.patients.features import FEATURES
 from lungscore.patients.figures import area
-from lungscore.patients.generate import CLINICAL, DETECTION, Generated, generate, write_generated
+from made_up_patients import CLINICAL, DETECTION, Generated, generate, write_generated
 from lungscore.patients.ordinal import fit_ordinal
 
 RESULTS = Path(__file__).parent / "results"
 PATIENTS, SEED = 1500, 1
 COHORTS, COHORT_PATIENTS = 200, 400
 WHAT = (
-    "GENERATED patients: made up by lungscore.patients.generate. A proof that the method finds "
+    "GENERATED patients: made up by experiments/made_up_patients.py. A proof that the method finds "
     "what was planted, and no evidence about any patient, disease or hospital."
 )
 

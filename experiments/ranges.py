@@ -28,16 +28,16 @@ from lungscore.anatomy import find_lungs, include_infection, lung_field
 from lungscore.anatomy.lungs import Lungs
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.images import read_indices
-from lungscore.datasets.registry import data_root, fold_of
+from lungscore.datasets.training_slices import data_root, fold_of
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain, with_interval
-from lungscore.evaluation.statistics import mean_with_interval, wilson
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle
-from lungscore.inference.alternatives import THRESHOLD, THRESHOLDS
+from lungscore.inference.readings import THRESHOLD, THRESHOLDS
 from lungscore.inference.views import views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan, read_scan
+from lungscore.statistics.intervals import mean_with_interval, wilson
 
 OUT = Path(__file__).parent / "results" / "ranges.json"
 FOLDS = 5

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from lungscore.datasets import covid_semiseg
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.metrics import dice
 from lungscore.files import atomic_write
 

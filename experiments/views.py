@@ -17,19 +17,19 @@ from torch import nn
 
 from lungscore.anatomy import find_lungs, slice_boxes
 from lungscore.datasets.images import read_indices
-from lungscore.datasets.registry import data_root
+from lungscore.datasets.training_slices import data_root
 from lungscore.datasets.sample import Sample
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain, with_interval
-from lungscore.evaluation.statistics import mean_with_interval
+from lungscore.statistics.intervals import mean_with_interval
 from lungscore.files import atomic_write
 from lungscore.inference.views import MARGIN, WIDER
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.learning.config import InputConfig
 from lungscore.learning.experiment_file import load_experiment
 from lungscore.learning.maps import load_network
-from lungscore.learning.outcome import slices_of
-from lungscore.learning.references import at, run_folder
+from lungscore.learning.maps import slices_of
+from lungscore.learning.experiment_file import at, run_folder
 from lungscore.scan import read_scan
 from lungscore.scan.window import crop, network_boxes, paste, resize
 

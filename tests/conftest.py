@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from lungscore.inference import Segmenter, load_bundle
+from lungscore.result import Analysis
 from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_nifti
+from tests.small_case import analysis_of_boxes
 
 #: A chest in 16 slices: coarse, quick to analyse, and exact in every header.
 SMALL, SMALL_MM = (16, 96, 96), (17.5, 3.75, 3.75)
@@ -30,6 +32,12 @@ def real_data() -> Path:
 def small_phantom() -> Callable[[str], Phantom]:
     """The small phantom of a preset, made once."""
     return cache(lambda preset: make_phantom(preset, shape=SMALL, spacing_mm=SMALL_MM))
+
+
+@pytest.fixture
+def make_analysis() -> Callable[..., Analysis]:
+    """Build an Analysis of two box-shaped lungs with some infection in the left one."""
+    return analysis_of_boxes
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from nibabel import orientations
 from PIL import Image
-from volumes_on_disk import metaimage, stated_place
 
 from lungscore import Analysis, analyze
 from lungscore.errors import InputError
@@ -21,6 +20,7 @@ from lungscore.report.outputs import write_outputs
 from lungscore.result import Result, to_result
 from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_dicom_series, write_nifti
+from tests.datasets.volumes_on_disk import metaimage, stated_place
 
 Phantoms = Callable[[str], Phantom]
 NUMBERS = ("lungs", "burden", "scores", "severity", "lobes", "slices", "detection")

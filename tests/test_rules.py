@@ -16,7 +16,7 @@ from lungscore.errors import NOTICES, REJECTIONS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lungscore"
-EVERYBODYS = {"beside", "errors", "files", "labels", "machine", "version"}
+EVERYBODYS = {"background", "errors", "files", "labels", "machine", "version"}
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from lungscore.version import __version__
 
 if TYPE_CHECKING:
-    from lungscore.analysis import analyze
+    from lungscore.analysis import analyze, score
     from lungscore.followup import Comparison, FollowUp, compare
     from lungscore.inference.predict import predict_slices
-    from lungscore.masks import score
     from lungscore.result import Analysis
     from lungscore.scan import Scan, read_scan
 
@@ -25,7 +24,7 @@ _HOMES = {
     "compare": "lungscore.followup",
     "predict_slices": "lungscore.inference.predict",
     "read_scan": "lungscore.scan",
-    "score": "lungscore.masks",
+    "score": "lungscore.analysis",
 }
 
 __all__ = [

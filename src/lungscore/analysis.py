@@ -1,4 +1,7 @@
-"""The walk from a path to an analysis: read, find lungs, segment, divide, score."""
+"""The walk from a path to an analysis: read, find lungs, segment, divide, score.
+
+``score`` begins halfway, with somebody else's or a radiologist's masks, and needs no network.
+"""
 
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -22,29 +25,32 @@ from lungscore.anatomy import (
     size_notices,
 )
 from lungscore.anatomy.boxes import columns_of
-from lungscore.beside import beside
+from lungscore.background import in_background
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.density import DENSE_HU
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
-from lungscore.scan import Scan
-from lungscore.scan.masks import read_labels
+from lungscore.scan import Scan, read_scan
+from lungscore.scan.masks import check_same_place, mask_format, read_label_volume, read_labels
+from lungscore.scan.names import case_name
 from lungscore.scan.read import opened, read_found
 from lungscore.severity import measure
+
+AnyPath = str | PathLike[str]
 
 #: A young child's lungs are this tall; less is a part of the lungs, in which lobes have no shape.
 SHORTEST_LUNGS_MM = 80.0
 
 
 def analyze(
-    path: str | PathLike[str],
+    path: AnyPath,
     *,
     segmenter: Segmenter | Callable[[], Segmenter] = Segmenter,
     series: str | None = None,
     allow_gaps: bool = False,
-    lungs: str | PathLike[str] | None = None,
-    lobes: str | PathLike[str] | None = None,
+    lungs: AnyPath | None = None,
+    lobes: AnyPath | None = None,
     name: str | None = None,
     ranges: bool = True,
 ) -> Analysis:
@@ -62,7 +68,7 @@ def analyze(
     with ExitStack() as until_loaded:
         with clock.stage("read"):
             files = until_loaded.enter_context(opened(Path(path)))
-            loaded = until_loaded.enter_context(beside(_loaded(segmenter)))
+            loaded = until_loaded.enter_context(in_background(_loaded(segmenter)))
             scan = read_found(Path(path), files, series=series, allow_gaps=allow_gaps, name=name)
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
@@ -86,6 +92,50 @@ def _loaded(
     segmenter: Segmenter | Callable[[], Segmenter],
 ) -> Generator[Segmenter, None, None]:
     yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
+
+
+def score(
+    lungs: AnyPath,
+    lesions: AnyPath,
+    *,
+    lobes: AnyPath | None = None,
+    ct: AnyPath | None = None,
+    name: str | None = None,
+) -> Analysis:
+    """Severity from masks in one geometry (NIfTI, NRRD or MetaImage).
+
+    lungs: 1 right, 2 left (or 1 throughout: then only lobes can tell the sides). lesions: 1 GGO,
+    2 consolidation. lobes: 1–5 as lungmask or 10–14 as TotalSegmentator. ct: the scan itself, for
+    the numbers that need Hounsfield units; without it they are null.
+    Lesions outside the lungs are not counted: a lung mask must include the disease.
+    Raises InputError mask-geometry, mask-labels or no-lungs.
+    """
+    lungs, lesions = Path(lungs), Path(lesions)
+    lung_labels, geometry = read_label_volume(lungs, "lungs")
+    found = as_lungs(lung_labels, lungs.name)
+    if ct is None:
+        scan = Scan(
+            # A placeholder that carries the geometry; every number that needs HU is null.
+            values=np.zeros(lung_labels.shape, np.int16),
+            units="hu",
+            geometry=geometry,
+            spacing_mm=geometry.spacing_mm,
+            sides_known=found.sides_known,
+            kind=mask_format(lungs),
+            name=case_name(lesions, name),
+            notices=(Notice("no-ct", "No CT was given: numbers that need one are not given."),),
+        )
+    else:
+        scan = read_scan(ct, name=name)
+        known = scan.spacing_mm is not None
+        check_same_place(lungs.name, geometry, scan.geometry, spacing_known=known)
+    return assess(
+        scan,
+        found,
+        Lesions(read_labels(lesions, scan, "lesions"), (), None),
+        lobes=None if lobes is None else given_lobes(Path(lobes), scan),
+        has_ct=ct is not None,
+    )
 
 
 def assess(

@@ -1,8 +1,8 @@
 import numpy as np
-from chest import as_scan, body, ellipsoid
 
 from lungscore.anatomy import find_lungs
 from lungscore.anatomy.airways import find_airways
+from tests.anatomy.chest import as_scan, body, ellipsoid
 
 SPACING_MM = (2.0, 1.5, 1.5)
 MIDLINE = 60.0

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from chest import as_scan, dice, ellipsoid, found, phantom
 from scipy import ndimage
 
 from lungscore.anatomy import find_lungs, include_infection
 from lungscore.anatomy.enclosed import enclosed_bays
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan.phantom import PhantomLesion, make_phantom
+from tests.anatomy.chest import as_scan, dice, ellipsoid, found, phantom
 
 SHAPE, SPACING_MM = (48, 40, 40), (4.0, 4.0, 4.0)
 LUNG = ellipsoid(SHAPE, (24, 20, 20), (20, 16, 14))

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from chest import dice, phantom
 
 from lungscore.anatomy import find_lobes
 from lungscore.anatomy.fissures import Surface, node_steps, trace_fissure
 from lungscore.labels import LOBES
 from lungscore.scan.phantom import make_phantom
+from tests.anatomy.chest import dice, phantom
 
 SPACING = (1.0, 2.0, 2.0)
 SHAPE = (80, 40, 44)

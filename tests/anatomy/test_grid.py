@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from chest import dice, ellipsoid
 from hypothesis import given
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
@@ -9,6 +8,7 @@ from skimage.filters import threshold_otsu
 from lungscore.anatomy.closing import close_ball, fill_slices
 from lungscore.anatomy.grid import Grid
 from lungscore.anatomy.levels import otsu
+from tests.anatomy.chest import dice, ellipsoid
 
 
 @pytest.mark.parametrize("shape", [(7, 10, 13), (8, 12, 12), (1, 5, 3)])

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from chest import as_scan, dice, found, phantom
 from scipy import ndimage
 
 from lungscore.anatomy import find_lungs, include_infection, lung_field
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan.phantom import PhantomLesion, make_phantom
+from tests.anatomy.chest import as_scan, dice, found, phantom
 
 
 @pytest.mark.parametrize("preset", ["moderate", "dense", "severe"])

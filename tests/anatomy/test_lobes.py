@@ -3,13 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chest import dice, ellipsoid, phantom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungscore.anatomy import find_lobes
 from lungscore.labels import LEFT_LUNG, LOBES, RIGHT_LUNG
 from lungscore.scan.phantom import make_phantom
+from tests.anatomy.chest import dice, ellipsoid, phantom
 
 
 def two_lungs(right=(14, 16, 9), left=(14, 15, 8)):

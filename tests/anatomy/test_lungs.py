@@ -1,13 +1,13 @@
 import nibabel
 import numpy as np
 import pytest
-from chest import as_scan, body, dice, ellipsoid, found, phantom, windowed
 from nibabel import orientations
 
 from lungscore.anatomy import find_lungs, size_notices
 from lungscore.errors import InputError
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import read_scan
+from tests.anatomy.chest import as_scan, body, dice, ellipsoid, found, phantom, windowed
 
 RIGHT, LEFT = ((24, 40, 28), (18, 20, 12)), ((24, 40, 68), (18, 20, 12))
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from chest import ellipsoid, phantom
 from scipy import ndimage
 
 from lungscore.anatomy import outer_third
 from lungscore.anatomy.periphery import BLOCK_MM
+from tests.anatomy.chest import ellipsoid, phantom
 
 
 def half_ball(size: int, radius: float) -> np.ndarray:

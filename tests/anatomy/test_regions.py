@@ -3,14 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chest import dice, phantom
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_lobes import two_lungs
 
 from lungscore.anatomy import divide_regions, find_lobes
 from lungscore.anatomy.regions import SEGMENTS, balance
 from lungscore.labels import LEFT_LUNG, LOBES, REGIONS, RIGHT_LUNG
+from tests.anatomy.chest import dice, phantom
+from tests.anatomy.test_lobes import two_lungs
 
 UNIT = (1.0, 1.0, 1.0)
 NUMBERS = {name: number for number, (name, _) in enumerate(REGIONS, start=1)}

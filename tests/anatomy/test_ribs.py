@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from chest import ellipsoid
 from scipy.spatial import Delaunay
 
 from lungscore.anatomy.ribs import convex_hull, lacking
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+from tests.anatomy.chest import ellipsoid
 
 SHAPE, SPACING_MM = (48, 40, 64), (4.0, 4.0, 4.0)
 RIGHT, LEFT = (

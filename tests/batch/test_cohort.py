@@ -17,8 +17,8 @@ from lungscore.batch.cohort import FAILURES_IN_A_ROW, Progress, cohort_cases, ru
 from lungscore.batch.leftovers import clear_leftovers
 from lungscore.batch.table import COLUMNS, refuse_tables, write_cohort
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
-from lungscore.evaluation.measures import MEASURES
 from lungscore.files import lock_folder, staging_folder, unlock
+from lungscore.result.numbers import MEASURES
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.write import write_nifti
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lungscore.evaluation import statistics
+from lungscore.statistics import intervals
 
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Intervals from few resamples: what they are of is tested here, not how exact they are."""
-    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    monkeypatch.setattr(intervals, "RESAMPLES", 200)

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from tiny_benchmark import write_folder
 
 from lungscore.benchmark import measure as measuring
 from lungscore.benchmark import run, whole
@@ -13,6 +12,7 @@ from lungscore.benchmark.rows import load_rows
 from lungscore.cli.main import call
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
+from tests.benchmark.tiny_benchmark import write_folder
 
 HELD_OUT = {0: ("a", "b"), 1: ("c",)}
 TEST = ("d", "91")

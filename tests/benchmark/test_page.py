@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from tiny_benchmark import REPOSITORY, ROWS, result, slices, write, write_folder
 
 from lungscore.benchmark.comparisons import (
     compare,
@@ -18,7 +17,8 @@ from lungscore.benchmark.results import read_result, results_folder
 from lungscore.benchmark.rows import Benchmark
 from lungscore.cli.main import call
 from lungscore.errors import InputError
-from lungscore.evaluation import statistics
+from lungscore.statistics import intervals
+from tests.benchmark.tiny_benchmark import REPOSITORY, ROWS, result, slices, write, write_folder
 
 BENCHMARK = Benchmark.model_validate(ROWS)
 SECOND = ("coach", "semi", "infection")
@@ -188,7 +188,7 @@ def test_result_files_round_figures_but_not_the_experiment_and_hold_no_nan(place
 
 
 def test_the_page_in_the_repository_is_what_its_result_files_give(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics, "RESAMPLES", 10_000)
+    monkeypatch.setattr(intervals, "RESAMPLES", 10_000)
     root = REPOSITORY.parents[1]
     page, readme = tmp_path / "page.md", tmp_path / "README.md"
     readme.write_text((root / "README.md").read_text(encoding="utf-8"), encoding="utf-8")

@@ -4,9 +4,9 @@ import json
 import shutil
 
 import pytest
-from tiny_benchmark import REPOSITORY
 
 from lungscore.benchmark.patients import PATIENTS, SLICES, sections
+from tests.benchmark.tiny_benchmark import REPOSITORY
 
 RESULTS = REPOSITORY.parent / "results"
 FILES = ("detection-slices", "detection-patient", "generated-detection", "generated-clinical")

@@ -4,7 +4,6 @@ from threading import Barrier
 
 import pytest
 import yaml
-from tiny_benchmark import write_folder
 
 from lungscore.benchmark.estimates import Estimates, seconds_of
 from lungscore.benchmark.plan import before, in_order, runs_of
@@ -12,6 +11,7 @@ from lungscore.benchmark.rows import load_rows
 from lungscore.benchmark.run import State, command, train_missing
 from lungscore.benchmark.whole import plan
 from lungscore.errors import InputError
+from tests.benchmark.tiny_benchmark import write_folder
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """rows.yaml, and the experiments that it names."""
 
 import pytest
-from tiny_benchmark import REPOSITORY, ROWS, write_folder
 
 from lungscore.benchmark.plan import in_order, runs_of
 from lungscore.benchmark.rows import load_rows
 from lungscore.errors import InputError, UsageError
-from lungscore.learning.experiment_file import load_experiment
-from lungscore.learning.references import referred_file
+from lungscore.learning.experiment_file import load_experiment, referred_file
+from tests.benchmark.tiny_benchmark import REPOSITORY, ROWS, write_folder
 
 FILES = sorted(path for path in REPOSITORY.glob("*.yaml") if path.stem != "rows")
 

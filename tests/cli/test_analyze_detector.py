@@ -7,13 +7,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from made_up import LABELS, detection
 
 from lungscore.cli.main import call
 from lungscore.patients.detection import train_detector
 from lungscore.result import Result
 from lungscore.result.detection import Detection
 from lungscore.scan.phantom import Phantom
+from tests.patients.made_up import LABELS, detection
 
 Analyze = Callable[..., int]
 Phantoms = Callable[[str], Phantom]

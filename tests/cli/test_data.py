@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from made_dataset import made, make_tree
 
 from lungscore.cli.main import call
 from lungscore.datasets import catalogue
-from lungscore.datasets.dataset import PROBLEMS
 from lungscore.datasets.manifest import read_rows
+from lungscore.datasets.records import PROBLEMS
+from tests.datasets.made_dataset import made, make_tree
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up import COVARIATES, made
 
 from lungscore.cli.main import call
-from lungscore.patients.generate import write_generated
 from lungscore.patients.stored import ClinicalModel, Detector, read_model
+from made_up_patients import write_generated
+from tests.patients.made_up import COVARIATES, made
 
 SHARES = {"second_scans": 0.15, "suspected": 0.05, "missing": 0.05}
 LABELS = ("--infected", "NCP", "--clean", "Normal")

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lungscore.datasets.dataset import Dataset, Entry
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Entry
 from lungscore.datasets.visit import Visit
 
 CLASSES = ("mild", "severe")

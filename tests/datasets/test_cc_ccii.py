@@ -3,10 +3,19 @@
 import shutil
 
 import pytest
-from layout_trees import checked, codes, picture, prepared, replaced, text, told, truncated
 
 from lungscore.datasets import cc_ccii
 from lungscore.errors import InputError
+from tests.datasets.layout_trees import (
+    checked,
+    codes,
+    picture,
+    prepared,
+    replaced,
+    text,
+    told,
+    truncated,
+)
 
 NAME = "cc-ccii"
 SCANS = {"NCP/25/1181": "png", "NCP/25/1183": "jpg", "CP/1327/3690": "png", "Normal/742/177": "jpg"}

@@ -4,12 +4,12 @@ import json
 import shutil
 
 import pytest
-from made_dataset import made, make_tree, picture, save, told
 
 from lungscore.datasets.check import check
-from lungscore.datasets.dataset import Entry
 from lungscore.datasets.prepare import prepare
+from lungscore.datasets.records import Entry
 from lungscore.errors import InputError
+from tests.datasets.made_dataset import made, make_tree, picture, save, told
 
 
 @pytest.fixture

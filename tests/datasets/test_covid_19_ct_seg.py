@@ -1,11 +1,11 @@
 """COVID-19-CT-Seg in its original layout, whole and damaged."""
 
 import pytest
-from layout_trees import checked, codes, picture, prepared, told, truncated, volume
 
 from lungscore.datasets import covid_19_ct_seg
-from lungscore.datasets.dataset import Group
+from lungscore.datasets.records import Group
 from lungscore.errors import InputError
+from tests.datasets.layout_trees import checked, codes, picture, prepared, told, truncated, volume
 
 NAME = "covid-19-ct-seg"
 VOLUMES = ("coronacases_001", "radiopaedia_10_85902_1", "radiopaedia_10_85902_3")

@@ -3,7 +3,18 @@
 import shutil
 
 import pytest
-from layout_trees import checked, codes, picture, prepared, replaced, text, told, truncated, volume
+
+from tests.datasets.layout_trees import (
+    checked,
+    codes,
+    picture,
+    prepared,
+    replaced,
+    text,
+    told,
+    truncated,
+    volume,
+)
 
 NAME = "covid-chestxray"
 ROWS = (

@@ -3,10 +3,19 @@
 import shutil
 
 import pytest
-from layout_trees import checked, codes, picture, prepared, replaced, text, told, truncated
 
 from lungscore.datasets import covid_ct
 from lungscore.errors import InputError
+from tests.datasets.layout_trees import (
+    checked,
+    codes,
+    picture,
+    prepared,
+    replaced,
+    text,
+    told,
+    truncated,
+)
 
 NAME = "covid-ct"
 SIDES = ("train", "val", "test")

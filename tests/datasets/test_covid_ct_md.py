@@ -7,13 +7,13 @@ from collections import Counter
 import numpy as np
 import pydicom
 import pytest
-from scan_builder import write_series
-from volumes_on_disk import found, prepared, told, truncate
 
 from lungscore.datasets import covid_ct_md
 from lungscore.datasets.covid_ct_md_labels import LOBE_ORDER
 from lungscore.datasets.manifest import read_rows
 from lungscore.datasets.prepare import patients_path, prepare
+from tests.datasets.volumes_on_disk import found, prepared, told, truncate
+from tests.scan.scan_builder import write_series
 
 SLICES, DEPTH = 5, 8
 

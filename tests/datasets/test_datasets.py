@@ -9,8 +9,8 @@ from PIL import Image
 from lungscore.datasets import covid_semiseg, medseg
 from lungscore.datasets.healthy import part_of
 from lungscore.datasets.images import files_by_stem, read_grey, read_indices, read_mask
-from lungscore.datasets.registry import data_root, fold_of, load_healthy, load_infected
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import data_root, fold_of, load_healthy, load_infected
 from lungscore.errors import InputError
 
 TRAIN = "TrainingSet/LungInfection-Train/Doctor-label"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lungscore.datasets.catalogue import NAMES, dataset
-from lungscore.datasets.dataset import PROBLEMS
 from lungscore.datasets.manifest import COLUMNS
+from lungscore.datasets.records import PROBLEMS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")

@@ -6,14 +6,14 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from made_dataset import made, make_tree, of_entries, picture, save, told
 
 from lungscore.datasets import examine as examine_module
-from lungscore.datasets.dataset import Entry
 from lungscore.datasets.examine import examine, open_visit
 from lungscore.datasets.integrity import look
+from lungscore.datasets.records import Entry
 from lungscore.datasets.split import group_of
 from lungscore.errors import InputError
+from tests.datasets.made_dataset import made, make_tree, of_entries, picture, save, told
 
 
 def examined(dataset, root, **options):

@@ -4,10 +4,19 @@ import csv
 import shutil
 
 import pytest
-from layout_trees import checked, codes, picture, prepared, replaced, text, told, truncated
 
 from lungscore.datasets import ictcf
 from lungscore.errors import InputError
+from tests.datasets.layout_trees import (
+    checked,
+    codes,
+    picture,
+    prepared,
+    replaced,
+    text,
+    told,
+    truncated,
+)
 
 NAME = "ictcf"
 HEADER = (

@@ -8,12 +8,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from made_dataset import picture, save
 from PIL import Image
-from scan_builder import chest, write_series
 
-from lungscore.datasets.dataset import Companion, Entry
 from lungscore.datasets.integrity import Looked, look
+from lungscore.datasets.records import Companion, Entry
+from tests.datasets.made_dataset import picture, save
+from tests.scan.scan_builder import chest, write_series
 
 
 def looked(root: Path, path: str, kind: str = "slice", **told) -> Looked:

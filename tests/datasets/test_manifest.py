@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_dataset import made, make_tree
 
 from lungscore.datasets import manifest as manifest_module
 from lungscore.datasets.check import check
 from lungscore.datasets.manifest import COLUMNS, Row, check_format, read_rows, write_rows
 from lungscore.datasets.prepare import prepare
 from lungscore.errors import InputError, ResourceError, UsageError
+from tests.datasets.made_dataset import made, make_tree
 
 SUFFIXES = (".csv", ".parquet")
 

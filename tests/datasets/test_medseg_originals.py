@@ -5,9 +5,18 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-from volumes_on_disk import SPACING, ct, found, lesion, prepared, told, truncate, write_nifti
 
 from lungscore.datasets import medseg, medseg_volumes
+from tests.datasets.volumes_on_disk import (
+    SPACING,
+    ct,
+    found,
+    lesion,
+    prepared,
+    told,
+    truncate,
+    write_nifti,
+)
 
 
 @pytest.fixture

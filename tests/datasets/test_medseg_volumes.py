@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lungscore.datasets import medseg_volumes
-from lungscore.datasets.registry import load_infected
+from lungscore.datasets.training_slices import load_infected
 from lungscore.errors import InputError
 from lungscore.scan.write import write_nifti
 

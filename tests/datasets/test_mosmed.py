@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from volumes_on_disk import ct, found, lesion, prepared, told, truncate, write_nifti
 
 from lungscore.datasets import mosmed
 from lungscore.errors import InputError
+from tests.datasets.volumes_on_disk import ct, found, lesion, prepared, told, truncate, write_nifti
 
 #: study -> class; 3 has a mask.
 STUDIES = {1: "CT-0", 2: "CT-0", 3: "CT-1", 4: "CT-1", 5: "CT-2", 6: "CT-3", 7: "CT-4"}

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_dataset import made, make_tree, told
 
 from lungscore.datasets.manifest import read_rows
 from lungscore.datasets.prepare import left_out_path, patients_path, prepare
 from lungscore.errors import LungscoreError, ResourceError, UsageError
+from tests.datasets.made_dataset import made, make_tree, told
 
 SUFFIXES = (".csv", ".parquet")
 

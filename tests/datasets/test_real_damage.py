@@ -13,7 +13,7 @@ from PIL import Image
 from lungscore.datasets.catalogue import dataset
 from lungscore.datasets.check import check
 from lungscore.datasets.covid_semiseg import DATASET as COVID_SEMISEG
-from lungscore.datasets.dataset import Problem
+from lungscore.datasets.records import Problem
 
 pytestmark = pytest.mark.data
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lungscore.datasets import covid_semiseg, medseg
-from lungscore.datasets.registry import load_infected
+from lungscore.datasets.training_slices import load_infected
 from lungscore.scan.window import resize
 
 pytestmark = pytest.mark.data

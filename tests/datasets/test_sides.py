@@ -5,25 +5,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from made_dataset import made, make_tree
-
-# Trees of the other tests, under the name of their dataset.
-from test_cc_ccii import root as cc_ccii  # noqa: F401
-from test_covid_19_ct_seg import root as covid_19_ct_seg  # noqa: F401
-from test_covid_chestxray import root as covid_chestxray  # noqa: F401
-from test_covid_ct import root as covid_ct  # noqa: F401
-from test_covid_ct_md import root as covid_ct_md  # noqa: F401
-from test_datasets import full_slices as medseg  # noqa: F401
-from test_datasets import semiseg as covid_semiseg  # noqa: F401
-from test_ictcf import root as ictcf  # noqa: F401
-from test_medseg_originals import volumes as medseg_volumes  # noqa: F401
-from test_mosmed import root as mosmed  # noqa: F401
-from test_stoic2021 import root as stoic2021  # noqa: F401
 
 from lungscore.datasets.catalogue import NAMES, dataset
 from lungscore.datasets.manifest import Row, read_rows
 from lungscore.datasets.prepare import prepare
 from lungscore.errors import InputError
+from tests.datasets.made_dataset import made, make_tree
+
+# Trees of the other tests, under the name of their dataset.
+from tests.datasets.test_cc_ccii import root as cc_ccii  # noqa: F401
+from tests.datasets.test_covid_19_ct_seg import root as covid_19_ct_seg  # noqa: F401
+from tests.datasets.test_covid_chestxray import root as covid_chestxray  # noqa: F401
+from tests.datasets.test_covid_ct import root as covid_ct  # noqa: F401
+from tests.datasets.test_covid_ct_md import root as covid_ct_md  # noqa: F401
+from tests.datasets.test_datasets import full_slices as medseg  # noqa: F401
+from tests.datasets.test_datasets import semiseg as covid_semiseg  # noqa: F401
+from tests.datasets.test_ictcf import root as ictcf  # noqa: F401
+from tests.datasets.test_medseg_originals import volumes as medseg_volumes  # noqa: F401
+from tests.datasets.test_mosmed import root as mosmed  # noqa: F401
+from tests.datasets.test_stoic2021 import root as stoic2021  # noqa: F401
 
 
 def rows_of(name: str, root: Path, folder: Path) -> list[Row]:

@@ -7,12 +7,12 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_dataset import CLASSES, made, picture, save
 
 from lungscore.datasets.catalogue import NAMES
-from lungscore.datasets.dataset import Entry
 from lungscore.datasets.examine import examine, open_visit
+from lungscore.datasets.records import Entry
 from lungscore.datasets.split import group_of
+from tests.datasets.made_dataset import CLASSES, made, picture, save
 
 
 def test_ten_thousand_patients_fall_70_15_15():

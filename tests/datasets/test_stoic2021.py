@@ -4,10 +4,10 @@ import csv
 import shutil
 
 import pytest
-from volumes_on_disk import ct, found, metaimage, prepared, told, truncate
 
 from lungscore.datasets import stoic2021
 from lungscore.datasets.prepare import patients_path
+from tests.datasets.volumes_on_disk import ct, found, metaimage, prepared, told, truncate
 
 TABLE = "PatientID,probCOVID,probSevere\n6,1,0\n17,0,0\n22,1,1\n23,0,0\n"
 

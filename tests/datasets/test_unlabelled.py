@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from lungscore.datasets import covid_semiseg
-from lungscore.datasets.registry import load_infected
 from lungscore.datasets.sample import Sample, with_soft_labels
+from lungscore.datasets.training_slices import load_infected
 from lungscore.errors import InputError
 
 PSEUDO = "TrainingSet/LungInfection-Train/Pseudo-label"

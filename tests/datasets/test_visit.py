@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from made_dataset import picture, save, told
 
-from lungscore.datasets.dataset import Count
+from lungscore.datasets.records import Count
 from lungscore.datasets.visit import VOLUMES, Visit, files_in, partner, stem
+from tests.datasets.made_dataset import picture, save, told
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 
 import numpy as np
 import pytest
-import slow_toolbox
 
 from lungscore.cli.main import call
 from lungscore.datasets.covid_semiseg import load
@@ -16,6 +15,7 @@ from lungscore.datasets.images import files_by_stem, pair, read_grey, read_mask
 from lungscore.evaluation.infection import score_slice
 from lungscore.evaluation.lesions import score_lesions
 from lungscore.evaluation.protocols import on_released_maps
+from tests.evaluation import slow_toolbox
 
 #: Dice at 0.5, its 95 % interval, toolbox mean Dice, toolbox MAE and correlation of infected areas.
 INFECTION = {

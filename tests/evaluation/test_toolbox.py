@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 import pytest
-import slow_toolbox
 from hypothesis import example, given, settings
 from hypothesis.extra import numpy as arrays
 
@@ -16,6 +15,7 @@ from lungscore.evaluation.toolbox import (
     stretched,
     threshold_curves,
 )
+from tests.evaluation import slow_toolbox
 
 SHAPE = (5, 6)
 EMPTY, FULL, BLACK = np.zeros(SHAPE, bool), np.ones(SHAPE, bool), np.zeros(SHAPE, np.uint8)

@@ -10,6 +10,7 @@ import pytest
 
 from lungscore.analysis import assess
 from lungscore.anatomy import Lungs
+from lungscore.followup import FollowUp, compare
 from lungscore.inference.lesions import EngineUsed, Lesions, ModelUsed
 from lungscore.report.outputs import write_outputs
 from lungscore.result import Analysis, to_result
@@ -55,3 +56,17 @@ def written(severe: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(written: Path, tmp_path: Path) -> Path:
     """A copy of it, to be damaged at will."""
     return Path(shutil.copytree(written, tmp_path / "written" / written.name))
+
+
+@pytest.fixture
+def make_follow_up(make_analysis: Callable[..., Analysis]) -> Callable[..., FollowUp]:
+    """A FollowUp of two analyses, each with its own arguments of ``make_analysis``."""
+
+    def make(
+        earlier: dict[str, Any] | None = None, later: dict[str, Any] | None = None, **options: Any
+    ) -> FollowUp:
+        first = make_analysis(**{"name": "first", **(earlier or {})})
+        second = make_analysis(**{"name": "second", "infected": False, **(later or {})})
+        return compare(first, second, **options)
+
+    return make

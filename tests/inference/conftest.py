@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from random_bundle import make_random_bundle, make_random_lesions_bundle
 
 from lungscore.inference import Bundle, Segmenter, load_bundle
 from lungscore.inference.bundle import CARD
+from tests.inference.random_bundle import make_random_bundle, make_random_lesions_bundle
 
 
 def shared(tmp_path_factory: pytest.TempPathFactory, make: Callable[[Path], None]) -> Bundle:

@@ -2,13 +2,13 @@ import json
 import shutil
 
 import pytest
-from random_bundle import LESIONS_CARD, write_card
 
 from lungscore.errors import ResourceError
 from lungscore.inference import Bundle, list_bundles, load_bundle
 from lungscore.inference import bundle as module
 from lungscore.inference.bundle import CARD, GRAPH, WEIGHTS, sha256
 from lungscore.inference.engines import load_network
+from tests.inference.random_bundle import LESIONS_CARD, write_card
 
 
 @pytest.fixture

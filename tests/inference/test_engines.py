@@ -3,12 +3,12 @@ import sys
 
 import numpy as np
 import pytest
-from random_bundle import images_of
 
 from lungscore.errors import ResourceError, UsageError
 from lungscore.evaluation.metrics import dice
 from lungscore.inference import EngineUsed, engines
 from lungscore.inference.engines import ENGINE_MODULES, make_engine
+from tests.inference.random_bundle import images_of
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_bundle import HEIGHT, LESIONS_HEIGHT, LESIONS_WIDTH, WIDTH
 
 from lungscore.inference.bundle import WEIGHTS
+from tests.inference.random_bundle import HEIGHT, LESIONS_HEIGHT, LESIONS_WIDTH, WIDTH
 
 onnx = pytest.importorskip("onnx")
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_bundle import LESIONS_HEIGHT, LESIONS_WIDTH, LESIONS_WINDOW_HU, images_of
-from small_scans import scan_of
 
 from lungscore import analyze
 from lungscore.anatomy import Lungs
@@ -24,6 +22,13 @@ from lungscore.result import to_result
 from lungscore.scan import Scan
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.window import resize
+from tests.inference.random_bundle import (
+    LESIONS_HEIGHT,
+    LESIONS_WIDTH,
+    LESIONS_WINDOW_HU,
+    images_of,
+)
+from tests.inference.small_scans import scan_of
 
 
 @pytest.fixture(scope="module")

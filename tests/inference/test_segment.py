@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_bundle import images_of
-from small_scans import scan_of
 
 from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import NOTICES
@@ -16,6 +14,8 @@ from lungscore.inference.predict import predict_slice, predict_slices
 from lungscore.inference.segment import classes
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan.phantom import make_phantom
+from tests.inference.random_bundle import images_of
+from tests.inference.small_scans import scan_of
 
 
 @given(st.integers(-1000, 1000), st.integers(0, 255), st.booleans())

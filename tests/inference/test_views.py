@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_scans import scan_of
 
 from lungscore.anatomy import Lungs
 from lungscore.inference.bundle import InputSpec
 from lungscore.inference.views import View, views
 from lungscore.scan.window import crop, network_boxes, paste, resize, window
+from tests.inference.small_scans import scan_of
 
 SPEC = InputSpec(height=32, width=48, window_hu=(-1350, 150), orientation="any", grey_split=0.5)
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tiny_training import TinyEncoder
 
 from lungscore.networks import ENCODERS
+from tests.learning.tiny_training import TinyEncoder
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from tiny_training import NO_AUGMENTATION
 
 from lungscore.learning.augmentation import (
     Augmentation,
@@ -13,6 +12,7 @@ from lungscore.learning.augmentation import (
     sample_augmentation,
 )
 from lungscore.learning.config import AugmentationConfig
+from tests.learning.tiny_training import NO_AUGMENTATION
 
 SIZE = (48, 64)
 #: Everything that moves pixels, at once and strongly.

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from tiny_training import experiment
 
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
@@ -10,6 +9,7 @@ from lungscore.learning import card as card_module
 from lungscore.learning.card import grey_split, make_bundle
 from lungscore.learning.checkpoints import save_weights
 from lungscore.networks import InfNet, make_network
+from tests.learning.tiny_training import experiment
 
 
 def sample(dense_grey: int, hazy_grey: int) -> Sample:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_training import experiment
 from torch import nn
 
 from lungscore.errors import InputError
@@ -15,6 +14,7 @@ from lungscore.learning.imagenet import (
 )
 from lungscore.learning.train import build_network
 from lungscore.networks.encoders import ENCODERS, VGG16, Res2Net50, ResNet18
+from tests.learning.tiny_training import experiment
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_training import NO_AUGMENTATION, U_NET, lesion_experiment, slices
 
 from lungscore.errors import InputError
 from lungscore.learning import train as train_module
@@ -14,6 +13,7 @@ from lungscore.learning.losses import boundary_weight, lesion_loss
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import train
 from lungscore.networks import InfNetOutput, PlainOutput, lesion_input
+from tests.learning.tiny_training import NO_AUGMENTATION, U_NET, lesion_experiment, slices
 
 PLAIN = {"augmentation": NO_AUGMENTATION.model_dump()}
 

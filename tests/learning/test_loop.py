@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_training import U_NET, experiment, logged, slices
 
 from lungscore.errors import InputError
 from lungscore.learning import loop
 from lungscore.learning import train as train_module
 from lungscore.learning.checkpoints import read_facts
 from lungscore.learning.train import train
+from tests.learning.tiny_training import U_NET, experiment, logged, slices
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

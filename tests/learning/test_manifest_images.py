@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_training import U_NET, experiment, logged, slices
-from volumes_on_disk import metaimage
 
 from lungscore.datasets.manifest import Row, write_rows
 from lungscore.errors import InputError
@@ -23,6 +21,8 @@ from lungscore.learning.run import run_experiment
 from lungscore.scan import read_scan
 from lungscore.scan.window import window
 from lungscore.scan.write import write_dicom_series, write_nifti
+from tests.datasets.volumes_on_disk import metaimage
+from tests.learning.tiny_training import U_NET, experiment, logged, slices
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

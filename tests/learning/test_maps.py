@@ -6,16 +6,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_training import U_NET, experiment, lesion_experiment, slices
 from torch import nn
 
 from lungscore.errors import InputError
-from lungscore.learning import outcome
+from lungscore.learning import maps
 from lungscore.learning.checkpoints import save_weights
-from lungscore.learning.maps import load_network, predict, read_map, write_maps
-from lungscore.learning.outcome import ensure_maps, priors_of_training
-from lungscore.learning.references import run_folder
+from lungscore.learning.experiment_file import run_folder
+from lungscore.learning.maps import (
+    ensure_maps,
+    load_network,
+    predict,
+    priors_of_training,
+    read_map,
+    write_maps,
+)
 from lungscore.networks import make_network
+from tests.learning.tiny_training import U_NET, experiment, lesion_experiment, slices
 
 SINGLE = experiment(name="single", network=U_NET)
 LESIONS = lesion_experiment(name="lesions", network={**U_NET, "name": "multi-inf-net"})
@@ -28,14 +34,14 @@ def here(tmp_path, monkeypatch):
     for config in (SINGLE, LESIONS):
         (tmp_path / f"{config.name}.yaml").write_text(config.model_dump_json())
     folds = {sample.name: fold for fold, sample in enumerate(slices(3))}
-    monkeypatch.setattr(outcome, "data_root", lambda: Path("data"))
-    monkeypatch.setattr(outcome, "annotated_folds", lambda count: folds)
+    monkeypatch.setattr(maps, "data_root", lambda: Path("data"))
+    monkeypatch.setattr(maps, "annotated_folds", lambda count: folds)
     monkeypatch.setattr(
-        outcome,
+        maps,
         "held_out_slices",
         lambda config, root: [s for s in slices(3) if folds[s.name] == config.data.fold],
     )
-    monkeypatch.setattr(outcome.covid_semiseg, "load", lambda root, part: slices(2))
+    monkeypatch.setattr(maps.covid_semiseg, "load", lambda root, part: slices(2))
     return tmp_path
 
 

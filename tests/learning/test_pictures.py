@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_training import experiment, slices
 
 from lungscore.learning.config import PretrainingConfig
+from lungscore.learning.inpainting import Inpainting
 from lungscore.learning.pictures import GAP, Pictures, phantom_slices
-from lungscore.learning.pretrain import Inpainting, pretrain
+from lungscore.learning.pretrain import pretrain
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import build_network
+from tests.learning.tiny_training import experiment, slices
 
 SIZE = 64
 BLOCK = 16

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_training import NO_AUGMENTATION, U_NET, experiment, logged, slices
 
 from lungscore.datasets.sample import Sample
 from lungscore.learning import pretrain as pretrain_module
 from lungscore.learning.config import PretrainingConfig
+from lungscore.learning.inpainting import Inpainting, erased_share
 from lungscore.learning.loop import fit, make_fabric
-from lungscore.learning.pretrain import Inpainting, erased_share, pretrain
+from lungscore.learning.pretrain import pretrain
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import build_network
 from lungscore.networks import normalise
 from lungscore.networks.coach import HARD, keep_mask
+from tests.learning.tiny_training import NO_AUGMENTATION, U_NET, experiment, logged, slices
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import training_processes as processes
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import experiment, logged
 
 from lungscore.errors import InputError
 from lungscore.learning.loop import make_fabric
+from tests.learning import training_processes as processes
+from tests.learning.tiny_training import experiment, logged
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

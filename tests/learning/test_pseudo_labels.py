@@ -7,7 +7,6 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tiny_training import NO_AUGMENTATION
 
 from lungscore.datasets import covid_semiseg
 from lungscore.errors import InputError
@@ -15,13 +14,13 @@ from lungscore.learning import pseudo_labels
 from lungscore.learning import train as train_module
 from lungscore.learning.checkpoints import load_weights
 from lungscore.learning.config import ExperimentConfig
-from lungscore.learning.experiment_file import load_experiment
+from lungscore.learning.experiment_file import load_experiment, run_folder
 from lungscore.learning.pseudo_labels import drawn_slices, pseudo_labelled, split, stretched
-from lungscore.learning.references import run_folder
 from lungscore.learning.run import run_experiment
 from lungscore.learning.selection import annotated_folds
 from lungscore.learning.slices import SliceStore
 from lungscore.networks import InfectionProbability, make_network
+from tests.learning.tiny_training import NO_AUGMENTATION
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "benchmark"
 DOCTORS = "TrainingSet/LungInfection-Train/Doctor-label"

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from tiny_training import U_NET, experiment, lesion_experiment, slices
 
 from lungscore.errors import InputError
 from lungscore.learning import run as run_module
 from lungscore.learning.config import RunReference
-from lungscore.learning.references import at, referred, run_folder
+from lungscore.learning.experiment_file import at, referred, run_folder
 from lungscore.learning.run import run_experiment
+from tests.learning.tiny_training import U_NET, experiment, lesion_experiment, slices
 
 ONCE = {"network": U_NET, "epochs": 1, "slices_per_epoch": 2, "data": {"healthy": None}}
 

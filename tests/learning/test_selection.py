@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_training import experiment
 
 from lungscore.datasets.sample import Sample
 from lungscore.learning import selection
@@ -14,6 +13,7 @@ from lungscore.learning.selection import (
     training_slices,
     unlabelled_slices,
 )
+from tests.learning.tiny_training import experiment
 
 NAMES = [str(name) for name in range(50)]
 

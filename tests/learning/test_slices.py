@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from tiny_training import experiment, slices
 
 from lungscore.datasets.sample import Sample
 from lungscore.learning.slices import SliceStore, epoch_indices
+from tests.learning.tiny_training import experiment, slices
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from tiny_training import NO_AUGMENTATION, U_NET, experiment, lesion_experiment, slices
 
 from lungscore.errors import InputError
 from lungscore.evaluation.metrics import dice
@@ -13,6 +12,13 @@ from lungscore.learning.config import TrainingConfig
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import build_network, learning_rate, train
 from lungscore.networks import make_network, normalise
+from tests.learning.tiny_training import (
+    NO_AUGMENTATION,
+    U_NET,
+    experiment,
+    lesion_experiment,
+    slices,
+)
 
 
 def built(config, **options):

@@ -10,7 +10,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
-from tiny_training import U_NET, TinyEncoder, experiment, slices
 from torch import nn
 
 from lungscore.learning import train as train_module
@@ -18,6 +17,7 @@ from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.pretrain import pretrain
 from lungscore.learning.train import train
 from lungscore.networks import ENCODERS
+from tests.learning.tiny_training import U_NET, TinyEncoder, experiment, slices
 
 #: Trainings of several epochs that take less than a second.
 KILLED = {

@@ -7,7 +7,7 @@ from typing import Any
 from lungscore.patients.clinical import clinical_cohort
 from lungscore.patients.cohort import Cohort, measured
 from lungscore.patients.detection import detection_cohort
-from lungscore.patients.generate import CLINICAL, DETECTION, Generated, Planted, generate
+from made_up_patients import CLINICAL, DETECTION, Generated, Planted, generate
 
 COVARIATES = ("age", "sex", "crp")
 LABELS = {"NCP": "infected", "Normal": "clean"}

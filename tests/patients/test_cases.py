@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from made_up import made, manifest
 
 from lungscore.datasets.manifest import read_rows, write_rows
 from lungscore.errors import InputError
@@ -16,8 +15,9 @@ from lungscore.patients.cohort import (
     refuse_too_few,
 )
 from lungscore.patients.covariates import read_covariates
-from lungscore.patients.generate import write_generated
 from lungscore.scan.names import case_name
+from made_up_patients import write_generated
+from tests.patients.made_up import made, manifest
 
 
 def test_rows_of_one_case_are_one_case_in_csv_and_parquet(tmp_path):

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up import COVARIATES, clinical, made
 from sklearn.metrics import (
     accuracy_score,
     brier_score_loss,
@@ -32,6 +31,7 @@ from lungscore.patients.clinical_figures import figures, graver_from
 from lungscore.patients.cohort import measured
 from lungscore.patients.folds import patient_folds
 from lungscore.patients.ordinal import of_classes
+from tests.patients.made_up import COVARIATES, clinical, made
 
 INPUTS = (*DEFAULT_FEATURES, *COVARIATES)
 

@@ -4,11 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up import LABELS, detection, made
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from lungscore.errors import InputError, UsageError
-from lungscore.evaluation.calibration import operating_point
 from lungscore.patients.cohort import Measured, measured
 from lungscore.patients.detection import (
     DEFAULT_FEATURES,
@@ -23,6 +21,8 @@ from lungscore.patients.features import FEATURES
 from lungscore.patients.folds import patient_folds
 from lungscore.patients.logistic import fit_logistic
 from lungscore.patients.stored import data_sha256
+from lungscore.statistics.calibration import operating_point
+from tests.patients.made_up import LABELS, detection, made
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from made_up import made
 
 from lungscore.patients.features import FEATURES, features, slice_percents, unsuitable
 from lungscore.patients.standard import learn_standard
 from lungscore.result import Result
 from lungscore.severity.category import UNSUITABLE, WITHHOLDING
+from tests.patients.made_up import made
 
 
 @pytest.fixture

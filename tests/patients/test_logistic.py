@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from made_up import detection
 from scipy.optimize import minimize
 
 from lungscore.patients.logistic import STRENGTH, fit_logistic, sigmoid
+from tests.patients.made_up import detection
 
 
 def drawn(n=4000, seed=0):

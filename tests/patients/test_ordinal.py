@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from made_up import COVARIATES, clinical, made
 from scipy.optimize import minimize
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
@@ -10,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from lungscore.errors import InputError
 from lungscore.patients.clinical import DEFAULT_FEATURES, clinical_cohort
 from lungscore.patients.cohort import measured
-from lungscore.patients.generate import CLINICAL, Planted, generate
 from lungscore.patients.logistic import sigmoid
 from lungscore.patients.ordinal import fit_ordinal, of_classes
+from made_up_patients import CLINICAL, Planted, generate
+from tests.patients.made_up import COVARIATES, clinical, made
 
 NAMES = ["a", "b"]
 

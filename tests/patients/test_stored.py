@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from made_up import COVARIATES, LABELS, clinical, detection
 
 from lungscore.errors import ResourceError
 from lungscore.patients.clinical import DEFAULT_FEATURES, train_clinical
 from lungscore.patients.detection import train_detector
 from lungscore.patients.stored import ClinicalModel, Detector, read_model
+from tests.patients.made_up import COVARIATES, LABELS, clinical, detection
 
 
 @pytest.fixture(scope="module")

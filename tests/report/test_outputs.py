@@ -14,9 +14,9 @@ import pytest
 from lungscore.errors import ResourceError, UsageError
 from lungscore.report import outputs
 from lungscore.report.case_folder import OUTPUTS, refuse_existing
-from lungscore.report.masks import nifti_bytes
 from lungscore.report.outputs import write_outputs
 from lungscore.scan.scan import Geometry
+from lungscore.scan.write import nifti_bytes
 
 
 def files(folder: Path) -> set[str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungscore.inference.alternatives import THRESHOLDS
+from lungscore.inference.readings import THRESHOLDS
 from lungscore.labels import LOBE_ORDER, REGIONS
-from lungscore.ranges import BASIS
 from lungscore.report.page import render_page
 from lungscore.report.text import text_table
 from lungscore.result import Detected, Result, json_schema, to_result
+from lungscore.result.ranges import BASIS
 
 KEYS = {
     "schema",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_builder import chest, compress, write_series
 
 from lungscore.errors import InputError, ResourceError
 from lungscore.scan import read_scan
 from lungscore.scan.dicom.decode_worker import serve
+from tests.scan.scan_builder import chest, compress, write_series
 
 
 @pytest.fixture

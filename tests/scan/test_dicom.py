@@ -11,10 +11,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     RLELossless,
 )
-from scan_builder import chest, compress, save, write_series
 
 from lungscore.errors import InputError
 from lungscore.scan import Scan, read_scan
+from tests.scan.scan_builder import chest, compress, save, write_series
 
 
 def codes(scan: Scan) -> list[str]:

@@ -13,10 +13,10 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
-from scan_builder import chest, compress, save, write_series
 
 from lungscore.errors import InputError, LungscoreError
 from lungscore.scan import inspect_input, read_scan
+from tests.scan.scan_builder import chest, compress, save, write_series
 
 
 def rejection(path: Path, **options: object) -> InputError:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel import orientations
-from volumes_on_disk import metaimage, stated_place
 
 from lungscore.errors import InputError
 from lungscore.scan.masks import read_label_volume, read_labels
 from lungscore.scan.scan import Geometry, Scan
+from tests.datasets.volumes_on_disk import metaimage, stated_place
 
 SHAPE = (5, 6, 7)
 AFFINE = np.array([[-0.8, 0, 0, 90], [0, -0.7, 0, 80], [0, 0, 2, -300], [0, 0, 0, 1.0]])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan_builder import chest
-from volumes_on_disk import ct, metaimage, stated_place
 
 from lungscore.errors import InputError
 from lungscore.scan import inspect_input, read_scan
 from lungscore.scan import metaimage as metaimage_module
 from lungscore.scan.metaimage import MAX_HEADER, TYPES, open_metaimage, read_metaimage_header
+from tests.datasets.volumes_on_disk import ct, metaimage, stated_place
+from tests.scan.scan_builder import chest
 
 #: A header and where SimpleITK 2.5.7 (TransformIndexToPhysicalPoint, LPS) puts the voxels
 #: (0, 0, 0), (1, 0, 0), (0, 1, 0) and (0, 0, 1) of it. Spacing and Offset are the same for all.

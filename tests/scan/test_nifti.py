@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel import orientations
-from scan_builder import chest
 
 from lungscore.errors import InputError
 from lungscore.scan import CANONICAL_AXES, Geometry, Scan, read_scan
+from tests.scan.scan_builder import chest
 
 #: Every order and direction of three axes.
 ORIENTATIONS = [

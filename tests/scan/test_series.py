@@ -7,10 +7,10 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
-from scan_builder import chest, save, write_series
 
 from lungscore.errors import InputError
 from lungscore.scan import inspect_input, read_scan
+from tests.scan.scan_builder import chest, save, write_series
 
 STUDY = "1.2.3.4"
 

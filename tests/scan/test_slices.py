@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scan_builder import chest
 
 from lungscore.errors import InputError
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.slices import natural_order, otsu_threshold, shows_whole_body
+from tests.scan.scan_builder import chest
 
 
 def grey_chest(depth: int = 12, rows: int = 60, columns: int = 90) -> np.ndarray:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maps import MAPS, measured
-from slow_measure import ORDER, SlowMeasure
 
 from lungscore.anatomy import divide_regions
 from lungscore.labels import REGIONS
 from lungscore.scan.phantom import Phantom
 from lungscore.severity import SPECK_ML, Severity
+from tests.severity.maps import MAPS, measured
+from tests.severity.slow_measure import ORDER, SlowMeasure
 
 
 def compare(severity: Severity, slow: SlowMeasure) -> None:

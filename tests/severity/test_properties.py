@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maps import MAPS, SHAPES, label_maps, measured, with_density
 
 from lungscore.anatomy import outer_third, separate_lesions
 from lungscore.labels import LOBE_ORDER, LOBES, REGIONS
 from lungscore.severity import measure, score_part
+from tests.severity.maps import MAPS, SHAPES, label_maps, measured, with_density
 
 SEEDS = st.integers(0, 2**32 - 1)
 SCORES = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")

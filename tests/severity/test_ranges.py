@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from lungscore.errors import NOTICES
 from lungscore.labels import LOBE_ORDER, LOBES, REGIONS
 from lungscore.severity import WITHHOLDING, measure
-from lungscore.severity.ranges import CATEGORIES, Ranges, too_uncertain
+from lungscore.severity.category import CATEGORIES
+from lungscore.severity.ranges import too_uncertain
+from lungscore.severity.severity import Ranges
 
 
 @dataclass

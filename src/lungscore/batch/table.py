@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lungscore.batch.case import COHORT_FILES
+from lungscore.batch.page import MARK, Cohort, render_page
 from lungscore.errors import InputError, LungscoreError, UsageError
-from lungscore.evaluation.measures import MEASURES, Measure
 from lungscore.files import atomic_path, atomic_write, staging_folder, write_error
 from lungscore.report.case_folder import check_writable
-from lungscore.report.cohort.page import MARK, Cohort, render_page
+from lungscore.result.numbers import MEASURES, Measure
 from lungscore.result.stored import damaged, read_stored
 
 #: Columns before and behind the measures. code: of the failure. withheld, warnings: codes, joined

@@ -7,7 +7,7 @@ import numpy as np
 
 from lungscore.benchmark.results import Result, per_slice
 from lungscore.benchmark.rows import Benchmark, Question
-from lungscore.evaluation.statistics import holm, non_inferior, paired_difference, superior
+from lungscore.statistics.intervals import holm, non_inferior, paired_difference, superior
 
 Results = Mapping[str, Result]
 

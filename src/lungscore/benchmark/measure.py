@@ -11,13 +11,13 @@ from lungscore.benchmark.parts import COPY, part_of
 from lungscore.benchmark.plan import Run, before
 from lungscore.benchmark.results import Result
 from lungscore.benchmark.rows import Row
-from lungscore.datasets.registry import data_root
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import data_root
 from lungscore.errors import InputError
 from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import CLASSES, score_lesions
 from lungscore.learning.loop import WEIGHTS
-from lungscore.learning.outcome import Part, ensure_maps, slices_of
+from lungscore.learning.maps import Part, ensure_maps, slices_of
 
 #: name of a network -> its maps and their slices.
 _Maps = dict[str, list[tuple[Sample, np.ndarray]]]

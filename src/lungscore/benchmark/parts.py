@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.evaluation.statistics import (
+from lungscore.statistics.intervals import (
     area_agreement,
     mean_over_seeds,
     mean_with_interval,

@@ -7,8 +7,13 @@ from pathlib import Path
 from lungscore.benchmark.rows import Row
 from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig
-from lungscore.learning.experiment_file import load_experiment
-from lungscore.learning.references import at, referred, referred_file, run_folder
+from lungscore.learning.experiment_file import (
+    at,
+    load_experiment,
+    referred,
+    referred_file,
+    run_folder,
+)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ import numpy as np
 
 from lungscore.errors import InputError
 from lungscore.evaluation.results import plain
-from lungscore.evaluation.statistics import RESAMPLES, SEED, mean_over_seeds
 from lungscore.files import atomic_write
 from lungscore.machine import available_threads, cpu_model
+from lungscore.statistics.intervals import RESAMPLES, SEED, mean_over_seeds
 from lungscore.version import __version__
 
 Result = dict[str, Any]

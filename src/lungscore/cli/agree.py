@@ -25,13 +25,13 @@ def agree(
     as_line: AsJson = False,
 ) -> None:
     """Compare two raters, or a reference and lungscore, over the cases that both have."""
-    from lungscore.evaluation.raters import compare_raters, to_content
-    from lungscore.evaluation.ratings import read_ratings
-    from lungscore.report.agreement import (
+    from lungscore.agreement import (
         refuse_existing_agreement,
         text_table,
         write_agreement,
     )
+    from lungscore.agreement.raters import compare_raters, to_content
+    from lungscore.agreement.ratings import read_ratings
 
     refuse_existing_agreement(out, overwrite=overwrite)
     agreement = compare_raters(read_ratings(a, name=name_a), read_ratings(b, name=name_b))

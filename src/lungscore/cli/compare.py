@@ -45,9 +45,10 @@ def compare(
     """Compare two examinations of one patient: what changed in every score and lobe."""
     from lungscore.followup import compare as compare_cases
     from lungscore.followup import comparison_name
+    from lungscore.followup.outputs import OUTPUTS, write_comparison
+    from lungscore.followup.text import text_comparison
     from lungscore.inference import load_segmenter
     from lungscore.report.case_folder import refuse_existing
-    from lungscore.report.comparison import OUTPUTS, text_comparison, write_comparison
 
     # Before minutes of analysis: may the outcome be written?
     name = comparison_name(earlier, later, case_id)

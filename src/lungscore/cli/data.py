@@ -13,7 +13,7 @@ from lungscore.cli.options import AsJson, Overwrite
 from lungscore.errors import InputError
 
 if TYPE_CHECKING:
-    from lungscore.datasets.dataset import Count, Problem
+    from lungscore.datasets.records import Count, Problem
 
 app = typer.Typer(no_args_is_help=True, help="Public datasets: what they are, are they whole?")
 
@@ -164,7 +164,7 @@ def _say_counts(counts: "Sequence[Count]") -> None:
 
 
 def _say_problems(problems: "Sequence[Problem]") -> None:
-    from lungscore.datasets.dataset import PROBLEMS
+    from lungscore.datasets.records import PROBLEMS
 
     kinds: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:

@@ -22,7 +22,7 @@ def slices(
     lesions_model: options.LesionsModel = None,
 ) -> None:
     """The public test slices of COVID-SemiSeg, for the final measurement of models."""
-    from lungscore.datasets.registry import data_root
+    from lungscore.datasets.training_slices import data_root
     from lungscore.evaluation.protocols import on_test_slices
     from lungscore.evaluation.results import with_interval
     from lungscore.inference import load_segmenter

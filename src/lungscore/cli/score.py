@@ -25,7 +25,7 @@ def score(
     as_line: AsJson = False,
 ) -> None:
     """Score the severity from masks (NIfTI, NRRD or MetaImage) that lie in one geometry."""
-    from lungscore.masks import score as score_masks
+    from lungscore.analysis import score as score_masks
     from lungscore.report.outputs import write_outputs
     from lungscore.report.text import text_table
     from lungscore.result import to_result

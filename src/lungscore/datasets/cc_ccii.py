@@ -16,7 +16,8 @@ from lungscore.datasets.cc_ccii_tables import (
     read_lesions,
     read_scans,
 )
-from lungscore.datasets.dataset import Dataset, Entry
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Entry
 from lungscore.datasets.visit import Visit, files_in
 
 NAME = "cc-ccii"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lungscore.datasets.dataset import Count, Dataset, Problem
+from lungscore.datasets.dataset import Dataset
 from lungscore.datasets.examine import examine, open_visit
 from lungscore.datasets.manifest import read_rows
+from lungscore.datasets.records import Count, Problem
 
 
 @dataclass(frozen=True)

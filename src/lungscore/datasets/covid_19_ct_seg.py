@@ -7,7 +7,8 @@ Coronacases are in HU; those of Radiopaedia hold the window -1250â€¦250 HU as 0â
 from collections.abc import Iterator
 from pathlib import Path
 
-from lungscore.datasets.dataset import Companion, Dataset, Entry
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Companion, Entry
 from lungscore.datasets.visit import Visit
 
 NAME = "covid-19-ct-seg"

@@ -8,7 +8,8 @@ PNG or JPEG) or ``volumes`` (NIfTI, which the repository only links to). The sev
 from collections import Counter
 from collections.abc import Iterator
 
-from lungscore.datasets.dataset import Dataset, Entry, Kind
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Entry, Kind
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit
 

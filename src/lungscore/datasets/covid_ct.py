@@ -8,7 +8,8 @@ spreadsheet: save its sheet ``positive_captions`` as CSV in UTF-8 beside it.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lungscore.datasets.dataset import Dataset, Entry, Group
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Entry, Group
 from lungscore.datasets.tables import read_lines, read_table
 from lungscore.datasets.visit import Visit, stem
 

@@ -21,7 +21,8 @@ from lungscore.datasets.covid_ct_md_labels import (
     label_slices,
     read_labels,
 )
-from lungscore.datasets.dataset import Dataset, Entry, Patient
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Entry, Patient
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit, files_in
 

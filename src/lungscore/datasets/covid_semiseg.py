@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lungscore.datasets.dataset import Companion, Dataset, Entry, Group
+from lungscore.datasets.dataset import Dataset
 from lungscore.datasets.images import files_by_stem, pair, read_grey, read_indices, read_mask
+from lungscore.datasets.records import Companion, Entry, Group
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.visit import Visit, partner, stem
 from lungscore.errors import InputError

@@ -6,9 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from lungscore.datasets.dataset import Dataset, Group
+from lungscore.datasets.dataset import Dataset
 from lungscore.datasets.integrity import Looked, look
 from lungscore.datasets.manifest import Row
+from lungscore.datasets.records import Group
 from lungscore.datasets.split import group_of
 from lungscore.datasets.visit import Visit
 from lungscore.errors import InputError

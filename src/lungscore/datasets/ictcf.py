@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lungscore.datasets.dataset import Dataset, Entry
+from lungscore.datasets.dataset import Dataset
 from lungscore.datasets.ictcf_patients import CLASSES, TABLE, patients
+from lungscore.datasets.records import Entry
 from lungscore.datasets.visit import Visit, stem
 from lungscore.scan.slices import natural_order
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from lungscore.datasets.dataset import Patient
+from lungscore.datasets.records import Patient
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lungscore.datasets.dataset import Companion, Entry, Problem
+from lungscore.datasets.records import Companion, Entry, Problem
 from lungscore.errors import InputError
 from lungscore.scan.dicom.header import read_header
 from lungscore.scan.dicom.pixels import read_hounsfield

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
-from lungscore.datasets.dataset import Group, Kind
+from lungscore.datasets.records import Group, Kind
 from lungscore.errors import InputError, ResourceError, UsageError
 
 #: Rows that are held in memory at once.

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lungscore.datasets.dataset import Companion, Dataset, Entry, Group
+from lungscore.datasets.dataset import Dataset
 from lungscore.datasets.images import pair, read_grey, read_indices
+from lungscore.datasets.records import Companion, Entry, Group
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit, stem

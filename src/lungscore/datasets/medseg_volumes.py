@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lungscore.anatomy import find_lungs, slice_boxes
-from lungscore.datasets.dataset import Companion, Dataset, Entry
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Companion, Entry
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.visit import VOLUMES, Visit, stem
 from lungscore.errors import InputError

@@ -8,7 +8,8 @@ the patient. Only every tenth image of a series was kept; the classes were given
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lungscore.datasets.dataset import Dataset, Entry
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Entry
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import VOLUMES, Visit, stem
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungscore.datasets.dataset import Count, Dataset, Patient, Problem
+from lungscore.datasets.dataset import Dataset
 from lungscore.datasets.examine import examine, open_visit
 from lungscore.datasets.manifest import check_format, read_rows, write_rows
+from lungscore.datasets.records import Count, Patient, Problem
 from lungscore.errors import InputError
 from lungscore.files import atomic_path, atomic_write, csv_text, refuse_existing_file
 

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from lungscore.datasets.dataset import Group
+from lungscore.datasets.records import Group
 
 #: Percent of the patients that validate and that test; the rest trains.
 VALIDATION_PERCENT, TEST_PERCENT = 15, 15

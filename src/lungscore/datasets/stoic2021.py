@@ -7,7 +7,8 @@ whose first three columns are PatientID, probCOVID and probSevere.
 
 from collections.abc import Iterator
 
-from lungscore.datasets.dataset import Dataset, Entry, Patient
+from lungscore.datasets.dataset import Dataset
+from lungscore.datasets.records import Entry, Patient
 from lungscore.datasets.tables import read_table
 from lungscore.datasets.visit import Visit, stem
 from lungscore.errors import InputError

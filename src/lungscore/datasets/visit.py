@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lungscore.datasets.dataset import Count, Patient, Problem
+from lungscore.datasets.records import Count, Patient, Problem
 from lungscore.scan.slices import natural_order
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg"})

@@ -8,9 +8,9 @@ import numpy as np
 
 from lungscore.evaluation.boundary import TOLERANCE, border_scores
 from lungscore.evaluation.metrics import Confusion, confusion, overlap_scores, segmentation_loss
-from lungscore.evaluation.statistics import area_agreement, mean_with_interval
 from lungscore.evaluation.toolbox import best_threshold, s_measure, stretched_mae, threshold_curves
-from lungscore.inference.alternatives import THRESHOLD
+from lungscore.inference.readings import THRESHOLD
+from lungscore.statistics.intervals import area_agreement, mean_with_interval
 
 #: What a row says besides figures that are averaged.
 _NOT_AVERAGED = ("name", "infected_fraction", "true_fraction")

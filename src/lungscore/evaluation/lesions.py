@@ -7,8 +7,8 @@ import numpy as np
 
 from lungscore.evaluation.infection import SliceScores, is_present, score_slice, summary
 from lungscore.evaluation.metrics import cross_entropy
-from lungscore.evaluation.statistics import mean_with_interval
 from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.statistics.intervals import mean_with_interval
 
 CLASSES = {"ggo": GGO, "consolidation": CONSOLIDATION}
 

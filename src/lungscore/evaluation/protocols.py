@@ -17,18 +17,18 @@ from lungscore.anatomy import (
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
 from lungscore.datasets.images import pair, read_grey
-from lungscore.datasets.registry import fold_of
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import fold_of
 from lungscore.errors import InputError
 from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import score_lesions
-from lungscore.evaluation.lobes import against_marked_lobes
-from lungscore.evaluation.statistics import area_under_curve_with_interval
+from lungscore.evaluation.marked_lobes import against_marked_lobes
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
 from lungscore.severity import measure
+from lungscore.statistics.intervals import area_under_curve_with_interval
 
 
 def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lungscore.evaluation.statistics import RESAMPLES, SEED
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter
+from lungscore.statistics.intervals import RESAMPLES, SEED
 from lungscore.version import __version__
 
 

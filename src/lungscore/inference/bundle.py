@@ -14,8 +14,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lungscore.errors import ResourceError
+from lungscore.inference.appearance import STATISTICS
 from lungscore.inference.lesions import ModelUsed
-from lungscore.inference.looks import STATISTICS
 
 CARD, GRAPH, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungscore.errors import Notice
-from lungscore.inference.alternatives import Alternatives
+from lungscore.inference.readings import Alternatives
 
 
 @dataclass(frozen=True)

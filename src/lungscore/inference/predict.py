@@ -9,7 +9,7 @@ import numpy as np
 
 from lungscore.anatomy import find_lungs
 from lungscore.errors import InputError
-from lungscore.inference.alternatives import THRESHOLD
+from lungscore.inference.readings import THRESHOLD
 from lungscore.inference.segment import Segmenter, classes
 from lungscore.scan import Scan, read_scan
 from lungscore.severity.edges import FLOOR_PERCENT

@@ -8,14 +8,6 @@ import numpy as np
 
 from lungscore.anatomy import Lungs, lung_field
 from lungscore.errors import UsageError
-from lungscore.inference.alternatives import (
-    THRESHOLD,
-    THRESHOLDS,
-    Alternatives,
-    joined,
-    of_slice,
-    thresholds_reached,
-)
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
     OUTPUTS,
@@ -26,8 +18,16 @@ from lungscore.inference.bundle import (
 )
 from lungscore.inference.density import density_notice, is_dense
 from lungscore.inference.engines import Inputs, make_engine
-from lungscore.inference.familiar import unlike_notice
+from lungscore.inference.familiarity import unlike_notice
 from lungscore.inference.lesions import Lesions, SliceFinding
+from lungscore.inference.readings import (
+    THRESHOLD,
+    THRESHOLDS,
+    Alternatives,
+    joined,
+    of_slice,
+    thresholds_reached,
+)
 from lungscore.inference.steadiness import SliceMaps, steadied
 from lungscore.inference.views import View, views
 from lungscore.labels import CONSOLIDATION, GGO

@@ -108,11 +108,10 @@ def _mean_of_neighbours(
 def _mean_lean(
     centre: SliceMaps, others: list[tuple[float, SliceMaps]], field: np.ndarray
 ) -> np.ndarray | None:
-    """The weighted mean of the leans of those slices in which somebody looked; None of none."""
-    looked = [(weight, maps) for weight, maps in [(1.0, centre), *others] if maps.lean is not None]
-    if not looked:
-        return None
-    total = np.zeros(centre.probability.shape, np.float32)
-    for weight, maps in looked:
-        total += np.float32(weight) * np.where(field[maps.index], maps.lean, np.float32(0))
+    """The weighted sum of the leans of those slices in which somebody looked; None of none."""
+    total = None
+    for weight, maps in [(1.0, centre), *others]:
+        if maps.lean is not None:
+            share = np.float32(weight) * np.where(field[maps.index], maps.lean, np.float32(0))
+            total = share if total is None else total + share
     return total

@@ -8,8 +8,8 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from lungscore.datasets.registry import data_root, load_infected
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import data_root, load_infected
 from lungscore.errors import InputError
 from lungscore.evaluation.metrics import dice
 from lungscore.files import atomic_write

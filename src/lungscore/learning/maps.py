@@ -1,25 +1,35 @@
-"""What the network of a finished run finds in slices, kept as pictures beside its weights.
+"""What the network of a finished run finds in slices, kept as pictures beside its weights:
+
+slices that it did not train on, held out or of the test set.
 
 Slices are whole lung-box crops in standard view, resized to the network's input and back.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 
+from lungscore.datasets import covid_semiseg
 from lungscore.datasets.images import read_colour
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import data_root
 from lungscore.errors import InputError
 from lungscore.files import atomic_path
 from lungscore.learning.checkpoints import load_weights
 from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.experiment_file import referred, referred_file, run_folder
 from lungscore.learning.loop import WEIGHTS
+from lungscore.learning.selection import annotated_folds, held_out_slices
 from lungscore.networks import InfectionProbability, LesionProbabilities, make_network
 from lungscore.scan.window import resize, window
+
+#: What a run is measured on.
+Part = Literal["held-out", "test"]
 
 
 def load_network(run: Path, config: ExperimentConfig) -> nn.Module:
@@ -75,3 +85,49 @@ def read_map(file: Path) -> np.ndarray:
     levels = read_colour(file)
     channels = levels[None] if levels.ndim == 2 else np.moveaxis(levels, -1, 0)
     return channels.astype(np.float32) / 255
+
+
+def slices_of(part: Part, config: ExperimentConfig, root: Path) -> list[Sample]:
+    """The slices that a run is measured on."""
+    if part == "test":
+        return covid_semiseg.load(root / "covid-semiseg", "test")
+    return held_out_slices(config, root)
+
+
+def ensure_maps(config: ExperimentConfig, file: Path, part: Part) -> dict[str, np.ndarray]:
+    """name -> probabilities (C, H, W) of the run of ``config``, from its folder or made now.
+
+    file: the experiment file, beside which other experiments are looked up. Raises run-missing.
+    """
+    folder = run_folder(config) / part
+    samples = slices_of(part, config, data_root())
+    missing = [sample for sample in samples if not (folder / f"{sample.name}.png").is_file()]
+    if missing:
+        network = load_network(run_folder(config), config)
+        priors = None
+        if config.target == "lesions":
+            priors = priors_of_part(config, file, part)
+        found = predict(network, missing, config, priors=priors)
+        write_maps(folder, ((s.name, probs) for s, probs in zip(missing, found, strict=True)))
+    return {sample.name: read_map(folder / f"{sample.name}.png") for sample in samples}
+
+
+def priors_of_part(config: ExperimentConfig, file: Path, part: Part) -> dict[str, np.ndarray]:
+    """Infection priors (H, W) for a run's held-out or test slices: from the same fold's network."""
+    if config.data.priors is None:
+        raise ValueError("the experiment names no priors")
+    other = referred(config.data.priors, config, file)
+    maps = ensure_maps(other, referred_file(config.data.priors, file), part)
+    return {name: probs[0] for name, probs in maps.items()}
+
+
+def priors_of_training(config: ExperimentConfig, file: Path) -> dict[str, np.ndarray]:
+    """Infection priors (H, W) of the 50 annotated slices, each from the fold that held it out."""
+    if config.data.priors is None:
+        raise ValueError("the experiment names no priors")
+    priors: dict[str, np.ndarray] = {}
+    for fold in sorted(set(annotated_folds(config.data.folds).values())):
+        other = referred(config.data.priors, config, file, fold=fold)
+        maps = ensure_maps(other, referred_file(config.data.priors, file), "held-out")
+        priors |= {name: probs[0] for name, probs in maps.items()}
+    return priors

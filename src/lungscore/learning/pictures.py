@@ -5,7 +5,6 @@ The phantom, since pictures of it may be shown to anybody and since no training 
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,14 +12,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lungscore.files import atomic_path
+from lungscore.learning.inpainting import Inpainting
 from lungscore.networks import normalise
 from lungscore.networks.coach import HARD, keep_mask
 from lungscore.networks.probabilities import GREY_DEVIATION, GREY_MEAN
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.window import crop, network_boxes, resize, window
-
-if TYPE_CHECKING:
-    from lungscore.learning.pretrain import Inpainting
 
 #: A phantom of few slices is quickly made; these two of them show lesions of both kinds.
 PHANTOM_SHAPE, CHOSEN = (8, 256, 256), (2, 4)
@@ -39,7 +36,7 @@ class Pictures:
         self.folder = folder
         self.images: Tensor | None = None
 
-    def draw(self, task: "Inpainting", epoch: int) -> None:
+    def draw(self, task: Inpainting, epoch: int) -> None:
         """Draw the state behind ``epoch`` (from 1). The training goes on as if nothing had been."""
         if self.images is None:
             size = task.config.input
@@ -90,7 +87,7 @@ def _save(path: Path, parts: np.ndarray) -> None:
         Image.fromarray(np.round(page * 255).astype(np.uint8)).save(temporary, format="PNG")
 
 
-def _masks(task: "Inpainting", image: Tensor, epoch: int) -> list[Tensor]:
+def _masks(task: Inpainting, image: Tensor, epoch: int) -> list[Tensor]:
     """Hard masks (N, 1, H, W): of the coach, if there is one, and at random."""
     keep = 1 - task.erased_share(epoch - 1)
     size = (image.shape[-2], image.shape[-1])
@@ -101,7 +98,7 @@ def _masks(task: "Inpainting", image: Tensor, epoch: int) -> list[Tensor]:
     return [keep_mask(each, keep, size, alpha=HARD) for each in [*scores, random.to(image.device)]]
 
 
-def _modules(task: "Inpainting") -> list[nn.Module]:
+def _modules(task: Inpainting) -> list[nn.Module]:
     networks = [task.bare] if task.coach is None else [task.bare, task.coach]
     return [module for network in networks for module in network.modules()]
 

@@ -21,9 +21,9 @@ from lungscore.datasets.images import read_grey
 from lungscore.datasets.sample import Sample, with_soft_labels
 from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig, PseudoLabellingConfig
+from lungscore.learning.experiment_file import referred, run_folder
 from lungscore.learning.loop import Progress, finished, fit, make_fabric
 from lungscore.learning.maps import predict, write_maps
-from lungscore.learning.references import referred, run_folder
 from lungscore.learning.slices import SliceStore, epoch_indices
 from lungscore.learning.train import Supervised, build_network
 from lungscore.networks import InfectionProbability

@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lungscore.datasets.registry import data_root, load_healthy
+from lungscore.datasets.training_slices import data_root, load_healthy
 from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig
-from lungscore.learning.experiment_file import load_experiment
+from lungscore.learning.experiment_file import at, load_experiment, referred, run_folder
 from lungscore.learning.loop import WEIGHTS, Progress, finished, use_threads
-from lungscore.learning.outcome import priors_of_training
+from lungscore.learning.maps import priors_of_training
 from lungscore.learning.pretrain import pretrain
 from lungscore.learning.pseudo_labels import make_pseudo_labels, pseudo_labelled
-from lungscore.learning.references import at, referred, run_folder
 from lungscore.learning.selection import manifest_images, training_slices, unlabelled_slices
 from lungscore.learning.train import train
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from lungscore.datasets import covid_semiseg
-from lungscore.datasets.registry import (
+from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import (
     UNLABELLED,
     data_root,
     find_manifest,
@@ -13,7 +14,6 @@ from lungscore.datasets.registry import (
     load_infected,
     load_unlabelled,
 )
-from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.manifest_images import ManifestImages
 

@@ -13,8 +13,8 @@ from lungscore.networks.blocks import (
     resize_like,
 )
 from lungscore.networks.encoders import ENCODERS
-from lungscore.networks.finer import FinerStage
 from lungscore.networks.output import InfNetOutput
+from lungscore.networks.quarter_stage import FinerStage
 
 
 class InfNet(nn.Module):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lungscore.datasets.manifest import read_rows
 from lungscore.errors import InputError
-from lungscore.evaluation.ratings import printable
+from lungscore.result.stored import printable
 from lungscore.scan.names import safe_name
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import UsageError
-from lungscore.evaluation.calibration import operating_point
 from lungscore.patients.cases import Case
 from lungscore.patients.clinical_figures import figures, graver_from
 from lungscore.patients.cohort import Cohort, Measured, gather, refuse_too_few
@@ -23,6 +22,7 @@ from lungscore.patients.folds import (
 )
 from lungscore.patients.ordinal import Ordinal, fit_ordinal, of_classes
 from lungscore.patients.stored import ClinicalModel, feature_parts, refuse_seen, trained_on
+from lungscore.statistics.calibration import operating_point
 from lungscore.version import RESEARCH_USE, __version__
 
 #: From the mildest to the gravest.

@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.evaluation.agreement import confusion, exact_agreement, weighted_kappa
-from lungscore.evaluation.by_patient import rate
 from lungscore.patients.cohort import Cohort
 from lungscore.patients.figures import (
     area,
@@ -18,6 +16,8 @@ from lungscore.patients.figures import (
 from lungscore.patients.ordinal import of_classes
 from lungscore.patients.slice_rule import TRUTH, slice_rule
 from lungscore.severity.scores import CT_SS_CUTOFF
+from lungscore.statistics.agreement import confusion, exact_agreement, weighted_kappa
+from lungscore.statistics.cluster_bootstrap import rate
 
 
 def graver_from(classes: Sequence[str]) -> int | None:

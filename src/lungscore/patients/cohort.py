@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import InputError
-from lungscore.evaluation.ratings import place_of, read_results
 from lungscore.patients.cases import Case
 from lungscore.patients.features import features, slice_percents, unsuitable
-from lungscore.result.stored import damaged
+from lungscore.result.stored import damaged, place_of, read_results
 
 #: Why a case is left out, in the order in which it is asked: code -> what it means.
 REASONS: dict[str, str] = {

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lungscore.errors import InputError
-from lungscore.evaluation.ratings import printable
-from lungscore.evaluation.ratings_table import read_table
+from lungscore.result.case_tables import read_table
+from lungscore.result.stored import printable
 
 #: How a table may write the sex, as 0 and 1.
 SEXES = {"female": 0.0, "f": 0.0, "male": 1.0, "m": 1.0}

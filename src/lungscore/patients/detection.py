@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from lungscore.errors import UsageError
-from lungscore.evaluation.calibration import operating_point
 from lungscore.patients.cases import Case
 from lungscore.patients.cohort import Cohort, Measured, gather, refuse_too_few
 from lungscore.patients.features import FEATURES
@@ -32,6 +31,7 @@ from lungscore.patients.folds import (
 from lungscore.patients.logistic import fit_logistic
 from lungscore.patients.stored import Detector, feature_parts, refuse_seen, trained_on
 from lungscore.severity.edges import FLOOR_PERCENT
+from lungscore.statistics.calibration import operating_point
 from lungscore.version import RESEARCH_USE, __version__
 
 CLASSES = ["clean", "infected"]

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.evaluation.agreement import Estimate
-from lungscore.evaluation.by_patient import area_under_curve_of, estimate, rate
-from lungscore.evaluation.calibration import calibration
 from lungscore.patients.cohort import REASONS, Cohort
+from lungscore.statistics.agreement import Estimate
+from lungscore.statistics.calibration import calibration
+from lungscore.statistics.cluster_bootstrap import area_under_curve_of, estimate, rate
 
 _DECIMALS = 6
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.evaluation.by_patient import estimate, rate, share_of
 from lungscore.patients.figures import content_of
+from lungscore.statistics.cluster_bootstrap import estimate, rate, share_of
 
 #: Infected share of a slice's lung from which it counts as class 1, and as class 2.
 EDGES = (0.01, 0.5)

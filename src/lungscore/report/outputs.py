@@ -11,11 +11,11 @@ from PIL import Image
 from lungscore.files import atomic_write
 from lungscore.report.case_folder import appearing, refuse_existing
 from lungscore.report.curve import infection_curve
-from lungscore.report.masks import nifti_bytes
 from lungscore.report.page import render_page
 from lungscore.report.pictures import montage, overview_pictures, slice_pictures
 from lungscore.report.run_record import run_record
 from lungscore.result import Analysis, to_result
+from lungscore.scan.write import nifti_bytes
 
 
 def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False) -> Path:

@@ -1,12 +1,17 @@
-"""Reading a result.json back."""
+"""Reading result.json back: one, or those of a folder of cases."""
 
 import json
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lungscore.errors import InputError
 
 SCHEMA = "lungscore.result/1"
+
+#: The name of a case's file.
+RESULT = "result.json"
 
 #: Bytes that no result.json reaches: a slice takes about 200.
 LONGEST = 2**26
@@ -40,6 +45,37 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
     return content
 
 
+def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    """Case, path and content of every result.json of a folder of cases, or of one case's folder.
+
+    Raises InputError ``input-not-found``, ``input-empty``, ``input-unreadable``,
+    ``schema-mismatch`` or ``case-damaged``, also where two folders hold one case.
+    """
+    called = printable(folder.name or folder.resolve().name)
+    if not folder.is_dir():
+        raise InputError("input-not-found", f"there is no folder {called}")
+    results = [folder / RESULT]
+    if not results[0].is_file():
+        children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+        results = [path for child in children if (path := child / RESULT).is_file()]
+    if not results:
+        raise InputError(
+            "input-empty",
+            f"{called} holds no results",
+            expected="a folder into which lungscore analyze or score wrote, or a CSV table",
+        )
+    seen: set[str] = set()
+    for path in results:
+        content = read_stored(path, place_of(path))
+        if not isinstance(content.get("case"), str):
+            raise damaged(place_of(path), "it names no case")
+        case = printable(content["case"])
+        if case in seen:
+            raise InputError("case-damaged", f"two folders of {called} hold the case {case}")
+        seen.add(case)
+        yield case, path, content
+
+
 def damaged(called: str, found: str, *, expected: str = "") -> InputError:
     """The error ``case-damaged`` of a result.json."""
     hint = "analyse the scan again"
@@ -48,3 +84,14 @@ def damaged(called: str, found: str, *, expected: str = "") -> InputError:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"it holds {constant}")
+
+
+def place_of(path: Path) -> str:
+    """What messages call a result.json."""
+    return printable(f"{path.parent.name}/{path.name}")
+
+
+def printable(text: str) -> str:
+    """``text`` in one Unicode form, without control characters or bytes that are no UTF-8."""
+    text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
+    return "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text).strip()

@@ -5,8 +5,8 @@ from lungscore.severity.category import RULE, WITHHOLDING, Category
 from lungscore.severity.distribution import Distribution, Share
 from lungscore.severity.edges import EDGES, FLOOR_PERCENT, score_part
 from lungscore.severity.lesions import SPECK_ML, LesionSizes
-from lungscore.severity.measure import Burden, Severity, measure
-from lungscore.severity.ranges import Alternatives, Ranges
+from lungscore.severity.measure import measure
+from lungscore.severity.ranges import Alternatives
 from lungscore.severity.scores import (
     CT_SS_CUTOFF,
     PartScore,
@@ -19,6 +19,7 @@ from lungscore.severity.scores import (
     tss,
     zone_score,
 )
+from lungscore.severity.severity import Burden, Ranges, Severity
 
 __all__ = [
     "BANDS",

@@ -1,14 +1,14 @@
 """From label arrays to every number of the result."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
 from lungscore.errors import Notice
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER, LOBES, REGIONS, RIGHT_LUNG
 from lungscore.severity import scores
-from lungscore.severity.aeration import Aeration, aeration, no_aeration
+from lungscore.severity.aeration import aeration, no_aeration
 from lungscore.severity.category import (
     UNSUITABLE,
     WITHHOLDING,
@@ -21,69 +21,11 @@ from lungscore.severity.distribution import Distribution, shares, thirds
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.lesions import LesionSizes, lesion_sizes
 from lungscore.severity.notices import Obstacles, notices_of
-from lungscore.severity.ranges import Alternatives, Ranges, ranges_of, too_uncertain
+from lungscore.severity.ranges import Alternatives, ranges_of, too_uncertain
 from lungscore.severity.scores import ZONES, Score
+from lungscore.severity.severity import Burden, Ranges, Severity
 
 NOT_ASKED = "not asked for"
-
-
-@dataclass(frozen=True)
-class Burden:
-    """How much of one part of the lungs is infected.
-
-    Percents are of the part, lesions included, 0–100; ``dense_percent`` is infection at −200 HU
-    and denser. None: the part has no voxels, or there are no Hounsfield units or no voxel size.
-    """
-
-    volume_ml: float | None
-    infection_ml: float | None
-    infection_percent: float | None
-    ggo_percent: float | None
-    consolidation_percent: float | None
-    dense_percent: float | None
-
-
-@dataclass(frozen=True)
-class Severity:
-    """All that was measured on one scan's labels.
-
-    lungs, right, left: both lungs together and each; right and left None where sides are unknown.
-    lobes: by LOBE_ORDER, empty where there is no lobe mask.
-    slices: one per slice of the array, superior to inferior.
-    ct_ss … zones: totals may be None, each with its reason. po, pho: percent of the lungs.
-    aeration, lesions, distribution: each holds a reason where it has no numbers.
-    category: None where withheld or not computable; ``basis`` says what it rests on, ``withheld``
-        holds the codes (category.WITHHOLDING).
-    infected: infection of at least 1 % of the lungs; None where the scan cannot say.
-    outside_voxels: infected voxels outside the lungs, counted nowhere.
-    notices: what a reader should know, among it why numbers are missing.
-    ranges: of the numbers over other readings of the lesions; None where there are none.
-    """
-
-    lungs: Burden
-    right: Burden | None
-    left: Burden | None
-    lobes: Mapping[str, Burden]
-    slices: tuple[Burden, ...]
-    ct_ss: Score
-    tss: Score
-    ctsi: Score
-    lss: Score
-    lhos: Score
-    zones: Score
-    po: float | None
-    pho: float | None
-    mosmed: str | None
-    category: Category | None
-    basis: str
-    withheld: tuple[str, ...]
-    infected: bool | None
-    outside_voxels: int
-    notices: tuple[Notice, ...]
-    aeration: Aeration
-    lesions: LesionSizes
-    distribution: Distribution
-    ranges: Ranges | None
 
 
 def measure(

@@ -1,20 +1,14 @@
 """From the numbers of every alternative to a range beside each number."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from lungscore.labels import LOBE_ORDER
-from lungscore.severity.category import CATEGORIES, Category
+from lungscore.severity.category import CATEGORIES
 from lungscore.severity.scores import Score
-
-if TYPE_CHECKING:
-    from lungscore.severity.measure import Severity
-
-#: Lowest and highest; None where the number itself is None.
-Span = tuple[float, float] | None
+from lungscore.severity.severity import Ranges, Severity, Span
 
 
 class Alternatives(Protocol):
@@ -31,27 +25,7 @@ class Alternatives(Protocol):
         """(N,) uint8 labels at ``voxels`` of each alternative; those measured are one of them."""
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """The lowest and the highest of every number over all alternatives.
-
-    alternatives: how many there are. burden, lobes: by the names of Burden's fields, and for burden
-    "left_percent" and "right_percent". scores: totals by name, "po" and "pho". mosmed: the lowest
-    and the highest class. categories: all that any alternative has, from mild to grave; empty where
-    none has one. regions, zones: infected percents of the parts of CT-SS and of the six zones.
-    """
-
-    alternatives: int
-    burden: Mapping[str, Span]
-    scores: Mapping[str, Span]
-    mosmed: tuple[str, str] | None
-    categories: tuple[Category, ...]
-    lobes: Mapping[str, Mapping[str, Span]]
-    regions: Mapping[str, Span] = field(default_factory=dict)
-    zones: Mapping[str, Span] = field(default_factory=dict)
-
-
-def ranges_of(severities: Sequence["Severity"]) -> Ranges:
+def ranges_of(severities: Sequence[Severity]) -> Ranges:
     """The ranges over one Severity for each alternative, all of the same lungs and lobes."""
 
     percents = ("infection_percent", "ggo_percent", "consolidation_percent")

@@ -1,0 +1,77 @@
+"""Whether every engine gives the same masks, and what each costs."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungscore.anatomy import Lungs
+from lungscore.datasets.images import files_by_stem
+from lungscore.evaluation.metrics import dice
+from lungscore.inference import Segmenter
+from lungscore.inference.readings import THRESHOLD
+from lungscore.scan import Scan, read_scan
+from lungscore.scan.phantom import make_phantom
+
+#: The first is what the others are compared with; the first of a precision, those of the same.
+ENGINES = (
+    ("openvino", "f32"),
+    ("onnxruntime", "f32"),
+    ("torch", "f32"),
+    ("openvino", "bf16"),
+    ("torch", "bf16"),
+)
+
+
+def compare_engines(covid_semiseg: Path) -> dict[str, Any]:
+    """Infection masks of every engine on the phantom and on the training crops."""
+    scans = list(_scans(covid_semiseg))
+    rows: list[dict[str, Any]] = []
+    reference: list[np.ndarray] | None = None
+    reference_seconds = 0.0
+    first_of: dict[str, list[np.ndarray]] = {}
+    for name, precision in ENGINES:
+        segmenter = Segmenter(engine=name, precision=precision)
+        next(segmenter.find(*scans[-1]))  # warm up
+        began = time.perf_counter()
+        masks = [
+            found.probability >= THRESHOLD
+            for scan, lungs in scans
+            for found in segmenter.find(scan, lungs)
+        ]
+        seconds = time.perf_counter() - began
+        if reference is None:
+            reference, reference_seconds = masks, seconds
+        same = first_of.setdefault(precision, masks)
+        differences = [
+            100 * abs(float(mask.mean()) - float(other.mean()))
+            for mask, other in zip(masks, reference, strict=True)
+        ]
+        rows.append(
+            {
+                "engine": name,
+                "precision": precision,
+                "dice": _pooled_dice(masks, reference),
+                "dice_at_equal_precision": _pooled_dice(masks, same),
+                "largest_percent_difference": max(differences),
+                "relative_time": seconds / reference_seconds,
+            }
+        )
+    return {"slices": len(reference or []), "engines": rows}
+
+
+def _pooled_dice(masks: list[np.ndarray], others: list[np.ndarray]) -> float:
+    """Dice over all pixels of all slices."""
+    one, other = (np.concatenate([mask.ravel() for mask in each]) for each in (masks, others))
+    return dice(one, other)
+
+
+def _scans(covid_semiseg: Path) -> Iterator[tuple[Scan, Lungs | None]]:
+    """The phantom with its true lungs, and every training crop."""
+    phantom = make_phantom("moderate", seed=0)
+    yield phantom.scan, Lungs(phantom.lungs, True)
+    crops = covid_semiseg / "TrainingSet/LungInfection-Train/Doctor-label/Imgs"
+    for path in files_by_stem(crops).values():
+        yield read_scan(path), None

@@ -1,0 +1,107 @@
+"""OUT/: agreement.json, tables, figures and report, written whole or not at all."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lungscore.agreement.figures import agreement_figures
+from lungscore.agreement.page import render_page
+from lungscore.files import atomic_write, csv_text
+from lungscore.report.case_folder import appearing, refuse_folder
+
+if TYPE_CHECKING:
+    from lungscore.agreement.raters import Agreement, MeasureAgreement
+    from lungscore.statistics.agreement import Estimate
+
+#: All that the folder of an agreement may hold.
+OUTPUTS = frozenset({"agreement.json", "agreement.csv", "pairs.csv", "report.html", "figures"})
+
+#: What spreadsheets take for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_agreement(
+    agreement: "Agreement", content: dict[str, Any], out: Path, *, overwrite: bool = False
+) -> Path:
+    """Write ``agreement`` and ``content``, that of agreement.json, into the folder ``out``.
+
+    The folder appears when all of it is written. An empty one is filled. Raises UsageError
+    ``output-exists``, ResourceError ``disk-full`` or ``output-not-writable``.
+    """
+    folder = refuse_existing_agreement(out, overwrite=overwrite)
+    figures = agreement_figures(agreement)
+    with appearing(folder, overwrite=overwrite) as staging:
+        for name, figure in figures.items():
+            atomic_write(staging / "figures" / f"{name}.png", figure)
+        atomic_write(staging / "report.html", render_page(agreement, figures))
+        atomic_write(staging / "agreement.csv", _csv(_summary(agreement)))
+        atomic_write(staging / "pairs.csv", _csv(_pairs(agreement)))
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        atomic_write(staging / "agreement.json", text)
+    return folder
+
+
+def refuse_existing_agreement(out: Path, *, overwrite: bool = False) -> Path:
+    """The folder that will be written, if it may be; see ``refuse_existing`` of cases."""
+    folder = out.absolute() if out.name not in ("", "..") else out.resolve()
+    empty = folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+    refuse_folder(folder, known=OUTPUTS, overwrite=overwrite or empty)
+    return folder
+
+
+def _summary(agreement: "Agreement") -> Iterable[Sequence[Any]]:
+    """One row a measure, with every figure and the ends of its interval."""
+    names = (
+        *("bias", "lower_limit", "upper_limit", "slope", "icc_2_1", "icc_3_1"),
+        *("kappa_linear", "kappa_quadratic", "exact_agreement", "spearman"),
+    )
+    head = ["measure", "unit", "n", "mean_a", "mean_b", "sd_of_differences"]
+    yield [*head, *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+    for each in agreement.measures:
+        limits = each.bland_altman
+        estimates: list[Estimate] = [
+            *(limits.bias, limits.lower, limits.upper, limits.slope, each.icc_2_1, each.icc_3_1),
+            *(each.kappa_linear, each.kappa_quadratic, each.exact, each.spearman),
+        ]
+        means = [values.mean() if each.n else None for values in (each.a, each.b)]
+        yield [
+            each.measure.name,
+            each.measure.unit,
+            each.n,
+            *(_number(value) for value in (*means, limits.sd)),
+            *(_number(end) for one in estimates for end in (one.value, one.low, one.high)),
+        ]
+
+
+def _pairs(agreement: "Agreement") -> Iterable[Sequence[Any]]:
+    """One row a measure and case: the values that went into the figures."""
+    yield ["measure", "case", "a", "b", "difference"]
+    for each in agreement.measures:
+        for case, a, b in zip(each.cases, each.a, each.b, strict=True):
+            difference = "" if each.measure.kind == "class" else _number(a - b)
+            yield [each.measure.name, case, _value(each, a), _value(each, b), difference]
+
+
+def _value(each: "MeasureAgreement", value: float) -> str:
+    return each.measure.classes[int(value)] if each.measure.classes else _number(value)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{round(float(value), 6) + 0.0:.10g}"
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV; text that a spreadsheet would run is made text by an apostrophe before it."""
+    head, *lines = rows
+    return csv_text(head, ([_harmless(cell) for cell in row] for row in lines))
+
+
+def _harmless(cell: Any) -> Any:
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

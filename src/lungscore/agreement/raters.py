@@ -1,0 +1,262 @@
+"""Two raters compared: which cases they share, and their agreement in every measure."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lungscore.agreement.ratings import Ratings
+from lungscore.errors import InputError, Notice
+from lungscore.evaluation.results import plain
+from lungscore.result.numbers import MEASURES, Measure
+from lungscore.statistics.agreement import (
+    MIN_PAIRS,
+    BlandAltman,
+    Estimate,
+    bland_altman,
+    confusion,
+    exact_agreement,
+    icc_agreement,
+    icc_consistency,
+    spearman,
+    undefined,
+    weighted_kappa,
+)
+from lungscore.statistics.intervals import RESAMPLES, SEED
+from lungscore.version import __version__
+
+SCHEMA = "lungscore.agreement/1"
+
+#: Cases below which a notice says that the figures tell little.
+FEW_CASES = 30
+
+NOT_ORDINAL = "no score of classes"
+NOT_METRIC = "classes have no distances in a unit"
+
+
+@dataclass(frozen=True)
+class MeasureAgreement:
+    """Agreement in one measure.
+
+    cases, a, b: the pairs that both have a value for, in the order of names; a, b (cases,).
+    missing_a, missing_b: shared cases without a value of that rater. Figures that the measure's
+    kind does not have are Estimates without a value.
+    """
+
+    measure: Measure
+    cases: tuple[str, ...]
+    a: np.ndarray
+    b: np.ndarray
+    missing_a: int
+    missing_b: int
+    bland_altman: BlandAltman
+    icc_2_1: Estimate
+    icc_3_1: Estimate
+    kappa_linear: Estimate
+    kappa_quadratic: Estimate
+    exact: Estimate
+    spearman: Estimate
+
+    @property
+    def n(self) -> int:
+        """Pairs."""
+        return len(self.cases)
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(classes, classes) counts of an ordinal measure: rows A, columns B."""
+        return confusion(self.a, self.b, highest=int(self.measure.highest))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of raters A and B; differences are A − B.
+
+    cases: names of those that both rated; only_a, only_b: those that only one did.
+    measures: those that both have, in fixed order.
+    """
+
+    a: Ratings
+    b: Ratings
+    name_a: str
+    name_b: str
+    cases: tuple[str, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    measures: tuple[MeasureAgreement, ...]
+    notices: tuple[Notice, ...]
+
+
+def compare_raters(a: Ratings, b: Ratings) -> Agreement:
+    """Match the cases by name and compare every measure that both have.
+
+    Raises InputError ``too-few-cases`` below three shared cases, ``no-common-measure``.
+    """
+    shared = tuple(sorted(set(a.values) & set(b.values)))
+    only_a, only_b = (
+        tuple(sorted(set(one.values) - set(other.values))) for one, other in ((a, b), (b, a))
+    )
+    name_a, name_b = (a.name, b.name) if a.name != b.name else (f"{a.name} (A)", f"{b.name} (B)")
+    if len(shared) < MIN_PAIRS:
+        raise InputError(
+            "too-few-cases",
+            f"{name_a} and {name_b} share {_count(len(shared), 'case')}; "
+            + "; ".join(_only(*one) for one in ((name_a, only_a), (name_b, only_b))),
+            expected=f"at least {MIN_PAIRS} cases of the same name",
+        )
+    names = [name for name in MEASURES if name in a.measures and name in b.measures]
+    if not names:
+        raise InputError(
+            "no-common-measure",
+            f"{name_a} has {', '.join(a.measures)}; {name_b} has {', '.join(b.measures)}",
+            expected="a column that both have",
+        )
+    measures = tuple(_compare(MEASURES[name], shared, a, b) for name in names)
+    notices = _notices(name_a, name_b, a, b, shared, only_a, only_b, measures)
+    return Agreement(a, b, name_a, name_b, shared, only_a, only_b, measures, notices)
+
+
+def _compare(measure: Measure, cases: Sequence[str], a: Ratings, b: Ratings) -> MeasureAgreement:
+    pairs = [(case, a.values[case][measure.name], b.values[case][measure.name]) for case in cases]
+    both = [(case, one, other) for case, one, other in pairs
+            if one is not None and other is not None]  # fmt: skip
+    one = np.array([value for _, value, _ in both], np.float64)
+    other = np.array([value for _, _, value in both], np.float64)
+    both_raters = np.stack([one, other], axis=1)
+    n, highest = len(both), int(measure.highest)
+    no_distance, no_classes = undefined(n, NOT_METRIC), undefined(n, NOT_ORDINAL)
+    metric, ordinal = measure.kind != "class", measure.ordinal
+    limits = BlandAltman(no_distance, None, no_distance, no_distance, no_distance, None)
+    return MeasureAgreement(
+        measure,
+        tuple(case for case, _, _ in both),
+        one,
+        other,
+        missing_a=sum(value is None for _, value, _ in pairs),
+        missing_b=sum(value is None for _, _, value in pairs),
+        bland_altman=bland_altman(one, other) if metric else limits,
+        icc_2_1=icc_agreement(both_raters) if metric else no_distance,
+        icc_3_1=icc_consistency(both_raters) if metric else no_distance,
+        kappa_linear=weighted_kappa(one, other, highest=highest, weights="linear")
+        if ordinal
+        else no_classes,
+        kappa_quadratic=weighted_kappa(one, other, highest=highest, weights="quadratic")
+        if ordinal
+        else no_classes,
+        exact=exact_agreement(one, other) if ordinal else no_classes,
+        spearman=spearman(one, other),
+    )
+
+
+def _notices(
+    name_a: str,
+    name_b: str,
+    a: Ratings,
+    b: Ratings,
+    shared: Sequence[str],
+    only_a: Sequence[str],
+    only_b: Sequence[str],
+    measures: Sequence[MeasureAgreement],
+) -> tuple[Notice, ...]:
+    notices = []
+    if len(shared) < FEW_CASES:
+        message = f"{len(shared)} cases: the intervals tell how little is known."
+        notices.append(Notice("few-cases", message))
+    for name, only in ((name_a, only_a), (name_b, only_b)):
+        if only:
+            notices.append(Notice("cases-unmatched", f"Left out: {_only(name, only)}."))
+    missing = [f"{m.measure.name} {len(shared) - m.n}" for m in measures if m.n < len(shared)]
+    if missing:
+        message = f"Cases without a value, left out of that measure: {', '.join(missing)}."
+        notices.append(Notice("values-missing", message))
+    for name, ratings in ((name_a, a), (name_b, b)):
+        if ratings.unknown:
+            columns = ", ".join(ratings.unknown)
+            message = f"Columns of {name} that name no measure and were not compared: {columns}."
+            notices.append(Notice("columns-ignored", message))
+    return tuple(notices)
+
+
+def _only(name: str, cases: Sequence[str], most: int = 10) -> str:
+    """ "3 cases only in reader 1: P4, P5, P6"."""
+    if not cases:
+        return f"no case only in {name}"
+    more = f" and {len(cases) - most} more" if len(cases) > most else ""
+    return f"{_count(len(cases), 'case')} only in {name}: {', '.join(cases[:most])}{more}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def to_content(agreement: Agreement) -> dict[str, Any]:
+    """The content of agreement.json. The same inputs and version give the same content."""
+    return plain(
+        {
+            "schema": SCHEMA,
+            "lungscore": __version__,
+            "raters": {
+                key: {"name": name, "kind": ratings.kind, "cases": len(ratings.values)}
+                for key, name, ratings in (
+                    ("a", agreement.name_a, agreement.a),
+                    ("b", agreement.name_b, agreement.b),
+                )
+            },
+            "difference": "a - b",
+            "interval": "95 %",
+            "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
+            "cases": {
+                "n": len(agreement.cases),
+                "names": agreement.cases,
+                "only_a": agreement.only_a,
+                "only_b": agreement.only_b,
+            },
+            "measures": {each.measure.name: _measure(each) for each in agreement.measures},
+            "columns_ignored": {"a": agreement.a.unknown, "b": agreement.b.unknown},
+            "warnings": [asdict(notice) for notice in agreement.notices],
+        }
+    )
+
+
+def _measure(each: MeasureAgreement) -> dict[str, Any]:
+    measure = each.measure
+    return {
+        "title": measure.title,
+        "kind": measure.kind,
+        "unit": measure.unit or None,
+        "max": None if measure.unit == "ml" else int(measure.highest),
+        "classes": measure.classes or None,
+        "n": each.n,
+        "missing": {"a": each.missing_a, "b": each.missing_b},
+        "a": _summary(each.a),
+        "b": _summary(each.b),
+        "bland_altman": {
+            "bias": asdict(each.bland_altman.bias),
+            "sd": each.bland_altman.sd,
+            "lower_limit": asdict(each.bland_altman.lower),
+            "upper_limit": asdict(each.bland_altman.upper),
+            "slope": asdict(each.bland_altman.slope),
+            "intercept": each.bland_altman.intercept,
+        },
+        "icc_2_1": asdict(each.icc_2_1),
+        "icc_3_1": asdict(each.icc_3_1),
+        "kappa_linear": asdict(each.kappa_linear),
+        "kappa_quadratic": asdict(each.kappa_quadratic),
+        "exact_agreement": asdict(each.exact),
+        "spearman": asdict(each.spearman),
+        "confusion": each.confusion.tolist() if measure.kind == "class" else None,
+    }
+
+
+def _summary(values: np.ndarray) -> dict[str, float | None]:
+    """Mean, sample standard deviation, median, least and largest of one rater's values."""
+    if not len(values):
+        return dict.fromkeys(("mean", "sd", "median", "min", "max"))
+    return {
+        "mean": float(values.mean()),
+        "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
+        "median": float(np.median(values)),
+        "min": float(values.min()),
+        "max": float(values.max()),
+    }

@@ -1,0 +1,109 @@
+"""What one rater found in many cases: from a folder of results, or from a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lungscore.errors import InputError
+from lungscore.result.case_tables import Table, read_table
+from lungscore.result.numbers import MEASURES, Measure, parse
+from lungscore.result.stored import damaged, place_of, printable, read_results
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """One rater's values.
+
+    name: the rater's, for people. values: case -> measure -> value, None where it is missing; every
+    case has every one of ``measures``. unknown: columns that name no measure.
+    """
+
+    name: str
+    kind: Literal["results", "table"]
+    values: dict[str, dict[str, float | None]]
+    measures: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+
+def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
+    """Read a folder of cases, one case's folder, or a CSV table.
+
+    name: the rater's name; without it, that of the file or folder. Raises InputError
+    ``input-not-found``, ``input-unreadable``, ``input-empty``, ``case-damaged``,
+    ``schema-mismatch`` or ``table-invalid``.
+    """
+    try:
+        own = printable(path.name or path.resolve().name)
+        if not path.exists():
+            raise InputError("input-not-found", f"there is no {own}")
+        name = printable(name or "")
+        if path.is_dir():
+            return _from_folder(path, name or own)
+        return _from_table(read_table(path), own, name or printable(path.stem))
+    except OSError as error:
+        raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None
+
+
+def _from_folder(folder: Path, name: str) -> Ratings:
+    values = {
+        case: {measure.name: _value(content, measure, path) for measure in MEASURES.values()}
+        for case, path, content in read_results(folder)
+    }
+    return Ratings(name, "results", values, tuple(MEASURES))
+
+
+def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | None:
+    value: Any = content
+    for key in measure.path:
+        if not isinstance(value, dict) or key not in value:
+            raise damaged(place_of(path), f"it has no {'.'.join(measure.path)}")
+        value = value[key]
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError("a number or a name")
+        return parse(measure, str(value))
+    except ValueError as error:
+        found = f"{'.'.join(measure.path)} is {str(value)[:40]!r}"
+        raise damaged(place_of(path), found, expected=str(error)) from None
+
+
+def _from_table(table: Table, file: str, name: str) -> Ratings:
+    """The values of a table; every one is checked against its measure."""
+    measures = {column: measure for column in table.columns if (measure := _known(column))}
+    if len({measure.name for measure in measures.values()}) < len(measures):
+        raise InputError("table-invalid", f"{file}: two columns are the same measure")
+    if not measures:
+        raise InputError(
+            "table-invalid",
+            f"{file}: no column names a measure, only {', '.join(table.columns) or 'case'}",
+            expected="columns such as infection_percent, ct_ss, mosmed or RUL infection_percent",
+        )
+    values: dict[str, dict[str, float | None]] = {}
+    for line, given, cells in table.rows:
+        case = printable(given)
+        if not case:
+            raise InputError("table-invalid", f"{file}, line {line}: the case has no name")
+        if case in values:
+            found = f"{file}, line {line}: the case {case} stood there before"
+            raise InputError("table-invalid", found, expected="one line for each case")
+        row: dict[str, float | None] = {}
+        for column, measure in measures.items():
+            text = cells[column]
+            try:
+                row[measure.name] = None if text is None else parse(measure, text)
+            except ValueError as error:
+                found = f"{file}, line {line}: {column} of case {case} is {text[:40]!r}"  # type: ignore[index]
+                raise InputError("table-invalid", found, expected=str(error)) from None
+        values[case] = row
+    names = {measure.name for measure in measures.values()}
+    unknown = tuple(column for column in table.columns if column not in measures)
+    return Ratings(name, "table", values, tuple(m for m in MEASURES if m in names), unknown)
+
+
+_BY_FOLDED_NAME = {name.casefold(): measure for name, measure in MEASURES.items()}
+
+
+def _known(column: str) -> Measure | None:
+    return _BY_FOLDED_NAME.get(" ".join(column.casefold().split()))

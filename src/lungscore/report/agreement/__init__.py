@@ -1,6 +1,0 @@
-"""The agreement of two raters as people read and keep it."""
-
-from lungscore.report.agreement.outputs import refuse_existing_agreement, write_agreement
-from lungscore.report.agreement.text import text_table
-
-__all__ = ["refuse_existing_agreement", "text_table", "write_agreement"]

@@ -1,0 +1,192 @@
+"""The schema of result.json (``lungscore.result/1``).
+
+docs/result.md explains every field; docs/result.schema.json is exported from these models.
+"""
+
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from lungscore.result.base import Model
+from lungscore.result.detection import Detection
+from lungscore.result.patterns import AerationPart, DistributionPart, LesionsPart
+from lungscore.result.ranges import RangesPart
+
+
+class InputPart(Model):
+    """What was read."""
+
+    kind: Literal["dicom", "nifti", "nrrd", "metaimage", "slices", "slice", "phantom"]
+    slices: int
+    shape: tuple[int, int, int] = Field(description="(slices, rows, columns), canonical axes")
+    spacing_mm: tuple[float, float, float] | None = Field(description="(z, y, x)")
+    units: Literal["hu", "grey"] | None = Field(description="null where no CT was given")
+    series_uid: str | None
+    sides_known: bool
+
+
+class LungsPart(Model):
+    """Lung volumes, lesions included."""
+
+    volume_ml: float | None
+    left_ml: float | None
+    right_ml: float | None
+
+
+class BurdenPart(Model):
+    """Infection in percent of both lungs, and of each lung."""
+
+    infection_percent: float | None
+    ggo_percent: float | None
+    consolidation_percent: float | None
+    infection_ml: float | None
+    left_percent: float | None
+    right_percent: float | None
+
+
+class RegionScore(Model):
+    """One part of a score."""
+
+    percent: float | None
+    score: int | None
+
+
+class TotalScore(Model):
+    """A sum of parts; ``reason`` says why ``total`` is null."""
+
+    total: int | None
+    max: int
+    reason: str | None
+
+
+class CtSs(TotalScore):
+    """CT-SS (Yang 2020)."""
+
+    cutoff: float
+    above_cutoff: bool | None
+    regions: dict[str, RegionScore] = Field(description="the 20 regions by name, in fixed order")
+
+
+class Zones(TotalScore):
+    """Six-zone score."""
+
+    zones: dict[str, RegionScore]
+
+
+class ScoresPart(Model):
+    """All scores."""
+
+    ct_ss: CtSs
+    tss: TotalScore
+    ctsi: TotalScore
+    po: float | None
+    pho: float | None
+    lss: TotalScore
+    lhos: TotalScore
+    mosmed: Literal["CT-0", "CT-1", "CT-2", "CT-3", "CT-4"] | None
+    zones: Zones
+
+
+class SeverityPart(Model):
+    """The category and what it rests on."""
+
+    category: Literal["none", "mild", "moderate", "severe"] | None
+    basis: str
+    withheld: list[str]
+
+
+class LobeScores(Model):
+    """What one lobe adds to each score."""
+
+    tss: int | None
+    ctsi: int | None
+    lss: int | None
+    lhos: int | None
+
+
+class Lobe(Model):
+    """One lobe."""
+
+    volume_ml: float | None
+    infection_percent: float | None
+    ggo_percent: float | None
+    consolidation_percent: float | None
+    well_aerated_percent: float | None = Field(description="at −900 ≤ HU < −500")
+    scores: LobeScores
+
+
+class LobesPart(Model):
+    """The five lobes; every number null where there is no lobe mask."""
+
+    RUL: Lobe
+    RML: Lobe
+    RLL: Lobe
+    LUL: Lobe
+    LLL: Lobe
+
+
+class Slice(Model):
+    """One input slice; percents of that slice's lung, null where it has none."""
+
+    index: int = Field(description="0 is the most superior")
+    position_mm: float | None = Field(description="along the patient's inferior→superior axis")
+    infection_percent: float | None
+    ggo_percent: float | None
+    consolidation_percent: float | None
+
+
+class Warning_(Model):
+    """A notice."""
+
+    code: str
+    message: str
+
+
+class ModelPart(Model):
+    """A network that was used."""
+
+    name: str
+    version: str
+    sha256: str
+    data_terms: str
+
+
+class EnginePart(Model):
+    """What ran the networks."""
+
+    name: str
+    precision: str
+
+
+class Result(Model):
+    """result.json. Every key is always there; a number that cannot be computed is null."""
+
+    schema_: Literal["lungscore.result/1"] = Field(alias="schema")
+    case: str
+    input: InputPart
+    lungs: LungsPart
+    burden: BurdenPart
+    scores: ScoresPart
+    severity: SeverityPart
+    aeration: AerationPart
+    lesions: LesionsPart
+    distribution: DistributionPart
+    lobes: LobesPart
+    slices: list[Slice]
+    detection: Detection
+    warnings: list[Warning_]
+    models: list[ModelPart]
+    engine: EnginePart | None
+    ranges: RangesPart | None = Field(description="null for given masks and where turned off")
+
+    def to_json(self) -> bytes:
+        """The bytes of result.json: fixed key order and decimals, UTF-8, one final newline."""
+        content = self.model_dump(mode="json", by_alias=True)
+        return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def json_schema() -> str:
+    """The JSON schema of result.json, as stored in docs/result.schema.json."""
+    schema = Result.model_json_schema(by_alias=True)
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"

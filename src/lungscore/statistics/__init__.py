@@ -1,0 +1,1 @@
+"""Figures with intervals: pure functions on arrays."""

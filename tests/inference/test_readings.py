@@ -1,0 +1,191 @@
+"""What the network could be taken to say as well."""
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lungscore.anatomy import Lungs
+from lungscore.inference import EngineUsed, Segmenter, segment
+from lungscore.inference.predict import predict_slice
+from lungscore.inference.readings import (
+    DENSE,
+    THRESHOLD,
+    THRESHOLDS,
+    Alternatives,
+    joined,
+    of_slice,
+    thresholds_reached,
+)
+from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.scan.phantom import make_phantom
+from tests.inference.random_bundle import images_of
+from tests.inference.small_scans import scan_of
+
+SHAPE = (2, 3, 4)
+
+
+@given(arrays(np.float32, SHAPE, elements=st.floats(0, 1, width=32)), st.integers(0, 2**24))
+def test_codes_hold_every_threshold(probability, seed):
+    dense = np.random.default_rng(seed).random(SHAPE) < 0.5
+    slices = [
+        of_slice(index, thresholds_reached(probability[index]), dense[index])
+        for index in range(SHAPE[0])
+    ]
+    found = joined(slices)
+    expected = [
+        np.where(probability >= threshold, np.where(dense, CONSOLIDATION, GGO), 0)
+        for threshold in THRESHOLDS
+    ]
+    assert len(found) == len(expected) == 3
+    assert (found.voxels.dtype, found.codes.dtype) == (np.int32, np.uint8)
+    for got, labels in zip(found.lesions(), expected, strict=True):
+        np.testing.assert_array_equal(spread(found.voxels, got, SHAPE), labels)
+
+
+def spread(voxels, labels, shape):
+    """Labels at places as an array."""
+    whole = np.zeros(shape, np.uint8)
+    whole.put(voxels, labels)
+    return whole
+
+
+def test_no_slice_has_no_alternatives():
+    found = joined([])
+    assert found.voxels.size == found.codes.size == 0
+    assert [labels.size for labels in found.lesions()] == [0] * 3
+
+
+@given(
+    arrays(np.uint8, (3, 6, 7), elements=st.sampled_from([0, 0, 1, 5])),
+    st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_a_part_of_a_scan_has_the_alternatives_that_lie_in_it(codes, first):
+    whole = Alternatives(np.flatnonzero(codes).astype(np.int32), codes[codes > 0])
+    box = slice(0, 3), slice(first[0], 5), slice(first[1], 6)
+    part = whole.within(box, codes.shape)
+    np.testing.assert_array_equal(part.voxels, np.flatnonzero(codes[box]))
+    np.testing.assert_array_equal(part.codes, codes[box][codes[box] > 0])
+    assert part.voxels.dtype == np.int32
+
+
+def test_the_thresholds_lie_about_the_one_that_counts():
+    assert list(THRESHOLDS) == sorted(THRESHOLDS)
+    assert THRESHOLDS[1] == THRESHOLD == 0.5
+    assert len(THRESHOLDS) < DENSE
+
+
+# In a volume
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return make_phantom("moderate", shape=(12, 96, 96))
+
+
+@pytest.fixture(scope="module")
+def lungs(phantom):
+    return Lungs(phantom.lungs, sides_known=True)
+
+
+@pytest.mark.parametrize("with_lesions", [False, True])
+def test_the_reading_that_counts_is_one_of_the_alternatives(
+    phantom, lungs, bundle, lesions_bundle, with_lesions
+):
+    segmenter = Segmenter(bundle, lesions_bundle if with_lesions else None, threads=2)
+    plain = segment(phantom.scan, lungs, segmenter)
+    found = segment(phantom.scan, lungs, segmenter, alternatives=True)
+    np.testing.assert_array_equal(found.labels, plain.labels)
+    assert plain.alternatives is None
+    usual = list(found.alternatives.lesions())[1]
+    whole = spread(found.alternatives.voxels, usual, phantom.scan.shape)
+    np.testing.assert_array_equal(whole, plain.labels)
+    sizes = [np.count_nonzero(each) for each in found.alternatives.lesions()]
+    assert min(sizes) < np.count_nonzero(plain.labels) < max(sizes)
+
+
+def test_a_lower_threshold_finds_no_less_and_the_same_classes(phantom, lungs, segmenter):
+    found = segment(phantom.scan, lungs, segmenter, alternatives=True).alternatives
+    lesions = list(found.lesions())
+    low, middle, high = lesions
+    assert ((low > 0) >= (middle > 0)).all()
+    assert ((middle > 0) >= (high > 0)).all()
+    np.testing.assert_array_equal(low[high > 0], high[high > 0])
+
+
+def test_the_same_scan_gives_the_same_alternatives_with_every_number_of_threads(
+    phantom, lungs, segmenter, bundle
+):
+    once = segment(phantom.scan, lungs, segmenter, alternatives=True).alternatives
+    other = Segmenter(bundle, threads=1)
+    again = segment(phantom.scan, lungs, other, alternatives=True).alternatives
+    np.testing.assert_array_equal(once.voxels, again.voxels)
+    np.testing.assert_array_equal(once.codes, again.codes)
+
+
+class Grey:
+    """An engine whose probability is the grey level it is shown; it counts what that is."""
+
+    def __init__(self):
+        self.shown = 0
+
+    def run(self, slices):
+        for (grey,) in slices:
+            self.shown += 1
+            yield grey[None]
+
+
+@pytest.fixture
+def grey(monkeypatch) -> Grey:
+    grey = Grey()
+    monkeypatch.setattr(
+        sys.modules[Segmenter.__module__],
+        "make_engine",
+        lambda *_, **__: (grey.run, EngineUsed("grey", "f32")),
+    )
+    return grey
+
+
+def levels(*grey_levels):
+    """Slices of lung with a square of each level of the window of the bundle, in HU."""
+    values = np.full((len(grey_levels), 64, 96), -1350, np.int16)
+    for index, level in enumerate(grey_levels):
+        values[index, 20:40, 30:60] = round(-1350 + 1500 * level)
+    return scan_of(values), Lungs(np.ones(values.shape, np.uint8), sides_known=True)
+
+
+def test_every_slice_is_seen_once_with_ranges_and_without(grey, bundle):
+    scan, lungs = levels(0.0, 0.3, 0.6, 0.9)
+    for alternatives in (False, True):
+        grey.shown = 0
+        segment(scan, lungs, Segmenter(bundle), alternatives=alternatives)
+        assert grey.shown == 4
+
+
+@pytest.mark.usefixtures("grey")
+def test_density_tells_the_classes_apart_where_only_an_alternative_is_infected(bundle):
+    # -1350 + 1500 · 0.4 is -750 HU: infected at 0.2 alone, and ground-glass opacity.
+    scan, lungs = levels(0.4, 0.95)
+    found = segment(scan, lungs, Segmenter(bundle), alternatives=True)
+    assert not found.labels[0].any()
+    low = spread(found.alternatives.voxels, next(found.alternatives.lesions()), scan.shape)
+    assert set(np.unique(low[0])) == {0, GGO}
+    assert low[1, 30, 45] == CONSOLIDATION
+
+
+# Of one slice
+
+
+def test_a_lone_slice_has_alternatives_too(segmenter):
+    crop = (255 * images_of(4)[3]).astype(np.uint8)
+    scan = scan_of(crop[None], sides_known=False)
+    lungs = Lungs(np.ones(scan.shape, np.uint8), sides_known=False)
+    found = segment(scan, lungs, segmenter, alternatives=True)
+    usual = list(found.alternatives.lesions())[1]
+    whole = spread(found.alternatives.voxels, usual, scan.shape)
+    np.testing.assert_array_equal(whole, found.labels)
+    prediction = predict_slice(scan, segmenter)
+    assert prediction.infection.shape == crop.shape

@@ -1,0 +1,350 @@
+"""Agreement against published examples, scipy, plain loops, simulation, and its own laws."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lungscore.statistics.agreement import (
+    CONSTANT,
+    SAME_VALUE,
+    TOO_FEW,
+    bland_altman,
+    confusion,
+    exact_agreement,
+    icc_agreement,
+    icc_consistency,
+    spearman,
+    weighted_kappa,
+)
+
+#: Shrout and Fleiss 1979, table 2: six targets, four judges.
+SHROUT_FLEISS = np.array(
+    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+)
+
+ratings = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=25)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def columns(pairs) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.array(pairs, float).T
+    return a, b
+
+
+def made_up(n=20, seed=0, bias=2.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    true = rng.normal(30, 10, n)
+    return true + bias + rng.normal(0, 3, n), true + rng.normal(0, 3, n)
+
+
+# Bland and Altman
+
+
+def test_bias_and_limits_of_a_hand_made_example():
+    found = bland_altman(np.array([1.0, 4.0, 6.0]), np.array([0.0, 2.0, 3.0]))
+    assert (found.bias.value, found.sd) == (2, 1)
+    assert found.lower.value == pytest.approx(2 - 1.959964)
+    assert found.upper.value == pytest.approx(2 + 1.959964)
+
+
+def test_the_interval_of_the_bias_is_that_of_the_t_test():
+    a, b = made_up()
+    found, expected = bland_altman(a, b).bias, stats.ttest_rel(a, b).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_slope_is_that_of_the_least_squares_line():
+    a, b = made_up()
+    found, line = bland_altman(a, 1.3 * b), stats.linregress((a + 1.3 * b) / 2, a - 1.3 * b)
+    half = stats.t.ppf(0.975, 18) * line.stderr
+    expected = line.slope, line.slope - half, line.slope + half
+    slope = found.slope
+    assert (slope.value, slope.low, slope.high) == pytest.approx(expected)
+    assert found.slope_differs
+    assert found.on_slope(np.array([0.0])) == pytest.approx(line.intercept)
+
+
+def test_intervals_of_the_limits_hold_the_true_limit_as_often_as_they_say():
+    rng, inside = np.random.default_rng(1), 0
+    for _ in range(600):
+        a = rng.normal(0, 1, 7)
+        upper = bland_altman(a, np.zeros(7)).upper
+        inside += upper.low <= stats.norm.ppf(0.975) <= upper.high
+    # Exact for seven pairs, where Bland and Altman's approximation is not: 0.95 ± 3 SE.
+    assert inside / 600 == pytest.approx(0.95, abs=0.027)
+
+
+def test_with_many_pairs_the_limits_have_bland_and_altmans_standard_error():
+    a, b = made_up(5000)
+    found = bland_altman(a, b)
+    error = found.sd * np.sqrt(1 / 5000 + 1.96**2 / (2 * 4999))
+    for limit in (found.lower, found.upper):
+        assert (limit.high - limit.low) == pytest.approx(2 * 1.96 * error, rel=0.01)
+
+
+def test_with_thirty_cases_a_limit_is_as_uncertain_as_the_documentation_says():
+    found = bland_altman(*made_up(30))
+    apart = found.upper.value - found.lower.value
+    assert (found.upper.high - found.upper.low) / apart == pytest.approx(1 / 3, abs=0.005)
+
+
+def test_equal_differences_have_limits_of_no_width():
+    found = bland_altman(np.array([3.0, 5.0, 9.0]), np.array([2.0, 4.0, 8.0]))
+    for estimate in (found.bias, found.lower, found.upper):
+        assert (estimate.value, estimate.low, estimate.high) == (1, 1, 1)
+    assert not found.slope_differs
+
+
+# Intraclass correlation
+
+
+def test_the_example_of_shrout_and_fleiss():
+    agreement, consistency = icc_agreement(SHROUT_FLEISS), icc_consistency(SHROUT_FLEISS)
+    assert round(agreement.value, 2) == 0.29
+    assert round(consistency.value, 2) == 0.71
+    # Their example is also the one of R's psych, whose intervals these are.
+    assert (agreement.low, agreement.high) == pytest.approx((0.019, 0.761), abs=0.001)
+    assert (consistency.low, consistency.high) == pytest.approx((0.342, 0.946), abs=0.001)
+
+
+def test_the_interval_of_agreement_holds_the_true_one():
+    rng, inside = np.random.default_rng(2), 0
+    for _ in range(400):
+        # Variances 4 between cases, 0.25 between raters, 1 rest.
+        cases, raters = rng.normal(0, 2, (25, 1)), rng.normal(0, 0.5, (1, 5))
+        found = icc_agreement(cases + raters + rng.normal(0, 1, (25, 5)))
+        inside += found.low <= 4 / 5.25 <= found.high
+    assert 0.92 <= inside / 400 <= 0.99
+
+
+def test_a_constant_difference_counts_in_agreement_and_not_in_consistency():
+    a, b = made_up(bias=0)
+    plain, shifted = np.stack([a, b], 1), np.stack([a + 10, b], 1)
+    assert icc_agreement(shifted).value < icc_agreement(plain).value - 0.1
+    assert icc_consistency(shifted).value == pytest.approx(icc_consistency(plain).value)
+
+
+def test_a_mere_shift_is_perfect_consistency():
+    a = np.arange(10.0)
+    shifted = np.stack([a, a + 3], 1)
+    found = icc_consistency(shifted)
+    assert (found.value, found.low, found.high) == (1, 1, 1)
+    agreement = icc_agreement(shifted)
+    # Variance 55/6 between cases, 9/2 between raters.
+    assert agreement.value == pytest.approx((55 / 6) / (55 / 6 + 9 / 2))
+    assert agreement.low < agreement.value < agreement.high
+
+
+@given(ratings)
+@example([(0, 3), (0, 3), (0, 3), (2, 0)])
+@example([(2, 4), (2, 4), (5, 1)])
+def test_intraclass_correlations_are_at_most_1_and_within_their_intervals(pairs):
+    both = np.array(pairs, float)
+    consistency = icc_consistency(both)
+    assert consistency.value is None or consistency.value >= -1 - 1e-9
+    for found in (icc_agreement(both), consistency):
+        if found.value is None:
+            assert (np.ptp(both, axis=0) == 0).all()
+            continue
+        assert found.value <= 1
+        if found.low is not None:
+            assert found.low - 1e-9 <= found.value <= found.high + 1e-9
+            assert found.high <= 1 + 1e-9
+
+
+# Weighted kappa
+
+
+def test_kappa_of_two_classes_worked_by_hand():
+    # 20 yes-yes, 5 yes-no, 10 no-yes, 15 no-no: 0.7 found, 0.5 by chance, so 0.4.
+    a = np.repeat([1, 1, 0, 0], [20, 5, 10, 15])
+    b = np.repeat([1, 0, 1, 0], [20, 5, 10, 15])
+    for weights in ("linear", "quadratic"):
+        assert weighted_kappa(a, b, highest=1, weights=weights).value == pytest.approx(0.4)
+
+
+def test_weighted_kappa_of_three_classes_worked_by_hand():
+    # Pairs 00, 01, 11, 22: linear cost 1/4 found. By chance: rows ½ ¼ ¼, columns ¼ ½ ¼, so
+    # ½(½·1 + ¼·2) + ¼(¼ + ¼) + ¼(¼·2 + ½·1) = ⅞.
+    a, b = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
+    linear = weighted_kappa(a, b, highest=2, weights="linear")
+    assert linear.value == pytest.approx(1 - 0.25 / 0.875)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ratings, st.sampled_from([1, 2]))
+def test_weighted_kappa_is_that_of_a_plain_loop(pairs, power):
+    a, b = columns(pairs)
+    found = weighted_kappa(a, b, highest=6, weights=("linear", "quadratic")[power - 1])
+    disagreement = np.mean([abs(i - j) ** power for i, j in pairs])
+    chance = np.mean([abs(i - j) ** power for i, j in itertools.product(a, b)])
+    if chance == 0:
+        assert found.reason == SAME_VALUE
+    else:
+        assert found.value == pytest.approx(1 - disagreement / chance)
+        assert found.low <= found.high <= 1
+
+
+def test_quadratic_kappa_is_lins_concordance():
+    a, b = np.random.default_rng(3).integers(0, 5, (2, 50)).astype(float)
+    b = np.where(np.arange(50) % 3, a, b)
+    expected = 2 * np.cov(a, b, ddof=0)[0, 1] / (a.var() + b.var() + (a.mean() - b.mean()) ** 2)
+    found = weighted_kappa(a, b, highest=4, weights="quadratic")
+    assert found.value == pytest.approx(expected)
+
+
+def test_classes_that_nobody_uses_change_nothing():
+    a, b = np.array([0, 1, 2, 2, 1, 0]), np.array([0, 2, 2, 1, 1, 0])
+    small, large = (weighted_kappa(a, b, highest=h, weights="linear") for h in (2, 40))
+    assert (small.value, small.low, small.high) == (large.value, large.low, large.high)
+
+
+def test_the_interval_of_kappa_is_the_bootstrap_over_cases():
+    rng = np.random.default_rng(4)
+    a = rng.integers(0, 5, 60)
+    b = np.clip(a + rng.integers(-1, 2, 60), 0, 4)
+    found = weighted_kappa(a, b, highest=4, weights="quadratic")
+    values = []
+    for index in rng.integers(0, 60, (3000, 60)):
+        one, other = a[index], b[index]
+        cost = one.var() + other.var() + (one.mean() - other.mean()) ** 2
+        values.append(1 - np.mean((one - other) ** 2) / cost)
+    expected = np.percentile(values, [2.5, 97.5])
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.01)
+
+
+@pytest.mark.parametrize("wrong", [[0, 1, 5], [0, 1, -1], [0, 1, 1.5]])
+def test_classes_outside_the_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="whole numbers from 0 to 4"):
+        weighted_kappa(np.array(wrong), np.array([0, 1, 2]), highest=4, weights="linear")
+
+
+def test_the_confusion_matrix_counts_a_along_rows():
+    table = confusion(np.array([0, 0, 2]), np.array([1, 1, 2]), highest=2)
+    assert table.tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_exact_agreement_has_wilsons_interval():
+    a, b = np.arange(20) % 3, np.where(np.arange(20) < 15, np.arange(20) % 3, 9)
+    found = exact_agreement(a, b)
+    expected = stats.binomtest(15, 20).proportion_ci(method="wilson")
+    assert found.value == 0.75
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+# Spearman
+
+
+@given(ratings)
+def test_spearman_is_scipys_ties_included(pairs):
+    a, b = columns(pairs)
+    found = spearman(a, b)
+    if found.value is None:
+        assert found.reason == CONSTANT
+        assert np.ptp(a) == 0 or np.ptp(b) == 0
+    else:
+        assert found.value == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-9)
+
+
+def test_the_interval_of_spearman_holds_the_true_one():
+    rng, inside = np.random.default_rng(5), 0
+    true = 6 / np.pi * np.arcsin(0.8 / 2)
+    for _ in range(600):
+        a, b = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 40).T
+        found = spearman(a, b)
+        inside += found.low <= true <= found.high
+    assert inside / 600 == pytest.approx(0.95, abs=0.03)
+
+
+def test_three_pairs_have_a_rank_correlation_without_interval():
+    found = spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
+    assert found.value == pytest.approx(0.5)
+    assert (found.low, found.high) == (None, None)
+    assert "four pairs" in found.reason
+
+
+# Laws that all keep
+
+
+@settings(max_examples=30, deadline=None)
+@given(ratings)
+def test_a_rater_agrees_with_itself(pairs):
+    a, _ = columns(pairs)
+    limits = bland_altman(a, a)
+    assert (limits.bias.value, limits.lower.value, limits.upper.value) == (0, 0, 0)
+    assert exact_agreement(a, a).value == 1
+    both = np.stack([a, a], 1)
+    coefficients = [
+        icc_agreement(both),
+        icc_consistency(both),
+        weighted_kappa(a, a, highest=6, weights="linear"),
+        weighted_kappa(a, a, highest=6, weights="quadratic"),
+        spearman(a, a),
+    ]
+    for found in coefficients:
+        if np.ptp(a) == 0:
+            assert found.value is None
+            assert found.reason
+        else:
+            assert found.value == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(ratings)
+def test_swapping_raters_negates_the_bias_and_keeps_the_coefficients(pairs):
+    a, b = columns(pairs)
+    there, back = bland_altman(a, b), bland_altman(b, a)
+    assert back.bias.value == pytest.approx(-there.bias.value)
+    assert back.lower.value == pytest.approx(-there.upper.value)
+    assert back.lower.low == pytest.approx(-there.upper.high)
+    for one, other in (
+        (icc_agreement(np.stack([a, b], 1)), icc_agreement(np.stack([b, a], 1))),
+        (spearman(a, b), spearman(b, a)),
+        *([weighted_kappa(*pair, highest=6, weights="quadratic") for pair in ((a, b), (b, a))],),
+    ):
+        assert (one.value is None) == (other.value is None)
+        if one.value is not None:
+            assert one.value == pytest.approx(other.value)
+
+
+def test_the_unit_changes_no_coefficient_and_scales_the_limits():
+    a, b = made_up()
+    there, larger = bland_altman(a, b), bland_altman(1000 * a, 1000 * b)
+    assert larger.upper.high == pytest.approx(1000 * there.upper.high)
+    both = np.stack([a, b], 1)
+    for coefficient in (icc_agreement, icc_consistency):
+        assert coefficient(1000 * both).low == pytest.approx(coefficient(both).low)
+
+
+def test_two_pairs_give_nothing_and_say_so():
+    a = np.array([1.0, 2.0])
+    found = [
+        bland_altman(a, a).bias,
+        icc_agreement(np.stack([a, a], 1)),
+        icc_consistency(np.stack([a, a], 1)),
+        weighted_kappa(a, a, highest=3, weights="linear"),
+        exact_agreement(a, a),
+        spearman(a, a),
+        spearman(a[:0], a[:0]),
+    ]
+    for estimate in found:
+        assert estimate.value is None
+        assert estimate.reason == TOO_FEW
+
+
+def test_pairs_must_be_pairs_and_numbers():
+    with pytest.raises(ValueError, match="one length"):
+        spearman(np.arange(3.0), np.arange(4.0))
+    with pytest.raises(ValueError, match="finite"):
+        bland_altman(np.array([1.0, np.nan, 2.0]), np.arange(3.0))
