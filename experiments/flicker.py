@@ -27,7 +27,7 @@ from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.inference.readings import THRESHOLD
-from lungscore.inference.steadiness import REACH_MM, SPREAD_MM
+from lungscore.inference.steadiness import FARTHEST_MM, SPREAD_MM, SliceMaps, steadied
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import make_phantom
 
@@ -51,11 +51,13 @@ READINGS = ("alone", "steadied")
 def infected(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> dict[str, np.ndarray]:
     """Infection in the lungs' field, (D, H, W) bool, of each of READINGS."""
     field = lung_field(lungs, scan.spacing_mm)
-    masks = {reading: np.zeros(scan.shape, bool) for reading in READINGS}
-    for reading, counted in (("alone", None), ("steadied", field)):
-        for finding in segmenter.find(scan, lungs, counted):
-            inside = field[finding.index]
-            masks[reading][finding.index] = (finding.probability >= THRESHOLD) & inside
+    alone = [SliceMaps(each.index, each.probability) for each in segmenter.find(scan, lungs)]
+    slice_mm = None if scan.spacing_mm is None else scan.spacing_mm[0]
+    masks = {}
+    for reading, slices in zip(READINGS, (alone, steadied(alone, field, slice_mm)), strict=True):
+        masks[reading] = np.zeros(scan.shape, bool)
+        for maps in slices:
+            masks[reading][maps.index] = (maps.probability >= THRESHOLD) & field[maps.index]
     return masks
 
 
@@ -145,7 +147,7 @@ def main() -> None:
         "command": "python experiments/flicker.py" + (" --patient" if asked.patient else ""),
         "model": segmenter.bundle.used.__dict__,
         "spread_mm": SPREAD_MM,
-        "reach_mm": REACH_MM,
+        "farthest_mm": FARTHEST_MM,
         "real": {"together": together(rows), "volumes": rows},
         "phantoms": {"together": together(phantoms), "volumes": phantoms},
     }

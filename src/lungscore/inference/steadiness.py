@@ -11,9 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-#: Weights of neighbours fall with their distance like a normal curve of this standard deviation,
-#: and end at twice it (experiments/flicker.py).
-SPREAD_MM, REACH_MM = 4.0, 8.0
+#: Weights of neighbours fall with their distance like a normal curve, and end at twice its standard
+#: deviation: this, or the distance of two slices where that is larger (experiments/flicker.py).
+SPREAD_MM = 3.0
+
+#: Slices farther apart than this are not averaged: they show other parts of a lesion.
+FARTHEST_MM = 6.0
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,11 @@ def neighbour_weights(slice_mm: float | None) -> np.ndarray:
 
     slice_mm: distance of neighbouring slices; None, as of pictures in a folder, gives no weights.
     """
-    if slice_mm is None:
+    if slice_mm is None or slice_mm > FARTHEST_MM:
         return np.zeros(0)
-    distances = slice_mm * np.arange(1, int(REACH_MM / slice_mm) + 1)
-    return np.exp(-0.5 * (distances / SPREAD_MM) ** 2)
+    spread = max(SPREAD_MM, slice_mm)
+    distances = slice_mm * np.arange(1, int(2 * spread / slice_mm) + 1)
+    return np.exp(-0.5 * (distances / spread) ** 2)
 
 
 def steadied(
@@ -50,9 +54,9 @@ def steadied(
     """``slices`` averaged with their neighbours, in the same order.
 
     slices: superior to inferior, those without lung left out. field: (D, H, W) bool, where lungs
-    are. slice_mm: distance of neighbouring slices; where it is not known, or larger than REACH_MM,
-    they are given as they are. nothing_below: slices stay as they are where they and all their
-    neighbours lie below this probability.
+    are. slice_mm: distance of neighbouring slices; where it is not known, or larger than
+    FARTHEST_MM, they are given as they are. nothing_below: slices stay as they are where they and
+    all their neighbours lie below this probability.
 
     Where a neighbour is missing or has no lung, the slice itself stands for it, so that a lesion
     at the diaphragm does not fade. As many slices as reach each other are in memory.
