@@ -84,8 +84,10 @@ class Card(BaseModel):
     """What a bundle is, what it was made from, how good it is and what its files must hash to.
 
     network, encoder, base_width: as networks.make_network takes them. inputs, outputs: INPUTS and
-    OUTPUTS of its target. familiar: None where nobody measured how the training slices looked; then
-    no scan is called unlike them.
+    OUTPUTS of its target. temperature: what the logits were divided by when the graph was exported.
+    equal_precisions: those that were measured to give the masks of float32, Dice at least 0.999 and
+    burdens within 0.1 points (experiments/precision.py); inference may choose one. familiar: None
+    where nobody measured how the training slices looked; then no scan is called unlike them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,6 +107,8 @@ class Card(BaseModel):
     experiment: dict[str, object]
     metrics: list[dict[str, object]]
     sha256: dict[str, str]
+    temperature: float = Field(default=1.0, gt=0)
+    equal_precisions: tuple[Literal["bf16"], ...] = ()
     familiar: Familiar | None = None
 
     @property

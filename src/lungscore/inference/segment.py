@@ -70,12 +70,12 @@ class Segmenter:
         if lesions is not None:
             _check_target(lesions, "lesions")
         self.bundle, self.lesions = bundle, lesions
-        self._run, self.engine = make_engine(
+        self.run, self.engine = make_engine(
             self.bundle, name=engine, precision=precision, threads=threads
         )
         if lesions is not None:
             self._run_lesions, _ = make_engine(
-                lesions, name=engine, precision=precision, threads=threads
+                lesions, name=self.engine.name, precision=self.engine.precision, threads=threads
             )
 
     @property
@@ -113,7 +113,7 @@ class Segmenter:
 
     def see(self, scan: Scan, view: View) -> np.ndarray:
         """The probabilities (channels, H, W) of one view, at the size of the network."""
-        (maps,) = self._run([(view.of(scan, self.bundle.card.input),)])
+        (maps,) = self.run([(view.of(scan, self.bundle.card.input),)])
         return maps  # type: ignore[return-value]  # the view was shown
 
     def _maps(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceMaps]:
@@ -135,7 +135,7 @@ class Segmenter:
     def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
         """Every view with the probabilities (channels, H, W), at the size of the network."""
         seen, spec = list(views(scan, lungs)), self.bundle.card.input
-        maps = self._run((view.of(scan, spec),) for view in seen)
+        maps = self.run((view.of(scan, spec),) for view in seen)
         yield from zip(seen, maps, strict=True)  # type: ignore[misc]  # every view was shown
 
     def _tell_apart(
