@@ -37,7 +37,8 @@ from lungscore.inference.readings import THRESHOLD, THRESHOLDS
 from lungscore.inference.views import views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan, read_scan
-from lungscore.statistics.intervals import mean_with_interval, wilson
+from lungscore.statistics.estimate import wilson
+from lungscore.statistics.intervals import mean_with_interval
 
 OUT = Path(__file__).parent / "results" / "ranges.json"
 FOLDS = 5

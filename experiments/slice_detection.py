@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.statistics.calibration import calibration
-from lungscore.statistics.cluster_bootstrap import area_under_curve_of, estimate, rate
+from lungscore.statistics.bootstrap import area_under_curve_of, estimate, rate
 
 #: The columns of ``features``.
 FEATURES = ("burden", "peak", "lungs_affected")

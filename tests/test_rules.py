@@ -13,6 +13,7 @@ import pytest
 
 import lungscore
 from lungscore.errors import NOTICES, REJECTIONS
+from lungscore.result.numbers import NUMBERS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lungscore"
@@ -30,17 +31,8 @@ def package_of(module: str) -> str:
 
 
 def imports(module: str) -> Iterator[str]:
-    """The full names a module imports, inside functions too, not those for type checkers."""
-    tree = tree_of(module)
-    for_types = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in for_types:
-            continue
+    """The full names a module imports, inside functions and for type checkers too."""
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -74,8 +66,8 @@ def allowed() -> dict[str, set[str]]:
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_what_the_architecture_allows(module: str) -> None:
     package = package_of(module)
-    if package == "__init__":
-        assert not own_packages(module) - EVERYBODYS
+    if package == "__init__":  # the public names, loaded on first use
+        assert "cli" not in own_packages(module)
     elif package == "__main__":
         assert own_packages(module) == {"cli"}
     elif package in EVERYBODYS:
@@ -88,12 +80,34 @@ def test_the_table_of_imports_names_every_package_and_has_no_circle() -> None:
     table = allowed()
     assert set(table) == {package_of(m) for m in MODULES} - EVERYBODYS - {"__init__", "__main__"}
     assert not any("cli" in names for package, names in table.items() if package != "cli")
+    for package in set(table) - {"cli"}:
+        modules = [module for module in MODULES if package_of(module) == package]
+        needed = {name for module in modules for name in own_packages(module)}
+        assert table[package] == needed - EVERYBODYS, package
     left = dict(table)
     while left:
         free = [package for package, names in left.items() if not (names - {package}) & set(left)]
         assert free, f"these import each other: {sorted(left)}"
         for package in free:
             del left[package]
+
+
+def dotted(module: str) -> str:
+    """lungscore.a.b of a/b.py, lungscore.a of a/__init__.py."""
+    return "lungscore." + module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def test_no_modules_import_each_other_directly_or_in_a_circle() -> None:
+    known = {dotted(module) for module in MODULES}
+    left = {}
+    for module in MODULES:
+        own = dotted(module)
+        named = {name if name in known else name.rpartition(".")[0] for name in imports(module)}
+        left[own] = (named & known) - {own}
+    while left:
+        free = {module for module, names in left.items() if not names & set(left)}
+        assert free, f"among these is a circle: {sorted(left)}"
+        left = {module: names for module, names in left.items() if module not in free}
 
 
 def others(package: str) -> set[str]:
@@ -208,6 +222,71 @@ def test_no_failure_is_swallowed_whole() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_no_file_is_longer_than_400_lines(module: str) -> None:
     assert len((SOURCE / module).read_text("utf-8").splitlines()) <= 400
+
+
+# Numbers of a result
+
+
+def words_of(module: str) -> Iterator[tuple[int, str]]:
+    """Line and text of every string but docstrings, and of every chain of keys, as a.b.c."""
+    tree = tree_of(module)
+    described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, described) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in docstrings:
+                yield node.lineno, node.value
+        elif isinstance(node, ast.Attribute | ast.Subscript):
+            yield node.lineno, re.sub(r"\[\W*([\w ]+)\W*\]", r".\1", ast.unparse(node))
+
+
+def names_a_number(text: str) -> bool:
+    """Whether ``text`` is the path of a number of a result, or ends with it, or is its title."""
+    titles = {n.title for n in NUMBERS.values() if " " in n.title or not n.title.islower()}
+    return text in titles or any(
+        text == number.path or text.endswith(f".{number.path}") for number in NUMBERS.values()
+    )
+
+
+def test_one_module_alone_says_where_numbers_stand_and_what_they_are_called() -> None:
+    elsewhere = [
+        f"{module}:{line}: {text}"
+        for module in MODULES
+        if "result" in allowed().get(package_of(module), ())
+        for line, text in words_of(module)
+        if names_a_number(text)
+    ]
+    assert not elsewhere
+
+
+def test_no_template_says_where_numbers_stand_or_what_they_are_called() -> None:
+    for template in SOURCE.rglob("*.j2"):
+        text = re.sub(r"<style>.*?</style>", "", template.read_text("utf-8"), flags=re.S)
+        for words in re.findall(r"[\w.]+", text):
+            assert "." not in words or not names_a_number(words), f"{template.name}: {words}"
+        for words in re.findall(r">([^<>{}]+)<", text):
+            assert not names_a_number(words.strip()), f"{template.name}: {words}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'x = content["burden"]["infection_percent"]',
+        "x = result.burden.infection_percent",
+        'x = changes["burden.infection_percent"]',
+        'rows = [("CT-SS", 3)]',
+        'rows = [("right lung opacity", 3)]',
+    ],
+)
+def test_a_second_list_of_numbers_would_be_found(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.tree_of", lambda module: ast.parse(code))
+    assert any(names_a_number(text) for _, text in words_of("made_up.py"))
 
 
 # Codes

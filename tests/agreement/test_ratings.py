@@ -136,10 +136,10 @@ def results(tmp_path: Path) -> Path:
         content: dict = {"schema": "lungscore.result/1", "case": f"P{number}"}
         for measure in MEASURES.values():
             place = content
-            for key in measure.path[:-1]:
+            for key in measure.keys[:-1]:
                 place = place.setdefault(key, {})
             value = measure.classes[number] if measure.name in ("mosmed", "category") else number
-            place[measure.path[-1]] = value
+            place[measure.keys[-1]] = value
         folder = tmp_path / "out" / f"P{number}"
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(json.dumps(content))

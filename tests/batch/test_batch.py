@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lungscore import batch
-from lungscore.batch import Options, analyze_one, run
+from lungscore.batch import Options, one_case, run
+from lungscore.batch.one_case import analyze_one
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.write import write_nifti
@@ -62,9 +63,9 @@ def test_the_model_is_loaded_once_and_not_for_a_rejected_case(
     chests: list[Path], options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    real = batch._segmenter.__wrapped__
-    counted = batch.lru_cache(maxsize=1)(lambda *of: loaded.append(of) or real(*of))
-    monkeypatch.setattr(batch, "_segmenter", counted)
+    real = one_case._segmenter.__wrapped__
+    counted = lru_cache(maxsize=1)(lambda *of: loaded.append(of) or real(*of))
+    monkeypatch.setattr(one_case, "_segmenter", counted)
     assert analyze_one(chests[1], options).error
     assert not loaded
     for outcome in run([chests[0], chests[2]], options):

@@ -73,7 +73,7 @@ def test_a_cohort_writes_every_number_of_every_case(chests: Path, options: Optio
     result = json.loads((out / "a__severe" / "result.json").read_text())
     for measure in MEASURES.values():
         value = result
-        for key in measure.path:
+        for key in measure.keys:
             value = value[key]
         assert table["a__severe"][measure.name] == ("" if value is None else str(value))
         assert table["empty"][measure.name] == ""

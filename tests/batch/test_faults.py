@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lungscore import batch
-from lungscore.batch import Options, Outcome
+from lungscore.batch import Options, Outcome, one_case
 from lungscore.batch.case import COHORT_FILES
 from lungscore.batch.cohort import FAILURES_IN_A_ROW, Progress, cohort_cases, run_cohort
 from lungscore.errors import ResourceError
@@ -173,7 +173,7 @@ def test_a_case_that_another_run_wrote_meanwhile_is_taken(
 
     def other_run(analysis: object) -> object:
         monkeypatch.setattr("lungscore.report.outputs.to_result", real)
-        assert batch.analyze_one(cases[0], options).error is None
+        assert one_case.analyze_one(cases[0], options).error is None
         return real(analysis)
 
     monkeypatch.setattr("lungscore.report.outputs.to_result", other_run)

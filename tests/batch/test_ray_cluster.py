@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from lungscore.batch import Options, Outcome, as_case, ray_cluster, run
-from lungscore.batch.case import COHORT_FILES, Case
+from lungscore.batch import Options, Outcome, ray_cluster, run
+from lungscore.batch.case import COHORT_FILES, Case, as_case
 from lungscore.batch.ray_cluster import Worker, cluster, run_on_ray, seen_from_here
 from lungscore.cli.main import call
 from lungscore.errors import ResourceError, UsageError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lungscore import batch
+from lungscore.batch import one_case
 from lungscore.cli.main import call
 
 Analyze = Callable[..., int]
@@ -30,4 +30,4 @@ def analyze(out: Path, stand_in_model: Path) -> Analyze:
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail where anything is analysed in earnest."""
-    monkeypatch.setattr(batch, "_segmenter", None)
+    monkeypatch.setattr(one_case, "_segmenter", None)

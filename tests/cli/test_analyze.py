@@ -13,7 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from lungscore import batch
+from lungscore.batch import one_case
 from lungscore.cli.main import call
 from lungscore.result import Result
 from lungscore.scan.phantom import Phantom
@@ -311,7 +311,7 @@ def test_an_engine_that_is_not_installed_is_a_matter_of_resources(
     capsys: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.setattr("lungscore.inference.engines._installed", lambda _: False)
-    batch._segmenter.cache_clear()
+    one_case._segmenter.cache_clear()
     assert analyze(phantom_file, "--engine", "onnxruntime") == 4
     text = capsys.readouterr().err
     assert "error [engine-missing]" in text

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungscore.followup.comparison import Comparison, change_of, compare_results
-from lungscore.followup.numbers import NUMBERS, Number, value_at
+from lungscore.result.numbers import COMPARED, Number, value_at
 
 PERCENT = Number("burden.infection_percent", "infected", "percent")
 TOTAL = Number("scores.ct_ss.total", "CT-SS", "points", "scores.ct_ss.reason")
-MOSMED = next(number for number in NUMBERS if number.path == "scores.mosmed")
-CATEGORY = next(number for number in NUMBERS if number.path == "severity.category")
+MOSMED = next(number for number in COMPARED if number.path == "scores.mosmed")
+CATEGORY = next(number for number in COMPARED if number.path == "severity.category")
 
 #: Numbers of result.json that do not measure the patient, or not as a whole.
 NOT_COMPARED = {"input", "slices", "detection", "ranges"}
@@ -37,8 +37,8 @@ def paths(content: dict[str, Any], above: str = "") -> Iterator[str]:
 def test_every_number_of_a_result_is_compared(earlier: dict[str, Any]) -> None:
     measured = {key: value for key, value in earlier.items() if key not in NOT_COMPARED}
     expected = {path for path in paths(measured) if path.split(".")[-1] not in CONSTANTS}
-    assert {number.path for number in NUMBERS} == expected
-    assert len({number.path for number in NUMBERS}) == len(NUMBERS)
+    assert {number.path for number in COMPARED} == expected
+    assert len({number.path for number in COMPARED}) == len(COMPARED)
 
 
 def test_a_change_is_later_minus_earlier(earlier: dict[str, Any], later: dict[str, Any]) -> None:
@@ -203,5 +203,5 @@ def test_comparison_json_is_valid_and_always_the_same(
     content = json.loads(one)
     assert content["schema"] == "lungscore.comparison/1"
     assert set(content) == {"schema", "case", "earlier", "later", "warnings", "changes"}
-    assert list(content["changes"]) == [number.path for number in NUMBERS]
+    assert list(content["changes"]) == [number.path for number in COMPARED]
     assert Comparison.model_validate(content).to_json() == one

@@ -113,7 +113,7 @@ def test_ranges_are_shown_where_they_are_known(make_follow_up, tmp_path):
     object.__setattr__(follow_up, "comparison", comparison)
     text = page_of(write_comparison(follow_up, tmp_path / "with"))
     assert "<small>(3.0–5.0)</small>" in text
-    assert re.search(r'<tr class="?beyond"?>\s*<td>infected</td>', text)
+    assert re.search(r'<tr class="?beyond"?>\s*<td>opacity</td>', text)
     assert "The ranges of infection do not overlap" in text
 
 

@@ -142,9 +142,9 @@ def test_the_table_holds_every_score_lobe_and_warning(make_follow_up) -> None:
         "TSS",
         "LSS",
         "MosMed",
-        "six zones",
-        "RUL infected",
-        "LLL infected",
+        "six-zone score",
+        "RUL opacity",
+        "LLL opacity",
     ):
         assert word in text
     assert re.search(r"not in both +LHOS \(0–20\), PHO", text)

@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_curve
 
+from lungscore.statistics.bootstrap import estimate
 from lungscore.statistics.calibration import (
     brier_of,
     calibration,
@@ -16,7 +17,6 @@ from lungscore.statistics.calibration import (
     reliability,
     slope_of,
 )
-from lungscore.statistics.cluster_bootstrap import estimate
 
 
 def predictions(n=400, seed=1, slope=1.0, intercept=0.0):

@@ -15,7 +15,7 @@ from lungscore.agreement.text import value_text
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
-    from lungscore.statistics.agreement import Estimate
+    from lungscore.statistics.estimate import Estimate
 
 INK, SOFT, POINT, LIMIT = "#1b1f24", "#5a6472", "#33617f", "#8a1c1c"
 DPI = 170
@@ -109,11 +109,11 @@ def _label(axes: Any, x: str, y: str) -> None:
 
 
 def _unit(each: "MeasureAgreement") -> str:
-    return f" ({each.measure.unit})" if each.measure.unit else ""
+    return f" ({each.measure.symbol})" if each.measure.symbol else ""
 
 
 def _named(each: "MeasureAgreement") -> str:
-    return f"{each.measure.title}{_unit(each)}"
+    return f"{each.measure.heading}{_unit(each)}"
 
 
 def _points(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
@@ -163,7 +163,7 @@ def _draw_bland_altman(
     if small:
         _label(axes, f"mean{unit}", f"{_difference(a, b)}{unit}")
     else:
-        _label(axes, f"{each.measure.title}, mean of both{unit}", f"{_difference(a, b)}{unit}")
+        _label(axes, f"{each.measure.heading}, mean of both{unit}", f"{_difference(a, b)}{unit}")
 
 
 def _of(rater: str, measure: str) -> str:

@@ -12,7 +12,7 @@ from lungscore.report.case_folder import appearing, refuse_folder
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
-    from lungscore.statistics.agreement import Estimate
+    from lungscore.statistics.estimate import Estimate
 
 #: All that the folder of an agreement may hold.
 OUTPUTS = frozenset({"agreement.json", "agreement.csv", "pairs.csv", "report.html", "figures"})
@@ -67,7 +67,7 @@ def _summary(agreement: "Agreement") -> Iterable[Sequence[Any]]:
         means = [values.mean() if each.n else None for values in (each.a, each.b)]
         yield [
             each.measure.name,
-            each.measure.unit,
+            each.measure.symbol,
             each.n,
             *(_number(value) for value in (*means, limits.sd)),
             *(_number(end) for one in estimates for end in (one.value, one.low, one.high)),

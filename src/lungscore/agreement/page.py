@@ -14,24 +14,14 @@ from lungscore.agreement.text import (
     range_text,
     value_text,
 )
+from lungscore.labels import LOBE_ORDER
 from lungscore.report.page import data_uri
+from lungscore.result.numbers import MEASURES
 from lungscore.version import RESEARCH_USE, __version__
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
-    from lungscore.statistics.agreement import Estimate
-
-#: What the same measure is called of any lobe.
-FAMILIES = {
-    "infection_percent": "Infection",
-    "ggo_percent": "Ground-glass opacity",
-    "consolidation_percent": "Consolidation",
-    "volume_ml": "Volume",
-    "tss": "TSS",
-    "ctsi": "CTSI",
-    "lss": "LSS",
-    "lhos": "LHOS",
-}
+    from lungscore.statistics.estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -78,7 +68,7 @@ def render_page(agreement: "Agreement", figures: dict[str, bytes]) -> str:
         n=len(agreement.cases),
         notices=agreement.notices,
         rows=[_row(each) for each in measures if each.n and each.measure.lobe is None],
-        empty=[each.measure.title for each in measures if not each.n],
+        empty=[each.measure.heading for each in measures if not each.n],
         sections=[_section(each, figures) for each in measures if each.measure.name in figures],
         lobes=_lobes(agreement, figures),
         sources=[
@@ -93,7 +83,8 @@ def _lobes(
 ) -> list[tuple[str, list[Row], str | None]]:
     """Title, rows and picture of each measure that lobes have."""
     found = []
-    for family, title in FAMILIES.items():
+    for number in (number for number in MEASURES.values() if number.lobe == LOBE_ORDER[0]):
+        family = number.family
         rows = [
             _row(each)
             for each in agreement.measures
@@ -101,20 +92,26 @@ def _lobes(
         ]
         figure = figures.get(f"lobes_{family}")
         if rows:
-            found.append((title, rows, None if figure is None else data_uri(figure, "png")))
+            title = number.title.removeprefix(f"{number.lobe} ")
+            found.append(
+                (
+                    title[:1].upper() + title[1:],
+                    rows,
+                    None if figure is None else data_uri(figure, "png"),
+                )
+            )
     return found
 
 
 def _row(each: "MeasureAgreement") -> Row:
     measure, limits = each.measure, each.bland_altman
-    unit = f" ({measure.unit})" if measure.unit else ""
-    scale = f" (0–{measure.highest:g})" if measure.kind == "total" else ""
+    unit = f" ({measure.symbol})" if measure.symbol else ""
     means = NOTHING, NOTHING
     if measure.kind != "class":
         means = value_text(each.a.mean(), measure), value_text(each.b.mean(), measure)
     ends = [value_text(limit.value, measure) for limit in (limits.lower, limits.upper)]
     return Row(
-        f"{measure.title}{unit}{scale}",
+        f"{measure.heading}{unit}{measure.scale}",
         each.n,
         means,
         range_text(limits.bias, measure),
@@ -136,7 +133,7 @@ def _section(each: "MeasureAgreement", figures: dict[str, bytes]) -> Section:
             ("slope", coefficient_text(limits.slope)),
         ]
     return Section(
-        f"{measure.title} (0–{measure.highest:g})" if measure.kind == "total" else measure.title,
+        f"{measure.heading}{measure.scale}",
         data_uri(figures[measure.name], "png"),
         measure.kind == "class",
         [*shown, *coefficients(each)],
@@ -145,7 +142,7 @@ def _section(each: "MeasureAgreement", figures: dict[str, bytes]) -> Section:
 
 
 def _unit(each: "MeasureAgreement") -> str:
-    return f", {each.measure.unit}" if each.measure.unit else ""
+    return f", {each.measure.symbol}" if each.measure.symbol else ""
 
 
 def _reasons(each: "MeasureAgreement") -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from lungscore.agreement.ratings import Ratings
 from lungscore.errors import InputError, Notice
 from lungscore.evaluation.results import plain
-from lungscore.result.numbers import MEASURES, Measure
+from lungscore.result.numbers import MEASURES, Number
 from lungscore.statistics.agreement import (
     MIN_PAIRS,
     BlandAltman,
@@ -23,7 +23,7 @@ from lungscore.statistics.agreement import (
     undefined,
     weighted_kappa,
 )
-from lungscore.statistics.intervals import RESAMPLES, SEED
+from lungscore.statistics.bootstrap import RESAMPLES, SEED
 from lungscore.version import __version__
 
 SCHEMA = "lungscore.agreement/1"
@@ -44,7 +44,7 @@ class MeasureAgreement:
     kind does not have are Estimates without a value.
     """
 
-    measure: Measure
+    measure: Number
     cases: tuple[str, ...]
     a: np.ndarray
     b: np.ndarray
@@ -117,7 +117,7 @@ def compare_raters(a: Ratings, b: Ratings) -> Agreement:
     return Agreement(a, b, name_a, name_b, shared, only_a, only_b, measures, notices)
 
 
-def _compare(measure: Measure, cases: Sequence[str], a: Ratings, b: Ratings) -> MeasureAgreement:
+def _compare(measure: Number, cases: Sequence[str], a: Ratings, b: Ratings) -> MeasureAgreement:
     pairs = [(case, a.values[case][measure.name], b.values[case][measure.name]) for case in cases]
     both = [(case, one, other) for case, one, other in pairs
             if one is not None and other is not None]  # fmt: skip
@@ -222,9 +222,9 @@ def to_content(agreement: Agreement) -> dict[str, Any]:
 def _measure(each: MeasureAgreement) -> dict[str, Any]:
     measure = each.measure
     return {
-        "title": measure.title,
+        "title": measure.heading,
         "kind": measure.kind,
-        "unit": measure.unit or None,
+        "unit": measure.symbol or None,
         "max": None if measure.unit == "ml" else int(measure.highest),
         "classes": measure.classes or None,
         "n": each.n,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from lungscore.errors import InputError
 from lungscore.result.case_tables import Table, read_table
-from lungscore.result.numbers import MEASURES, Measure, parse
+from lungscore.result.numbers import MEASURES, Number, parse
 from lungscore.result.stored import damaged, place_of, printable, read_results
 
 
@@ -52,11 +52,11 @@ def _from_folder(folder: Path, name: str) -> Ratings:
     return Ratings(name, "results", values, tuple(MEASURES))
 
 
-def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | None:
+def _value(content: dict[str, Any], measure: Number, path: Path) -> float | None:
     value: Any = content
-    for key in measure.path:
+    for key in measure.keys:
         if not isinstance(value, dict) or key not in value:
-            raise damaged(place_of(path), f"it has no {'.'.join(measure.path)}")
+            raise damaged(place_of(path), f"it has no {measure.path}")
         value = value[key]
     if value is None:
         return None
@@ -65,7 +65,7 @@ def _value(content: dict[str, Any], measure: Measure, path: Path) -> float | Non
             raise ValueError("a number or a name")
         return parse(measure, str(value))
     except ValueError as error:
-        found = f"{'.'.join(measure.path)} is {str(value)[:40]!r}"
+        found = f"{measure.path} is {str(value)[:40]!r}"
         raise damaged(place_of(path), found, expected=str(error)) from None
 
 
@@ -105,5 +105,5 @@ def _from_table(table: Table, file: str, name: str) -> Ratings:
 _BY_FOLDED_NAME = {name.casefold(): measure for name, measure in MEASURES.items()}
 
 
-def _known(column: str) -> Measure | None:
+def _known(column: str) -> Number | None:
     return _BY_FOLDED_NAME.get(" ".join(column.casefold().split()))

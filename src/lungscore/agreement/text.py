@@ -6,22 +6,22 @@ from lungscore.version import RESEARCH_USE
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
-    from lungscore.result.numbers import Measure
-    from lungscore.statistics.agreement import Estimate
+    from lungscore.result.numbers import Number
+    from lungscore.statistics.estimate import Estimate
 
 #: What stands where a measure's kind has no such figure, or it is not defined.
 NOTHING = "–"
 
 
-def value_text(value: float | None, measure: "Measure", *, unit: bool = False) -> str:
+def value_text(value: float | None, measure: "Number", *, unit: bool = False) -> str:
     """A value or difference in the measure's unit: two decimals, millilitres whole."""
     if value is None:
         return NOTHING
     text = _signed(value, 0 if measure.unit == "ml" else 2)
-    return f"{text} {measure.unit}" if unit and measure.unit else text
+    return f"{text} {measure.symbol}" if unit and measure.symbol else text
 
 
-def range_text(estimate: "Estimate", measure: "Measure") -> str:
+def range_text(estimate: "Estimate", measure: "Number") -> str:
     """ "1.20 [0.80, 1.60]" in the measure's unit."""
     return _with_interval(estimate, 0 if measure.unit == "ml" else 2)
 

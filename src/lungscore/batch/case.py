@@ -73,3 +73,12 @@ def _with_digits(part: str, name: str) -> str:
     from lungscore.scan.names import safe_name
 
     return safe_name(f"{part}-{hashlib.sha256(fsencode(name)).hexdigest()[:8]}")
+
+
+def as_case(given: Path | Case, name: str | None = None) -> Case:
+    """A path as a case, called as its file or ``name``."""
+    if isinstance(given, Case):
+        return given
+    from lungscore.scan.names import case_name
+
+    return Case(case_name(given, name), given)

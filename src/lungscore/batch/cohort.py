@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from lungscore.batch import Options, Outcome, as_case, run
-from lungscore.batch.case import Case
+from lungscore.batch.case import Case, as_case
+from lungscore.batch.executors import run
+from lungscore.batch.one_case import Options, Outcome
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 
 #: So many failures of the computer, one after the other, end a run: the next would fail alike.

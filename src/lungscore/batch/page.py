@@ -15,6 +15,7 @@ from lungscore.errors import NOTICES, REJECTIONS
 from lungscore.report.page import data_uri
 from lungscore.report.pictures import COLOURS
 from lungscore.report.text import percent_text
+from lungscore.result.numbers import NUMBERS
 from lungscore.severity.category import CATEGORIES
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -81,6 +82,7 @@ def render_page(cohort: Cohort) -> str:
         failures=[(code, REJECTIONS[code], n) for code, n in _frequent(cohort.failures)],
         warnings=[(code, NOTICES.get(code, ""), n) for code, n in _frequent(cohort.warnings)],
         percent=percent_text,
+        title=lambda name: NUMBERS[name].title,
         link=lambda case: quote(f"{case}/report.html"),
         research_use=RESEARCH_USE,
         version=__version__,

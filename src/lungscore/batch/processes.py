@@ -17,7 +17,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from lungscore.batch import Case, Options, Outcome, analyze_one, as_case
+from lungscore.batch.case import Case, as_case
+from lungscore.batch.one_case import Options, Outcome, analyze_one
 from lungscore.errors import ResourceError
 
 #: Outcomes that may wait for an earlier, slower case.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lungscore.batch import Options, Outcome, analyze_one, as_case
-from lungscore.batch.case import Case
+from lungscore.batch.case import Case, as_case
+from lungscore.batch.one_case import Options, Outcome, analyze_one
 from lungscore.errors import ResourceError, UsageError
 from lungscore.machine import available_threads
 from lungscore.version import __version__

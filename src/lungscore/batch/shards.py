@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungscore.batch import as_case
-from lungscore.batch.case import Case
+from lungscore.batch.case import Case, as_case
 from lungscore.errors import UsageError
 
 

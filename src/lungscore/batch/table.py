@@ -4,7 +4,6 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from lungscore.batch.page import MARK, Cohort, render_page
 from lungscore.errors import InputError, LungscoreError, UsageError
 from lungscore.files import atomic_path, atomic_write, staging_folder, write_error
 from lungscore.report.case_folder import check_writable
-from lungscore.result.numbers import MEASURES, Measure
+from lungscore.result.numbers import MEASURES, Number
 from lungscore.result.stored import damaged, read_stored
 
 #: Columns before and behind the measures. code: of the failure. withheld, warnings: codes, joined
@@ -140,8 +139,7 @@ def _row(path: Path, case: str) -> Row:
     try:
         row: Row = {"case": case, "status": "analysed", "code": None}
         for measure in MEASURES.values():
-            value = reduce(lambda part, key: part[key], measure.path, content)
-            row[measure.name] = _typed(measure, value)
+            row[measure.name] = _typed(measure, measure.value(content))
         row["withheld"] = ";".join(content["severity"]["withheld"])
         row["warnings"] = ";".join(dict.fromkeys(each["code"] for each in content["warnings"]))
         return row
@@ -149,11 +147,11 @@ def _row(path: Path, case: str) -> Row:
         raise damaged(f"result.json of {case}", f"it lacks {error}") from None
 
 
-def _whole(measure: Measure) -> bool:
+def _whole(measure: Number) -> bool:
     return measure.kind == "total" or (measure.kind == "class" and measure.classes[0].isdigit())
 
 
-def _typed(measure: Measure, value: Any) -> float | int | str | None:
+def _typed(measure: Number, value: Any) -> float | int | str | None:
     if value is None:
         return None
     if _whole(measure):

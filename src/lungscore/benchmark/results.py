@@ -26,7 +26,8 @@ from lungscore.errors import InputError
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.machine import available_threads, cpu_model
-from lungscore.statistics.intervals import RESAMPLES, SEED, mean_over_seeds
+from lungscore.statistics.bootstrap import RESAMPLES, SEED
+from lungscore.statistics.intervals import mean_over_seeds
 from lungscore.version import __version__
 
 Result = dict[str, Any]

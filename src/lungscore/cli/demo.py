@@ -49,28 +49,17 @@ def _truth_beside_found(truth: dict, analysis: "Analysis") -> str:
     """A table of the phantom's exact figures and what was found."""
     from lungscore.labels import LOBE_ORDER
     from lungscore.result import to_result
+    from lungscore.result.numbers import NUMBERS, lobe_number
 
-    found = to_result(analysis).model_dump()
-    rows = [
-        ("lungs, ml", truth["lungs_ml"], found["lungs"]["volume_ml"]),
-        ("infection, ml", truth["infection_ml"], found["burden"]["infection_ml"]),
-        *(
-            (f"{name}, % of lungs", truth[f"{key}_percent"], found["burden"][f"{key}_percent"])
-            for name, key in (
-                ("infection", "infection"),
-                ("ground-glass opacity", "ggo"),
-                ("consolidation", "consolidation"),
-            )
-        ),
-        *(
-            (
-                f"{lobe} infected, %",
-                truth["lobes"][lobe]["infection_percent"],
-                found["lobes"][lobe]["infection_percent"],
-            )
-            for lobe in LOBE_ORDER
-        ),
+    result = to_result(analysis)
+    names = ("infection_ml", "infection_percent", "ggo_percent", "consolidation_percent")
+    pairs = [(NUMBERS["volume_ml"], truth["lungs_ml"])]
+    pairs += [(NUMBERS[name], truth[name]) for name in names]
+    pairs += [
+        (lobe_number(lobe, "infection_percent"), truth["lobes"][lobe]["infection_percent"])
+        for lobe in LOBE_ORDER
     ]
+    rows = [(f"{n.title}, {n.symbol}", true, n.value(result)) for n, true in pairs]
     lines = [f"{'phantom':28}{'truth':>10}{'found':>10}"]
     for name, true, value in rows:
         cells = ("–" if number is None else f"{number:.1f}" for number in (true, value))

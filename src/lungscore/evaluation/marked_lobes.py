@@ -7,7 +7,7 @@ import numpy as np
 
 from lungscore.labels import LOBE_ORDER, LOBES
 from lungscore.severity import FLOOR_PERCENT
-from lungscore.statistics.intervals import bootstrap
+from lungscore.statistics.bootstrap import interval, value_of
 
 
 def against_marked_lobes(
@@ -47,19 +47,17 @@ def against_marked_lobes(
 def _balanced_accuracy(called: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     """Mean of sensitivity and specificity with its interval; None without both classes."""
 
-    def accuracy(index: np.ndarray) -> np.ndarray:
-        hit, ill = (called & true)[index], true[index]
-        passed, well = (~called & ~true)[index], ~true[index]
+    def accuracy(weights: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
-            rates = hit.sum(axis=-1) / ill.sum(axis=-1), passed.sum(axis=-1) / well.sum(axis=-1)
-        balanced: np.ndarray = (rates[0] + rates[1]) / 2
-        return balanced
+            sensitivity = (weights @ (called & true)) / (weights @ true)
+            specificity = (weights @ (~called & ~true)) / (weights @ ~true)
+        return np.asarray((sensitivity + specificity) / 2)
 
     counts = {"n": len(true), "marked": int(true.sum())}
     if not true.any() or true.all():
         return {"balanced_accuracy": None, "low": None, "high": None, **counts}
-    low, high = bootstrap(len(true), accuracy)
-    whole = float(accuracy(np.arange(len(true))))
+    low, high = interval(accuracy, len(true))
+    whole = value_of(accuracy, len(true))
     return {
         "balanced_accuracy": whole,
         "sensitivity": float((called & true).sum() / true.sum()),

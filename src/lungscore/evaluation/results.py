@@ -9,7 +9,7 @@ from typing import Any
 
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter
-from lungscore.statistics.intervals import RESAMPLES, SEED
+from lungscore.statistics.bootstrap import RESAMPLES, SEED
 from lungscore.version import __version__
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from lungscore.errors import InputError
 from lungscore.result import Analysis, Result, to_result
+from lungscore.result.numbers import NUMBERS
 from lungscore.result.stored import damaged, read_stored
 from lungscore.scan import read_scan
 from lungscore.scan.masks import check_same_place, read_label_volume
@@ -137,7 +138,7 @@ def _check_belonging(
     if lungs.shape != said:
         raise damaged(_called(folder), f"its masks have {lungs.shape} voxels, not {said}")
     voxels = np.count_nonzero(lungs)
-    percent = result["burden"]["infection_percent"]
+    percent = NUMBERS["infection_percent"].value(result)
     if voxels == 0 or percent is None:
         return
     counted = 100 * np.count_nonzero((lesions > 0) & (lungs > 0)) / voxels

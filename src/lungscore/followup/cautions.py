@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lungscore.errors import Notice
-from lungscore.followup.numbers import value_at
+from lungscore.result.numbers import NUMBERS, value_at
 
 #: A change of lung volume above this (percent of the earlier) is one of breath, and changes
 #: every percent of the lungs with it.
@@ -52,8 +52,9 @@ def _incomplete(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterato
         if "truncated-scan" in codes:
             text = f"the {which} scan does not hold the whole lungs: other parts are compared"
             yield Notice("truncated-scan", text)
-        if value_at(content, "severity.category") is None:
-            basis = str(value_at(content, "severity.basis")).removeprefix("withheld: ")
+        category = NUMBERS["category"]
+        if value_at(content, category.path) is None:
+            basis = str(value_at(content, str(category.because))).removeprefix("withheld: ")
             text = f"the {which} scan has no severity category: {basis}"
             yield Notice("severity-withheld", text)
 
@@ -70,7 +71,7 @@ def _units(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Not
 
 
 def _volume(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
-    before, after = (value_at(each, "lungs.volume_ml") for each in (earlier, later))
+    before, after = (value_at(each, NUMBERS["volume_ml"].path) for each in (earlier, later))
     if not before or after is None:
         return
     change = 100 * (after - before) / before

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lungscore.errors import Notice
 from lungscore.followup.cautions import cautions
-from lungscore.followup.numbers import DECIMALS, NUMBERS, Number, Unit, value_at
 from lungscore.result import EnginePart, Warning_
+from lungscore.result.numbers import COMPARED, DECIMALS, Number, Unit, value_at
 
 Direction = Literal["more", "less", "same"]
 Value = int | float | str
@@ -95,27 +95,14 @@ def compare_results(
         earlier=_side(earlier, versions[0]),
         later=_side(later, versions[1]),
         warnings=[Warning_(code=n.code, message=n.message) for n in notices],
-        changes={number.path: change_of(number, earlier, later) for number in NUMBERS},
+        changes={number.path: change_of(number, earlier, later) for number in COMPARED},
     )
-
-
-def _in_ranges(path: str) -> str:
-    """Where the range of the number at ``path`` stands in ``ranges``.
-
-    At the same path, but a score's total under the score's name, and the percents of regions and
-    zones directly under these names.
-    """
-    for parts in ("regions", "zones"):
-        score, found, rest = path.rpartition(f".{parts}.")
-        if found and score.startswith("scores."):
-            return f"{parts}.{rest.removesuffix('.percent')}"
-    return path.removesuffix(".total")
 
 
 def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Change:
     """How one number changed; null with a reason where either result lacks it."""
     before, after = (value_at(content, number.path) for content in (earlier, later))
-    where = _in_ranges(number.path)
+    where = ".".join(number.range_keys)
     pairs = [value_at(content.get("ranges"), where) for content in (earlier, later)]
     spans = [_span(number, pair) for pair in pairs]
     first, second = _place(number, before), _place(number, after)
@@ -134,7 +121,7 @@ def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, An
         rounded = round(change, DECIMALS[number.unit])
         direction = "more" if rounded > 0 else "less" if rounded < 0 else "same"
     return Change(
-        title=number.title,
+        title=f"{number.title}{number.scale}",
         unit=number.unit,
         earlier=None if first is None else before,
         later=None if second is None else after,
@@ -149,7 +136,7 @@ def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, An
 
 def _place(number: Number, value: Any) -> int | float | None:
     """``value`` as a number: itself, or the place of a class among its classes."""
-    if number.classes:
+    if number.unit == "class":
         return number.classes.index(value) if value in number.classes else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 

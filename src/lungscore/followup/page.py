@@ -7,7 +7,6 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from lungscore.followup import Change, Comparison, FollowUp
-from lungscore.followup.numbers import SCORES, WHOLE
 from lungscore.followup.pictures import Pair
 from lungscore.followup.text import (
     ARROWS,
@@ -22,6 +21,7 @@ from lungscore.followup.text import (
 from lungscore.labels import LOBE_NAMES, REGIONS
 from lungscore.report.page import data_uri, embedded
 from lungscore.report.pictures import COLOURS, LUNG_WINDOW
+from lungscore.result.numbers import NUMBERS, SCORES, WHOLE, lobe_number, region_percent
 from lungscore.version import RESEARCH_USE, __version__
 
 
@@ -49,6 +49,7 @@ def render_comparison(
     changes = comparison.changes
     return environment.from_string(template.read_text("utf-8")).render(
         comparison=comparison,
+        title=lambda name: NUMBERS[name].title,
         headline=headline(comparison),
         second_line=second_line(comparison),
         cautions=[(_sentence(w.message), w.code) for w in comparison.warnings],
@@ -57,10 +58,10 @@ def render_comparison(
             row(changes[number.path].title, changes[number.path]) for number in (*WHOLE, *SCORES)
         ],
         lobes=[
-            (LOBE_NAMES[lobe], row(lobe, change), _both(changes[f"lobes.{lobe}.scores.ctsi"]))
+            (LOBE_NAMES[lobe], row(lobe, change), _both(changes[lobe_number(lobe, "ctsi").path]))
             for lobe, change in lobe_rows(comparison)
         ],
-        no_lobes=changes["lobes.RUL.infection_percent"].reason,
+        no_lobes=changes[lobe_number("RUL", "infection_percent").path].reason,
         regions=_regions(comparison),
         has_ranges=any(change.beyond_range is not None for change in changes.values()),
         rows_of_pictures=[
@@ -99,14 +100,11 @@ def _both(change: Change) -> str:
 def _regions(comparison: Comparison) -> list[list[Row]]:
     """The right and the left lung's regions; empty where none is known."""
     columns: list[list[Row]] = [[], []]
+    known = False
     for name, lobe in REGIONS:
-        change = comparison.changes[f"scores.ct_ss.regions.{name}.percent"]
+        change = comparison.changes[region_percent(name).path]
+        known |= change.change is not None
         columns[lobe.startswith("L")].append(row(name, change))
-    known = any(
-        change.change is not None
-        for path, change in comparison.changes.items()
-        if path.startswith("scores.ct_ss.regions.")
-    )
     return columns if known else []
 
 

@@ -1,9 +1,9 @@
 """A follow-up in words: changes as a person reads them, the headline, and the plain-text table."""
 
 from lungscore.followup import Change, Comparison
-from lungscore.followup.numbers import SCORES, WHOLE
 from lungscore.labels import LOBE_ORDER
 from lungscore.report.text import ml_text, percent_text
+from lungscore.result.numbers import NUMBERS, SCORES, WHOLE, lobe_number
 from lungscore.severity import CT_SS_CUTOFF
 from lungscore.version import RESEARCH_USE
 
@@ -56,10 +56,15 @@ def ranges_text(change: Change) -> str:
     return "apart" if change.beyond_range else "overlap"
 
 
+def change_of(comparison: Comparison, name: str) -> Change:
+    """The change of the number that result.numbers calls ``name``."""
+    return comparison.changes[NUMBERS[name].path]
+
+
 def headline(comparison: Comparison) -> str:
     """One sentence: how much more or less of the lungs is infected."""
-    percent = comparison.changes["burden.infection_percent"]
-    millilitres = comparison.changes["burden.infection_ml"]
+    percent = change_of(comparison, "infection_percent")
+    millilitres = change_of(comparison, "infection_ml")
     slices = {comparison.earlier.slices, comparison.later.slices}
     where = "the slice's lung" if slices == {1} else "the lungs"
     if percent.change is None:
@@ -80,17 +85,16 @@ def headline(comparison: Comparison) -> str:
 
 def second_line(comparison: Comparison) -> str:
     """Category, CT-SS against its cut-off, and what the ranges say of the headline."""
-    category, ct_ss = (
-        comparison.changes[path] for path in ("severity.category", "scores.ct_ss.total")
-    )
+    category, ct_ss = (change_of(comparison, name) for name in ("category", "ct_ss"))
     parts = []
     if category.earlier is not None or category.later is not None:
         parts.append("Severity: " + _turn(category, "not given"))
     if isinstance(ct_ss.earlier, int) and isinstance(ct_ss.later, int):
         sides = [value > CT_SS_CUTOFF for value in (ct_ss.earlier, ct_ss.later)]
-        crossed = "" if sides[0] == sides[1] else ", across the cut-off of 19.5"
-        parts.append(f"CT-SS: {_turn(ct_ss, NONE)} of 40{crossed}")
-    infection = comparison.changes["burden.infection_percent"]
+        crossed = "" if sides[0] == sides[1] else f", across the cut-off of {CT_SS_CUTOFF}"
+        number = NUMBERS["ct_ss"]
+        parts.append(f"{number.title}: {_turn(ct_ss, NONE)} of {number.highest:g}{crossed}")
+    infection = change_of(comparison, "infection_percent")
     if infection.beyond_range is not None:
         parts.append(
             "The ranges of infection do not overlap: the change is beyond them"
@@ -102,7 +106,8 @@ def second_line(comparison: Comparison) -> str:
 
 def lobe_rows(comparison: Comparison) -> list[tuple[str, Change]]:
     """(lobe, change of its infected percent), in fixed order; empty where no lobe has any."""
-    rows = [(lobe, comparison.changes[f"lobes.{lobe}.infection_percent"]) for lobe in LOBE_ORDER]
+    paths = {lobe: lobe_number(lobe, "infection_percent").path for lobe in LOBE_ORDER}
+    rows = [(lobe, comparison.changes[path]) for lobe, path in paths.items()]
     known = any(c.earlier is not None or c.later is not None for _, c in rows)
     return rows if known else []
 
@@ -117,7 +122,7 @@ def text_comparison(comparison: Comparison) -> str:
     lines += ["", f"  {'':<24}{heads}"]
     numbers = [comparison.changes[number.path] for number in (*WHOLE, *SCORES)]
     rows = [(each.title, each) for each in numbers]
-    lobes = [(f"{lobe} infected", change) for lobe, change in lobe_rows(comparison)]
+    lobes = [(change.title, change) for _, change in lobe_rows(comparison)]
     missing = [title for title, each in rows if each.change is None]
     for title, each in [*((t, e) for t, e in rows if e.change is not None), *lobes]:
         values = [value_text(value, each.unit) for value in (each.earlier, each.later)]

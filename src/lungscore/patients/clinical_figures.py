@@ -17,7 +17,7 @@ from lungscore.patients.ordinal import of_classes
 from lungscore.patients.slice_rule import TRUTH, slice_rule
 from lungscore.severity.scores import CT_SS_CUTOFF
 from lungscore.statistics.agreement import confusion, exact_agreement, weighted_kappa
-from lungscore.statistics.cluster_bootstrap import rate
+from lungscore.statistics.bootstrap import rate
 
 
 def graver_from(classes: Sequence[str]) -> int | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from lungscore.result.numbers import NUMBERS
 from lungscore.severity.category import UNSUITABLE
 from lungscore.severity.edges import FLOOR_PERCENT
 
@@ -23,21 +24,19 @@ FEATURES: dict[str, Transform] = {
 }
 
 
+#: The features that are numbers of the result: name -> its name there (result.numbers).
+_OF_RESULT = {name: name for name in FEATURES if name in NUMBERS} | {
+    "lobes_infected": "lobes_affected"
+}
+
+
 def features(result: Mapping[str, Any]) -> dict[str, float | None]:
     """Every one of FEATURES; None where the result has no number for it.
 
     result: the content of a result.json. Percents 0–100, ct_ss 0–40, lobes_infected 0–5, bilateral
     0 or 1. Raises KeyError or TypeError for what is no result.
     """
-    burden, where = result["burden"], result["distribution"]
-    found: dict[str, Any] = {
-        "infection_percent": burden["infection_percent"],
-        "ggo_percent": burden["ggo_percent"],
-        "consolidation_percent": burden["consolidation_percent"],
-        "ct_ss": result["scores"]["ct_ss"]["total"],
-        "lobes_infected": where["lobes_affected"],
-        "bilateral": where["bilateral"],
-    }
+    found = {name: NUMBERS[number].value(result) for name, number in _OF_RESULT.items()}
     if slices := slice_percents(result):
         infected = sum(percent >= FLOOR_PERCENT for percent in slices)
         found["peak_slice_percent"] = max(slices)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from lungscore.patients.cohort import REASONS, Cohort
-from lungscore.statistics.agreement import Estimate
+from lungscore.statistics.bootstrap import area_under_curve_of, estimate, rate
 from lungscore.statistics.calibration import calibration
-from lungscore.statistics.cluster_bootstrap import area_under_curve_of, estimate, rate
+from lungscore.statistics.estimate import Estimate
 
 _DECIMALS = 6
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lungscore.patients.figures import content_of
-from lungscore.statistics.cluster_bootstrap import estimate, rate, share_of
+from lungscore.statistics.bootstrap import estimate, rate, share_of
 
 #: Infected share of a slice's lung from which it counts as class 1, and as class 2.
 EDGES = (0.01, 0.5)

@@ -10,18 +10,23 @@ from jinja2 import Environment, StrictUndefined
 from lungscore.labels import LOBE_NAMES, LOBE_ORDER, REGIONS
 from lungscore.report.pictures import COLOURS, LUNG_WINDOW, Picture
 from lungscore.report.text import (
-    BAND_TITLES,
     RANGE_MEANS,
     detection_text,
     lesions_text,
-    ml_text,
-    percent_text,
+    number_text,
     range_text,
-    score_text,
     span_of,
 )
-from lungscore.result import Analysis, Result, TotalScore, to_result
-from lungscore.severity import RULE
+from lungscore.result import Analysis, Result, to_result
+from lungscore.result.numbers import (
+    NUMBERS,
+    SHARES,
+    Number,
+    region_percent,
+    region_score,
+    value_at,
+)
+from lungscore.severity import BANDS, RULE
 from lungscore.severity.category import MODERATE_ABOVE, SEVERE_ABOVE
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -30,7 +35,7 @@ from lungscore.version import RESEARCH_USE, __version__
 class ScoreRow:
     """One line of the table of scores. filled, marks: positions on the scale in percent.
 
-    key: what result.json calls the score.
+    key: what result.numbers calls the score.
     """
 
     key: str
@@ -54,21 +59,19 @@ def render_page(
         research_use=RESEARCH_USE,
         version=__version__,
         colours=COLOURS,
-        percent=percent_text,
-        range=lambda *path: range_text(result, *path),
-        whisker=lambda *path: whisker(result, *path),
+        value=lambda name: NUMBERS[name].value(result),
+        text=lambda name: number_text(NUMBERS[name], NUMBERS[name].value(result)),
+        title=lambda name: NUMBERS[name].title,
+        range=lambda name: range_text(result, NUMBERS[name]),
+        whisker=lambda name: whisker(result, NUMBERS[name]),
         range_means=RANGE_MEANS,
-        ml=ml_text,
         rows=score_rows(result),
         infection_marks=INFECTION_MARKS,
         rule=RULE,
-        lobes=[(name, LOBE_NAMES[name], getattr(result.lobes, name)) for name in LOBE_ORDER],
+        lobes=[(name, LOBE_NAMES[name]) for name in LOBE_ORDER],
         has_lobes=analysis.lobes is not None,
-        bands=[
-            (title, edges, getattr(result.aeration.bands, name), BAND_COLOURS[name])
-            for name, (title, edges) in BAND_TITLES.items()
-        ],
-        places=[(title, getattr(result.distribution, name)) for name, title in PLACES.items()],
+        bands=_bands(result),
+        places=SHARES,
         lesions=lesions_text(result),
         detection=detection_text(result),
         affected=_affected(result),
@@ -85,113 +88,99 @@ def render_page(
 
 def score_rows(result: Result) -> list[ScoreRow]:
     """Every score with its scale, its cut-off and one line of meaning."""
-    scores = result.scores
+    content = result.model_dump()
 
-    def total(key: str, name: str, meaning: str, *marks: float) -> ScoreRow:
-        score: TotalScore = getattr(scores, key)
-        filled = None if score.total is None else 100 * score.total / score.max
-        places = tuple(100 * mark / score.max for mark in marks)
-        value = score_text(score.total, score.max)
-        return ScoreRow(key, name, value, filled, places, meaning, score.reason)
+    def row(key: str, meaning: str, *marks: float, name: str | None = None) -> ScoreRow:
+        number = NUMBERS[key]
+        value = number.value(result)
+        filled = None if value is None else _place(number, value)
+        reason = None if value is not None or not number.because else number.because
+        return ScoreRow(
+            key,
+            name or number.title,
+            number_text(number, value),
+            filled,
+            tuple(100 * mark / number.highest for mark in marks),
+            meaning,
+            None if reason is None else value_at(content, reason),
+        )
 
-    no_volume = scores.ct_ss.reason if scores.po is None else None
-    no_density = scores.lhos.reason if scores.pho is None else None
-    grade = None if scores.mosmed is None else 25.0 * int(scores.mosmed[-1])
+    cutoff = result.scores.ct_ss.cutoff
     return [
-        total(
+        row(
             "ct_ss",
-            "CT-SS",
             f"20 regions, each 0 (< 1 %), 1 (< 50 %) or 2 (≥ 50 % infected). Above the mark at "
-            f"{scores.ct_ss.cutoff}: severe in Yang 2020.",
-            scores.ct_ss.cutoff,
+            f"{cutoff}: severe in Yang 2020.",
+            cutoff,
         ),
-        total(
-            "ctsi",
-            "CTSI",
-            "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, more (Pan 2020).",
-        ),
-        total(
+        row("ctsi", "Five lobes, each 0–5: < 1 %, < 5 %, ≤ 25 %, < 50 %, ≤ 75 %, more (Pan 2020)."),
+        row(
             "tss",
-            "TSS, LSS",
             "Five lobes, each 0–4: < 1 %, ≤ 25 %, ≤ 50 %, ≤ 75 %, more (Chung 2020; "
             "LSS, Chaganti 2020, has the same edges).",
+            name=f"{NUMBERS['tss'].title}, {NUMBERS['lss'].title}",
         ),
-        total("lhos", "LHOS", "As LSS, of infection at −200 HU and denser (Chaganti 2020)."),
-        ScoreRow(
-            "po",
-            "PO",
-            percent_text(scores.po),
-            scores.po,
-            (),
-            "Percent of the lungs that is infected (Chaganti 2020).",
-            no_volume,
-        ),
-        ScoreRow(
+        row("lhos", "As LSS, of infection at −200 HU and denser (Chaganti 2020)."),
+        row("po", "Percent of the lungs that is infected (Chaganti 2020)."),
+        row(
             "pho",
-            "PHO",
-            percent_text(scores.pho),
-            scores.pho,
-            (),
             "Percent of the lungs that is infected and at −200 HU or denser (Chaganti 2020).",
-            no_density,
         ),
-        ScoreRow(
+        row(
             "mosmed",
-            "MosMed",
-            scores.mosmed or "not computed",
-            grade,
-            (),
             "CT-0 < 1 %, CT-1 ≤ 25 %, CT-2 ≤ 50 %, CT-3 ≤ 75 %, CT-4 more of both lungs.",
-            no_volume,
         ),
-        total(
-            "zones",
-            "Six zones",
-            "Thirds of each lung's height, each 0–4 by quarters as TSS.",
-        ),
+        row("zones", "Thirds of each lung's height, each 0–4 by quarters as TSS."),
     ]
 
 
-def whisker(result: Result, *path: str) -> tuple[float, float] | None:
-    """From where to where the range at ``path`` lies on its scale, in percent; None without one."""
-    span = span_of(result, *path)
+def _place(number: Number, value: float | str) -> float:
+    """Where ``value`` lies on the scale of ``number``, in percent."""
+    step = number.classes.index(value) if isinstance(value, str) else value
+    return 100 * step / number.highest
+
+
+def whisker(result: Result, number: Number) -> tuple[float, float] | None:
+    """From where to where the range of ``number`` lies on its scale; None without one."""
+    span = span_of(result, number)
     if span is None or span[0] == span[1]:
         return None
-    if path[-1] == "mosmed":
-        low, high = (25.0 * int(grade[-1]) for grade in span)
-        return low, high
-    score = getattr(result.scores, path[-1], None)
-    whole = score.max if isinstance(score, TotalScore) else 100
-    return 100 * span[0] / whole, 100 * span[1] / whole
+    return _place(number, span[0]), _place(number, span[1])
+
+
+def _bands(result: Result) -> list[tuple[str, str, str, str, float | None, str]]:
+    """Title, edges in HU, millilitres, percent as text and number, colour of each band."""
+    rows = []
+    for (name, band), colour in zip(BANDS.items(), BAND_COLOURS, strict=True):
+        percent, volume = NUMBERS[f"{name}_percent"], NUMBERS[f"{name}_ml"]
+        share, millilitres = percent.value(result), volume.value(result)
+        edges = [
+            f"{edge:+d}".replace("-", "−") for edge in (band.low, band.high) if edge is not None
+        ]
+        said = " to ".join(edges)
+        if band.low is None or band.high is None:
+            said = f"below {said}" if band.low is None else f"{said} and more"
+        shown = "–" if millilitres is None else number_text(volume, millilitres)
+        rows.append((percent.title, said, shown, number_text(percent, share), share, colour))
+    return rows
 
 
 #: Marks on the scale of infection percent: the category's own edges.
 INFECTION_MARKS = (MODERATE_ABOVE, SEVERE_ABOVE)
 
 
-#: From air to bone; told apart in grey too.
-BAND_COLOURS = {
-    "over_inflated": "#dbe9f3",
-    "well_aerated": "#8fbcd9",
-    "poorly_aerated": "#e2a54b",
-    "not_aerated": "#a8480f",
-    "denser": "#3d3d3d",
-}
-PLACES = {
-    "peripheral": "peripheral (outer third)",
-    "posterior": "posterior (back half)",
-    "lower": "lower (lowest third)",
-}
+#: Of the bands (severity.BANDS), from air to bone; told apart in grey too.
+BAND_COLOURS = ("#dbe9f3", "#8fbcd9", "#e2a54b", "#a8480f", "#3d3d3d")
 
 
 def _affected(result: Result) -> str | None:
     """Which lungs and how many lobes are infected by 1 % or more; None where not known."""
-    where = result.distribution
+    bilateral, affected = (NUMBERS[name].value(result) for name in ("bilateral", "lobes_affected"))
     parts = []
-    if where.bilateral is not None:
-        parts.append("both lungs" if where.bilateral else "not both lungs")
-    if where.lobes_affected is not None:
-        parts.append(f"{where.lobes_affected} of {len(LOBE_ORDER)} lobes")
+    if bilateral is not None:
+        parts.append("both lungs" if bilateral else "not both lungs")
+    if affected is not None:
+        parts.append(f"{affected} of {len(LOBE_ORDER)} lobes")
     return ", ".join(parts) or None
 
 
@@ -199,10 +188,10 @@ def _regions(result: Result) -> list[list[tuple[str, str, str, str]]]:
     """Right and left column: name, percent, its range, score of each region."""
     columns: list[list[tuple[str, str, str, str]]] = [[], []]
     for name, lobe in REGIONS:
-        part = result.scores.ct_ss.regions[name]
-        score = "–" if part.score is None else str(part.score)
-        between = range_text(result, "regions", name)
-        columns[lobe.startswith("L")].append((name, percent_text(part.percent), between, score))
+        number, points = region_percent(name), region_score(name).value(result)
+        score = "–" if points is None else str(points)
+        percent = number_text(number, number.value(result))
+        columns[lobe.startswith("L")].append((name, percent, range_text(result, number), score))
     return columns
 
 

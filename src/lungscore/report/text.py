@@ -4,9 +4,14 @@ from typing import Any
 
 from lungscore.labels import LOBE_ORDER
 from lungscore.result import Analysis, Result, to_result
+from lungscore.result.numbers import NUMBERS, SHARES, Number, lobe_number, value_at
+from lungscore.severity import BANDS, SPECK_ML
 from lungscore.version import RESEARCH_USE
 
 NOT_COMPUTED = "not computed"
+
+#: The bands of density of lung tissue; the outer two are air and what is denser than tissue.
+AERATED = tuple(BANDS)[1:-1]
 
 #: What a range beside a number is.
 RANGE_MEANS = (
@@ -42,28 +47,40 @@ def score_text(total: int | None, maximum: int) -> str:
     return NOT_COMPUTED if total is None else f"{total} of {maximum}"
 
 
-def span_of(result: Result, *path: str) -> Any:
-    """The range at ``path`` of the result's ranges, as a pair; None where there is none."""
-    found: Any = result.ranges
-    for name in path:
-        if found is not None:
-            found = found.get(name) if isinstance(found, dict) else getattr(found, name)
-    return found
+def number_text(number: Number, value: Any) -> str:
+    """A value of ``number`` as a person reads it, with its unit."""
+    if value is None:
+        return NOT_COMPUTED
+    if number.unit == "percent":
+        return percent_text(value)
+    if number.unit == "ml":
+        return ml_text(value)
+    return score_text(value, int(number.highest)) if number.kind == "total" else str(value)
 
 
-def range_text(result: Result, *path: str) -> str:
+def shown(result: Result, number: Number) -> str:
+    """The value of ``number`` in ``result``, and its range where there is one."""
+    return number_text(number, number.value(result)) + range_text(result, number)
+
+
+def span_of(result: Result, number: Number) -> Any:
+    """The range of ``number`` in ``result``, as a pair; None where there is none."""
+    content = None if result.ranges is None else result.ranges.model_dump()
+    return value_at(content, ".".join(number.range_keys))
+
+
+def range_text(result: Result, number: Number) -> str:
     """ " (9.8–15.1)", to stand behind a number; empty without a range, or if its ends are alike."""
-    span = span_of(result, *path)
+    span = span_of(result, number)
     if span is None:
         return ""
-    name = path[-1]
-    if name.endswith("_ml"):
+    if number.unit == "ml":
         low, high = map(_ml_number, span)
-    elif name.endswith("_percent") or name in ("po", "pho") or path[0] in ("regions", "zones"):
+    elif number.unit == "percent":
         low, high = map(_percent_number, span)
     else:
         low, high = span
-    between = " to " if name in ("category", "mosmed") else "–"
+    between = " to " if number.unit == "class" else "–"
     return "" if low == high else f" ({low}{between}{high})"
 
 
@@ -85,35 +102,36 @@ def text_table(analysis: Analysis) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
+#: What the terminal shows of the lungs, between the severity and the scores.
+_OPACITY = ("ggo_percent", "consolidation_percent", "right_percent", "left_percent")
+_SCORES = ("ctsi", "tss", "lss", "lhos", "po", "pho", "mosmed")
+
+
 def _headline(result: Result) -> list[tuple[str, str]]:
-    burden, scores = result.burden, result.scores
-    severity = result.severity.category or result.severity.basis
-    infection = _percent(result, "burden", "infection_percent")
-    if burden.infection_ml is not None:
-        ml = ml_text(burden.infection_ml) + range_text(result, "burden", "infection_ml")
-        infection += f" of the lungs, {ml}"
-    ct_ss = _total(result, "ct_ss")
-    if scores.ct_ss.above_cutoff is not None:
-        side = "above" if scores.ct_ss.above_cutoff else "below"
-        ct_ss += f", {side} the cut-off of {scores.ct_ss.cutoff}"
-    mosmed = scores.mosmed or NOT_COMPUTED
+    category, opacity, volume = (
+        NUMBERS[name] for name in ("category", "infection_percent", "infection_ml")
+    )
+    severity = category.value(result) or result.severity.basis
+    infection = shown(result, opacity)
+    if volume.value(result) is not None:
+        infection += f" of the lungs, {shown(result, volume)}"
+    number, score = NUMBERS["ct_ss"], result.scores.ct_ss
+    ct_ss = shown(result, number)
+    if score.above_cutoff is not None:
+        side = "above" if score.above_cutoff else "below"
+        ct_ss += f", {side} the cut-off of {score.cutoff}"
+
+    def row(name: str, indent: str = "") -> tuple[str, str]:
+        return indent + NUMBERS[name].title, shown(result, NUMBERS[name])
+
     return [
-        ("severity", severity + range_text(result, "severity", "category")),
+        (category.title, severity + range_text(result, category)),
         ("infection pattern", detection_text(result)),
-        ("infection", infection),
-        ("  ground-glass opacity", _percent(result, "burden", "ggo_percent")),
-        ("  consolidation", _percent(result, "burden", "consolidation_percent")),
-        ("  right lung", _percent(result, "burden", "right_percent")),
-        ("  left lung", _percent(result, "burden", "left_percent")),
-        ("lung volume", ml_text(result.lungs.volume_ml)),
-        ("CT-SS", ct_ss),
-        ("CTSI", _total(result, "ctsi")),
-        ("TSS", _total(result, "tss")),
-        ("LSS", _total(result, "lss")),
-        ("LHOS", _total(result, "lhos")),
-        ("PO", _percent(result, "scores", "po")),
-        ("PHO", _percent(result, "scores", "pho")),
-        ("MosMed class", mosmed + range_text(result, "scores", "mosmed")),
+        (opacity.title, infection),
+        *(row(name, "  ") for name in _OPACITY),
+        row("volume_ml"),
+        (number.title, ct_ss),
+        *(row(name) for name in _SCORES),
     ]
 
 
@@ -137,76 +155,55 @@ def detection_text(result: Result) -> str:
     return "; ".join(parts) or NOT_COMPUTED
 
 
-#: The bands of density as a reader calls them, with their edges in HU.
-BAND_TITLES = {
-    "over_inflated": ("over-inflated", "below −900"),
-    "well_aerated": ("well aerated", "−900 to −500"),
-    "poorly_aerated": ("poorly aerated", "−500 to −100"),
-    "not_aerated": ("not aerated", "−100 to +100"),
-    "denser": ("denser", "+100 and more"),
-}
-
-
 def pattern_lines(result: Result) -> list[tuple[str, str]]:
     """Aeration, lesions and distribution in one line each, where they are known."""
     lines = []
     if result.aeration.reason is None:
-        shares = (
-            f"{title} {percent_text(getattr(result.aeration.bands, name).percent)}"
-            for name, (title, _) in BAND_TITLES.items()
-            if name not in ("over_inflated", "denser")
-        )
-        lines.append(("aeration", ", ".join(shares)))
+        bands = (NUMBERS[f"{band}_percent"] for band in AERATED)
+        texts = (f"{number.title} {number_text(number, number.value(result))}" for number in bands)
+        lines.append(("aeration", ", ".join(texts)))
     if result.lesions.reason is None:
-        lines.append(("separate lesions", lesions_text(result)))
+        lines.append((NUMBERS["lesions"].title, lesions_text(result)))
     where = []
-    for name in ("peripheral", "posterior", "lower"):
-        share = getattr(result.distribution, name)
-        if share.infection_percent is not None:
-            part, lungs = percent_text(share.infection_percent), percent_text(share.lung_percent)
-            where.append(f"{name} {part} (lungs: {lungs})")
+    for name in SHARES:
+        part, lungs = (NUMBERS[f"{name}_{of}"] for of in ("percent", "lung_percent"))
+        if part.value(result) is not None:
+            whole = number_text(lungs, lungs.value(result))
+            where.append(f"{name} {number_text(part, part.value(result))} (lungs: {whole})")
     if where:
-        lines.append(("of the infection", ", ".join(where)))
+        lines.append(("of the opacity", ", ".join(where)))
     return lines
 
 
 def lesions_text(result: Result) -> str:
     """Number and size of the lesions: "4, the largest 212 ml, median 8.1 ml; 3 specks"."""
-    lesions = result.lesions
-    if lesions.count is None:
+    count, largest, median, specks, specks_ml = (
+        NUMBERS[name].value(result)
+        for name in ("lesions", "largest_ml", "median_ml", "specks", "specks_ml")
+    )
+    if count is None:
         return NOT_COMPUTED
-    text = str(lesions.count) if lesions.count else "none"
-    if lesions.largest_ml is not None:
-        text += f", the largest {ml_text(lesions.largest_ml)}, median {ml_text(lesions.median_ml)}"
-    if lesions.specks:
-        some = "1 speck" if lesions.specks == 1 else f"{lesions.specks} specks"
-        text += f"; {some} below {lesions.speck_below_ml:g} ml, {ml_text(lesions.specks_ml)} in all"
+    text = str(count) if count else "none"
+    if largest is not None:
+        text += f", the largest {ml_text(largest)}, median {ml_text(median)}"
+    if specks:
+        some = "1 speck" if specks == 1 else f"{specks} specks"
+        text += f"; {some} below {SPECK_ML:g} ml, {ml_text(specks_ml)} in all"
     return text
 
 
-def _percent(result: Result, part: str, name: str) -> str:
-    value = getattr(getattr(result, part), name)
-    return percent_text(value) + range_text(result, part, name)
-
-
-def _total(result: Result, name: str) -> str:
-    score = getattr(result.scores, name)
-    return score_text(score.total, score.max) + range_text(result, "scores", name)
-
-
 def _lobe_lines(result: Result) -> list[str]:
-    lobes = {name: getattr(result.lobes, name) for name in LOBE_ORDER}
-    if all(lobe.infection_percent is None for lobe in lobes.values()):
+    opacity = {name: lobe_number(name, "infection_percent") for name in LOBE_ORDER}
+    if all(number.value(result) is None for number in opacity.values()):
         return ["  No percent of any lobe is known."]
-    infected = {
-        name: percent_text(lobe.infection_percent)
-        + range_text(result, "lobes", name, "infection_percent")
-        for name, lobe in lobes.items()
-    }
-    wide = max(14, *(len(text) + 2 for text in infected.values()))
-    lines = [f"  {'lobe':<6}{'volume':>14}{'infected':>{wide}}{'TSS':>6}{'CTSI':>6}"]
-    for name, lobe in lobes.items():
-        volume = ml_text(lobe.volume_ml)
-        tss, ctsi = ("–" if v is None else v for v in (lobe.scores.tss, lobe.scores.ctsi))
-        lines.append(f"  {name:<6}{volume:>14}{infected[name]:>{wide}}{tss:>6}{ctsi:>6}")
+    percents = {name: shown(result, number) for name, number in opacity.items()}
+    wide = max(14, *(len(text) + 2 for text in percents.values()))
+    scores = [NUMBERS[name] for name in ("tss", "ctsi")]
+    heads = "".join(f"{score.title:>6}" for score in scores)
+    lines = [f"  {'lobe':<6}{'volume':>14}{NUMBERS['infection_percent'].title:>{wide}}{heads}"]
+    for name in LOBE_ORDER:
+        volume = shown(result, lobe_number(name, "volume_ml"))
+        points = (lobe_number(name, score.name).value(result) for score in scores)
+        cells = "".join(f"{'–' if value is None else value:>6}" for value in points)
+        lines.append(f"  {name:<6}{volume:>14}{percents[name]:>{wide}}{cells}")
     return lines

@@ -8,7 +8,7 @@ from lungscore.errors import Notice
 from lungscore.labels import LOBE_NAMES
 from lungscore.severity.category import LOBES_COMPLETE, SMALL_LUNG_LITRES, WITHHOLDING
 from lungscore.severity.gaps import gaps_between_infected, gaps_message
-from lungscore.severity.scores import Score
+from lungscore.severity.scores import SCORE_TITLES, Score
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,13 @@ def notices_of(
     reasons: dict[str, list[str]] = {}
     for name, score in results.items():
         if score.total is None:
-            reasons.setdefault(score.reason or "", []).append(_TITLES[name])
+            reasons.setdefault(score.reason or "", []).append(SCORE_TITLES[name])
     if obstacles.volume:
-        reasons.setdefault(obstacles.volume, []).extend(("PO", "PHO", "MosMed class"))
+        reasons.setdefault(obstacles.volume, []).extend(
+            SCORE_TITLES[name] for name in ("po", "pho", "mosmed")
+        )
     elif obstacles.hu:
-        reasons.setdefault(obstacles.hu, []).append("PHO")
+        reasons.setdefault(obstacles.hu, []).append(SCORE_TITLES["pho"])
     for obstacle, title in (
         (obstacles.hu, "aeration"),
         (obstacles.size, "number and size of lesions"),
@@ -94,13 +96,3 @@ def notices_of(
         why = "; ".join(WITHHOLDING[code] for code in withheld)
         notices.append(Notice("severity-withheld", f"no severity category is given: {why}"))
     return tuple(notices)
-
-
-_TITLES = {
-    "ct_ss": "CT-SS",
-    "tss": "TSS",
-    "ctsi": "CTSI",
-    "lss": "LSS",
-    "lhos": "LHOS",
-    "zones": "six-zone score",
-}

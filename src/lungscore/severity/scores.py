@@ -18,6 +18,19 @@ Percents = Mapping[str, float | None]
 #: specificity 94 %; 102 patients).
 CT_SS_CUTOFF = 19.5
 
+#: What readers call the scores.
+SCORE_TITLES = {
+    "ct_ss": "CT-SS",
+    "tss": "TSS",
+    "ctsi": "CTSI",
+    "lss": "LSS",
+    "lhos": "LHOS",
+    "zones": "six-zone score",
+    "po": "PO",
+    "pho": "PHO",
+    "mosmed": "MosMed class",
+}
+
 ZONES = tuple(
     f"{side} {height}" for side in ("right", "left") for height in ("upper", "middle", "lower")
 )

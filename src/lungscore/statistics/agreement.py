@@ -13,7 +13,8 @@ from scipy.stats import f as f_distribution
 from scipy.stats import nct, norm, rankdata
 from scipy.stats import t as t_distribution
 
-from lungscore.statistics.intervals import RESAMPLES, SEED, correlations, wilson
+from lungscore.statistics.bootstrap import correlation_of, interval, value_of, wilson
+from lungscore.statistics.estimate import Estimate, undefined
 
 #: Pairs below which no figure is given.
 MIN_PAIRS = 3
@@ -23,20 +24,6 @@ _Z = float(norm.ppf(0.975))
 TOO_FEW = f"fewer than {MIN_PAIRS} pairs"
 CONSTANT = "one rater gave every case the same value"
 SAME_VALUE = "all values of both raters are the same"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval over ``n`` pairs.
-
-    value, or the interval alone, is None where it is not defined, and ``reason`` says why.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +53,6 @@ class BlandAltman:
         if self.slope.value is None or self.intercept is None:
             raise ValueError("there is no line")
         return self.intercept + self.slope.value * np.asarray(mean, np.float64)
-
-
-def undefined(n: int, reason: str) -> Estimate:
-    """A figure that cannot be given."""
-    return Estimate(None, None, None, n, reason)
 
 
 def bland_altman(a: np.ndarray, b: np.ndarray) -> BlandAltman:
@@ -216,9 +198,8 @@ def weighted_kappa(
     value = float(_kappas(counts[None], pairs, cost)[0])
     if np.isnan(value):
         return undefined(n, SAME_VALUE)
-    draws = np.random.default_rng(SEED).multinomial(n, counts / n, RESAMPLES)
-    low, high = np.nanpercentile(_kappas(draws, pairs, cost), [2.5, 97.5])
-    return Estimate(value, float(low), float(high), n)
+    ends = interval(lambda often: _kappas(often, pairs, cost), len(pairs), weights=counts)
+    return Estimate(value, *ends, n)
 
 
 def _kappas(counts: np.ndarray, pairs: np.ndarray, cost: np.ndarray) -> np.ndarray:
@@ -268,7 +249,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> Estimate:
         return undefined(n, TOO_FEW)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return undefined(n, CONSTANT)
-    rho = float(np.clip(correlations(rankdata(a), rankdata(b)), -1, 1))
+    rho = float(np.clip(value_of(correlation_of(rankdata(a), rankdata(b)), n), -1, 1))
     if n <= MIN_PAIRS:
         return Estimate(rho, None, None, n, "an interval needs four pairs")
     if 1 - abs(rho) < 1e-12:

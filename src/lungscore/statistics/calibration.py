@@ -1,7 +1,7 @@
 """Whether predicted probabilities are right, and the point at which they are called positive.
 
 All functions are pure and take probability, (cases,) 0–1, and positive, (cases,) bool. What is
-``…_of`` is a statistic that ``cluster_bootstrap.estimate`` gives an interval.
+``…_of`` is a statistic that ``bootstrap.estimate`` gives an interval.
 """
 
 from collections.abc import Hashable, Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lungscore.statistics.agreement import Estimate
-from lungscore.statistics.cluster_bootstrap import Statistic, estimate, rate
+from lungscore.statistics.bootstrap import Statistic, estimate, rate
+from lungscore.statistics.estimate import Estimate
 
 #: Bins of a reliability table.
 BINS = 10

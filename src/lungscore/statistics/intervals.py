@@ -1,13 +1,19 @@
 """Uncertainty of measured figures, and of differences between them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, rankdata, wilcoxon
+from scipy.stats import wilcoxon
 
-#: Resamples of every bootstrap, and its seed.
-RESAMPLES, SEED = 10_000, 20200414
+from lungscore.statistics.bootstrap import (
+    area_under_curve,
+    area_under_curve_of,
+    correlation_of,
+    interval,
+    mean_of,
+    value_of,
+)
 
 
 def mean_with_interval(values: np.ndarray) -> dict[str, float | int]:
@@ -20,7 +26,7 @@ def mean_with_interval(values: np.ndarray) -> dict[str, float | int]:
     if not len(finite):
         nothing = dict.fromkeys(("mean", "low", "high", "median", "sd"), float("nan"))
         return {**nothing, "n": 0, "left_out": len(values)}
-    low, high = bootstrap(len(finite), lambda index: finite[index].mean(axis=-1))
+    low, high = interval(mean_of(finite), len(finite))
     return {
         "mean": float(finite.mean()),
         "low": low,
@@ -119,8 +125,8 @@ def area_agreement(found: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     bias, spread = float(difference.mean()), _spread(difference)
     correlation: dict[str, Any] = dict.fromkeys(("r", "low", "high")) | {"n": len(found)}
     if found.std() > 0 and true.std() > 0:
-        low, high = bootstrap(len(found), lambda index: correlations(found[index], true[index]))
-        r = float(correlations(found, true))
+        statistic = correlation_of(found, true)
+        r, (low, high) = value_of(statistic, len(found)), interval(statistic, len(found))
         correlation = {"r": r, "low": low, "high": high, "n": len(found)}
     return {
         "correlation": correlation,
@@ -131,53 +137,12 @@ def area_agreement(found: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     }
 
 
-def correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Pearson's r along the last axis; NaN without spread."""
-    one = one - one.mean(axis=-1, keepdims=True)
-    other = other - other.mean(axis=-1, keepdims=True)
-    scale = np.sqrt((one * one).sum(axis=-1) * (other * other).sum(axis=-1))
-    together = (one * other).sum(axis=-1)
-    return np.divide(together, scale, out=np.full_like(scale, np.nan), where=scale > 0)
-
-
-def bootstrap(count: int, statistic: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
-    """95 % percentile interval of ``statistic``, which takes (resamples, count) indices."""
-    index = np.random.default_rng(SEED).integers(0, count, (RESAMPLES, count))
-    low, high = np.nanpercentile(statistic(index), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """95 % interval of a share, 0–1, of ``n`` cases. Wilson EB, J Am Stat Assoc 1927;22:209–212."""
-    z = float(norm.ppf(0.975))
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def area_under_curve(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve: the chance that a positive scores above a negative, ties half.
-
-    Computed from ranks (Mann–Whitney). NaN where one class is absent.
-    """
-    return float(_areas(np.asarray(score, np.float64), np.asarray(positive, bool)))
-
-
-def _areas(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """area_under_curve along the last axis."""
-    count, total = positive.sum(axis=-1), positive.shape[-1]
-    above = (rankdata(score, axis=-1) * positive).sum(axis=-1) - count * (count + 1) / 2
-    pairs = (count * (total - count)).astype(np.float64)
-    return np.divide(above, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
-
-
 def area_under_curve_with_interval(
     score: np.ndarray, positive: np.ndarray
 ) -> dict[str, float | int]:
     """area_under_curve with its 95 % bootstrap interval over slices."""
     score, positive = np.asarray(score, np.float64), np.asarray(positive, bool)
-
-    low, high = bootstrap(len(score), lambda index: _areas(score[index], positive[index]))
+    low, high = interval(area_under_curve_of(score, positive), len(score))
     return {
         "auc": area_under_curve(score, positive),
         "low": low,

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from lungscore.statistics import cluster_bootstrap
-from lungscore.statistics.cluster_bootstrap import area_under_curve_of, estimate, rate, share_of
+from lungscore.statistics import bootstrap
+from lungscore.statistics.bootstrap import area_under_curve_of, estimate, rate, share_of
 
 
 def test_the_area_is_that_of_scikit_learn_with_ties_and_weights():
@@ -52,9 +52,9 @@ def test_cases_of_one_patient_widen_the_interval():
 
 def test_many_cases_are_drawn_in_parts(monkeypatch):
     hit, patients = np.arange(90) % 3 == 0, np.arange(90) // 2
-    monkeypatch.setattr(cluster_bootstrap, "DRAWS", 50)
+    monkeypatch.setattr(bootstrap, "DRAWS", 50)
     whole = estimate(share_of(hit), patients)
-    monkeypatch.setattr(cluster_bootstrap, "_AT_ONCE", 200)
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", 200)
     assert estimate(share_of(hit), patients) == whole
 
 

@@ -1,0 +1,148 @@
+"""One case, analysed and written, isolated from the others."""
+
+import traceback
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lungscore.batch.case import Case, as_case
+from lungscore.batch.time_limit import TimedOut, time_limit
+from lungscore.errors import LungscoreError, ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from lungscore.inference import Segmenter
+    from lungscore.patients.stored import Detector
+
+_FEWER_WORKERS = "use fewer --workers"
+_REPORT = "run again with --debug and report what it prints"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``analyze`` was asked for, for every case alike."""
+
+    out: Path
+    engine: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    series: str | None = None
+    allow_gaps: bool = False
+    lungs: Path | None = None
+    lobes: Path | None = None
+    name: str | None = None
+    overwrite: bool = False
+    resume: bool = False
+    model: str | None = None
+    lesions_model: str | None = None
+    ranges: bool = True
+    detector: Path | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one case ended: a folder of results, or an error.
+
+    table: the severity as text. trace: the traceback of a bug of ours, which may hold paths. case:
+    the name of its folder.
+    """
+
+    input: Path
+    folder: Path | None = None
+    table: str = ""
+    skipped: bool = False
+    error: LungscoreError | None = None
+    trace: str = ""
+    case: str = ""
+
+
+def analyze_one(given: Path | Case, options: Options) -> Outcome:
+    """Analyse and write one case. Every failure becomes the outcome's error."""
+    case = as_case(given, options.name)
+    trace = ""
+    try:
+        if case.error is not None:
+            raise case.error
+        with time_limit(options.timeout):
+            return replace(_analyze_one(case, options), case=case.name)
+    except LungscoreError as failure:
+        error = failure
+    except TimedOut:
+        found = f"{case.path.name} took longer than {options.timeout:g} seconds"
+        error = ResourceError("timed-out", found, hint="give it more time with --timeout")
+    except MemoryError:
+        found = f"{case.path.name} does not fit into memory"
+        error = ResourceError("out-of-memory", found, hint=_FEWER_WORKERS)
+    except Exception as bug:  # a bug of ours must not end the others' analysis
+        error = LungscoreError("internal", f"{type(bug).__name__} in lungscore", hint=_REPORT)
+        trace = traceback.format_exc()
+    return Outcome(case.path, error=error, trace=trace, case=case.name)
+
+
+def _analyze_one(case: Case, options: Options) -> Outcome:
+    from lungscore.analysis import analyze
+    from lungscore.report.case_folder import refuse_existing
+
+    path, finished = case.path, options.out / case.name
+    stored = finished / "result.json"
+    if options.resume and stored.is_file():
+        return Outcome(path, finished, skipped=True)
+    refuse_existing(options.out, case.name, overwrite=options.overwrite)
+    detector = None if options.detector is None else load_detector(options.detector)
+    analysis = analyze(
+        path,
+        segmenter=lambda: _segmenter(
+            options.model,
+            options.lesions_model,
+            options.engine,
+            options.precision,
+            options.threads,
+        ),
+        series=options.series,
+        allow_gaps=options.allow_gaps,
+        lungs=options.lungs,
+        lobes=options.lobes,
+        name=case.name,
+        ranges=options.ranges,
+    )
+    # Not before: they have loaded beside reading, with the models.
+    from lungscore.report.outputs import write_outputs
+    from lungscore.report.text import text_table
+
+    if detector is not None:
+        from lungscore.patients.detect import detect
+
+        analysis = replace(analysis, detected=detect(analysis, *detector))
+    try:
+        folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
+    except UsageError:
+        # Another run wrote it meanwhile: the last breath of one that was killed, or a second job.
+        if options.resume and stored.is_file():
+            return Outcome(path, finished, skipped=True)
+        raise
+    return Outcome(path, folder, text_table(analysis))
+
+
+@lru_cache(maxsize=1)
+def load_detector(path: Path) -> "tuple[Detector, str]":
+    """The user's detector and the hash of its file, read once in each process."""
+    from lungscore.patients.stored import Detector, read_model
+
+    return read_model(path, Detector)
+
+
+@lru_cache(maxsize=1)
+def _segmenter(
+    model: str | None,
+    lesions_model: str | None,
+    engine: str,
+    precision: str,
+    threads: int | None,
+) -> "Segmenter":
+    """The models, loaded once in each process, and beside reading what writing will need."""
+    from lungscore.inference import load_segmenter
+
+    import_module("lungscore.report.outputs")
+    return load_segmenter(model, lesions_model, engine=engine, precision=precision, threads=threads)

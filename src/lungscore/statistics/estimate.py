@@ -1,0 +1,67 @@
+"""A figure with its interval: one record, and one way to write it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: What stands for a figure that is not given.
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval over ``n`` cases or pairs.
+
+    value, or the interval alone, is None where it is not defined, and ``reason`` says why.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    reason: str | None = None
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any], key: str = "value") -> "Estimate":
+        """An estimate of a result file; key: what the file calls the figure ("mean", "auc")."""
+        ends = (content.get(name) for name in (key, "low", "high"))
+        value, low, high = (None if end is None or math.isnan(end) else end for end in ends)
+        return cls(value, low, high, content.get("n", 0), content.get("reason"))
+
+    def text(
+        self,
+        decimals: int = 3,
+        *,
+        unit: str = "",
+        scale: float = 1.0,
+        signed: bool = False,
+        with_n: bool = False,
+        nothing: str = NOTHING,
+    ) -> str:
+        """``0.841 [0.815, 0.866], n = 1669``.
+
+        unit: behind the value. scale: by which all are multiplied, 100 for percents. signed: a plus
+        sign, too. with_n: the number of cases. nothing: what is written where there is no value.
+        """
+        if self.value is None:
+            return nothing
+
+        def written(number: float) -> str:
+            return number_text(scale * number, decimals, signed=signed)
+
+        text = written(self.value) + unit
+        if self.low is not None and self.high is not None:
+            text += f" [{written(self.low)}, {written(self.high)}]"
+        return f"{text}, n = {self.n}" if with_n else text
+
+
+def undefined(n: int, reason: str) -> Estimate:
+    """A figure that cannot be given."""
+    return Estimate(None, None, None, n, reason)
+
+
+def number_text(value: float, decimals: int, *, signed: bool = False) -> str:
+    """Rounded, with a true minus sign; never −0."""
+    rounded = round(float(value), decimals) + 0.0
+    return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
