@@ -37,7 +37,7 @@ from lungscore.inference.readings import THRESHOLD, THRESHOLDS
 from lungscore.inference.views import views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan, read_scan
-from lungscore.statistics.estimate import wilson
+from lungscore.statistics.bootstrap import wilson
 from lungscore.statistics.intervals import mean_with_interval
 
 OUT = Path(__file__).parent / "results" / "ranges.json"
