@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from volumes_page import sections
+
 
 def page(results: Path) -> str:
     """The whole page."""
@@ -22,6 +24,7 @@ def page(results: Path) -> str:
         _scans(results),
         _stages(results),
         _engines(results),
+        *sections(results),
     ]
     return "\n\n".join(parts) + "\n"
 
