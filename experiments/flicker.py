@@ -38,10 +38,12 @@ VOLUMES = ("covid-ct-md/normal002", "lung-pet-ct-dx", "ictcf-volume-jpg", "wild-
 PATIENT = "covid-ct-md/P002"
 
 #: Preset, seed and slices of 280 mm: 1.25, 2.5 and 5 mm apart.
-PHANTOMS = tuple(
-    (preset, seed, slices)
-    for preset, seed in (("mild", 113), ("moderate", 114), ("dense", 115))
-    for slices in (224, 112, 56)
+PHANTOMS = (
+    ("mild", 113, 112),
+    ("moderate", 114, 224),
+    ("moderate", 114, 112),
+    ("moderate", 114, 56),
+    ("dense", 115, 112),
 )
 
 #: How slices are read.

@@ -4,7 +4,9 @@
 
 BUNDLES holds five bundles, fold0 … fold4, each of a network that did not see that fold of the
 annotated training slices. Every slice is read by its network through the code of ``analyze``: the
-full slice as a slice of a volume is seen, and the published crop as a lone slice is.
+full slice as a slice of a volume is seen, and the published crop as a lone slice is. In a lone full
+slice dense disease hides lung that a volume would show, and no threshold finds infection outside
+the lungs; so the full slice is also read with its lungs given, those found and the infection drawn.
 
 A range goes from the infected percent at an upper threshold of the probability to that at a lower
 one, both on one map. Over a grid of pairs about 0.5: in how many slices it holds the percent that
@@ -35,7 +37,7 @@ from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.inference.readings import THRESHOLD, THRESHOLDS
 from lungscore.inference.views import views
-from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.labels import CONSOLIDATION, GGO, RIGHT_LUNG
 from lungscore.scan import Scan, read_scan
 from lungscore.statistics.bootstrap import wilson
 from lungscore.statistics.intervals import mean_with_interval
@@ -61,12 +63,17 @@ class Figures(NamedTuple):
     drawn: float
 
 
-def of_full_slice(file: Path, truth: np.ndarray, segmenter: Segmenter) -> Figures:
+def of_full_slice(
+    file: Path, truth: np.ndarray, segmenter: Segmenter, *, lungs_given: bool
+) -> Figures:
     """Percents of the slice's lung. Two copies of it are a volume, and seen as one."""
     scan = read_scan(file)
+    lungs = find_lungs(scan)
+    labels = lungs.labels
+    if lungs_given:
+        labels = np.where((labels == 0) & truth, np.uint8(RIGHT_LUNG), labels)
     scan = replace(scan, values=np.repeat(scan.values, 2, axis=0))
-    lungs = find_lungs(read_scan(file))
-    lungs = Lungs(np.repeat(lungs.labels, 2, axis=0), lungs.sides_known)
+    lungs = Lungs(np.repeat(labels, 2, axis=0), lungs.sides_known and not lungs_given)
     field = lung_field(lungs, scan.spacing_mm)
     maps = [next(segmenter.find(scan, lungs)).probability, mirrored(segmenter, scan, lungs)]
     infected = np.repeat([(maps[0] >= THRESHOLD) & field[0]], 2, axis=0)
@@ -97,8 +104,17 @@ def figures(maps: Sequence[np.ndarray], truth: np.ndarray, *, counted: np.ndarra
     )
 
 
-def slices(root: Path, bundles: Path) -> Iterator[tuple[str, Figures, Figures]]:
-    """Name, full slice and crop of each annotated slice, by the network that did not see it."""
+class Seen(NamedTuple):
+    """One annotated slice, read by the network that did not see it."""
+
+    name: str
+    full: Figures
+    given: Figures
+    crop: Figures
+
+
+def slices(root: Path, bundles: Path) -> Iterator[Seen]:
+    """Every annotated slice: full, full with its lungs given, and as a crop."""
     samples = covid_semiseg.load(root / "covid-semiseg", "train")
     files = covid_semiseg.image_files(root / "covid-semiseg", "train")
     fold = fold_of([sample.name for sample in samples], FOLDS)
@@ -107,8 +123,14 @@ def slices(root: Path, bundles: Path) -> Iterator[tuple[str, Figures, Figures]]:
         segmenter, name = segmenters[fold[sample.name]], f"{sample.name}.png"
         labels = read_indices(root / "medseg-slices/labels" / name, allowed=(0, 1, 2, 3))
         infection = np.isin(labels, (GGO, CONSOLIDATION))
-        full = of_full_slice(root / "medseg-slices/images" / name, infection, segmenter)
-        yield sample.name, full, of_crop(files[sample.name], sample.infection.T, segmenter)
+        full, given = (
+            of_full_slice(
+                root / "medseg-slices/images" / name, infection, segmenter, lungs_given=lungs_given
+            )
+            for lungs_given in (False, True)
+        )
+        crop = of_crop(files[sample.name], sample.infection.T, segmenter)
+        yield Seen(sample.name, full, given, crop)
 
 
 class Spans(NamedTuple):
@@ -176,7 +198,7 @@ def main() -> None:
     parser.add_argument("--folds", type=Path, required=True)
     parser.add_argument("-o", "--out", type=Path, default=OUT)
     asked = parser.parse_args()
-    names, full, crops = zip(*slices(data_root(), asked.folds), strict=True)
+    names, full, given, crops = zip(*slices(data_root(), asked.folds), strict=True)
     fold = fold_of(list(names), FOLDS)
     folds = [fold[name] for name in names]
     pair = chosen(full)
@@ -190,6 +212,7 @@ def main() -> None:
         "out_of_fold": {
             "full_slice": out_of_fold(full, full, folds),
             "full_slice_with_mirrored_view": out_of_fold(full, full, folds, maps=2),
+            "full_slice_lungs_given": out_of_fold(full, given, folds),
             "crop": out_of_fold(full, crops, folds),
         },
         "pairs": [
@@ -197,6 +220,7 @@ def main() -> None:
                 "pair": each,
                 "full_slice": told(spans(full, each)),
                 "full_slice_with_mirrored_view": told(spans(full, each, maps=2)),
+                "full_slice_lungs_given": told(spans(given, each)),
                 "crop": told(spans(crops, each)),
             }
             for each in shown
@@ -222,8 +246,9 @@ def main() -> None:
             f"pairs {each['pairs']}"
         )
     for row in content["pairs"]:
-        for name in ("full_slice", "full_slice_with_mirrored_view", "crop"):
-            each = row[name]
+        for name, each in row.items():
+            if name == "pair":
+                continue
             print(
                 f"{row['pair']} {name}: {each['holds']['share']:.2f}, "
                 f"{each['width_points']['mean']:.1f} points"

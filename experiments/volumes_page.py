@@ -174,6 +174,7 @@ def _ranges(results: Path, content: dict[str, Any]) -> str:
     titles = {
         "full_slice": "full slice",
         "full_slice_with_mirrored_view": "full slice, a mirrored view too",
+        "full_slice_lungs_given": "full slice, lungs given",
         "crop": "crop",
     }
     chosen = [row(f"{title}, chosen", content["out_of_fold"][key]) for key, title in titles.items()]
@@ -193,7 +194,8 @@ def _ranges(results: Path, content: dict[str, Any]) -> str:
         f"Command: `{content['command']}`. Shipped: {content['shipped'][0]} and "
         f"{content['shipped'][-1]}. How often the range of a slice's infected percent holds what "
         "radiologists drew, its mean width in points, and how many figures lie below and above. "
-        "“Chosen”: the pair is chosen on four folds and measured on the fifth.",
+        "“Chosen”: the pair is chosen on four folds and measured on the fifth. “Lungs given”: the lungs "
+        "found and the infection drawn, since dense disease hides lung in a lone slice.",
         "",
         "| slices and thresholds | holds it | width, points | below | above |",
         "|---|---|---|---|---|",

@@ -56,6 +56,7 @@ def test_what_all_slices_share_stays_and_probabilities_stay_between_those_averag
     found = probabilities(steadied(slices_of(volume), field, slice_mm))
     assert found.min() >= volume.min() - 1e-6
     assert found.max() <= volume.max() + 1e-6
+    np.testing.assert_array_equal(found[~field], volume[~field])
     same = np.repeat(volume[:1], len(volume), axis=0)
     np.testing.assert_allclose(probabilities(steadied(slices_of(same), field, slice_mm)), same)
 

@@ -58,8 +58,9 @@ def steadied(
     FARTHEST_MM, they are given as they are. nothing_below: slices stay as they are where they and
     all their neighbours lie below this probability.
 
-    Where a neighbour is missing or has no lung, the slice itself stands for it, so that a lesion
-    at the diaphragm does not fade. As many slices as reach each other are in memory.
+    Only what lies in the lungs of the slice changes. Where a neighbour is missing or has no lung,
+    the slice itself stands for it, so that a lesion at the diaphragm does not fade. As many slices
+    as reach each other are in memory.
     """
     weights = neighbour_weights(slice_mm)
     reach = len(weights)
@@ -72,19 +73,20 @@ def steadied(
         group = [maps for maps in near if maps.index <= centre.index + reach]
         if max(maps.probability.max(initial=0) for maps in group) < nothing_below:
             return centre
-        others = [
-            (weights[abs(maps.index - centre.index) - 1], maps)
+        inside = np.flatnonzero(field[centre.index])
+        shares = [
+            (
+                np.float32(1 if maps is centre else weights[abs(maps.index - centre.index) - 1])
+                * field[maps.index].take(inside),
+                maps,
+            )
             for maps in group
-            if maps.index != centre.index
         ]
-        total = 1 + 2 * weights.sum()
+        total = np.float32(1 + 2 * weights.sum())
         return replace(
             centre,
-            probability=_mean_of_neighbours(
-                centre.probability,
-                [(weight / total, maps.probability, field[maps.index]) for weight, maps in others],
-            ),
-            lean=_mean_lean(centre, others, field),
+            probability=_mean(centre.probability, shares, inside, total),
+            lean=_lean(centre.probability.shape, shares, inside),
         )
 
     for maps in slices:
@@ -99,23 +101,29 @@ def steadied(
         yield average(waiting.popleft())
 
 
-def _mean_of_neighbours(
-    values: np.ndarray, others: list[tuple[float, np.ndarray, np.ndarray]]
-) -> np.ndarray:
-    """``values`` moved towards each of ``others``, by its share, where it counts."""
-    mean = values.copy()
-    for share, neighbour, counts in others:
-        mean += np.float32(share) * np.where(counts, neighbour - values, np.float32(0))
-    return mean
+#: How much each pixel of a slice counts, (pixels,) float32.
+Shares = list[tuple[np.ndarray, SliceMaps]]
 
 
-def _mean_lean(
-    centre: SliceMaps, others: list[tuple[float, SliceMaps]], field: np.ndarray
-) -> np.ndarray | None:
+def _mean(values: np.ndarray, shares: Shares, inside: np.ndarray, total: np.float32) -> np.ndarray:
+    """``values`` (H, W) where they are ``inside`` moved towards their neighbours.
+
+    total: of the shares of all neighbours that could be; what is missing is the slice's own.
+    """
+    own = values.take(inside)
+    mean = own.copy()
+    for share, maps in shares:
+        mean += share / total * (maps.probability.take(inside) - own)
+    steady = values.copy()
+    steady.put(inside, mean)
+    return steady
+
+
+def _lean(shape: tuple[int, ...], shares: Shares, inside: np.ndarray) -> np.ndarray | None:
     """The weighted sum of the leans of those slices in which somebody looked; None of none."""
-    total = None
-    for weight, maps in [(1.0, centre), *others]:
-        if maps.lean is not None:
-            share = np.float32(weight) * np.where(field[maps.index], maps.lean, np.float32(0))
-            total = share if total is None else total + share
-    return total
+    leans = [share * maps.lean.take(inside) for share, maps in shares if maps.lean is not None]
+    if not leans:
+        return None
+    lean = np.zeros(shape, np.float32)
+    lean.put(inside, np.sum(leans, axis=0))
+    return lean
