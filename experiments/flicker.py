@@ -30,6 +30,7 @@ from lungscore.inference.readings import THRESHOLD
 from lungscore.inference.steadiness import FARTHEST_MM, SPREAD_MM, SliceMaps, steadied
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import make_phantom
+from lungscore.severity.gaps import gaps_between_infected
 
 OUT = Path(__file__).parent / "results" / "flicker.json"
 
@@ -64,14 +65,19 @@ def infected(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> dict[str, np.nda
 
 
 def figures(masks: dict[str, np.ndarray], lungs: np.ndarray) -> dict[str, Any]:
-    """Of each reading: the infected percent of ``lungs`` and the counts of flicker."""
-    return {
-        reading: {
-            "infected_percent": 100 * np.count_nonzero(mask & lungs) / np.count_nonzero(lungs),
+    """Of each reading: the infected percent of ``lungs``, the counts of flicker, and as "gaps" the
+    slices that the notice infection-gap would name (1 is the most superior)."""
+    areas = lungs.sum(axis=(1, 2))
+    rows = {}
+    for reading, mask in masks.items():
+        counts = (mask & lungs).sum(axis=(1, 2))
+        percents = [100 * c / a if a else None for c, a in zip(counts, areas, strict=True)]
+        rows[reading] = {
+            "infected_percent": 100 * counts.sum() / areas.sum(),
             **flicker(mask)._asdict(),
+            "gaps": [index + 1 for index in gaps_between_infected(percents)],
         }
-        for reading, mask in masks.items()
-    }
+    return rows
 
 
 def real_volumes(root: Path, names: tuple[str, ...]) -> Iterator[tuple[str, Scan]]:
