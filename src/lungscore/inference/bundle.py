@@ -46,9 +46,9 @@ OUTPUTS: dict[Target, tuple[str, ...]] = {
 class InputSpec(BaseModel):
     """How the graph sees a slice.
 
-    window_hu: the Hounsfield units that are black and white. grey_split, needed for infection
-    alone: the grey level (0…1) from which infection counts as consolidation where there are
-    neither Hounsfield units nor a network that tells the two apart.
+    window_hu: the Hounsfield units that are black and white. grey_split, of every network that
+    finds infection: the grey level (0…1) from which infection counts as consolidation where there
+    are neither Hounsfield units nor a network that tells the two apart.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -126,7 +126,7 @@ class Card(BaseModel):
     def _of_one_target(self) -> Self:
         if (self.inputs, self.outputs) != (INPUTS[self.target], OUTPUTS[self.target]):
             raise ValueError(f"no network takes {self.inputs} and gives {self.outputs}")
-        if self.target == "infection" and self.input.grey_split is None:
+        if self.target != "lesions" and self.input.grey_split is None:
             raise ValueError("a network for infection needs a grey_split")
         return self
 

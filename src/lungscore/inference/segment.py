@@ -234,9 +234,9 @@ def _alternatives(
     the network tells them apart too if it is the one that found infection; else density does.
     """
     reached = thresholds_reached(finding.probability) * inside
-    dense = finding.dense
-    if reached.any() and (segmenter.lesions is not None or segmenter.by_density):
-        around = is_dense(scan, finding.index, reached > 0, segmenter.bundle.card.input)
+    dense, card = finding.dense, segmenter.bundle.card
+    if reached.any() and not (card.tells_apart and segmenter.lesions is None):
+        around = is_dense(scan, finding.index, reached > 0, card.input)
         dense = np.where(finding.probability >= THRESHOLD, dense, around)
     return of_slice(finding.index, reached, dense)
 
