@@ -30,10 +30,11 @@ from lungscore.evaluation.pixel_calibration import (
     reliability_of,
     tempered,
 )
-from lungscore.evaluation.results import plain, with_interval
+from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.labels import CONSOLIDATION
 from lungscore.scan.window import resize
+from lungscore.statistics.estimate import text_of
 from lungscore.statistics.intervals import mean_with_interval
 
 HERE = Path(__file__).parent
@@ -174,7 +175,7 @@ def main() -> None:
             continue
         print(f"{name}: temperature {each['temperature']:.3f}")
         for key in ("as_trained", "tempered_out_of_fold"):
-            by_slice = with_interval(each[key]["error_by_slice"])
+            by_slice = text_of(each[key]["error_by_slice"], with_n=True)
             print(f"  {key}: by slice {by_slice}, together {each[key]['error_together']:.4f}")
 
 

@@ -36,7 +36,8 @@ from alike import (
     without_lesions,
     without_lungs,
 )
-from lungscore.evaluation.results import plain, with_interval
+from lungscore.evaluation.results import plain
+from lungscore.statistics.estimate import text_of
 from slice_detection import (
     FEATURES,
     blocks,
@@ -208,9 +209,9 @@ def measure(root: Path) -> None:
                 how: figures(out_of_fold(*both, folds, parts_of, regularisation=c), infected)["auc"]
                 for how, parts_of in others.items()
             }
-        print(variant, with_interval(told["map"][variant]["auc"], key="value"), flush=True)
+        print(variant, text_of(told["map"][variant]["auc"], "value", with_n=True), flush=True)
         for c, each in told["encoder"][variant].items():
-            print("  encoder", c, with_interval(each["auc"], key="value"), flush=True)
+            print("  encoder", c, text_of(each["auc"], "value", with_n=True), flush=True)
     write(
         "detection-slices",
         "python experiments/detection.py slices maps measure",
@@ -255,7 +256,7 @@ def figure(root: Path) -> None:
             [(probability[group] >= cut).mean() for cut in cuts] for group in (~infected, infected)
         ]
         area = told["parted"][shown][name]["halves"]
-        text += f"\nAUC {area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]"
+        text += f"\nAUC {text_of(area, 'value')}"
         left.plot(*found, style, color=colour, label=text)
     rule = told["rule"]["plain"]
     spot = 1 - rule["specificity"]["value"], rule["sensitivity"]["value"]
@@ -347,7 +348,7 @@ def patient(root: Path) -> None:
         )
         told[variant] = figures(model.predict_proba(values)[:, 1], truth)
         told[variant]["rule"] = by_rule(values, truth)
-        print(variant, with_interval(told[variant]["auc"], key="value"), flush=True)
+        print(variant, text_of(told[variant]["auc"], "value", with_n=True), flush=True)
     write(
         "detection-patient",
         "python experiments/detection.py patient",

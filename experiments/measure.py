@@ -56,7 +56,8 @@ def folds(root: Path) -> None:
     network for lesions that does not ship.
     """
     from lungscore.evaluation.protocols import on_held_out_slices
-    from lungscore.evaluation.results import with_interval, write_result
+    from lungscore.evaluation.results import write_result
+    from lungscore.statistics.estimate import text_of
     from lungscore.inference import Segmenter, load_bundle
 
     bundles = {
@@ -67,7 +68,7 @@ def folds(root: Path) -> None:
     shipped = [Segmenter(bundle) for bundle in bundles["infection"]]
     figures = on_held_out_slices(slices, shipped)
     card = [
-        {"name": f"out of fold, {name}", "text": with_interval(figures[key])}
+        {"name": f"out of fold, {name}", "text": text_of(figures[key], with_n=True)}
         for name, key in (("Dice at 0.5", "dice"), ("toolbox mean Dice", "toolbox_dice"))
     ]
     file = RESULTS / "infection-folds.json"
@@ -80,7 +81,7 @@ def folds(root: Path) -> None:
         print(f"{line['name']}: {line['text']}", flush=True)
     for name, each in (("density", figures["lesions"]), ("network", lesions)):
         for key in ("ggo", "consolidation"):
-            print(f"{key} by {name}: {with_interval(each[key]['dice'])}", flush=True)
+            print(f"{key} by {name}: {text_of(each[key]['dice'], with_n=True)}", flush=True)
 
 
 def exported(recipe: str, run_name: str) -> Path:

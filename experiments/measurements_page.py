@@ -6,6 +6,8 @@ from typing import Any
 
 from volumes_page import sections
 
+from lungscore.statistics.estimate import text_of
+
 
 def page(results: Path) -> str:
     """The whole page."""
@@ -33,10 +35,6 @@ def load(results: Path, name: str) -> dict[str, Any]:
     return json.loads((results / name).read_text(encoding="utf-8"))
 
 
-def interval(figure: dict[str, Any], key: str = "mean") -> str:
-    return f"{figure[key]:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
-
-
 def _aims(results: Path) -> str:
     """What was aimed at, and how far what ships is from it."""
     folds = load(results, "infection-folds.json")["figures"]
@@ -46,7 +44,7 @@ def _aims(results: Path) -> str:
     healthy = load(results, "infection-healthy.json")["figures"]["infection_percent"]
     auc = load(results, "infection-patient.json")["figures"]["slice_auc"]
     of_slices = [
-        (name, aim, *(interval(each[key]) for each in (folds, tested, semi)))
+        (name, aim, *(text_of(each[key]) for each in (folds, tested, semi)))
         for name, aim, key in (
             ("infection, Dice at 0.5", 0.80, "dice"),
             ("infection, toolbox mean Dice", 0.79, "toolbox_dice"),
@@ -56,8 +54,8 @@ def _aims(results: Path) -> str:
         (
             f"{name}, Dice where there is any",
             aim,
-            interval(lesions[key]["dice"]),
-            interval(tested["lesions"][key]["dice"]),
+            text_of(lesions[key]["dice"]),
+            text_of(tested["lesions"][key]["dice"]),
             _best_peer(results, key),
         )
         for name, aim, key in (("GGO", 0.70, "ggo"), ("consolidation", 0.58, "consolidation"))
@@ -83,7 +81,7 @@ def _aims(results: Path) -> str:
             ),
             "",
             f"A healthy person: aim below 0.3 % of the lungs, found {healthy:.2f} %. Slices of a "
-            f"patient told apart: aim AUC 0.95, found {interval(auc, 'auc')}.",
+            f"patient told apart: aim AUC 0.95, found {text_of(auc, 'auc')}.",
         ]
     )
 
@@ -147,12 +145,12 @@ def _views(results: Path) -> str:
     """Why slices are seen in the boxes in which they are."""
     views, chosen = load(results, "views.json"), _shipped_boxes(results)
     rows = [
-        f"| the published crop, lone | {_told(name, name == chosen)} | {interval(figure)} |"
+        f"| the published crop, lone | {_told(name, name == chosen)} | {text_of(figure)} |"
         for name, figure in views["crop"].items()
     ]
     rows += [
         f"| the full slice, as in a volume | "
-        f"{_told(name, float(name) == views['shipped']['full_slice'])} | {interval(figure)} |"
+        f"{_told(name, float(name) == views['shipped']['full_slice'])} | {text_of(figure)} |"
         for name, figure in views["full_slice"].items()
     ]
     return "\n".join(
@@ -222,7 +220,7 @@ def _best_peer(results: Path, part: str) -> str:
 
 
 def _dice_and_n(figures: dict[str, Any]) -> str:
-    return f"{interval(figures['dice'])}, n = {figures['dice']['n']}"
+    return f"{text_of(figures['dice'])}, n = {figures['dice']['n']}"
 
 
 def _slices(results: Path) -> str:
@@ -236,8 +234,8 @@ def _slices(results: Path) -> str:
         named.append((f"{peer} (released maps)", load(results, f"peer-{peer}.json")["figures"]))
     for name, figures in named:
         rows.append(
-            f"| {name} | {figures['dice']['n']} | {interval(figures['dice'])} | "
-            f"{interval(figures['toolbox_dice'])} | {figures['toolbox_mae']['mean']:.3f} | "
+            f"| {name} | {figures['dice']['n']} | {text_of(figures['dice'])} | "
+            f"{text_of(figures['toolbox_dice'])} | {figures['toolbox_mae']['mean']:.3f} | "
             f"{figures['area_correlation']:.3f} |"
         )
     return "\n".join(
@@ -280,14 +278,14 @@ def _patient(results: Path) -> str:
     return (
         "## A patient never trained on (COVID-CT-MD P002)\n\n"
         f"Infected slices told from clean ones by their infection percent: AUC "
-        f"**{interval(auc, 'auc')}**, n = {auc['n']} slices ({auc['positive']} marked infected) of "
+        f"**{text_of(auc, 'auc')}**, n = {auc['n']} slices ({auc['positive']} marked infected) of "
         f"one patient, so the interval says nothing about other patients. Of the infected "
         f"millilitres **{figures['left_percent_of_infection']:.1f} %** lie in the left lung, where "
         f"radiologists marked the disease, and **{lobes['marked_percent_of_infection']:.1f} %** in the "
         f"lobes that they marked, {' and '.join(lobes['marked_lobes'])} (lobes of our own; aim: at "
         f"least 90 %). Of each right lobe {right} is called infected (aim: below 1 %). Infected or "
         f"not by slice of those lobes, from 1 % of the lobe's area in the slice on: balanced accuracy "
-        f"**{interval(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
+        f"**{text_of(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
         f"({slices['marked']} marked; aim: 0.85), sensitivity {slices['sensitivity']:.2f}, "
         f"specificity {slices['specificity']:.2f}. Looks at this scan are logged in looks.md."
     )

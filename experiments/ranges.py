@@ -32,7 +32,7 @@ from lungscore.datasets import covid_semiseg
 from lungscore.datasets.images import read_indices
 from lungscore.datasets.training_slices import data_root, fold_of
 from lungscore.evaluation.metrics import dice
-from lungscore.evaluation.results import plain, with_interval
+from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.inference.readings import THRESHOLD, THRESHOLDS
@@ -40,6 +40,7 @@ from lungscore.inference.views import views
 from lungscore.labels import CONSOLIDATION, GGO, RIGHT_LUNG
 from lungscore.scan import Scan, read_scan
 from lungscore.statistics.bootstrap import wilson
+from lungscore.statistics.estimate import text_of
 from lungscore.statistics.intervals import mean_with_interval
 
 OUT = Path(__file__).parent / "results" / "ranges.json"
@@ -239,7 +240,7 @@ def main() -> None:
     atomic_write(asked.out, json.dumps(plain(content), indent=1) + "\n")
     print(f"chosen on all 50: {pair}; shipped: {THRESHOLDS[0]}, {THRESHOLDS[-1]}")
     for name, each in content["out_of_fold"].items():
-        holds, width = each["holds"], with_interval(each["width_points"], digits=1)
+        holds, width = each["holds"], text_of(each["width_points"], decimals=1)
         print(
             f"out of fold, {name}: {holds['share']:.2f} [{holds['low']:.2f}, {holds['high']:.2f}], "
             f"{width} points, drawn below {each['drawn_below']}, above {each['drawn_above']}; "

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from measurements_page import interval, load
+from measurements_page import load
+
+from lungscore.statistics.estimate import text_of
 
 
 def readme_figures(results: Path) -> str:
@@ -19,13 +21,13 @@ def readme_figures(results: Path) -> str:
     return "\n".join(
         [
             f"- Infection in the {slices['dice']['n']} public test slices of COVID-SemiSeg: Dice "
-            f"{interval(slices['dice'])} (released maps of Inf-Net: {interval(inf_net['dice'])}, "
-            f"of Semi-Inf-Net: {interval(semi['dice'])}). Out of fold on the {folds['dice']['n']} "
-            f"annotated slices: {interval(folds['dice'])}; we had aimed at 0.80.",
+            f"{text_of(slices['dice'])} (released maps of Inf-Net: {text_of(inf_net['dice'])}, "
+            f"of Semi-Inf-Net: {text_of(semi['dice'])}). Out of fold on the {folds['dice']['n']} "
+            f"annotated slices: {text_of(folds['dice'])}; we had aimed at 0.80.",
             f"- A healthy person: {healthy['infection_percent']:.2f} % of the lungs called infected "
             "(two-fold, n = 1).",
             f"- A patient never trained on: infected slices told from clean ones with AUC "
-            f"{interval(auc, 'auc')} (n = {auc['n']} slices of 1 patient); "
+            f"{text_of(auc, 'auc')} (n = {auc['n']} slices of 1 patient); "
             f"{patient['left_percent_of_infection']:.0f} % of the infected millilitres in the lung "
             "that radiologists marked.",
             _told_apart(results),
@@ -40,7 +42,7 @@ def _told_apart(results: Path) -> str:
     slices, patient = (load(results, f"detection-{name}.json") for name in ("slices", "patient"))
     rules = slices["rule"]["plain"], patient["map"]["plain"]["rule"]
     out_of_fold, of_patient = (
-        ", ".join(f"{name} {interval(rule[name], 'value')}" for name in rule) for rule in rules
+        ", ".join(f"{name} {text_of(rule[name], 'value')}" for name in rule) for rule in rules
     )
     return (
         f"- Infected or not, slice by slice, at 1 % of its lungs: {out_of_fold} (out of fold, "

@@ -20,7 +20,8 @@ from lungscore.datasets.images import read_indices
 from lungscore.datasets.training_slices import data_root
 from lungscore.datasets.sample import Sample
 from lungscore.evaluation.metrics import dice
-from lungscore.evaluation.results import plain, with_interval
+from lungscore.evaluation.results import plain
+from lungscore.statistics.estimate import text_of
 from lungscore.statistics.intervals import mean_with_interval
 from lungscore.files import atomic_write
 from lungscore.inference.views import MARGIN, WIDER
@@ -104,7 +105,7 @@ def main() -> None:
     atomic_write(OUT, json.dumps(plain(content), indent=1) + "\n")
     for part in ("crop", "full_slice"):
         for name, figure in content[part].items():
-            print(f"{part} {name}: {with_interval(figure)}")
+            print(f"{part} {name}: {text_of(figure, with_n=True)}")
 
 
 def intervals(scores: list[dict[str, float]]) -> dict[str, dict]:

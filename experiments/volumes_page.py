@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lungscore.statistics.estimate import text_of
+
 #: The same of the network before this one: its flicker is to be brought down to a quarter.
 BEFORE, DENSE_BEFORE = "flicker-infection-0.2.json", "dense-phantoms-infection-0.2.json"
 
@@ -30,12 +32,6 @@ def sections(results: Path) -> list[str]:
 
 def _lines(*lines: str) -> str:
     return "\n".join(lines)
-
-
-def _interval(figure: dict[str, Any], digits: int = 3) -> str:
-    if figure["mean"] is None:
-        return "–"
-    return f"{figure['mean']:.{digits}f} [{figure['low']:.{digits}f}, {figure['high']:.{digits}f}]"
 
 
 def _percent(share: float | None) -> str:
@@ -99,8 +95,9 @@ def _dense(results: Path, content: dict[str, Any]) -> str:
     dense, false = content["dense"], content["false_percent"]["by_preset"]
     before = json.loads((results / DENSE_BEFORE).read_text(encoding="utf-8"))["dense"]["by_lobe"]
     rows = [
-        f"| {lobe} | {each['in_lungs']['mean']:.3f} | {_interval(each['called_infected'])} | "
-        f"{before[lobe]['called_infected']['mean']:.3f} | {_interval(each['called_consolidation'])} | {false['healthy'][lobe]['mean']:.2f} | "
+        f"| {lobe} | {each['in_lungs']['mean']:.3f} | {text_of(each['called_infected'])} | "
+        f"{before[lobe]['called_infected']['mean']:.3f} | "
+        f"{text_of(each['called_consolidation'])} | {false['healthy'][lobe]['mean']:.2f} | "
         f"{false['mild'][lobe]['mean']:.2f} |"
         for lobe, each in dense["by_lobe"].items()
     ]
@@ -133,7 +130,7 @@ def _calibration(results: Path, content: dict[str, Any]) -> str:
         for key, title in (("as_trained", "as trained"), ("tempered_out_of_fold", "tempered")):
             figures = part[key]
             rows.append(
-                f"| {name} | {title} | {_interval(figures['error_by_slice'])} | "
+                f"| {name} | {title} | {text_of(figures['error_by_slice'])} | "
                 f"{figures['error_together']:.4f} |"
             )
     error = content["infection"]["tempered_out_of_fold"]["error_by_slice"]["mean"]
@@ -168,7 +165,7 @@ def _ranges(results: Path, content: dict[str, Any]) -> str:
         holds = figures["holds"]
         return (
             f"| {title} | {holds['share']:.2f} [{holds['low']:.2f}, {holds['high']:.2f}] | "
-            f"{_interval(figures['width_points'], 1)} | {figures['drawn_below']} | "
+            f"{text_of(figures['width_points'], decimals=1)} | {figures['drawn_below']} | "
             f"{figures['drawn_above']} |"
         )
 

@@ -10,6 +10,8 @@ from typing import Any
 from estimates import ratio, straight_line
 from parts import BESIDE
 
+from lungscore.statistics.estimate import text_of
+
 Line = dict[str, Any]
 
 #: Seconds of a whole ``analyze``: of a phantom of so many slices, of all but its network, of a real
@@ -197,8 +199,8 @@ def _faster(networks: Sequence[Line], precision: str, quality: Path) -> Iterator
     if not found:
         yield Verdict(aim, f"–; {dice}", None)
     for line, times in found:
-        text = f"{line['threads']} threads: {times['p50']:.2f} times [{times['low']:.2f}, "
-        text += f"{times['high']:.2f}], n = {times['n']} repeats of {line['slices']} slices; {dice}"
+        faster = text_of(times, "p50", 2, unit=" times", with_n=True)
+        text = f"{line['threads']} threads: {faster} repeats of {line['slices']} slices; {dice}"
         fast = times["p50"] >= TIMES_FASTER
         # A half that is missed decides; one that was not measured leaves the aim open.
         yield Verdict(aim, text, False if not fast or no_lower is False else no_lower)
@@ -213,7 +215,7 @@ def _dice(quality: Path) -> tuple[bool | None, str]:
     if not all(file.exists() for file in files):
         return None, "Dice: not measured"
     own, other = (json.loads(file.read_text(encoding="utf-8"))["figures"]["dice"] for file in files)
-    texts = [f"{each['mean']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in (own, other)]
+    texts = [text_of(each) for each in (own, other)]
     return (
         own["mean"] >= other["mean"],
         f"Dice on {own['n']} test slices {texts[0]}, that of its released maps {texts[1]} "

@@ -31,6 +31,7 @@ from lungscore.inference.engines import load_network, make_engine
 from lungscore.networks import make_network
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.window import resize, window
+from lungscore.statistics.estimate import text_of
 
 SCHEMA = "lungscore.networks/1"
 #: Runs all slices once and returns nothing.
@@ -180,8 +181,7 @@ def main() -> None:
             times = ratio(own, first)
             print(
                 f"  {row['network']:<48} {row['engine']:<12} {row['precision']:<5}"
-                f"{1000 * np.median(own):8.1f} ms  {times['p50']:6.2f} "
-                f"[{times['low']:.2f}, {times['high']:.2f}]",
+                f"{1000 * np.median(own):8.1f} ms  {text_of(times, 'p50', 2)}",
                 flush=True,
             )
 

@@ -17,6 +17,8 @@ from aims import (
 from estimates import ratio
 from parts import BESIDE
 
+from lungscore.statistics.estimate import text_of
+
 HEAD = """# Performance
 
 Written by `python experiments/speed/fit.py` from the lines in `benchmarks/results/`, and from nothing \
@@ -175,7 +177,7 @@ def _costs(lines: Sequence[Line]) -> str:
                 [
                     f"{title} ({unit})",
                     name,
-                    f"{scan['value']:.2f} [{scan['low']:.2f}, {scan['high']:.2f}]",
+                    text_of(scan, "value", 2),
                     f"{each['value'] * times:.3g} "
                     f"[{each['low'] * times:.3g}, {each['high'] * times:.3g}]",
                     f"{fit['r2']:.4f}",
@@ -261,7 +263,7 @@ def _networks(line: Line) -> str:
                 f"{row['height']} × {row['width']}",
                 f"{row['parameters'] / 1e6:.2f} M",
                 f"{median(milliseconds):.1f} [{min(milliseconds):.1f}, {max(milliseconds):.1f}]",
-                f"{times['p50']:.2f} [{times['low']:.2f}, {times['high']:.2f}]",
+                text_of(times, "p50", 2),
             ]
         )
     versions = ", ".join(f"{name} {found}" for name, found in line["versions"].items())

@@ -17,6 +17,7 @@ from estimates import ratio
 from performance_page import table
 
 from lungscore.files import atomic_write
+from lungscore.statistics.estimate import text_of
 
 Line = dict[str, Any]
 
@@ -207,7 +208,7 @@ def _times(row: Line, other: Line) -> dict[str, Any]:
 
 
 def _interval(times: Line) -> str:
-    return f"{times['p50']:.2f} [{times['low']:.2f}, {times['high']:.2f}]"
+    return text_of(times, "p50", 2)
 
 
 def _speed(row: Line, line: Line) -> list[str]:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,33 +66,41 @@ def analyze(
     Raises InputError or ResourceError with a stable code (docs/errors.md).
     """
     clock = Clock()
-    with ExitStack() as until_loaded:
+    with _opened(Path(path), segmenter, clock) as (files, loaded):
         with clock.stage("read"):
-            files = until_loaded.enter_context(opened(Path(path)))
-            loaded = until_loaded.enter_context(in_background(_loaded(segmenter)))
             scan = read_found(Path(path), files, series=series, allow_gaps=allow_gaps, name=name)
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):
-            found = own_lungs or find_lungs(scan)
+            both_lungs = own_lungs or find_lungs(scan)
         with clock.stage("load model"):
-            (model,) = loaded()
+            model = loaded()
     with clock.stage("lesions"):
-        field = lung_field(found, scan.spacing_mm)
-        lesions = segment(scan, found, model, field=field, alternatives=ranges)
+        field = lung_field(both_lungs, scan.spacing_mm)
+        lesions = segment(scan, both_lungs, model, field=field, alternatives=ranges)
     with clock.stage("regions"):
         if own_lungs is None:
-            found = include_infection(found, lesions.labels, scan, field=field)
-        lesions = _within(found, lesions)
-    parts = _divided(scan, found, lesions, clock=clock, lobes=own_lobes)
-    del field, lesions, found  # not kept for what follows: each is as large as half the scan
+            both_lungs = include_infection(both_lungs, lesions.labels, scan, field=field)
+        lesions = _within(both_lungs, lesions)
+    parts = _divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
+    del field, lesions, both_lungs  # not kept for what follows: each is as large as half the scan
     return _scored(parts, clock=clock)
 
 
-def _loaded(
-    segmenter: Segmenter | Callable[[], Segmenter],
-) -> Generator[Segmenter, None, None]:
-    yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
+@contextmanager
+def _opened(
+    path: Path, segmenter: Segmenter | Callable[[], Segmenter], clock: "Clock"
+) -> Iterator[tuple[Any, Callable[[], Segmenter]]]:
+    """The files of the input, and a function that waits for the model, which loads meanwhile."""
+
+    def load() -> Generator[Segmenter, None, None]:
+        yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
+
+    with ExitStack() as stack:
+        with clock.stage("read"):
+            files = stack.enter_context(opened(path))
+        loaded = stack.enter_context(in_background(load()))
+        yield files, lambda: loaded()[0]
 
 
 def score(

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lungscore.statistics import intervals
+from lungscore.statistics import bootstrap
 
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Intervals from few resamples: what they are of is tested here, not how exact they are."""
-    monkeypatch.setattr(intervals, "RESAMPLES", 200)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)

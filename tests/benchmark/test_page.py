@@ -17,7 +17,7 @@ from lungscore.benchmark.results import read_result, results_folder
 from lungscore.benchmark.rows import Benchmark
 from lungscore.cli.main import call
 from lungscore.errors import InputError
-from lungscore.statistics import intervals
+from lungscore.statistics import bootstrap
 from tests.benchmark.tiny_benchmark import REPOSITORY, ROWS, result, slices, write, write_folder
 
 BENCHMARK = Benchmark.model_validate(ROWS)
@@ -188,7 +188,7 @@ def test_result_files_round_figures_but_not_the_experiment_and_hold_no_nan(place
 
 
 def test_the_page_in_the_repository_is_what_its_result_files_give(tmp_path, monkeypatch):
-    monkeypatch.setattr(intervals, "RESAMPLES", 10_000)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 10_000)
     root = REPOSITORY.parents[1]
     page, readme = tmp_path / "page.md", tmp_path / "README.md"
     readme.write_text((root / "README.md").read_text(encoding="utf-8"), encoding="utf-8")

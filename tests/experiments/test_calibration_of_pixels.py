@@ -19,9 +19,7 @@ def test_each_fold_is_mended_by_the_others():
     mended, temperatures = cross_fitted(slices, folds)
     assert len(temperatures) == FOLDS
     assert temperatures[4] == fit_temperature(slices[:8])
-    assert temperatures[4] > max(
-        temperatures[:4]
-    )  # its own slices are not sure enough
+    assert temperatures[4] > max(temperatures[:4])  # its own slices are not sure enough
     np.testing.assert_array_equal(mended[9][0], tempered(slices[9][0], temperatures[4]))
     np.testing.assert_array_equal(mended[9][1], slices[9][1])
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from lungscore.statistics.estimate import NOTHING, number_text
 from lungscore.version import RESEARCH_USE
 
 if TYPE_CHECKING:
@@ -9,55 +10,28 @@ if TYPE_CHECKING:
     from lungscore.result.numbers import Number
     from lungscore.statistics.estimate import Estimate
 
-#: What stands where a measure's kind has no such figure, or it is not defined.
-NOTHING = "–"
-
 
 def value_text(value: float | None, measure: "Number", *, unit: bool = False) -> str:
     """A value or difference in the measure's unit: two decimals, millilitres whole."""
     if value is None:
         return NOTHING
-    text = _signed(value, 0 if measure.unit == "ml" else 2)
+    text = number_text(value, 0 if measure.unit == "ml" else 2)
     return f"{text} {measure.symbol}" if unit and measure.symbol else text
 
 
 def range_text(estimate: "Estimate", measure: "Number") -> str:
     """ "1.20 [0.80, 1.60]" in the measure's unit."""
-    return _with_interval(estimate, 0 if measure.unit == "ml" else 2)
+    return estimate.text(0 if measure.unit == "ml" else 2)
 
 
 def coefficient_text(estimate: "Estimate") -> str:
     """ "0.912 [0.840, 0.953]"; an imperfect agreement is never rounded to 1."""
-    return _with_interval(estimate, 3)
+    return estimate.text(3, below_one=True)
 
 
 def share_text(estimate: "Estimate") -> str:
     """ "78 % [62, 88]", a share of cases."""
-    if estimate.value is None:
-        return NOTHING
-    value, low, high = (
-        100 * (part or 0.0) for part in (estimate.value, estimate.low, estimate.high)
-    )
-    return f"{value:.0f} % [{low:.0f}, {high:.0f}]"
-
-
-def _with_interval(estimate: "Estimate", decimals: int) -> str:
-    if estimate.value is None:
-        return NOTHING
-    text = _signed(estimate.value, decimals)
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{_signed(estimate.low, decimals)}, {_signed(estimate.high, decimals)}]"
-
-
-def _signed(value: float, decimals: int) -> str:
-    """Rounded, with a true minus sign; no −0, and no 1.000 for what is less."""
-    if decimals == 3 and 0.9995 <= value < 1:
-        return "> 0.999"
-    text = f"{value:.{decimals}f}"
-    if float(text) == 0:
-        text = text.removeprefix("-")
-    return text.replace("-", "−")
+    return estimate.text(0, unit=" %", scale=100)
 
 
 def coefficients(each: "MeasureAgreement") -> list[tuple[str, str]]:

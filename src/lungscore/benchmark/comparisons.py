@@ -7,6 +7,7 @@ import numpy as np
 
 from lungscore.benchmark.results import Result, per_slice
 from lungscore.benchmark.rows import Benchmark, Question
+from lungscore.statistics.estimate import text_of
 from lungscore.statistics.intervals import holm, non_inferior, paired_difference, superior
 
 Results = Mapping[str, Result]
@@ -135,8 +136,7 @@ def p_text(p: float) -> str:
 
 def difference_text(difference: Mapping[str, float | int]) -> str:
     """+0.012 [−0.004, +0.029]"""
-    mean, low, high = (f"{difference[key]:+.3f}" for key in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]".replace("-", "−")
+    return text_of(difference, signed=True)
 
 
 def _figures(comparison: Comparison) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from lungscore.benchmark.estimates import seconds_of
-from lungscore.benchmark.parts import COPY, part_of
+from lungscore.benchmark.parts import part_of
 from lungscore.benchmark.plan import Run, before
 from lungscore.benchmark.results import Result
 from lungscore.benchmark.rows import Row
+from lungscore.datasets.covid_semiseg import NEAR_COPY
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.training_slices import data_root
 from lungscore.errors import InputError
@@ -45,7 +46,7 @@ def measure(row: Row, runs: Sequence[Run], *, test: bool, command: str) -> Resul
         ],
         "steps": [{"experiment": run.config.name, **_told(run)} for run in steps],
         "held_out": None if row.folds == "all" else _parts(row, _held_out(runs)),
-        "test": _parts(row, _on_test(runs), without=COPY) if test else None,
+        "test": _parts(row, _on_test(runs), without=NEAR_COPY) if test else None,
     }
 
 

@@ -21,7 +21,6 @@ from lungscore.benchmark.rows import Benchmark, Row, load_rows
 from lungscore.benchmark.tables import (
     figures_head,
     figures_row,
-    interval,
     label,
     minutes,
     number,
@@ -30,6 +29,7 @@ from lungscore.benchmark.tables import (
     unfinished,
 )
 from lungscore.files import atomic_write
+from lungscore.statistics.estimate import text_of
 
 PARTS = {"infection": "Infection", "ggo": "Ground-glass opacity", "consolidation": "Consolidation"}
 BEGIN, END = "<!-- verdicts:begin -->", "<!-- verdicts:end -->"
@@ -208,7 +208,7 @@ def _dice(results: Results, row: str) -> str:
     result = results.get(row)
     if result is None or not result["held_out"]:
         return "not run"
-    return interval(result["held_out"]["infection"]["figures"]["dice"])
+    return text_of(result["held_out"]["infection"]["figures"]["dice"])
 
 
 def _test(benchmark: Benchmark, results: Results, others: Peers) -> list[str]:
@@ -233,7 +233,7 @@ def _test(benchmark: Benchmark, results: Results, others: Peers) -> list[str]:
 def _test_row(name: str, found: dict[str, Any] | None, networks: str | None) -> list[str]:
     dice, *further = figures_row(found)
     left = found["without_91"]["figures"]["dice"] if found else None
-    without = f"{interval(left)}, n = {left['n']}" if left else "–"
+    without = f"{text_of(left)}, n = {left['n']}" if left else "–"
     return [name, dice, without, *further, networks or "–"]
 
 

@@ -29,9 +29,6 @@ FIGURES = (
     "test_loss",
 )
 
-#: A test slice that is nearly a copy of a training slice.
-COPY = "91"
-
 
 def part_of(rows: Mapping[str, list[dict[str, Any]]], without: str | None = None) -> dict[str, Any]:
     """Figures of every slice by network, and their means over slices.

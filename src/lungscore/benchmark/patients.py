@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lungscore.benchmark.tables import number, table
+from lungscore.benchmark.tables import table
+from lungscore.statistics.estimate import text_of
 
 #: What a detector is shown -> what it is called.
 SHOWN = {
@@ -76,7 +77,7 @@ def _of_slices(found: Mapping[str, Any], patient: Mapping[str, Any] | None) -> l
         for c, figures in found["encoder"][shown].items():
             lines.append([f"encoder, C = {c}", seen, *_figures(figures)])
     parted = [
-        [name, SHOWN[shown], *(_interval(each[how]) for how in PARTED)]
+        [name, SHOWN[shown], *(_text(each[how]) for how in PARTED)]
         for shown, of in found["parted"].items()
         for name, each in of.items()
     ]
@@ -127,9 +128,9 @@ def _of_detection(found: Mapping[str, Any]) -> str:
     point = figures["at_operating_point"]
     lines = [
         ["regression", *_figures({**figures, "at_one_half": point})],
-        ["burden alone", _interval(alone["auc"]), str(alone["auc"]["n"]), "–", "–", "–",
+        ["burden alone", _text(alone["auc"]), str(alone["auc"]["n"]), "–", "–", "–",
          *_called(alone["at_1_percent"])],
-        ["planted probabilities", _interval(found["auc_of_the_planted_probabilities"]),
+        ["planted probabilities", _text(found["auc_of_the_planted_probabilities"]),
          str(found["auc_of_the_planted_probabilities"]["n"]), *["–"] * 5],
     ]  # fmt: skip
     head = ["detector of scans", *HEAD[2:]]
@@ -150,40 +151,45 @@ def _of_clinical(found: Mapping[str, Any]) -> list[str]:
         [
             name,
             f"{each['planted']:g}",
-            f"{each['found']:.3f} [{each['low']:.3f}, {each['high']:.3f}]",
+            text_of(each, "found"),
         ]
         for name, each in found["coefficients"].items()
     ]
     overall = [
-        ["severe or critical: AUC", _interval(severe["auc"]), str(severe["auc"]["n"])],
-        ["… of CT-SS alone", _interval(alone["auc"]), str(alone["auc"]["n"])],
-        ["… difference", _interval(alone["auc_difference"]), str(alone["auc_difference"]["n"])],
+        ["severe or critical: AUC", _text(severe["auc"]), str(severe["auc"]["n"])],
+        ["… of CT-SS alone", _text(alone["auc"]), str(alone["auc"]["n"])],
+        ["… difference", _text(alone["auc_difference"]), str(alone["auc_difference"]["n"])],
         *(
-            [f"CT-SS above 19.5: {name}", _interval(each), str(each["n"])]
+            [f"CT-SS above 19.5: {name}", _text(each), str(each["n"])]
             for name, each in alone["above_19.5"].items()
         ),
         *(
-            [f"at the operating point: {name}", _interval(severe["at_operating_point"][name]),
+            [f"at the operating point: {name}", _text(severe["at_operating_point"][name]),
              str(severe["at_operating_point"][name]["n"])]
             for name in ("sensitivity", "specificity")
         ),
-        ["quadratic kappa", _interval(classes["quadratic_kappa"]),
+        ["quadratic kappa", _text(classes["quadratic_kappa"]),
          str(classes["quadratic_kappa"]["n"])],
-        ["accuracy", _interval(classes["accuracy"]), str(classes["accuracy"]["n"])],
+        ["accuracy", _text(classes["accuracy"]), str(classes["accuracy"]["n"])],
         *(
-            [f"rule by slices, {unit}: micro F1", _interval(rule[key]["micro_f1"]),
+            [f"rule by slices, {unit}: micro F1", _text(rule[key]["micro_f1"]),
              str(rule[key]["micro_f1"]["n"])]
             for key, unit in (("slices", "slices"), ("patients_by_worst_slice", "worst slice"))
         ),
-        ["… always answering 0, slices", _interval(rule["slices"]["always_0"]),
+        ["… always answering 0, slices", _text(rule["slices"]["always_0"]),
          str(rule["slices"]["always_0"]["n"])],
     ]  # fmt: skip
     by_class = [
-        [name, str(each["n"]), _interval(each["recall"]), _interval(each["precision"])]
+        [
+            name,
+            str(each["n"]),
+            _text(each["recall"]),
+            _text(each["precision"]),
+        ]
         for name, each in classes["by_class"].items()
     ]
     calibration = [
-        [name, *(_interval(each[key]) for key in ("brier", "slope", "intercept"))]
+        [name, *(_text(each[key]) for key in ("brier", "slope", "intercept"))]
         for name, each in figures["calibration"].items()
     ]
     return [
@@ -202,18 +208,16 @@ def _of_clinical(found: Mapping[str, Any]) -> list[str]:
 def _figures(found: Mapping[str, Any]) -> list[str]:
     calibration = found["calibration"]
     return [
-        _interval(found["auc"]),
+        _text(found["auc"]),
         str(found["auc"]["n"]),
-        *(_interval(calibration[key]) for key in ("brier", "slope", "intercept")),
+        *(_text(calibration[key]) for key in ("brier", "slope", "intercept")),
         *_called(found["at_one_half"]),
     ]
 
 
 def _called(found: Mapping[str, Any]) -> list[str]:
-    return [_interval(found[key]) for key in ("sensitivity", "specificity")]
+    return [_text(found[key]) for key in ("sensitivity", "specificity")]
 
 
-def _interval(estimate: Mapping[str, Any]) -> str:
-    if estimate["value"] is None:
-        return "–"
-    return f"{number(estimate['value'])} [{number(estimate['low'])}, {number(estimate['high'])}]"
+def _text(estimate: Mapping[str, Any]) -> str:
+    return text_of(estimate, "value")

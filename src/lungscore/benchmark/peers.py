@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lungscore.benchmark.parts import COPY, part_of
+from lungscore.benchmark.parts import part_of
+from lungscore.datasets.covid_semiseg import NEAR_COPY
 
 #: Beginning of a result file's name -> the part that it tells of.
 _KINDS = {
@@ -24,5 +25,5 @@ def peers(results: Path) -> dict[str, dict[str, dict[str, Any]]]:
         if part != "infection":  # the loss of one class alone is none of ours
             present = [{k: v for k, v in each.items() if k != "test_loss"} for each in present]
         name = path.stem.removeprefix(start)
-        found.setdefault(part, {})[name] = part_of({name: present}, COPY)
+        found.setdefault(part, {})[name] = part_of({name: present}, NEAR_COPY)
     return found

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lungscore.benchmark.rows import Row
+from lungscore.statistics.estimate import text_of
 
 #: Heading -> figure of a part, after Dice, which has its interval.
 FIGURES = {
@@ -43,16 +44,11 @@ def figures_row(part: dict[str, Any] | None) -> list[str]:
     if part is None:
         return ["not run", *["–"] * (len(FIGURES) + 2)]
     figures = part["figures"]
-    cells = [interval(figures["dice"]), str(figures["dice"]["n"])]
+    cells = [text_of(figures["dice"]), str(figures["dice"]["n"])]
     for name in FIGURES.values():
         digits = 1 if name == "hd95" else 3
         cells.append(number(figures[name]["mean"], digits) if name in figures else "–")
     return [*cells, number(part["area"]["correlation"]["r"]) if "area" in part else "–"]
-
-
-def interval(figure: dict[str, Any]) -> str:
-    """0.750 [0.700, 0.790]"""
-    return f"{number(figure['mean'])} [{number(figure['low'])}, {number(figure['high'])}]"
 
 
 def number(value: float | None, digits: int = 3) -> str:

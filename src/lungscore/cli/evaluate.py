@@ -24,15 +24,15 @@ def slices(
     """The public test slices of COVID-SemiSeg, for the final measurement of models."""
     from lungscore.datasets.training_slices import data_root
     from lungscore.evaluation.protocols import on_test_slices
-    from lungscore.evaluation.results import with_interval
     from lungscore.inference import load_segmenter
+    from lungscore.statistics.estimate import text_of
 
     segmenter = load_segmenter(model, lesions_model)
     figures = on_test_slices(data_root() / "covid-semiseg", segmenter)
     name = "test slices of COVID-SemiSeg"
     card = _slice_card(name, figures)
     for key, called in (("ggo", "GGO"), ("consolidation", "consolidation")):
-        text = with_interval(figures["lesions"][key]["dice"])
+        text = text_of(figures["lesions"][key]["dice"], with_n=True)
         line = {"name": f"{name}, {called}, Dice where there is any", "text": text}
         card.append({**line, "target": "lesions"})
     _write(out, "slices", figures, card, models=[segmenter])
@@ -78,7 +78,7 @@ def patient(
 ) -> None:
     """A patient whose slices a radiologist marked. One look per model that would ship."""
     from lungscore.evaluation.protocols import on_patient
-    from lungscore.evaluation.results import with_interval
+    from lungscore.statistics.estimate import text_of
 
     segmenter = _segmenter(model)
     figures = on_patient(scan, labels, segmenter)
@@ -86,7 +86,7 @@ def patient(
     card = [
         {
             "name": "slices of one patient told apart, AUC",
-            "text": with_interval(figures["slice_auc"], key="auc") + " slices of 1 patient",
+            "text": text_of(figures["slice_auc"], "auc", with_n=True) + " slices of 1 patient",
         },
         {
             "name": "infection in the lung that a radiologist marked",
@@ -98,7 +98,7 @@ def patient(
         },
         {
             "name": "slices of the marked lobes told apart, balanced accuracy",
-            "text": with_interval(lobes["slices_of_marked_lobes"], key="balanced_accuracy")
+            "text": text_of(lobes["slices_of_marked_lobes"], "balanced_accuracy", with_n=True)
             + " slices of lobes of 1 patient",
         },
     ]
@@ -106,10 +106,10 @@ def patient(
 
 
 def _slice_card(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
-    from lungscore.evaluation.results import with_interval
+    from lungscore.statistics.estimate import text_of
 
     return [
-        {"name": f"{name}, {key}", "text": with_interval(figures[field])}
+        {"name": f"{name}, {key}", "text": text_of(figures[field], with_n=True)}
         for key, field in (("Dice at 0.5", "dice"), ("toolbox mean Dice", "toolbox_dice"))
     ]
 
@@ -129,18 +129,18 @@ MAP_FIGURES = {
 
 
 def _map_card(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
-    from lungscore.evaluation.results import with_interval
+    from lungscore.statistics.estimate import text_of
 
     card = _slice_card(name, figures)
     for key, field in MAP_FIGURES.items():
-        card.append({"name": f"{name}, {key}", "text": with_interval(figures[field])})
+        card.append({"name": f"{name}, {key}", "text": text_of(figures[field], with_n=True)})
     card[-1]["text"] += f", in {figures['distances']['unit']}"
     correlation = figures["area_agreement"]["correlation"]
     if correlation["r"] is not None:
-        text = with_interval(correlation, key="r")
+        text = text_of(correlation, "r", with_n=True)
         card.append({"name": f"{name}, correlation of areas", "text": text})
     if 0 < figures["where_present"]["n"] < figures["n"]:
-        text = with_interval(figures["where_present"]["dice"])
+        text = text_of(figures["where_present"]["dice"], with_n=True)
         card.append({"name": f"{name}, Dice at 0.5 where the truth is not empty", "text": text})
     return card
 

@@ -35,13 +35,15 @@ def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
     """The test slices of COVID-SemiSeg, read from their files and predicted as ``predict`` does.
 
     root: the dataset's folder. Figures are those of score_maps, and under ``lesions`` those of
-    score_lesions. Slice 91 is nearly a copy of a training slice: figures without it stand beside.
+    score_lesions. Figures without the test slice that is nearly a copy of a training
+    slice (covid_semiseg.NEAR_COPY) stand beside.
     """
     slices = [(sample, segmenter) for sample in covid_semiseg.load(root, "test")]
     maps, classes = _predicted(root, "test", slices)
     figures = {**score_maps(maps), "lesions": score_lesions(classes)}
-    without = score_maps(each for each in maps if each[0] != "91")
-    without["lesions"] = score_lesions(each for each in classes if each[0] != "91")
+    copy = covid_semiseg.NEAR_COPY
+    without = score_maps(each for each in maps if each[0] != copy)
+    without["lesions"] = score_lesions(each for each in classes if each[0] != copy)
     for part in (without, *without["lesions"].values()):
         del part["slices"]
     return {**figures, "without_91": without}

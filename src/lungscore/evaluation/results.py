@@ -52,12 +52,6 @@ def _named(segmenter: Segmenter) -> list[dict[str, Any]]:
     ]
 
 
-def with_interval(figure: dict[str, Any], *, digits: int = 3, key: str = "mean") -> str:
-    """A figure as text: 0.750 [0.700, 0.790], n = 24."""
-    low, high = figure["low"], figure["high"]
-    return f"{figure[key]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}], n = {figure['n']}"
-
-
 def plain(value: Any, *, digits: int = 6) -> Any:
     """Rounded numbers, and null for what is not a number, so that JSON stays JSON."""
     if isinstance(value, dict):

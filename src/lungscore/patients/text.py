@@ -3,25 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lungscore.statistics.estimate import number_text, text_of
 from lungscore.version import RESEARCH_USE
 
 _WIDE = 36
 
 
-def figure_text(figure: Mapping[str, Any], decimals: int = 3) -> str:
-    """ "0.841 (0.815–0.866), n = 1669"; why there is none where there is none."""
-    if figure["value"] is None:
-        return f"not given: {figure['reason']}"
-    text = _number(figure["value"], decimals)
-    if figure["low"] is not None:
-        low, high = _number(figure["low"], decimals), _number(figure["high"], decimals)
-        text += f" ({low} to {high})" if low.startswith("−") else f" ({low}–{high})"
-    return f"{text}, n = {figure['n']}"
-
-
-def _number(value: float, decimals: int) -> str:
-    """With a true minus sign, and none before a zero."""
-    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+def figure_text(figure: Mapping[str, Any], decimals: int = 3, *, with_n: bool = True) -> str:
+    """ "0.841 [0.815, 0.866], n = 1669"; why there is none where there is none."""
+    why = f"not given: {figure.get('reason')}"
+    return text_of(figure, "value", decimals, with_n=with_n, nothing=why)
 
 
 def detection_table(content: Mapping[str, Any]) -> str:
@@ -69,7 +60,9 @@ def clinical_table(content: Mapping[str, Any]) -> str:
     ]
     for name in names:
         each = classes["by_class"][name]
-        recall, precision = (_without_n(each[key]) for key in ("recall", "precision"))
+        recall, precision = (
+            figure_text(each[key], with_n=False) for key in ("recall", "precision")
+        )
         lines.append(f"  {name:<12}{each['n']:>6}   {recall:<30}{precision}")
     lines += ["", *_confusion(classes["confusion"], names), ""]
     if (severe := content["severe_or_critical"]) is not None:
@@ -102,8 +95,8 @@ def coefficient_table(features: Sequence[Any], thresholds: Sequence[float]) -> s
     for each in features:
         figure = {"value": each.coefficient, "low": each.low, "high": each.high, "n": 0}
         shape = f"log(1 + {each.name})" if each.transform == "log1p" else each.name
-        lines.append(_line(f"  {shape}", _without_n(figure)))
-    lines.append(_line("  thresholds", ", ".join(_number(value, 3) for value in thresholds)))
+        lines.append(_line(f"  {shape}", figure_text(figure, with_n=False)))
+    lines.append(_line("  thresholds", ", ".join(number_text(value, 3) for value in thresholds)))
     return _text(lines)
 
 
@@ -144,10 +137,6 @@ def _left_out(content: Mapping[str, Any]) -> list[str]:
         few = f": {', '.join(cases)}" if 0 < len(cases) <= 3 else ""
         lines.append(f"    {part['n']:>6}  [{reason}] {part['meaning']}{told}{few}")
     return lines
-
-
-def _without_n(figure: Mapping[str, Any]) -> str:
-    return figure_text(figure).rsplit(", n = ", 1)[0]
 
 
 def _line(name: str, text: str) -> str:

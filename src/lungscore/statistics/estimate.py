@@ -37,23 +37,33 @@ class Estimate:
         scale: float = 1.0,
         signed: bool = False,
         with_n: bool = False,
+        below_one: bool = False,
         nothing: str = NOTHING,
     ) -> str:
         """``0.841 [0.815, 0.866], n = 1669``.
 
         unit: behind the value. scale: by which all are multiplied, 100 for percents. signed: a plus
-        sign, too. with_n: the number of cases. nothing: what is written where there is no value.
+        sign, too. with_n: the number of cases. below_one: what is less than 1 is never rounded to
+        it. nothing: what is written where there is no value.
         """
         if self.value is None:
             return nothing
 
         def written(number: float) -> str:
+            least_above = 1 - 0.5 * 10.0**-decimals
+            if below_one and least_above <= number < 1:
+                return f"> {1 - 10.0**-decimals:.{decimals}f}"
             return number_text(scale * number, decimals, signed=signed)
 
         text = written(self.value) + unit
         if self.low is not None and self.high is not None:
             text += f" [{written(self.low)}, {written(self.high)}]"
         return f"{text}, n = {self.n}" if with_n else text
+
+
+def text_of(content: Mapping[str, Any], key: str = "mean", decimals: int = 3, **style: Any) -> str:
+    """An estimate of a result file as Estimate.text writes it; key: as for Estimate.read."""
+    return Estimate.read(content, key).text(decimals, **style)
 
 
 def undefined(n: int, reason: str) -> Estimate:
