@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungscore.batch import Options, one_case, run
+from lungscore.batch import AnalyzeSettings, one_case, run
 from lungscore.batch.one_case import analyze_one
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
 from lungscore.scan.phantom import make_phantom
@@ -20,8 +20,8 @@ from lungscore.scan.write import write_nifti
 
 
 @pytest.fixture
-def options(tmp_path: Path, stand_in_model: Path) -> Options:
-    return Options(tmp_path / "out", model=str(stand_in_model), threads=1)
+def options(tmp_path: Path, stand_in_model: Path) -> AnalyzeSettings:
+    return AnalyzeSettings(tmp_path / "out", model=str(stand_in_model), threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def results(out: Path) -> dict[str, bytes]:
 # One after the other
 
 
-def test_a_rejected_case_stops_no_other(chests: list[Path], options: Options) -> None:
+def test_a_rejected_case_stops_no_other(chests: list[Path], options: AnalyzeSettings) -> None:
     first, broken, last = run(chests, options)
     assert first.folder == options.out / "first"
     assert last.folder == options.out / "last"
@@ -60,7 +60,7 @@ def test_a_rejected_case_stops_no_other(chests: list[Path], options: Options) ->
 
 
 def test_the_model_is_loaded_once_and_not_for_a_rejected_case(
-    chests: list[Path], options: Options, monkeypatch: pytest.MonkeyPatch
+    chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
     real = one_case._segmenter.__wrapped__
@@ -73,10 +73,10 @@ def test_the_model_is_loaded_once_and_not_for_a_rejected_case(
     assert len(loaded) == 1
 
 
-def test_finished_cases_are_skipped_on_resume(chests: list[Path], options: Options) -> None:
+def test_finished_cases_are_skipped_on_resume(chests: list[Path], options: AnalyzeSettings) -> None:
     list(run(chests[:1], options))
     before = (options.out / "first" / "run.json").read_bytes()
-    again = Options(options.out, model=options.model, threads=1, resume=True)
+    again = AnalyzeSettings(options.out, model=options.model, threads=1, resume=True)
     skipped, analysed = run([chests[0], chests[2]], again)
     assert skipped.skipped
     assert skipped.folder == options.out / "first"
@@ -85,16 +85,16 @@ def test_finished_cases_are_skipped_on_resume(chests: list[Path], options: Optio
 
 
 def test_resume_finds_the_folder_under_the_name_it_was_given(
-    chests: list[Path], options: Options
+    chests: list[Path], options: AnalyzeSettings
 ) -> None:
     for name in ("COM10", " .a:b" + "x" * 300):
-        case = Options(options.out, model=options.model, threads=1, name=name, resume=True)
+        case = AnalyzeSettings(options.out, model=options.model, threads=1, name=name, resume=True)
         assert not analyze_one(chests[0], case).skipped
         assert analyze_one(chests[0], case).skipped
 
 
 def test_existing_results_are_refused_before_any_work(
-    chests: list[Path], options: Options, monkeypatch: pytest.MonkeyPatch
+    chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (options.out / "first").mkdir(parents=True)
     monkeypatch.setattr("lungscore.analysis.analyze", None)
@@ -104,7 +104,7 @@ def test_existing_results_are_refused_before_any_work(
 
 
 def test_two_inputs_of_one_name_are_refused_before_any_work(
-    tmp_path: Path, options: Options
+    tmp_path: Path, options: AnalyzeSettings
 ) -> None:
     inputs = [tmp_path / "a" / "scan.nii.gz", tmp_path / "b" / "Scan.nii"]
     with pytest.raises(UsageError) as caught:
@@ -115,7 +115,7 @@ def test_two_inputs_of_one_name_are_refused_before_any_work(
 
 
 def test_memory_that_runs_out_is_a_resource_error(
-    chests: list[Path], options: Options, monkeypatch: pytest.MonkeyPatch
+    chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def greedy(*_: object, **__: object) -> None:
         np.empty(2**60, np.uint8)
@@ -128,7 +128,7 @@ def test_memory_that_runs_out_is_a_resource_error(
 
 
 def test_a_bug_of_ours_stops_no_other_case(
-    chests: list[Path], options: Options, monkeypatch: pytest.MonkeyPatch
+    chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(path: Path, **_: object) -> None:
         raise KeyError(f"/secret/{path.name}")
@@ -142,7 +142,7 @@ def test_a_bug_of_ours_stops_no_other_case(
 
 
 def test_a_failed_write_leaves_nothing_behind(
-    chests: list[Path], options: Options, monkeypatch: pytest.MonkeyPatch
+    chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -180,8 +180,8 @@ def test_an_error_survives_the_way_from_another_process(kind: type[LungscoreErro
 def test_two_workers_give_what_one_gives(
     tmp_path: Path, chests: list[Path], stand_in_model: Path
 ) -> None:
-    one = Options(tmp_path / "one", model=str(stand_in_model))
-    two = Options(tmp_path / "two", model=str(stand_in_model))
+    one = AnalyzeSettings(tmp_path / "one", model=str(stand_in_model))
+    two = AnalyzeSettings(tmp_path / "two", model=str(stand_in_model))
     alone, together = list(run(chests, one)), list(run(chests, two, workers=2))
     assert [o.input for o in together] == chests
     assert [o.error and o.error.code for o in together] == [o.error and o.error.code for o in alone]
@@ -205,7 +205,7 @@ if __name__ in ("__main__", "__mp_main__"):
     processes.analyze_one = murderous
 if __name__ == "__main__":
     inputs = [Path(name) for name in sys.argv[1:]]
-    for outcome in batch.run(inputs, batch.Options(Path("out")), workers=2):
+    for outcome in batch.run(inputs, batch.AnalyzeSettings(Path("out")), workers=2):
         print(outcome.input.name, outcome.error.code if outcome.error else "analysed")
 """
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lungscore import batch, files
-from lungscore.batch import Options, Outcome
+from lungscore.batch import AnalyzeSettings, Outcome
 from lungscore.batch.case import COHORT_FILES, Case
 from lungscore.batch.cohort import FAILURES_IN_A_ROW, Progress, cohort_cases, run_cohort
 from lungscore.batch.leftovers import clear_leftovers
@@ -46,8 +46,8 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def options(tmp_path: Path, stand_in_model: Path) -> Options:
-    return Options(tmp_path / "out", model=str(stand_in_model), threads=1, ranges=False)
+def options(tmp_path: Path, stand_in_model: Path) -> AnalyzeSettings:
+    return AnalyzeSettings(tmp_path / "out", model=str(stand_in_model), threads=1, ranges=False)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -59,7 +59,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_cohort_writes_every_number_of_every_case(chests: Path, options: Options) -> None:
+def test_a_cohort_writes_every_number_of_every_case(chests: Path, options: AnalyzeSettings) -> None:
     cases, cohort = cohort_cases([chests])
     assert cohort
     told: list[int] = []
@@ -98,7 +98,7 @@ def test_a_cohort_writes_every_number_of_every_case(chests: Path, options: Optio
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_resumed_cohort_gives_the_same_bytes(chests: Path, options: Options) -> None:
+def test_a_resumed_cohort_gives_the_same_bytes(chests: Path, options: AnalyzeSettings) -> None:
     cases, _ = cohort_cases([chests])
     run_cohort(cases, options)
     before = {name: (options.out / name).read_bytes() for name in COHORT_FILES}
@@ -108,7 +108,7 @@ def test_a_resumed_cohort_gives_the_same_bytes(chests: Path, options: Options) -
         path.unlink() if path.is_file() else path.rmdir()
     (options.out / "a__severe").rmdir()
     when = stored.stat().st_mtime_ns
-    again = Options(**{**vars(options), "resume": True})
+    again = AnalyzeSettings(**{**vars(options), "resume": True})
     assert run_cohort(cases, again).skipped == 1
     assert {name: (options.out / name).read_bytes() for name in COHORT_FILES} == before
     assert stored.stat().st_mtime_ns == when
@@ -158,7 +158,7 @@ def failing(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_ends_where_the_computer_fails_again_and_again(
-    options: Options, monkeypatch: pytest.MonkeyPatch
+    options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing("disk-full", monkeypatch)
     cases = [Case(str(i), Path(str(i))) for i in range(2 * FAILURES_IN_A_ROW)]
@@ -171,7 +171,7 @@ def test_a_run_ends_where_the_computer_fails_again_and_again(
 
 
 def test_scans_that_need_too_much_end_no_run(
-    options: Options, monkeypatch: pytest.MonkeyPatch
+    options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing("out-of-memory", monkeypatch)
     cases = [Case(str(i), Path(str(i))) for i in range(2 * FAILURES_IN_A_ROW)]
@@ -180,14 +180,14 @@ def test_scans_that_need_too_much_end_no_run(
 
 @pytest.mark.usefixtures("in_process")
 def test_a_scan_that_takes_too_long_is_given_up(
-    chests: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+    chests: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def endless(*_: object, **__: object) -> None:
         while True:
             pass
 
     monkeypatch.setattr("lungscore.analysis.analyze", endless)
-    limited = Options(**{**vars(options), "timeout": 0.1})
+    limited = AnalyzeSettings(**{**vars(options), "timeout": 0.1})
     cases = [Case("slow", chests / "a" / "severe.nii.gz")]
     (error,) = run_cohort(cases, limited).failures.values()
     assert (error.code, error.exit_code) == ("timed-out", 4)
@@ -195,7 +195,7 @@ def test_a_scan_that_takes_too_long_is_given_up(
 
 @pytest.mark.usefixtures("in_process")
 def test_an_input_that_vanishes_after_it_was_found_is_said(
-    tmp_path: Path, options: Options
+    tmp_path: Path, options: AnalyzeSettings
 ) -> None:
     for name in ("a.nii.gz", "b.nii.gz"):
         write_nifti(make_phantom("mild", shape=(16, 80, 80)).scan, tmp_path / "in" / name)
@@ -230,7 +230,7 @@ def test_tables_of_an_earlier_run_are_replaced_on_resume_alone(tmp_path: Path) -
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_any_work(
-    tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing("disk-full", monkeypatch)  # were it asked for anything
     (tmp_path / "out").write_text("a file")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lungscore import batch
-from lungscore.batch import Options, Outcome, one_case
+from lungscore.batch import AnalyzeSettings, Outcome, one_case
 from lungscore.batch.case import COHORT_FILES
 from lungscore.batch.cohort import FAILURES_IN_A_ROW, Progress, cohort_cases, run_cohort
 from lungscore.errors import ResourceError
@@ -42,13 +42,15 @@ def scans(tmp_path: Path, originals: Path) -> Path:
 
 
 @pytest.fixture
-def options(tmp_path: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+def options(
+    tmp_path: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> AnalyzeSettings:
     """Of cohorts without processes of their own: quick, and within reach of a test."""
     real = batch.run
     monkeypatch.setattr(
         "lungscore.batch.cohort.run", lambda *of, isolated, **more: real(*of, **more)
     )
-    return Options(tmp_path / "out", model=str(stand_in_model), threads=1, ranges=False)
+    return AnalyzeSettings(tmp_path / "out", model=str(stand_in_model), threads=1, ranges=False)
 
 
 @contextmanager
@@ -74,7 +76,9 @@ def codes(progress: Progress) -> dict[str, str]:
     return {case: error.code for case, error in progress.failures.items()}
 
 
-def test_a_disk_that_is_full_ends_the_run_and_leaves_nothing(scans: Path, options: Options) -> None:
+def test_a_disk_that_is_full_ends_the_run_and_leaves_nothing(
+    scans: Path, options: AnalyzeSettings
+) -> None:
     cases, _ = cohort_cases([scans])
     with full_beyond(20_000), pytest.raises(ResourceError) as caught:
         run_cohort(cases, options)
@@ -86,7 +90,7 @@ def test_a_disk_that_is_full_ends_the_run_and_leaves_nothing(scans: Path, option
 
 @pytest.mark.parametrize("size", [500, 5000])
 def test_a_disk_that_is_full_for_the_tables_keeps_cases_and_older_tables(
-    scans: Path, options: Options, size: int
+    scans: Path, options: AnalyzeSettings, size: int
 ) -> None:
     cases, _ = cohort_cases([scans])
     run_cohort(cases[:2], options)
@@ -98,7 +102,7 @@ def test_a_disk_that_is_full_for_the_tables_keeps_cases_and_older_tables(
 
 
 def test_a_folder_that_takes_no_more_ends_the_run(
-    scans: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+    scans: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, cases = Path.mkdir, cohort_cases([scans])[0]
 
@@ -116,7 +120,7 @@ def test_a_folder_that_takes_no_more_ends_the_run(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_said_before_any_work(scans: Path, options: Options) -> None:
+def test_a_read_only_folder_is_said_before_any_work(scans: Path, options: AnalyzeSettings) -> None:
     options.out.mkdir(mode=0o555)
     seen: list[Outcome] = []
     with pytest.raises(ResourceError) as caught:
@@ -130,7 +134,7 @@ def test_a_read_only_folder_is_said_before_any_work(scans: Path, options: Option
 
 
 def test_scans_that_vanish_in_the_middle_of_a_run_are_said_and_resumed(
-    scans: Path, options: Options
+    scans: Path, options: AnalyzeSettings
 ) -> None:
     cases, _ = cohort_cases([scans])
     away = scans.with_name("away")
@@ -147,7 +151,7 @@ def test_scans_that_vanish_in_the_middle_of_a_run_are_said_and_resumed(
 
 
 def test_a_slice_that_vanishes_while_its_scan_is_read_is_said(
-    scans: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+    scans: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lungscore.scan.dicom import read
 
@@ -164,7 +168,7 @@ def test_a_slice_that_vanishes_while_its_scan_is_read_is_said(
 
 
 def test_a_case_that_another_run_wrote_meanwhile_is_taken(
-    scans: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+    scans: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lungscore.report import outputs
 
@@ -182,7 +186,7 @@ def test_a_case_that_another_run_wrote_meanwhile_is_taken(
 
 
 def test_a_file_of_the_users_in_a_case_is_kept_by_overwriting(
-    scans: Path, options: Options
+    scans: Path, options: AnalyzeSettings
 ) -> None:
     cases = cohort_cases([scans])[0][:2]
     run_cohort(cases, options)

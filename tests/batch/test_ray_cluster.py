@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lungscore.batch import Options, Outcome, ray_cluster, run
+from lungscore.batch import AnalyzeSettings, Outcome, ray_cluster, run
 from lungscore.batch.case import COHORT_FILES, Case, as_case
 from lungscore.batch.ray_cluster import Worker, cluster, run_on_ray, seen_from_here
 from lungscore.cli.main import call
@@ -56,14 +56,14 @@ def expected(
 ) -> dict[str, bytes]:
     """What the same command writes without Ray."""
     out = tmp_path_factory.mktemp("plain")
-    for _ in run(chests, Options(out, model=str(stand_in_model), threads=1)):
+    for _ in run(chests, AnalyzeSettings(out, model=str(stand_in_model), threads=1)):
         pass
     return results(out)
 
 
 @pytest.fixture
-def options(tmp_path: Path, stand_in_model: Path) -> Options:
-    return Options(tmp_path / "out", model=str(stand_in_model), threads=1)
+def options(tmp_path: Path, stand_in_model: Path) -> AnalyzeSettings:
+    return AnalyzeSettings(tmp_path / "out", model=str(stand_in_model), threads=1)
 
 
 def results(out: Path) -> dict[str, bytes]:
@@ -107,7 +107,7 @@ def busy_worker(*, other_than: Sequence[int] = ()) -> int:
 
 
 def test_two_workers_give_what_the_plain_run_gives(
-    ray: Any, chests: list[Path], options: Options, expected: dict[str, bytes],
+    ray: Any, chests: list[Path], options: AnalyzeSettings, expected: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     # Paths are given relative to a folder that is not the workers' own.
@@ -146,7 +146,7 @@ def kill_busy_workers(count: int) -> tuple[threading.Thread, list[int]]:
 
 
 def test_a_killed_worker_costs_no_case(
-    ray: Any, chests: list[Path], options: Options, expected: dict[str, bytes]
+    ray: Any, chests: list[Path], options: AnalyzeSettings, expected: dict[str, bytes]
 ) -> None:
     thread, killed = kill_busy_workers(1)
     found = codes(list(run_on_ray(chests, options, workers=2)))
@@ -160,7 +160,7 @@ def test_a_killed_worker_costs_no_case(
 
 @pytest.mark.slow
 def test_a_case_that_loses_two_workers_fails_alone(
-    ray: Any, chests: list[Path], options: Options
+    ray: Any, chests: list[Path], options: AnalyzeSettings
 ) -> None:
     thread, killed = kill_busy_workers(2)
     outcomes = list(run_on_ray(chests[:2], options, workers=1))
@@ -173,7 +173,7 @@ def test_a_case_that_loses_two_workers_fails_alone(
 
 
 def test_cores_that_nobody_has_are_waited_for_and_then_an_error(
-    ray: Any, chests: list[Path], options: Options, monkeypatch: pytest.MonkeyPatch
+    ray: Any, chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_cluster, "PATIENCE_S", 1.0)
     with pytest.raises(ResourceError) as caught:
@@ -184,7 +184,7 @@ def test_cores_that_nobody_has_are_waited_for_and_then_an_error(
 
 @pytest.mark.slow
 def test_a_cluster_that_is_joined_keeps_running_and_prints_nothing(
-    ray: Any, chests: list[Path], options: Options, expected: dict[str, bytes]
+    ray: Any, chests: list[Path], options: AnalyzeSettings, expected: dict[str, bytes]
 ) -> None:
     address = ray.get_runtime_context().gcs_address
     command = [sys.executable, "-m", "lungscore", "analyze", *map(str, chests), "--json"]
@@ -207,7 +207,7 @@ def test_a_cluster_that_is_joined_keeps_running_and_prints_nothing(
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_private_cluster_and_leaves_only_whole_cases(
-    tmp_path: Path, chests: list[Path], options: Options
+    tmp_path: Path, chests: list[Path], options: AnalyzeSettings
 ) -> None:
     inputs = []
     for index in range(60):
@@ -274,14 +274,14 @@ def test_usage_reporting_is_off_before_ray_is_imported(
     assert 'pip install "lungscore[ray]"' in done.stderr
 
 
-def test_a_wrong_address_is_a_usage_error(chests: list[Path], options: Options) -> None:
+def test_a_wrong_address_is_a_usage_error(chests: list[Path], options: AnalyzeSettings) -> None:
     for address in ("", "somewhere", "ray://head", "head:port"):
         with pytest.raises(UsageError):
             list(run(chests, options, workers=2, ray=address))
 
 
 def test_a_cluster_that_is_not_there_is_a_clear_error(
-    chests: list[Path], options: Options, monkeypatch: pytest.MonkeyPatch
+    chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(**_: Any) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ray does, before it looks
@@ -300,7 +300,7 @@ def test_a_cluster_that_is_not_there_is_a_clear_error(
 
 
 def test_another_lungscore_on_a_computer_of_the_cluster_is_refused(
-    chests: list[Path], options: Options
+    chests: list[Path], options: AnalyzeSettings
 ) -> None:
     outcome = Worker().analyze(as_case(chests[0]), options, "0.0.0")
     assert outcome.error is not None
@@ -328,14 +328,14 @@ def test_a_result_that_cannot_be_seen_here_is_no_success(
 
 
 def test_a_retry_takes_what_the_lost_worker_had_finished(
-    chests: list[Path], options: Options
+    chests: list[Path], options: AnalyzeSettings
 ) -> None:
-    analysed: list[Options] = []
+    analysed: list[AnalyzeSettings] = []
 
     class Lost(Exception):
         """What a task gives whose process was killed."""
 
-    def analyze(case: Case, options: Options, version: str) -> Outcome | Lost:
+    def analyze(case: Case, options: AnalyzeSettings, version: str) -> Outcome | Lost:
         analysed.append(options)
         outcome = Worker().analyze(case, options, version)
         return Lost() if len(analysed) == 1 else outcome
@@ -363,7 +363,7 @@ def test_a_retry_takes_what_the_lost_worker_had_finished(
 
 
 def test_a_cohort_on_ray_has_the_tables_of_a_plain_one(
-    ray: Any, chests: list[Path], options: Options, tmp_path: Path
+    ray: Any, chests: list[Path], options: AnalyzeSettings, tmp_path: Path
 ) -> None:
     folder, plain = chests[0].parent, tmp_path / "plain"
     arguments = ["analyze", str(folder), "--workers", "2", "--threads", "1"]

@@ -192,7 +192,7 @@ processes.analyze_one = murderous
 if __name__ == "__main__":
     names = [f"{i}" for i in range(4)] + ["guilty"] + [f"{i}" for i in range(4, 12)]
     cases = [batch.Case(name, Path(name)) for name in names]
-    for outcome in batch.run(cases, batch.Options(Path("out")), isolated=True):
+    for outcome in batch.run(cases, batch.AnalyzeSettings(Path("out")), isolated=True):
         print(outcome.case, outcome.error.code if outcome.error else "analysed")
 """
 
@@ -232,7 +232,7 @@ processes.analyze_one = slow
 if __name__ == "__main__":
     threading.Thread(target=kill_the_idle).start()
     cases = [batch.Case(name, Path(name)) for name in ("slow", "quick")]
-    for outcome in batch.run(cases, batch.Options(Path("out")), workers=2):
+    for outcome in batch.run(cases, batch.AnalyzeSettings(Path("out")), workers=2):
         print(outcome.case, outcome.error.code if outcome.error else "analysed")
 """
 
@@ -268,7 +268,7 @@ processes.analyze_one = deaf
 processes.PATIENCE_S = 0.5
 if __name__ == "__main__":
     cases = [batch.Case(name, Path(name)) for name in ("quick", "deaf")]
-    outcomes = batch.run(cases, batch.Options(Path("out")), isolated=True)
+    outcomes = batch.run(cases, batch.AnalyzeSettings(Path("out")), isolated=True)
     print(next(outcomes).case)
     while not Path("deaf").exists():
         time.sleep(0.05)

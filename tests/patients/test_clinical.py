@@ -18,7 +18,6 @@ from lungscore.datasets.ictcf_patients import CLASSES as ICTCF_CLASSES
 from lungscore.errors import InputError, UsageError
 from lungscore.patients.clinical import (
     CLASSES,
-    DEFAULT_FEATURES,
     LABELS,
     applied,
     check_classes,
@@ -29,11 +28,12 @@ from lungscore.patients.clinical import (
 )
 from lungscore.patients.clinical_figures import figures, graver_from
 from lungscore.patients.cohort import measured
+from lungscore.patients.defaults import CLINICAL_FEATURES
 from lungscore.patients.folds import patient_folds
 from lungscore.patients.ordinal import of_classes
 from tests.patients.made_up import COVARIATES, clinical, made
 
-INPUTS = (*DEFAULT_FEATURES, *COVARIATES)
+INPUTS = (*CLINICAL_FEATURES, *COVARIATES)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_without_milder_classes_there_is_no_question_of_severe():
     given = made("clinical", 200, 5)
     results = {case: measured(content, case) for case, content in given.results.items()}
     cohort = clinical_cohort(given.cases, results, classes=("severe", "critical"))
-    found = cross_validated(cohort, classes=("severe", "critical"), inputs=DEFAULT_FEATURES)
+    found = cross_validated(cohort, classes=("severe", "critical"), inputs=CLINICAL_FEATURES)
     assert found["severe_or_critical"] is None
     assert list(found["calibration"]) == ["critical"]
 

@@ -8,8 +8,8 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from lungscore.errors import InputError, UsageError
 from lungscore.patients.cohort import Measured, measured
+from lungscore.patients.defaults import DETECTION_FEATURES
 from lungscore.patients.detection import (
-    DEFAULT_FEATURES,
     applied,
     cross_validated,
     detection_cohort,
@@ -45,8 +45,10 @@ def test_what_was_planted_is_found():
     slope, intercept = (found["calibration"][name] for name in ("slope", "intercept"))
     assert slope["low"] < 1 < slope["high"]
     assert intercept["low"] < 0 < intercept["high"]
-    model = fit_logistic(DEFAULT_FEATURES, cohort.columns(DEFAULT_FEATURES), cohort.classes == 1)
-    assert np.abs(model.probability(cohort.columns(DEFAULT_FEATURES)) - planted).mean() < 0.03
+    model = fit_logistic(
+        DETECTION_FEATURES, cohort.columns(DETECTION_FEATURES), cohort.classes == 1
+    )
+    assert np.abs(model.probability(cohort.columns(DETECTION_FEATURES)) - planted).mean() < 0.03
 
 
 def test_figures_are_those_of_scikit_learn(cohort):
@@ -98,8 +100,8 @@ def test_held_out_patients_decide_nothing_about_themselves(cohort, monkeypatch):
     assert (seen["p"][others] != before[others]).any()
     # And the point is the training patients' own.
     train = parts[2][0]
-    values, positive = cohort.columns(DEFAULT_FEATURES), cohort.classes == 1
-    model = fit_logistic(DEFAULT_FEATURES, values[train], positive[train])
+    values, positive = cohort.columns(DETECTION_FEATURES), cohort.classes == 1
+    model = fit_logistic(DETECTION_FEATURES, values[train], positive[train])
     assert point[held[0]] == operating_point(model.probability(values[train]), positive[train])
 
 

@@ -7,8 +7,9 @@ from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 
 from lungscore.errors import InputError
-from lungscore.patients.clinical import DEFAULT_FEATURES, clinical_cohort
+from lungscore.patients.clinical import clinical_cohort
 from lungscore.patients.cohort import measured
+from lungscore.patients.defaults import CLINICAL_FEATURES
 from lungscore.patients.logistic import sigmoid
 from lungscore.patients.ordinal import fit_ordinal, of_classes
 from made_up_patients import CLINICAL, Planted, generate
@@ -146,7 +147,7 @@ def test_intervals_hold_the_planted_coefficients_as_often_as_they_say():
 
 def test_the_fit_to_many_made_up_patients_finds_every_coefficient():
     cohort = clinical(1500, 7, second_scans=0.1, suspected=0.05, missing=0.05)
-    names = (*DEFAULT_FEATURES, *COVARIATES)
+    names = (*CLINICAL_FEATURES, *COVARIATES)
     model = fit_ordinal(names, cohort.columns(names), cohort.classes)
     low = (model.coefficients - 3 * model.errors) / model.standard.scale
     high = (model.coefficients + 3 * model.errors) / model.standard.scale

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lungscore.errors import ResourceError
-from lungscore.patients.clinical import DEFAULT_FEATURES, train_clinical
+from lungscore.patients.clinical import train_clinical
+from lungscore.patients.defaults import CLINICAL_FEATURES
 from lungscore.patients.detection import train_detector
 from lungscore.patients.stored import ClinicalModel, Detector, read_model
 from tests.patients.made_up import COVARIATES, LABELS, clinical, detection
@@ -31,7 +32,7 @@ def test_a_model_that_was_read_predicts_the_same(detector, model, tmp_path):
     assert len(sha256) == 64
     assert next(iter(json.loads(path.read_text()))) == "schema"
     path.write_text(model.to_json(), encoding="utf-8")
-    values = clinical().columns((*DEFAULT_FEATURES, *COVARIATES))
+    values = clinical().columns((*CLINICAL_FEATURES, *COVARIATES))
     found = read_model(path, ClinicalModel)[0].model.probabilities(values)
     assert np.array_equal(found, model.model.probabilities(values))
 

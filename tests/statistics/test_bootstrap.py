@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, pearsonr
+from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import roc_auc_score
 
 from lungscore.statistics import bootstrap
@@ -72,3 +73,29 @@ def test_a_rate_counts_patients_and_not_their_cases():
     # One patient with nearly all cases is worth little more than one.
     uneven = rate(np.arange(100) < 99, ["a"] * 99 + ["b"])
     assert uneven.low < 0.3
+
+
+def test_statistics_of_weights_are_those_of_repeated_cases():
+    rng = np.random.default_rng(3)
+    one, other = rng.normal(size=(2, 11)).round(1)
+    often = rng.integers(0, 4, (50, 11))
+    often[:, 0] += 1
+    drawn = [np.repeat(np.arange(11), times) for times in often]
+    weights = often.astype(float)
+    medians = [np.median(one[index]) for index in drawn]
+    assert bootstrap.median_of(one)(weights) == pytest.approx(medians)
+    assert bootstrap.mean_of(one)(weights) == pytest.approx([one[index].mean() for index in drawn])
+    spread = [index for index, times in enumerate(often) if (times > 0).sum() > 2]
+    pearson = [pearsonr(one[drawn[i]], other[drawn[i]]).statistic for i in spread]
+    assert bootstrap.correlation_of(one, other)(weights)[spread] == pytest.approx(pearson)
+    assert np.isnan(bootstrap.correlation_of(np.ones(4), np.arange(4))(np.ones((1, 4)))).all()
+
+
+def test_groups_of_equal_cases_are_drawn_as_the_cases_are():
+    values, times = np.array([0.0, 1.0, 3.0]), np.array([5, 20, 15])
+    every = np.repeat(values, times)
+    apart = bootstrap.interval(bootstrap.mean_of(every), len(every))
+    grouped = bootstrap.interval(bootstrap.mean_of(values), len(values), weights=times)
+    assert grouped == pytest.approx(apart, abs=0.03)
+    scipys = scipy_bootstrap((every,), np.mean, n_resamples=4000, method="percentile", rng=1)
+    assert apart == pytest.approx(tuple(scipys.confidence_interval), abs=0.05)

@@ -2,6 +2,7 @@
 
 from lungscore.batch.case import Case
 from lungscore.batch.executors import run
-from lungscore.batch.one_case import Options, Outcome
+from lungscore.batch.one_case import Outcome
+from lungscore.batch.settings import AnalyzeSettings
 
-__all__ = ["Case", "Options", "Outcome", "run"]
+__all__ = ["AnalyzeSettings", "Case", "Outcome", "run"]

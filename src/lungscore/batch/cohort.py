@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lungscore.batch.case import Case, as_case
 from lungscore.batch.executors import run
-from lungscore.batch.one_case import Options, Outcome
+from lungscore.batch.one_case import Outcome
+from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 
 #: So many failures of the computer, one after the other, end a run: the next would fail alike.
@@ -59,7 +60,7 @@ def cohort_cases(
 
 def run_cohort(
     cases: Sequence[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     *,
     workers: int = 1,
     ray: str | None = None,
@@ -88,7 +89,7 @@ def run_cohort(
 
 def run_share(
     cases: Sequence[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     *,
     workers: int = 1,
     ray: str | None = None,

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungscore.batch.case import Case, as_case
-from lungscore.batch.one_case import Options, Outcome, analyze_one, load_detector
+from lungscore.batch.one_case import Outcome, analyze_one, load_detector
+from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import UsageError
 
 
 def run(
     inputs: Sequence[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     *,
     workers: int = 1,
     isolated: bool = False,

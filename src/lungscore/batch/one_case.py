@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lungscore.batch.case import Case, as_case
+from lungscore.batch.settings import AnalyzeSettings, ModelSettings
 from lungscore.batch.time_limit import TimedOut, time_limit
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 
@@ -17,28 +18,6 @@ if TYPE_CHECKING:
 
 _FEWER_WORKERS = "use fewer --workers"
 _REPORT = "run again with --debug and report what it prints"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What ``analyze`` was asked for, for every case alike."""
-
-    out: Path
-    engine: str = "auto"
-    precision: str = "auto"
-    threads: int | None = None
-    series: str | None = None
-    allow_gaps: bool = False
-    lungs: Path | None = None
-    lobes: Path | None = None
-    name: str | None = None
-    overwrite: bool = False
-    resume: bool = False
-    model: str | None = None
-    lesions_model: str | None = None
-    ranges: bool = True
-    detector: Path | None = None
-    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +37,7 @@ class Outcome:
     case: str = ""
 
 
-def analyze_one(given: Path | Case, options: Options) -> Outcome:
+def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
     """Analyse and write one case. Every failure becomes the outcome's error."""
     case = as_case(given, options.name)
     trace = ""
@@ -81,7 +60,7 @@ def analyze_one(given: Path | Case, options: Options) -> Outcome:
     return Outcome(case.path, error=error, trace=trace, case=case.name)
 
 
-def _analyze_one(case: Case, options: Options) -> Outcome:
+def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
     from lungscore.analysis import analyze
     from lungscore.report.case_folder import refuse_existing
 
@@ -93,19 +72,9 @@ def _analyze_one(case: Case, options: Options) -> Outcome:
     detector = None if options.detector is None else load_detector(options.detector)
     analysis = analyze(
         path,
-        segmenter=lambda: _segmenter(
-            options.model,
-            options.lesions_model,
-            options.engine,
-            options.precision,
-            options.threads,
-        ),
-        series=options.series,
-        allow_gaps=options.allow_gaps,
-        lungs=options.lungs,
-        lobes=options.lobes,
+        segmenter=lambda: _segmenter(options.models),
         name=case.name,
-        ranges=options.ranges,
+        **options.of_scan,
     )
     # Not before: they have loaded beside reading, with the models.
     from lungscore.report.outputs import write_outputs
@@ -134,15 +103,15 @@ def load_detector(path: Path) -> "tuple[Detector, str]":
 
 
 @lru_cache(maxsize=1)
-def _segmenter(
-    model: str | None,
-    lesions_model: str | None,
-    engine: str,
-    precision: str,
-    threads: int | None,
-) -> "Segmenter":
+def _segmenter(models: ModelSettings) -> "Segmenter":
     """The models, loaded once in each process, and beside reading what writing will need."""
     from lungscore.inference import load_segmenter
 
     import_module("lungscore.report.outputs")
-    return load_segmenter(model, lesions_model, engine=engine, precision=precision, threads=threads)
+    return load_segmenter(
+        models.model,
+        models.lesions_model,
+        engine=models.engine,
+        precision=models.precision,
+        threads=models.threads,
+    )

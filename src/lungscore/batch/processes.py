@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from lungscore.batch.case import Case, as_case
-from lungscore.batch.one_case import Options, Outcome, analyze_one
+from lungscore.batch.one_case import Outcome, analyze_one
+from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import ResourceError
 
 #: Outcomes that may wait for an earlier, slower case.
@@ -34,7 +35,7 @@ _busy, _stopping = threading.Event(), threading.Event()
 
 
 def run_in_processes(
-    inputs: Iterable[Path | Case], options: Options, *, workers: int
+    inputs: Iterable[Path | Case], options: AnalyzeSettings, *, workers: int
 ) -> Iterator[Outcome]:
     """Analyse ``inputs`` in ``workers`` processes and yield the outcomes in order.
 
@@ -61,7 +62,7 @@ def run_in_processes(
 def _in_order(
     pool: ProcessPoolExecutor,
     left: Iterator[Path | Case],
-    options: Options,
+    options: AnalyzeSettings,
     waiting: deque[_Waiting],
     *,
     workers: int,
@@ -88,7 +89,7 @@ def _outcome(future: Future[Outcome] | None) -> Outcome | None:
     return future.result()
 
 
-def _alone(given: Path | Case, options: Options) -> Outcome:
+def _alone(given: Path | Case, options: AnalyzeSettings) -> Outcome:
     case = as_case(given, options.name)
     with _pool(1) as pool:
         try:
@@ -159,7 +160,7 @@ def _stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
 
-def _work(given: Path | Case, options: Options) -> Outcome:
+def _work(given: Path | Case, options: AnalyzeSettings) -> Outcome:
     _busy.set()
     try:
         return analyze_one(given, options)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lungscore.batch.case import Case, as_case
-from lungscore.batch.one_case import Options, Outcome, analyze_one
+from lungscore.batch.one_case import Outcome, analyze_one
+from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import ResourceError, UsageError
 from lungscore.machine import available_threads
 from lungscore.version import __version__
@@ -31,7 +32,7 @@ _LONGEST_FOLDER = 20
 
 
 def run_on_ray(
-    inputs: Sequence[Path | Case], options: Options, *, address: str = LOCAL, workers: int
+    inputs: Sequence[Path | Case], options: AnalyzeSettings, *, address: str = LOCAL, workers: int
 ) -> Iterator[Outcome]:
     """Analyse ``inputs`` with ``workers`` workers of a Ray cluster; yield outcomes as cases end.
 
@@ -135,7 +136,7 @@ class Worker:
     def ready(self) -> None:
         """Return once the worker has started."""
 
-    def analyze(self, case: Case, options: Options, version: str) -> Outcome:
+    def analyze(self, case: Case, options: AnalyzeSettings, version: str) -> Outcome:
         """Analyse one case; ``version`` is that of the lungscore which asks."""
         if version != __version__:
             error = ResourceError(
@@ -156,7 +157,7 @@ class _Task:
 class _Crew:
     """The workers and what each is doing: starting (None) or analysing a case."""
 
-    def __init__(self, ray: Any, inputs: Sequence[Path | Case], options: Options) -> None:
+    def __init__(self, ray: Any, inputs: Sequence[Path | Case], options: AnalyzeSettings) -> None:
         self.ray, self.options, self.there = ray, options, _anywhere(options)
         self.waiting = deque(_Task(as_case(given, options.name)) for given in inputs)
         self.doing: dict[Any, tuple[Any, _Task | None]] = {}
@@ -232,7 +233,7 @@ class _Crew:
         self.doing[worker.analyze.remote(case, options, __version__)] = worker, task
 
 
-def _anywhere(options: Options) -> Options:
+def _anywhere(options: AnalyzeSettings) -> AnalyzeSettings:
     """``options`` for a process with another working folder."""
     from lungscore.inference.bundle import list_bundles
 

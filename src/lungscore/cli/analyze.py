@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungscore.batch import Options, Outcome, run
+from lungscore.batch import AnalyzeSettings, Outcome, run
 from lungscore.batch.shards import parse_shard
 from lungscore.cli.console import as_json, describe, exit_with, note, say, say_json
 from lungscore.cli.options import (
@@ -107,7 +107,7 @@ def analyze(
         raise _belongs_to_one()
     if overwrite and resume:
         raise UsageError("usage", "--overwrite and --resume contradict each other")
-    options = Options(
+    options = AnalyzeSettings(
         out=out,
         engine=engine.value,
         precision=precision.value,
@@ -166,7 +166,7 @@ def _belongs_to_one() -> UsageError:
 
 def _run_cohort(
     cases: "Sequence[Path | CohortCase]",
-    options: Options,
+    options: AnalyzeSettings,
     whole: bool,
     *,
     as_lines: bool,

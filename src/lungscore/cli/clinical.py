@@ -26,6 +26,7 @@ from lungscore.cli.patients import (
     save_model,
 )
 from lungscore.errors import UsageError
+from lungscore.patients.defaults import CLASSES, CLINICAL_FEATURES
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,8 +48,7 @@ Labels = Annotated[
 ]
 Classes = Annotated[str, typer.Option(metavar="NAMES", help="The classes, mildest first.")]
 
-_FEATURES = "infection_percent,consolidation_percent,ct_ss"
-_CLASSES = "none,mild,moderate,severe,critical"
+_FEATURES, _CLASSES = ",".join(CLINICAL_FEATURES), ",".join(CLASSES)
 
 
 @app.command("train")

@@ -25,6 +25,7 @@ from lungscore.cli.patients import (
     save_model,
 )
 from lungscore.errors import UsageError
+from lungscore.patients.defaults import DETECTION_FEATURES
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,7 +38,7 @@ Infected = Annotated[
 ]
 Clean = Annotated[str, typer.Option(metavar="LABELS", help="Labels of cases without infection.")]
 
-_FEATURES = "infection_percent,peak_slice_percent,lobes_infected,bilateral"
+_FEATURES = ",".join(DETECTION_FEATURES)
 
 
 @app.command("train")

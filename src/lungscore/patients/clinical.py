@@ -9,6 +9,7 @@ from lungscore.errors import UsageError
 from lungscore.patients.cases import Case
 from lungscore.patients.clinical_figures import figures, graver_from
 from lungscore.patients.cohort import Cohort, Measured, gather, refuse_too_few
+from lungscore.patients.defaults import CLASSES, CLINICAL_FEATURES
 from lungscore.patients.detection import check_features
 from lungscore.patients.features import FEATURES
 from lungscore.patients.figures import left_out_content, without_cases
@@ -25,9 +26,6 @@ from lungscore.patients.stored import ClinicalModel, feature_parts, refuse_seen,
 from lungscore.statistics.calibration import operating_point
 from lungscore.version import RESEARCH_USE, __version__
 
-#: From the mildest to the gravest.
-CLASSES = ("none", "mild", "moderate", "severe", "critical")
-
 #: Labels of iCTCF. "Suspected" is none of them.
 LABELS = {
     "Control": "none",
@@ -37,7 +35,6 @@ LABELS = {
     "Critically ill": "critical",
 }
 
-DEFAULT_FEATURES = ("infection_percent", "consolidation_percent", "ct_ss")
 
 MEANING = (
     "Probabilities of clinical severity classes among patients like those the model learned from, "
@@ -64,7 +61,7 @@ def clinical_cohort(
     *,
     labels: Mapping[str, str] = LABELS,
     classes: Sequence[str] = CLASSES,
-    names: Sequence[str] = DEFAULT_FEATURES,
+    names: Sequence[str] = CLINICAL_FEATURES,
     table: Mapping[str, Mapping[str, float | None]] | None = None,
     covariates: Sequence[str] = (),
 ) -> Cohort:
@@ -91,7 +88,7 @@ def train_clinical(
     *,
     labels: Mapping[str, str] = LABELS,
     classes: Sequence[str] = CLASSES,
-    names: Sequence[str] = DEFAULT_FEATURES,
+    names: Sequence[str] = CLINICAL_FEATURES,
     covariates: Sequence[str] = (),
     name: str,
     seed: int = SEED,

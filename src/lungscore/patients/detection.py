@@ -11,6 +11,7 @@ import numpy as np
 from lungscore.errors import UsageError
 from lungscore.patients.cases import Case
 from lungscore.patients.cohort import Cohort, Measured, gather, refuse_too_few
+from lungscore.patients.defaults import DETECTION_FEATURES
 from lungscore.patients.features import FEATURES
 from lungscore.patients.figures import (
     area,
@@ -37,7 +38,6 @@ from lungscore.version import RESEARCH_USE, __version__
 CLASSES = ["clean", "infected"]
 
 #: How much, how widely and how densely in one place.
-DEFAULT_FEATURES = ("infection_percent", "peak_slice_percent", "lobes_infected", "bilateral")
 
 MEANING = (
     "The probability that a scan shows an infection pattern, among patients like those it learned "
@@ -50,7 +50,7 @@ def detection_cohort(
     results: Mapping[str, Measured],
     *,
     labels: Mapping[str, str],
-    names: Sequence[str] = DEFAULT_FEATURES,
+    names: Sequence[str] = DETECTION_FEATURES,
 ) -> Cohort:
     """The scans that can be used. labels: label of the table -> "clean" or "infected".
 
@@ -76,7 +76,7 @@ def train_detector(
     cohort: Cohort,
     *,
     labels: Mapping[str, str],
-    names: Sequence[str] = DEFAULT_FEATURES,
+    names: Sequence[str] = DETECTION_FEATURES,
     name: str,
     seed: int = SEED,
 ) -> Detector:
@@ -99,7 +99,7 @@ def train_detector(
 
 
 def cross_validated(
-    cohort: Cohort, *, names: Sequence[str] = DEFAULT_FEATURES, seed: int = SEED
+    cohort: Cohort, *, names: Sequence[str] = DETECTION_FEATURES, seed: int = SEED
 ) -> dict[str, Any]:
     """Figures of predictions for patients that were held out.
 

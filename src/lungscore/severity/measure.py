@@ -1,6 +1,6 @@
 """From label arrays to every number of the result."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -154,18 +154,7 @@ def _read(
     by_lobe = {}
     if has_lobes:
         by_lobe = {name: burden(counted.part(lobe=LOBES[name])) for name in LOBE_ORDER}
-    by_region = {}
-    if has_regions:
-        by_region = {
-            name: burden(counted.part(region=value)).infection_percent
-            for value, (name, _) in enumerate(REGIONS, start=1)
-        }
-    of_lobes = {name: part.infection_percent for name, part in by_lobe.items()}
-    dense_of_lobes = {name: part.dense_percent for name, part in by_lobe.items()}
-    no_sides = obstacles.volume or obstacles.sides
-    no_lobes = no_sides or (None if by_lobe else "there is no lobe mask")
-    no_regions = no_sides or (None if by_region else "there is no region mask")
-    ct_ss = _given(scores.ct_ss(by_region), no_regions)
+    results = _scores_of(counted, by_lobe, obstacles, has_regions=has_regions)
     in_lobes = _percent_in_lobes(counted) if has_lobes else None
     withheld = withheld_codes(
         lungs_ml=whole.volume_ml,
@@ -174,19 +163,11 @@ def _read(
         in_lobes_percent=in_lobes,
         notice_codes=notice_codes,
     )
-    category, basis, withheld = _category(whole.infection_percent, ct_ss, withheld)
+    category, basis, withheld = _category(whole.infection_percent, results["ct_ss"], withheld)
     infected = None
     if whole.infection_percent is not None and not UNSUITABLE & set(withheld):
         infected = whole.infection_percent >= FLOOR_PERCENT
     slices = tuple(burden(counts) for counts in counted.per_slice())
-    results = {
-        "ct_ss": ct_ss,
-        "tss": _given(scores.tss(of_lobes), no_lobes),
-        "ctsi": _given(scores.ctsi(of_lobes), no_lobes),
-        "lss": _given(scores.lss(of_lobes), no_lobes),
-        "lhos": _given(scores.lhos(dense_of_lobes), no_lobes or obstacles.hu),
-        "zones": _given(scores.zone_score(_zones(counted, sides_known)), no_sides),
-    }
     return Severity(
         lungs=whole,
         right=right,
@@ -220,6 +201,32 @@ def _read(
     )
 
 
+def _scores_of(
+    counted: Tally, by_lobe: Mapping[str, Burden], obstacles: Obstacles, *, has_regions: bool
+) -> dict[str, Score]:
+    """Every score that adds up parts, by name; without a total where something is in the way."""
+    sides_known = obstacles.sides is None
+    by_region = {}
+    if has_regions:
+        by_region = {
+            name: _infected(counted.part(region=value))
+            for value, (name, _) in enumerate(REGIONS, start=1)
+        }
+    of_lobes = {name: part.infection_percent for name, part in by_lobe.items()}
+    dense_of_lobes = {name: part.dense_percent for name, part in by_lobe.items()}
+    no_sides = obstacles.volume or obstacles.sides
+    no_lobes = no_sides or (None if by_lobe else "there is no lobe mask")
+    no_regions = no_sides or (None if by_region else "there is no region mask")
+    return {
+        "ct_ss": _given(scores.ct_ss(by_region), no_regions),
+        "tss": _given(scores.tss(of_lobes), no_lobes),
+        "ctsi": _given(scores.ctsi(of_lobes), no_lobes),
+        "lss": _given(scores.lss(of_lobes), no_lobes),
+        "lhos": _given(scores.lhos(dense_of_lobes), no_lobes or obstacles.hu),
+        "zones": _given(scores.zone_score(_zones(counted, sides_known)), no_sides),
+    }
+
+
 def _burden(counts: Counts, voxel_ml: float | None, has_density: bool) -> Burden:
     return Burden(
         volume_ml=None if voxel_ml is None else counts.voxels * voxel_ml,
@@ -229,6 +236,11 @@ def _burden(counts: Counts, voxel_ml: float | None, has_density: bool) -> Burden
         consolidation_percent=counts.percent(counts.consolidation),
         dense_percent=counts.percent(counts.dense) if has_density else None,
     )
+
+
+def _infected(counts: Counts) -> float | None:
+    """Infected percent of a part."""
+    return counts.percent(counts.infection)
 
 
 def _zones(counted: Tally, sides_known: bool) -> dict[str, float | None]:
@@ -245,7 +257,7 @@ def _zones(counted: Tally, sides_known: bool) -> dict[str, float | None]:
             continue
         for name, start, stop in zip(names, edges[:-1], edges[1:], strict=True):
             counts = counted.part(lung=lung, slices=slice(int(start), int(stop)))
-            percents[name] = counts.percent(counts.infection)
+            percents[name] = _infected(counts)
     return percents
 
 
