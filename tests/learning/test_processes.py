@@ -67,7 +67,7 @@ def experiment_weights() -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_torchrun_starts_them(tmp_path):
-    here = Path(processes.__file__).parent
+    here = Path(processes.__file__).parents[2]  # of the package tests
     path = os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")])
     program = [processes.__file__, str(tmp_path / "two")]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
