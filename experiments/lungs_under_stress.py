@@ -103,9 +103,16 @@ def sliced(preset: str, seed: int, slice_mm: float) -> dict[str, float]:
 
 
 def with_fluid(case: Phantom, side: int, part: float) -> dict[str, float]:
+    """Measures of ``effused``, and what part of the fluid is taken for lung."""
+    wet, fluid = effused(case, side, part)
+    labels = find_lungs(wet.scan).labels
+    return {**measure(wet), "fluid_in_lungs": round(float((labels[fluid] > 0).mean()), 4)}
+
+
+def effused(case: Phantom, side: int, part: float) -> tuple[Phantom, np.ndarray]:
     """A phantom with an effusion: fluid at the back and base of one lung's room, up the ribs.
 
-    The fluid is no lung. Adds what part of it is taken for lung.
+    The fluid, bool (D, H, W), is no lung.
     """
     room = case.lungs == side
     spacing_mm = np.array(case.scan.spacing_mm)
@@ -122,9 +129,7 @@ def with_fluid(case: Phantom, side: int, part: float) -> dict[str, float]:
     edge = ndimage.binary_dilation(fluid, iterations=2) & (case.lungs == 0) & (values < -50)
     values[edge] = FLUID_HU
     scan = replace(case.scan, values=np.round(values).astype(np.int16))
-    wet = replace(case, scan=scan, lungs=np.where(fluid, 0, case.lungs).astype(np.uint8))
-    labels = find_lungs(scan).labels
-    return {**measure(wet), "fluid_in_lungs": round(float((labels[fluid] > 0).mean()), 4)}
+    return replace(case, scan=scan, lungs=np.where(fluid, 0, case.lungs).astype(np.uint8)), fluid
 
 
 def measure(case: Phantom, *, sides: tuple[int, ...] = (RIGHT_LUNG, LEFT_LUNG)) -> dict[str, float]:

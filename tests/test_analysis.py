@@ -86,7 +86,7 @@ def test_a_phantom_is_analysed_whole(analysis: Analysis, small_phantom: Phantoms
     assert result.scores.tss.total is not None
     assert result.scores.pho is not None
     assert result.severity.category is not None
-    assert [model.name for model in result.models] == ["stand-in"]
+    assert [model.name for model in result.models] == ["stand-in", "lungs"]
     assert result.engine is not None
     assert result.engine.precision == "f32"
 

@@ -14,10 +14,9 @@ import numpy as np
 
 from lungscore.anatomy import (
     Lungs,
+    complete_lungs,
     divide_regions,
     find_lobes,
-    find_lungs,
-    include_infection,
     lung_field,
     outer_third,
     separate_lesions,
@@ -30,7 +29,7 @@ from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter
 from lungscore.inference.density import DENSE_HU
 from lungscore.inference.readings import Alternatives, SliceAlternatives, joined
-from lungscore.inference.segment import find_alternatives, find_lesions
+from lungscore.inference.segment import find_alternatives, find_lesions, find_lungs_of
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
@@ -97,17 +96,18 @@ def analyze(
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
             own_lobes = None if lobes is None else given_lobes(Path(lobes), scan)
         with clock.stage("lungs"):
-            both_lungs = own_lungs or find_lungs(scan)
+            both_lungs = own_lungs or find_lungs_of(scan, loaded)
         with clock.stage("load model"):
             model = loaded()
     with clock.stage("lesions"):
         field = lung_field(both_lungs, scan.spacing_mm)
         lesions, codes = find_lesions(scan, both_lungs, model, field)
+        lesions = lesions.with_models(model.lung_models if own_lungs is None else ())
     others = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
     with _read_otherwise(others if ranges else None, scan) as alternatives:
         if own_lungs is None:
             with clock.stage("regions"):
-                both_lungs = include_infection(both_lungs, lesions.labels, scan, field=field)
+                both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
         lesions = _within(both_lungs, lesions)
         parts = _divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
         if ranges:
@@ -316,7 +316,6 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
             peripheral = outer_third(lungs.labels, scan.spacing_mm)
         box = columns_of(lungs.labels)  # all that is counted lies in their rows and columns
         hu = scan.values[box] if scan.units == "hu" and has_ct else None
-        others = lesions.alternatives
         severity = measure(
             Segmentation(
                 lungs.labels[box],
@@ -330,7 +329,8 @@ def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
                 voxel_ml=scan.voxel_ml,
                 sides_known=lungs.sides_known,
                 notice_codes=[notice.code for notice in parts.notices],
-                alternatives=None if others is None else others.within(box, scan.shape),
+                alternatives=lesions.alternatives and lesions.alternatives.within(box, scan.shape),
+                unsure_ml=(lungs.doubtful_ml, lungs.perhaps_ml),
             )
         )
     return Analysis(
@@ -380,7 +380,7 @@ def as_lungs(labels: np.ndarray, source: str) -> Lungs:
     if not labels.any():
         raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
     notice = Notice("user-lungs", "The lung mask was supplied by the user.")
-    return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,))
+    return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,), found_by="user")
 
 
 class Clock:

@@ -8,7 +8,7 @@ import pytest
 from lungscore.errors import NOTICES
 from lungscore.labels import LOBES, REGIONS
 from lungscore.severity import CT_SS_CUTOFF, RULE, WITHHOLDING, Score, Segmentation, measure
-from lungscore.severity.category import categorise, withheld_codes
+from lungscore.severity.category import UNTRUSTED, categorise, withheld_codes
 
 DEPTH = 20
 
@@ -152,6 +152,29 @@ def test_no_lungs_at_all_gives_no_number():
 
 def test_every_reason_to_withhold_is_a_known_notice():
     assert set(WITHHOLDING) <= set(NOTICES)
+
+
+@pytest.mark.parametrize("code", UNTRUSTED)
+def test_none_is_said_of_trusted_and_whole_lungs_alone(code):
+    nothing = measured(chest(0), notice_codes=[code, "contrast"])
+    assert nothing.category is None
+    assert nothing.withheld == (code,)
+    assert nothing.infected is None
+    assert UNTRUSTED[code] in nothing.basis
+    assert any(UNTRUSTED[code] in notice.message for notice in nothing.notices)
+    assert measured(chest({0: 200}), notice_codes=[code]).category == "mild"
+
+
+def test_doubtful_lungs_withhold_every_category():
+    for infected in (0, 500):
+        severity = measured(chest(infected), notice_codes=["lungs-doubtful"])
+        assert severity.withheld == ("lungs-doubtful",)
+        assert severity.infected is None
+
+
+def test_reasons_to_withhold_none_are_known_notices():
+    assert set(UNTRUSTED) <= set(NOTICES)
+    assert not set(UNTRUSTED) & set(WITHHOLDING)
 
 
 # The rule itself, at its edges

@@ -187,6 +187,27 @@ def test_every_reason_is_a_notice():
     assert set(WITHHOLDING) <= set(NOTICES)
 
 
+def test_dense_tissue_that_may_be_lung_widens_the_range_both_ways():
+    """2000 voxels of 1 ml, 100 of them infected: 5 %."""
+    maps = chest()
+    lesions = infected(maps, [5] * 20)
+    alternatives = Others([lesions])
+    more = {"voxel_ml": 1.0, "alternatives": alternatives, **maps}
+    lungs = more.pop("lungs")
+
+    def span(unsure_ml):
+        ranges = measure(lungs, lesions, unsure_ml=unsure_ml, **more).ranges
+        return ranges.burden["infection_percent"], ranges.burden["infection_ml"]
+
+    assert span((0.0, 0.0)) == ((5.0, 5.0), (100.0, 100.0))
+    # 500 ml beside the lungs: healthy lung (100 of 2500) or infected lung (600 of 2500).
+    assert span((0.0, 500.0)) == ((4.0, 24.0), (100.0, 600.0))
+    # 60 ml of the lungs that may be none, all of it infected: 40 of 1940.
+    low, high = span((60.0, 0.0))[0]
+    assert low == pytest.approx(100 * 40 / 1940)
+    assert high == 5.0
+
+
 ONE_PERCENT = [1] * 20
 
 

@@ -2,7 +2,12 @@
 
 from lungscore.anatomy.boxes import lung_box, slice_boxes
 from lungscore.anatomy.components import separate_lesions
-from lungscore.anatomy.hidden import include_infection, lung_field
+from lungscore.anatomy.hidden import (
+    complete_lungs,
+    dense_outside,
+    include_infection,
+    lung_field,
+)
 from lungscore.anatomy.lobes import find_lobes
 from lungscore.anatomy.lungs import Lungs, find_lungs, size_notices
 from lungscore.anatomy.periphery import outer_third
@@ -11,6 +16,8 @@ from lungscore.anatomy.sides import sides_of_lobes
 
 __all__ = [
     "Lungs",
+    "complete_lungs",
+    "dense_outside",
     "divide_regions",
     "find_lobes",
     "find_lungs",

@@ -8,7 +8,7 @@ from lungscore.anatomy.closing import IN_PLANE
 #: A dark patch that touches the image edge over at least this many times the square root of its
 #: area lies outside the body. The air around a patient touches 3 to 6 times as much, a lung cut
 #: by a tight crop less.
-EDGE_CONTACT = 1.1
+EDGE_CONTACT = 1.6
 #: Where more than this part of the image edge is tissue, the image is a crop of the body.
 CROPPED = 0.4
 
@@ -16,36 +16,42 @@ _IN_PLANE_FULL = np.zeros((3, 3, 3), bool)
 _IN_PLANE_FULL[1] = True
 
 
-def inside_body(tissue: np.ndarray) -> np.ndarray:
+def inside_body(tissue: np.ndarray, beyond: np.ndarray | None = None) -> np.ndarray:
     """The body with everything it encloses in each slice, bool (D, H, W).
 
     tissue: bool (D, H, W), voxels denser than lung, on a grid of a few millimetres. The body is
     the largest connected piece of tissue that is more than two voxels thick; table shells and
     clothes fall away. In a crop so tight that the image edge runs through the body, all tissue is
-    body, and lungs that the edge cuts count as inside.
+    body, and lungs that the edge cuts count as inside. beyond: bool (D, H, W), where the scanner
+    has no picture; its border is an edge too.
     """
+    if beyond is None:
+        beyond = np.zeros(tissue.shape, bool)
     edge = [tissue[:, 0], tissue[:, -1], tissue[:, :, 0], tissue[:, :, -1]]
     if np.concatenate([line.ravel() for line in edge]).mean() > CROPPED:
-        return ~_outside(~tissue)
+        return ~_outside(~tissue, beyond)
     pieces, count = ndimage.label(ndimage.binary_opening(tissue, _IN_PLANE_FULL))
     if count == 0:
         return np.zeros(tissue.shape, bool)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     body = ndimage.binary_dilation(pieces == sizes.argmax(), IN_PLANE, iterations=2, mask=tissue)
-    return ~_outside(~body)
+    return ~_outside(~body, beyond)
 
 
-def _outside(dark: np.ndarray) -> np.ndarray:
-    """The patches of ``dark`` that lie along the image edge, slice by slice."""
-    patches, count = ndimage.label(dark, IN_PLANE)
+def _outside(dark: np.ndarray, beyond: np.ndarray) -> np.ndarray:
+    """``beyond`` and the patches of ``dark`` along it or the image edge, slice by slice."""
+    patches, count = ndimage.label(dark & ~beyond, IN_PLANE)
     areas = np.bincount(patches.ravel(), minlength=count + 1)
     edge = np.zeros(count + 1, int)
     for line in (patches[:, 0], patches[:, -1], patches[:, :, 0], patches[:, :, -1]):
         edge += np.bincount(line.ravel(), minlength=count + 1)
+    if beyond.any():
+        rim = ndimage.binary_dilation(beyond, IN_PLANE) & ~beyond
+        edge += np.bincount(patches[rim], minlength=count + 1)
     outside = edge >= EDGE_CONTACT * np.sqrt(areas)
     outside[0] = False
-    return outside[patches]
+    return outside[patches] | beyond
 
 
 def median_midline(inside: np.ndarray) -> float:

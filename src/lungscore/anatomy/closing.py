@@ -44,3 +44,13 @@ def fill_slices(mask: np.ndarray) -> np.ndarray:
             pieces, _ = ndimage.label(~np.pad(plane[box], 1))
             filled[z][box] = (pieces != pieces[0, 0])[1:-1, 1:-1]
     return filled
+
+
+def surrounded(mask: np.ndarray) -> np.ndarray:
+    """Where ``mask`` (D, H, W) lies on both sides, and in front and behind, in the same slice."""
+    inside = np.ones_like(mask)
+    for axis in (1, 2):
+        forth = np.logical_or.accumulate(mask, axis=axis)
+        back = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis=axis), axis)
+        inside &= forth & back
+    return inside

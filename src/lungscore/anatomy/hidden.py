@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.agreement import THIRDS
 from lungscore.anatomy.boxes import Box, copy_within, lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
@@ -25,6 +26,12 @@ FIELD_GRID_MM = 4.0
 FIELD_CLOSING_MM = 12.0
 #: Less hidden lung than this part of the lungs is not worth a notice.
 NOTEWORTHY = 0.002
+#: Tissue is dense from this on, HU; beside healthy lungs there is less of it than this, ml, and
+#: part of the lungs; with their lower third it may be DENSE_LOW of them. More than the last part
+#: puts the lungs in doubt.
+DENSE_HU, DENSE_OUTSIDE_ML, DENSE_OUTSIDE, DENSE_LOW, DENSE_MUCH = -200, 100.0, 0.02, 0.075, 0.1
+#: Dense tissue that the lung network held possible without saying so, ml.
+PERHAPS_ML = 60.0
 
 
 def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> np.ndarray:
@@ -72,6 +79,61 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
     first = box[0].start, box[1].start, box[2].start
     field[voxels] |= grid.enlarge(wide, voxels, first=first)
     return field
+
+
+def dense_outside(lungs: Lungs, field: np.ndarray, scan: Scan) -> tuple[float, tuple[Notice, ...]]:
+    """Millilitres of dense tissue that may be lung but is in none, and notices where many.
+
+    field: that of ``lung_field``. Tissue counts from DENSE_HU to DENSEST_LUNG_HU where it is
+    thicker than about 12 mm: what is thinner lies along every healthy lung. What the lung network
+    held possible counts too. 0 without Hounsfield units.
+    """
+    if scan.units != "hu" or scan.spacing_mm is None or len(scan.values) == 1:
+        return 0.0, ()
+    grid = Grid.over(scan.shape, scan.spacing_mm, block_mm=FIELD_GRID_MM)
+    values = ndimage.median_filter(grid.centres(scan.values), 3)
+    labels = grid.centres(lungs.labels)
+    dense = grid.centres(field) & (labels == 0) & (values > DENSE_HU) & (values < DENSEST_LUNG_HU)
+    dense = ndimage.binary_opening(dense, np.ones((3, 3, 3), bool))
+    block_ml = float(np.prod(grid.spacing_mm)) / 1000
+    lung_ml = np.count_nonzero(labels) * block_ml
+    ml = float(dense.sum()) * block_ml
+    # Low down lie liver, spleen and stomach, in one half of the body higher than in the other.
+    levels = np.flatnonzero(labels.any(axis=(1, 2)))
+    upper_ml = float(dense[: levels[0] + 2 * len(levels) // 3].sum()) * block_ml
+    much = upper_ml > max(DENSE_OUTSIDE_ML, DENSE_OUTSIDE * lung_ml) or ml > DENSE_LOW * lung_ml
+    if not much and lungs.perhaps_ml <= PERHAPS_ML:
+        return max(ml, lungs.perhaps_ml), ()
+    where = _where(dense, labels, lungs.sides_known) if much else "the network is not sure of it"
+    ml = max(ml, lungs.perhaps_ml)
+    text = (
+        f"{ml:.0f} ml of dense tissue within the rib cage are in no lung ({where}): "
+        "percentages are of the lungs without it"
+    )
+    notices: tuple[Notice, ...] = (Notice("dense-outside-lungs", text),)
+    if ml > DENSE_MUCH * lung_ml:
+        text = f"{ml:.0f} ml beside {lung_ml:.0f} ml of lung are dense and may be lung"
+        notices += (Notice("lungs-doubtful", text),)
+    return ml, notices
+
+
+def complete_lungs(lungs: Lungs, infection: np.ndarray, scan: Scan, field: np.ndarray) -> Lungs:
+    """``include_infection``, and what ``dense_outside`` says of the lungs then."""
+    lungs = include_infection(lungs, infection, scan, field=field)
+    ml, notices = dense_outside(lungs, field, scan)
+    together = tuple(dict.fromkeys((*lungs.notices, *notices)))
+    return replace(lungs, notices=together, perhaps_ml=ml if notices else 0.0)
+
+
+def _where(dense: np.ndarray, labels: np.ndarray, sides_known: bool) -> str:
+    """The third of the lungs' height, and the side, in which most of ``dense`` lies."""
+    z, _, x = ndimage.center_of_mass(dense)
+    levels = np.flatnonzero(labels.any(axis=(1, 2)))
+    third = THIRDS[int(np.clip(3 * (z - levels[0]) / (levels[-1] - levels[0] + 1), 0, 2))]
+    if not sides_known:
+        return f"most in the {third} third"
+    side = "right" if x < ndimage.center_of_mass(labels > 0)[2] else "left"
+    return f"most in the {third} third of the {side} side"
 
 
 def include_infection(

@@ -1,39 +1,41 @@
 """Finding the lungs: coarse first, then at the scan's own resolution."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
-from lungscore.anatomy.airways import LUMEN_MM2, find_airways, is_round
-from lungscore.anatomy.body import inside_body, median_midline
-from lungscore.anatomy.boxes import Box, copy_within, lung_box
-from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices
+from lungscore.anatomy import checks
+from lungscore.anatomy.agreement import differences
+from lungscore.anatomy.boxes import copy_within, lung_box
+from lungscore.anatomy.closing import surrounded
+from lungscore.anatomy.drawing import draw
 from lungscore.anatomy.enclosed import enclosed_bays
-from lungscore.anatomy.grid import Grid, assumed_spacing_mm
-from lungscore.anatomy.levels import Levels, find_levels
-from lungscore.anatomy.sides import name_sides
+from lungscore.anatomy.grid import Grid
+from lungscore.anatomy.levels import find_levels
+from lungscore.anatomy.lung_maps import LungMaps
+from lungscore.anatomy.network_lungs import network_lungs
+from lungscore.anatomy.overview import Airways, Overview
+from lungscore.anatomy.rules import aerated_lungs, closed_lungs
 from lungscore.errors import InputError, Notice
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import Scan
 
-COARSE_MM, AIRWAY_MM, WALL_MM = 2.5, 1.25, 4.0
-#: Vessels, nodules and bays of the pleura up to about twice this width join the lung, mm.
-CLOSING_MM = 8.0
+WALL_MM = 4.0
 #: Bone and contrast medium are denser than any consolidated lung, HU.
 DENSEST_LUNG_HU = 200
-#: Aerated pieces below this are no lung (for one slice: mm² instead of mm³).
-SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 250.0
 #: A slice whose body takes less than this part of it shows none.
 BODY_PART = 0.01
 #: Less aerated lung than this is none at all, ml; in the largest slice of a short scan, cm².
 NO_LUNGS_ML, NO_LUNGS_CM2, SHORT_SCAN_MM = 40.0, 5.0, 20.0
 #: Lungs that fill more than this part of their largest slice at an end of the scan are cut off.
 TRUNCATED_AREA = 0.05
-#: Pieces below this part of the largest are bowel where they lie under the diaphragm.
-MINOR_PIECE = 0.1
 #: A second lung below this part of the first is none.
 SECOND_LUNG = 0.02
+#: A bay at the ribs of which the network gives less than this on average is no lung, of 255.
+PLAUSIBLE = 30
 USUAL_ML = (1000.0, 10000.0)
 
 
@@ -44,12 +46,17 @@ class Lungs:
     labels: (D, H, W) uint8, 0 elsewhere, 1 right and 2 left lung; all 1 where the sides are not
     known. notices: what the user should know about the lungs. aerated: the labels before dense
     lung was added to them by its place (``lungs-from-shape``); None where there was none.
+    perhaps_ml, doubtful_ml: dense tissue outside ``labels`` that may be lung, and inside that may
+    be none; 0 where nobody can say. found_by: who drew them.
     """
 
     labels: np.ndarray
     sides_known: bool
     notices: tuple[Notice, ...] = ()
     aerated: np.ndarray | None = None
+    perhaps_ml: float = 0.0
+    doubtful_ml: float = 0.0
+    found_by: Literal["network", "rules", "user"] = "rules"
 
     def __repr__(self) -> str:
         shape = " × ".join(map(str, self.labels.shape))
@@ -57,191 +64,115 @@ class Lungs:
         return f"Lungs({shape}, {sides})"
 
 
-def find_lungs(scan: Scan) -> Lungs:
+def find_lungs(scan: Scan, maps: Callable[[], LungMaps | None] | None = None) -> Lungs:
     """The lungs of ``scan`` without trachea and main bronchi, vessels and nodules included.
 
-    Aerated lung is found inside the body on a coarse grid, freed of airways and bowel gas, split
-    into right and left, closed, and refined at full resolution. Dense lung at the ribs joins it
-    where aerated lung encloses it (notice ``lungs-from-shape``); other dense disease that reaches
-    the pleura is missing until ``include_infection`` adds it. Raises InputError ``no-lungs``.
+    maps: gives what the lung network says of the scan (inference.LungFinder); None, or a function
+    that gives None, where there is no network.
+
+    Rules find aerated lung inside the body on a coarse grid, free it of airways and bowel gas and
+    split it into right and left. The network, where there is one, says which blocks are lung, dense
+    ones too; then the rules are the second opinion, and where the two differ a notice says so. The
+    border is drawn by the scan's own voxels. Without a network, dense lung at the ribs joins it
+    where aerated lung encloses it (notice ``lungs-from-shape``). Raises InputError ``no-lungs``.
     """
-    levels = find_levels(scan)
-    spacing_mm = scan.spacing_mm or assumed_spacing_mm(scan.shape)
-    grid = Grid.over(scan.shape, spacing_mm, block_mm=COARSE_MM)
-    coarse = grid.reduce(scan.values, floor=levels.floor)
-    inside = inside_body(coarse >= levels.lung)
-    midline = (median_midline(inside) + 0.5) * grid.factors[2]
-    airways = _Airways.find(scan, spacing_mm, grid, inside, levels=levels, midline=midline)
-    aerated = (coarse < levels.lung) & inside & ~airways.on(grid)
-    lungs = _lung_pieces(aerated, coarse, levels, grid.spacing_mm)
-    _require_lungs(scan, lungs, grid.spacing_mm)
-    notices: tuple[Notice, ...] = ()
-    if scan.sides_known:
-        sides = name_sides(lungs, coarse, grid.spacing_mm, midline=midline / grid.factors[2])
-        sides, notices = _without_specks(sides)
-    else:
-        sides = lungs.astype(np.uint8)
-    labels = _refine(scan.values, sides, grid, levels=levels, airways=airways)
-    found = Lungs(labels, scan.sides_known, notices)
+    overview = Overview.of(scan)
+    airways = Airways.find(overview)
+    aerated = aerated_lungs(overview, airways)
+    dark = overview.values < overview.levels.lung
+    told = None
+    if maps is not None and _are_lungs(dark & surrounded(~dark), overview.grid.spacing_mm):
+        told = maps()
+    if told is None:
+        return _by_rules(overview, aerated, airways)
+    return _by_network(overview, told, aerated, airways)
+
+
+def _by_rules(overview: Overview, aerated: np.ndarray, airways: Airways) -> Lungs:
+    scan, grid = overview.scan, overview.grid
+    _require_lungs(scan, aerated > 0, grid.spacing_mm)
+    aerated, one_lung = _without_specks(aerated, known=scan.sides_known)
+    airway = airways.on(grid)
+    closed = closed_lungs(aerated, airway, grid.spacing_mm)
+    dense = (closed > 0) & (aerated == 0)
+    labels = draw(overview, closed, dense=dense, airways=airway, lumen=airways)
+    found = Lungs(labels, scan.sides_known, one_lung)
     if scan.sides_known and len(labels) > 1:
-        found = _with_enclosed(found, scan, spacing_mm, airways)
-    return replace(found, notices=found.notices + size_notices(scan, found.labels))
+        found = _with_enclosed(found, overview, airways)
+    notices = _checked(overview, closed, airway)
+    return replace(found, notices=(*found.notices, *size_notices(scan, found.labels), *notices))
 
 
-@dataclass(frozen=True)
-class _Airways:
-    """The airways' lumen on a grid fine enough to show their walls."""
-
-    lumen: np.ndarray
-    grid: Grid
-
-    @classmethod
-    def find(
-        cls,
-        scan: Scan,
-        spacing_mm: tuple[float, float, float],
-        coarse: Grid,
-        inside: np.ndarray,
-        *,
-        levels: Levels,
-        midline: float,
-    ) -> "_Airways":
-        grid = Grid.over(scan.shape, spacing_mm, block_mm=AIRWAY_MM)
-        fine = grid.reduce(scan.values, floor=levels.floor)
-        lumen = (fine < levels.lumen) & grid.sample(inside, coarse)
-        tissue = fine >= levels.lung
-        lumen = find_airways(lumen, tissue, grid.spacing_mm, midline=midline / grid.factors[2])
-        return cls(lumen, grid)
-
-    def on(self, grid: Grid) -> np.ndarray:
-        """Airways with their walls at the blocks of a coarser grid."""
-        return grid.sample(self._with_wall(2), self.grid)
-
-    def within(self, box: Box) -> np.ndarray:
-        """Airways with their walls at the voxels of ``box``."""
-        return self.grid.enlarge(self._with_wall(1), box)
-
-    def _with_wall(self, steps: int) -> np.ndarray:
-        return ndimage.binary_dilation(self.lumen, IN_PLANE, iterations=steps)
+def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways: Airways) -> Lungs:
+    scan, grid = overview.scan, overview.grid
+    airway = airways.on(grid)
+    found = network_lungs(maps, overview, aerated, airway)
+    _require_lungs(scan, found.closed > 0, grid.spacing_mm)
+    closed, one_lung = _without_specks(found.closed, known=scan.sides_known)
+    labels = draw(overview, closed, dense=found.dense, airways=found.airways)
+    ml = checks.block_ml(overview) if scan.spacing_mm else 0.0
+    lungs = Lungs(
+        labels,
+        scan.sides_known,
+        one_lung,
+        perhaps_ml=float(found.perhaps.sum()) * ml,
+        doubtful_ml=float((found.doubtful & (closed > 0)).sum()) * ml,
+        found_by="network",
+    )
+    several = len(labels) > 1 and scan.sides_known
+    if several:
+        lungs = _with_enclosed(lungs, overview, airways, found.probability)
+    notices = (*lungs.notices, *size_notices(scan, lungs.labels))
+    if several:
+        rules = closed_lungs(aerated, airway, grid.spacing_mm)
+        air = overview.values < overview.levels.lung
+        differing = list(differences(closed, rules, air, checks.block_ml(overview)))
+        notices += tuple(checks.disagreement(differing))
+    notices += tuple(_checked(overview, closed, found.airways))
+    return replace(lungs, notices=tuple(dict.fromkeys(notices)))
 
 
-def _lung_pieces(
-    aerated: np.ndarray, coarse: np.ndarray, levels: Levels, spacing_mm: tuple[float, float, float]
-) -> np.ndarray:
-    """The pieces of ``aerated`` that are large enough for lung and are not plain gas."""
-    pieces, count = ndimage.label(aerated)
-    if count == 0:
-        return aerated
-    one_slice = len(aerated) == 1
-    smallest = SMALLEST_PIECE_MM2 if one_slice else SMALLEST_PIECE_MM3
-    sizes = np.bincount(pieces.ravel()) * np.prod(spacing_mm[1:] if one_slice else spacing_mm)
-    keep = sizes >= smallest
-    keep[0] = False
-    if not keep.any():
-        return np.zeros_like(aerated)
-    if levels.gas is not None:
-        # The rim of gas is mixed with its wall: judge what lies one voxel deeper.
-        core = ndimage.binary_erosion(aerated, IN_PLANE) & keep[pieces]
-        for label in np.flatnonzero(keep):
-            values = coarse[core & (pieces == label)]
-            keep[label] = len(values) > 0 and np.median(values) > levels.gas
-    if one_slice:
-        keep &= ~_tubes(pieces, np.where(keep, sizes, 0), coarse, spacing_mm)
-    elif keep.any():
-        keep &= ~_below_the_diaphragm(pieces, np.where(keep, sizes, 0))
-    return keep[pieces]
+def _checked(overview: Overview, closed: np.ndarray, airways: np.ndarray) -> Iterator[Notice]:
+    """What is odd about the lungs ``closed`` (labels on blocks)."""
+    if len(closed) == 1:
+        return
+    if overview.scan.sides_known:
+        yield from checks.broken_lungs(closed, overview)
+        yield from checks.unequal_lungs(closed)
+        yield from checks.gas_in_lungs(closed, overview)
+    yield from checks.cut_sideways(closed, overview)
+    yield from checks.no_trachea(airways, closed, overview)
 
 
-def _tubes(
-    pieces: np.ndarray, sizes: np.ndarray, coarse: np.ndarray, spacing_mm: tuple[float, ...]
-) -> np.ndarray:
-    """Which small round ``pieces`` of one slice are darker than the lung: airways cut across.
-
-    In a volume they are followed from the trachea; a lone slice has only their look.
-    """
-    tubes = np.zeros(len(sizes), bool)
-    lung = np.median(coarse[pieces == sizes.argmax()])
-    for label, place in enumerate(ndimage.find_objects(pieces), start=1):
-        if 0 < sizes[label] < min(LUMEN_MM2[1], MINOR_PIECE * sizes.sum()):
-            patch = (pieces[place] == label)[0]
-            core = ndimage.binary_erosion(patch)
-            dark = core.any() and np.median(coarse[place][0][core]) <= lung
-            tubes[label] = dark and is_round(patch, spacing_mm)
-    return tubes
-
-
-def _below_the_diaphragm(pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Which small ``pieces`` in the lower half lie under large ones, or under what is between them.
-
-    That is bowel. What the ribs' recess holds lies outwards of all lung above it.
-    """
-    large = sizes >= MINOR_PIECE * sizes[1:].max()
-    large[0] = False
-    lungs = large[pieces]
-    heights = np.flatnonzero(lungs.any(axis=(1, 2)))
-    middle = (heights[0] + heights[-1]) / 2
-    above = np.logical_or.accumulate(lungs, axis=0)
-    above = np.logical_or.accumulate(above, axis=2) & _from_the_left(above)
-    below = np.zeros(len(sizes), bool)
-    for label, place in enumerate(ndimage.find_objects(pieces), start=1):
-        if not large[label] and place[0].start > middle:
-            piece = pieces[place] == label
-            below[label] = above[place][piece].mean() > 0.5 or place[0].start > heights[-1]
-    return below
-
-
-def _from_the_left(mask: np.ndarray) -> np.ndarray:
-    """``mask`` and all that lies to the patient's right of it."""
-    return np.logical_or.accumulate(mask[:, :, ::-1], axis=2)[:, :, ::-1]
-
-
-def _without_specks(sides: np.ndarray) -> tuple[np.ndarray, tuple[Notice, ...]]:
+def _without_specks(sides: np.ndarray, *, known: bool) -> tuple[np.ndarray, tuple[Notice, ...]]:
     """``sides`` without a second lung that is too small to be one, and a notice of that."""
     right, left = int((sides == RIGHT_LUNG).sum()), int((sides == LEFT_LUNG).sum())
-    if min(right, left) >= SECOND_LUNG * max(right, left) or len(sides) == 1:
+    if min(right, left) >= SECOND_LUNG * max(right, left) or len(sides) == 1 or not known:
         return sides, ()
     present, name = (RIGHT_LUNG, "right") if right > left else (LEFT_LUNG, "left")
     notice = Notice("one-lung", f"Only the {name} lung was found")
     return np.where(sides == present, sides, 0).astype(np.uint8), (notice,)
 
 
-def _refine(
-    values: np.ndarray, sides: np.ndarray, grid: Grid, *, levels: Levels, airways: _Airways
-) -> np.ndarray:
-    """The coarse lungs ``sides`` closed and drawn at full resolution, uint8 (D, H, W)."""
-    labels = np.zeros(grid.shape, np.uint8)
-    not_airway = ~airways.on(grid)
-    for side in np.unique(sides[sides > 0]):
-        box = lung_box(sides == side, margin=(3, 3, 3))
-        aerated = sides[box] == side
-        free = (sides[box] == 0) & not_airway[box] | aerated
-        closed = fill_slices(aerated)
-        closed |= close_ball(closed, grid.spacing_mm, radius_mm=CLOSING_MM)
-        closed &= free
-        # Deep inside and where disease or vessels were closed over, the coarse mask counts;
-        # along the pleura the scan's own voxels decide.
-        solid = ndimage.binary_erosion(closed, IN_PLANE, border_value=1) | (closed & ~aerated)
-        reach = ndimage.binary_dilation(closed, IN_PLANE) & free
-        voxels = grid.box_of(box)
-        first = box[0].start, box[1].start, box[2].start
-        lung = (values[voxels] < levels.lung) & grid.enlarge(reach, voxels, first=first)
-        lung |= grid.enlarge(solid, voxels, first=first)
-        lung &= ~airways.within(voxels)
-        lung = fill_slices(lung)
-        drawn = labels[voxels]
-        drawn[lung & (drawn == 0)] = side
-    return labels
-
-
 def _with_enclosed(
-    lungs: Lungs, scan: Scan, spacing_mm: tuple[float, float, float], airways: _Airways
+    lungs: Lungs,
+    overview: Overview,
+    airways: Airways,
+    probability: np.ndarray | None = None,
 ) -> Lungs:
-    """``lungs`` with the dense lung at the ribs that aerated lung encloses."""
-    grid = Grid.over(scan.shape, spacing_mm, block_mm=WALL_MM)
+    """``lungs`` with the dense lung at the ribs that aerated lung encloses.
+
+    probability: of lung, 0…255, on the blocks of ``overview``: bays that the network excludes are
+    no lung. None without a network.
+    """
+    scan = overview.scan
+    grid = Grid.over(scan.shape, overview.spacing_mm, block_mm=WALL_MM)
     labels: np.ndarray | None = None
     for side in (RIGHT_LUNG, LEFT_LUNG):
         lung = grid.fraction(lungs.labels, side) >= 0.5
         bays = enclosed_bays(lung, side, grid.spacing_mm) if lung.any() else lung
+        if probability is not None:
+            bays &= _plausible(bays, grid.sample(probability, overview.grid))
         if not bays.any():
             continue
         box = lung_box(bays, margin=(1, 1, 1))
@@ -266,19 +197,31 @@ def _with_enclosed(
         "The lung mask was extended by dense tissue at the ribs, enclosed by aerated lung "
         f"({100 * part:.1f} % of the lungs)"
     )
-    notice = Notice("lungs-from-shape", text)
-    return Lungs(labels, lungs.sides_known, (*lungs.notices, notice), aerated=lungs.labels)
+    return replace(
+        lungs,
+        labels=labels,
+        notices=(*lungs.notices, Notice("lungs-from-shape", text)),
+        aerated=lungs.labels,
+        doubtful_ml=lungs.doubtful_ml + added * (scan.voxel_ml or 0.0),
+    )
+
+
+def _plausible(bays: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """The ``bays`` (bool) whose mean probability of lung, 0…255, is no lower than PLAUSIBLE."""
+    pieces, count = ndimage.label(bays)
+    means = ndimage.mean(probability, pieces, np.arange(count + 1))
+    return (means >= PLAUSIBLE)[pieces] & bays
+
+
+def _are_lungs(lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether ``lungs`` are large enough to be any."""
+    size, least, _ = _size(lungs, spacing_mm)
+    return size >= least
 
 
 def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> None:
     """Raise InputError ``no-lungs`` where ``lungs`` are too small to be any."""
-    area_cm2 = lungs.sum(axis=(1, 2)).max() * spacing_mm[1] * spacing_mm[2] / 100
-    volume_ml = lungs.sum() * np.prod(spacing_mm) / 1000
-    # A few slices hold little volume; there the area must do.
-    if len(lungs) * spacing_mm[0] < SHORT_SCAN_MM:
-        size, least, unit = area_cm2, NO_LUNGS_CM2, "cm²"
-    else:
-        size, least, unit = volume_ml, NO_LUNGS_ML, "ml"
+    size, least, unit = _size(lungs, spacing_mm)
     if size < least:
         found = (
             f"only {size:.0f} {unit} of aerated lung"
@@ -291,6 +234,15 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
             expected="an axial chest CT",
             hint="Check that the scan shows the chest and has correct HU values",
         )
+
+
+def _size(lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[float, float, str]:
+    """How large ``lungs`` are, the least that lungs are, and the unit of both."""
+    if len(lungs) * spacing_mm[0] < SHORT_SCAN_MM:
+        # A few slices hold little volume; there the area must do.
+        area_cm2 = lungs.sum(axis=(1, 2)).max() * spacing_mm[1] * spacing_mm[2] / 100
+        return float(area_cm2), NO_LUNGS_CM2, "cm²"
+    return float(lungs.sum() * np.prod(spacing_mm) / 1000), NO_LUNGS_ML, "ml"
 
 
 def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:

@@ -97,8 +97,8 @@ def _split_by_level(
             continue
         means = ndimage.center_of_mass(piece, parts, (larger, smaller))
         # Two lungs lie beside each other, not above each other or one behind the other.
-        apart = np.abs(np.subtract(*means))
-        if apart[2] < max(apart[1], 0.15 * piece.shape[2]):
+        apart_mm = np.abs(np.subtract(*means)) * spacing_mm
+        if apart_mm[2] < max(apart_mm[0], apart_mm[1], 0.15 * piece.shape[2] * spacing_mm[2]):
             continue
         right, left = (larger, smaller) if means[0][2] < means[1][2] else (smaller, larger)
         seeds = np.where(parts == right, RIGHT_LUNG, 0) + np.where(parts == left, LEFT_LUNG, 0)

@@ -25,17 +25,29 @@ LONGEST_CARD = 2**20
 #: The bundles that ``analyze`` and ``predict`` use; the second only where it is installed.
 DEFAULT_MODEL, LESIONS_MODEL = "infection", "lesions"
 
-#: What a network is for: infection against everything else, or GGO against consolidation.
-Target = Literal["infection", "lesions"]
+#: The bundle that finds the lungs; without it the rules of anatomy do.
+LUNGS_MODEL = "lungs"
 
-#: What its graph takes, each (1, 1, height, width) float32 in 0…1: grey levels in standard view,
-#: and the prior, the probability of infection that another network found in them.
-INPUTS: dict[Target, tuple[str, ...]] = {"infection": ("grey",), "lesions": ("grey", "prior")}
+#: What a network is for: infection against everything else, GGO against consolidation, or lungs.
+Target = Literal["infection", "lesions", "lungs"]
+
+#: What its graph takes, each (1, channels, height, width) float32 in 0…1: grey levels in standard
+#: view, and the prior, the probability of infection that another network found in them; for lungs
+#: a slice with its neighbours (anatomy.lung_view).
+INPUTS: dict[Target, tuple[str, ...]] = {
+    "infection": ("grey",),
+    "lesions": ("grey", "prior"),
+    "lungs": ("slices",),
+}
+
+#: Channels of each of these inputs.
+CHANNELS: dict[Target, int] = {"infection": 1, "lesions": 1, "lungs": 7}
 
 #: The channels of the probabilities that it gives, (1, channels, height, width) float32.
 OUTPUTS: dict[Target, tuple[str, ...]] = {
     "infection": ("infection",),
     "lesions": ("background", "ggo", "consolidation"),
+    "lungs": ("background", "right", "left", "airways"),
 }
 
 
@@ -113,7 +125,8 @@ class Card(BaseModel):
     @property
     def target(self) -> Target:
         """What the network is for."""
-        return "lesions" if self.outputs == OUTPUTS["lesions"] else "infection"
+        targets = (target for target, outputs in OUTPUTS.items() if outputs == self.outputs)
+        return next(targets, "infection")
 
     @model_validator(mode="after")
     def _of_one_target(self) -> Self:

@@ -24,7 +24,8 @@ from lungscore.machine import available_threads
 if TYPE_CHECKING:
     from torch import nn
 
-#: What a network sees of one slice: its inputs in the card's order, each (H, W) float32 in 0…1.
+#: What a network sees of one slice: its inputs in the card's order, each (H, W) or, of several
+#: channels, (channels, H, W) float32 in 0…1.
 Inputs = tuple[np.ndarray, ...]
 
 #: Slices to probabilities (channels, H, W) float32, the channels as the card's outputs.
@@ -174,8 +175,8 @@ def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
 
 
 def _batch(image: np.ndarray) -> np.ndarray:
-    """(H, W) as a batch (1, 1, H, W) of one grey picture."""
-    return np.ascontiguousarray(image)[None, None]
+    """(H, W) or (channels, H, W) as a batch (1, channels, H, W) of one picture."""
+    return np.ascontiguousarray(image)[None, None] if image.ndim == 2 else image[None]
 
 
 def _import_openvino_silently() -> Any:
@@ -256,7 +257,12 @@ def load_network(bundle: Bundle) -> "nn.Module":
     """
     from safetensors.torch import load_file
 
-    from lungscore.networks import InfectionProbability, LesionProbabilities, make_network
+    from lungscore.networks import (
+        InfectionProbability,
+        LesionProbabilities,
+        LungProbabilities,
+        make_network,
+    )
 
     card = bundle.card
     tensors = load_file(bundle.weights)
@@ -270,8 +276,8 @@ def load_network(bundle: Bundle) -> "nn.Module":
     missing = [key for key in left_out.missing_keys if not key.endswith("num_batches_tracked")]
     if missing or left_out.unexpected_keys:
         raise _not_the_weights_of(bundle)
-    wrap = LesionProbabilities if card.target == "lesions" else InfectionProbability
-    return wrap(network).eval()
+    wraps = {"lesions": LesionProbabilities, "lungs": LungProbabilities}
+    return wraps.get(card.target, InfectionProbability)(network).eval()
 
 
 def _not_the_weights_of(bundle: Bundle) -> ResourceError:

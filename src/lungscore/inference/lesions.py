@@ -1,6 +1,6 @@
 """What inference finds, and with which model and engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,6 +52,10 @@ class Lesions:
     engine: EngineUsed | None
     notices: tuple[Notice, ...] = ()
     alternatives: Alternatives | None = None
+
+    def with_models(self, models: tuple[ModelUsed, ...]) -> "Lesions":
+        """The same, named as made with ``models`` too."""
+        return replace(self, models=(*self.models, *models))
 
     def __repr__(self) -> str:
         shape = " × ".join(map(str, self.labels.shape))

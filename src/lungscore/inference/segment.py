@@ -1,16 +1,19 @@
 """Segmentation of a scan: only slices with lung, each in its lung box, one at a time."""
 
 from collections import deque
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
 from itertools import groupby, islice
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, lung_field
+from lungscore.anatomy import Lungs, find_lungs, lung_field
+from lungscore.anatomy.lung_maps import LungMaps
+from lungscore.background import in_background
 from lungscore.errors import UsageError
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
+    LUNGS_MODEL,
     OUTPUTS,
     Bundle,
     Target,
@@ -20,7 +23,8 @@ from lungscore.inference.bundle import (
 from lungscore.inference.density import density_notice, is_dense
 from lungscore.inference.engines import Inputs, make_engine
 from lungscore.inference.familiarity import unlike_notice
-from lungscore.inference.lesions import Lesions, SliceFinding
+from lungscore.inference.lesions import Lesions, ModelUsed, SliceFinding
+from lungscore.inference.lung_finder import LungFinder
 from lungscore.inference.readings import (
     DENSE,
     SILENT,
@@ -49,6 +53,8 @@ class Segmenter:
     lesions : Bundle, optional
         The network that separates GGO from consolidation. If ``bundle`` is given without it, a
         density threshold separates them.
+    lungs : Bundle, optional
+        The network that finds the lungs; by default the shipped one. Without one, rules do.
     engine : {"auto", "openvino", "onnxruntime", "torch"}
         Inference engine.
     precision : {"auto", "f32", "bf16"}
@@ -75,6 +81,7 @@ class Segmenter:
         bundle: Bundle | None = None,
         lesions: Bundle | None = None,
         *,
+        lungs: Bundle | None = None,
         engine: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
@@ -92,6 +99,20 @@ class Segmenter:
             self._run_lesions, _ = make_engine(
                 lesions, name=engine, precision=precision, threads=threads
             )
+        self.lung_finder: LungFinder | None = None
+        if lungs is not None or LUNGS_MODEL in list_bundles():
+            self.lung_finder = LungFinder(
+                lungs, engine=engine, precision=precision, threads=threads
+            )
+
+    def lung_maps(self, scan: Scan) -> LungMaps | None:
+        """What the lung network says of ``scan``; None without one."""
+        return None if self.lung_finder is None else self.lung_finder.maps(scan)
+
+    @property
+    def lung_models(self) -> tuple[ModelUsed, ...]:
+        """The lung network, as the result names it; empty without one."""
+        return () if self.lung_finder is None else (self.lung_finder.bundle.used,)
 
     def __repr__(self) -> str:
         models = ", ".join(bundle.card.name for bundle in self.bundles)
@@ -196,6 +217,19 @@ def load_segmenter(
     """A Segmenter of models by name or folder; None for what Segmenter takes by itself."""
     bundles = [load_bundle(each) if each else None for each in (model, lesions_model)]
     return Segmenter(*bundles, engine=engine, precision=precision, threads=threads)
+
+
+def find_lungs_of(scan: Scan, loaded: Callable[[], Segmenter]) -> Lungs:
+    """The lungs of ``scan``: the network of the segmenter looks while the rules do.
+
+    loaded: waits for the segmenter. Raises InputError ``no-lungs``.
+    """
+
+    def steps() -> Generator[LungMaps | None, None, None]:
+        yield loaded().lung_maps(scan)
+
+    with in_background(steps()) as maps:
+        return find_lungs(scan, lambda: maps()[0])
 
 
 def segment(

@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import nn
 
 from lungscore.files import atomic_path, atomic_write
-from lungscore.inference.bundle import GRAPH, INPUTS, WEIGHTS, Target
-from lungscore.networks import InfectionProbability, LesionProbabilities
+from lungscore.inference.bundle import CHANNELS, GRAPH, INPUTS, WEIGHTS, Target
+from lungscore.networks import InfectionProbability, LesionProbabilities, LungProbabilities
 
 #: The graph knows parameters below this name, the weights file without it.
 _PREFIX = "network."
@@ -39,11 +39,11 @@ def export_bundle(
     atomic_write(folder / WEIGHTS, save(tensors))
     rounded = {name: value.float() for name, value in tensors.items()}
     network.load_state_dict(rounded, strict=False)
-    wrap = LesionProbabilities if target == "lesions" else InfectionProbability
+    wraps = {"lesions": LesionProbabilities, "lungs": LungProbabilities}
     inputs = INPUTS[target]
     program = torch.onnx.export(
-        wrap(network).eval(),
-        tuple(torch.zeros(1, 1, height, width) for _ in inputs),
+        wraps.get(target, InfectionProbability)(network).eval(),
+        tuple(torch.zeros(1, CHANNELS[target], height, width) for _ in inputs),
         input_names=inputs,
         output_names=[target],
         dynamo=True,

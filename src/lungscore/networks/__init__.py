@@ -4,6 +4,7 @@ from lungscore.networks.covid_segnet import COVIDSegNet
 from lungscore.networks.encoders import ENCODERS
 from lungscore.networks.inf_net import InfNet
 from lungscore.networks.lesion_inf_net import LesionInfNet
+from lungscore.networks.lung_net import LungNet, LungProbabilities
 from lungscore.networks.output import InfNetOutput, NetworkOutput, PlainOutput
 from lungscore.networks.probabilities import (
     InfectionProbability,
@@ -24,6 +25,8 @@ __all__ = [
     "InfectionProbability",
     "LesionInfNet",
     "LesionProbabilities",
+    "LungNet",
+    "LungProbabilities",
     "MultiInfNet",
     "NetworkOutput",
     "PlainOutput",

@@ -7,6 +7,7 @@ from torch import nn
 from lungscore.networks.covid_segnet import COVIDSegNet
 from lungscore.networks.inf_net import InfNet
 from lungscore.networks.lesion_inf_net import LesionInfNet
+from lungscore.networks.lung_net import LungNet
 from lungscore.networks.u_net import MultiInfNet, UNet
 
 #: Networks by the name an experiment file uses, made from the name of an encoder and a base width,
@@ -23,10 +24,15 @@ NETWORKS: dict[str, Callable[[str, int], nn.Module]] = {
     "multi-inf-net": lambda encoder, base_width: MultiInfNet(base_width=base_width),
 }
 
+#: The network that finds lungs: no experiment file trains it (experiments/lungs does).
+LUNG_NETWORK = "lung-net"
+
 #: Which of them tell GGO from consolidation.
 LESION_NETWORKS = ("lesion-inf-net", "finer-lesion-inf-net", "multi-inf-net")
 
 
 def make_network(name: str, *, encoder: str = "resnet18", base_width: int = 64) -> nn.Module:
     """A network with random weights; 64 is the published base width. Raises KeyError."""
+    if name == LUNG_NETWORK:
+        return LungNet()
     return NETWORKS[name](encoder, base_width)

@@ -97,6 +97,8 @@ def text_table(analysis: Analysis) -> str:
         lines += ["", *(f"  {name:<24}{text}" for name, text in patterns)]
     if result.ranges:
         lines += ["", f"  In brackets: {RANGE_MEANS}"]
+    if result.lungs.percent_of:
+        lines += ["", f"  Percentages are of {result.lungs.percent_of}."]
     if result.warnings:
         lines += ["", *(f"  ! {w.code}: {w.message}" for w in result.warnings)]
     return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -12,6 +12,13 @@ from lungscore.result.schema import LobeScores, Result
 from lungscore.result.stored import SCHEMA
 from lungscore.severity import Burden, Score, Severity
 
+#: Who drew the lungs -> what percentages of them are percentages of.
+PERCENT_OF = {
+    "network": "the lungs as a network found them, aerated and dense",
+    "rules": "aerated lung, and dense lung that it encloses or in which infection was found",
+    "user": "the lung mask that was given",
+}
+
 
 def to_result(analysis: Analysis) -> Result:
     """The machine-readable result. The same analysis gives the same bytes."""
@@ -25,6 +32,7 @@ def to_result(analysis: Analysis) -> Result:
             "volume_ml": millilitres(whole.volume_ml),
             "left_ml": millilitres(severity.left.volume_ml) if severity.left else None,
             "right_ml": millilitres(severity.right.volume_ml) if severity.right else None,
+            "percent_of": PERCENT_OF[analysis.lungs.found_by],
         },
         "burden": {
             **_percents(whole),

@@ -32,6 +32,9 @@ class LungsPart(Model):
     volume_ml: float | None
     left_ml: float | None
     right_ml: float | None
+    percent_of: str | None = Field(
+        default=None, description="what all percentages of the lungs are percentages of"
+    )
 
 
 class BurdenPart(Model):

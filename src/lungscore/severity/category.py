@@ -26,6 +26,7 @@ LOBES_COMPLETE, LOBES_SUFFICIENT = 98.0, 60.0
 
 #: Why a category is withheld: code -> the sentence. All codes are notices (errors.NOTICES).
 WITHHOLDING: dict[str, str] = {
+    "lungs-doubtful": "the lung mask is too doubtful",
     "lung-volume": "the lung volume is outside 0.3–10 litres, so the lung mask is doubtful",
     "truncated-scan": "the scan does not contain the whole lungs",
     "slices-replaced": "faulty slices were replaced by interpolated ones",
@@ -38,15 +39,33 @@ WITHHOLDING: dict[str, str] = {
     "uncertain-infection": "the network is too uncertain about the infection",
 }
 
+#: Why "none" is withheld, and no other category: lungs that are not whole, or not trusted, may
+#: hold infection that nobody has looked for. code -> the sentence.
+UNTRUSTED: dict[str, str] = {
+    "one-lung": "only one lung was found",
+    "dense-outside-lungs": "dense tissue beside the lungs may be lung",
+    "lungs-disagree": "two methods differ about the lungs",
+    "lungs-uneven": "a lung is broken in some slices",
+    "lungs-cut-sideways": "the field of view cuts the lungs off",
+}
+
 #: Those after which not even "infected or not" is said of the patient.
 UNSUITABLE = frozenset(
-    {"lung-volume", "truncated-scan", "coarse-pixels", "unlike-training", "single-slice"}
+    {
+        "lungs-doubtful",
+        "lung-volume",
+        "truncated-scan",
+        "coarse-pixels",
+        "unlike-training",
+        "single-slice",
+        *UNTRUSTED,
+    }
 )
 
 RULE = (
-    "none: infection below 1 % of the lungs; severe: CT-SS above 19.5 (Yang 2020) or infection "
-    "above 50 % of the lungs (MosMed CT-3, CT-4); moderate: infection above 25 % (MosMed CT-2); "
-    "mild: all else"
+    "none: infection below 1 % of lungs that are whole and trusted; severe: CT-SS above 19.5 "
+    "(Yang 2020) or infection above 50 % of the lungs (MosMed CT-3, CT-4); moderate: infection "
+    "above 25 % (MosMed CT-2); mild: all else"
 )
 
 
@@ -88,6 +107,7 @@ def withheld_codes(
     (a noted ``lung-volume`` may be a mere warning: the volume itself decides).
     """
     codes = set(notice_codes) & {
+        "lungs-doubtful",
         "truncated-scan",
         "slices-replaced",
         "coarse-pixels",

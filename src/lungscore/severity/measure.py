@@ -14,7 +14,7 @@ from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.lesions import LesionSizes, lesion_sizes
 from lungscore.severity.notices import Obstacles, notices_of
 from lungscore.severity.numbers import numbers_of
-from lungscore.severity.ranges import Alternatives, ranges_of
+from lungscore.severity.ranges import Alternatives, ranges_of, with_unsure_lung
 from lungscore.severity.severity import Severity
 from lungscore.severity.verdict import verdict_on, with_ranges
 
@@ -37,6 +37,8 @@ class Segmentation:
     notice_codes: what is already noted about the scan; some of it withholds the category.
     alternatives: other lesions that are as defensible, over which ``ranges`` are taken. Where they
         lie too far apart, the category is withheld.
+    unsure_ml: millilitres of dense lung that may be none, and of dense tissue beside the lungs that
+        may be infected lung; the range of the infection percent includes both.
     """
 
     lungs: np.ndarray
@@ -51,6 +53,7 @@ class Segmentation:
     sides_known: bool = True
     notice_codes: Collection[str] = ()
     alternatives: Alternatives | None = None
+    unsure_ml: tuple[float, float] = (0.0, 0.0)
 
     @property
     def layers(self) -> dict[str, np.ndarray | None]:
@@ -92,9 +95,10 @@ def measure(segmentation: Segmentation) -> Severity:
     tallies = tallies_of_others(
         counted, alternatives.voxels, alternatives.lesions(), lungs=lungs, **layers
     )
-    return with_ranges(
-        severity, ranges_of([_severity(alternative, segmentation) for alternative in tallies])
-    )
+    ranges = ranges_of([_severity(alternative, segmentation) for alternative in tallies])
+    if segmentation.voxel_ml is not None:
+        ranges = with_unsure_lung(ranges, severity.lungs, *segmentation.unsure_ml)
+    return with_ranges(severity, ranges)
 
 
 def _severity(counted: Tally, segmentation: Segmentation) -> Severity:

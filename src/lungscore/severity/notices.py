@@ -6,7 +6,7 @@ from typing import Protocol
 
 from lungscore.errors import Notice
 from lungscore.labels import LOBE_NAMES
-from lungscore.severity.category import LOBES_COMPLETE, SMALL_LUNG_LITRES, WITHHOLDING
+from lungscore.severity.category import LOBES_COMPLETE, SMALL_LUNG_LITRES, UNTRUSTED, WITHHOLDING
 from lungscore.severity.scores import SCORE_TITLES, Score
 
 
@@ -90,6 +90,7 @@ def notices_of(
             Notice("not-computable", f"Not computed, because {reason}: {', '.join(titles)}")
         )
     if withheld:
-        why = "; ".join(WITHHOLDING[code] for code in withheld)
+        sentences = WITHHOLDING | UNTRUSTED
+        why = "; ".join(sentences[code] for code in withheld)
         notices.append(Notice("severity-withheld", f"No severity category is given: {why}"))
     return tuple(notices)

@@ -1,6 +1,7 @@
 """From the numbers of every alternative to a range beside each number."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from lungscore.labels import LOBE_ORDER
 from lungscore.severity.category import CATEGORIES
 from lungscore.severity.scores import Score
-from lungscore.severity.severity import Ranges, Severity, Span
+from lungscore.severity.severity import Burden, Ranges, Severity, Span
 
 
 class Alternatives(Protocol):
@@ -63,6 +64,35 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
         regions=_spans_of_parts([severity.ct_ss for severity in severities]),
         zones=_spans_of_parts([severity.zones for severity in severities]),
     )
+
+
+def with_unsure_lung(
+    ranges: Ranges, whole: Burden, doubtful_ml: float, perhaps_ml: float
+) -> Ranges:
+    """``ranges`` of infection in both lungs, widened by dense tissue that may be lung or not.
+
+    doubtful_ml: dense lung that may be none, infected or not; perhaps_ml: dense tissue that may be
+    lung, infected or not. Only those of the whole lungs change.
+    """
+    lungs_ml, spans = whole.volume_ml, ranges.burden
+    percent, ml = spans.get("infection_percent"), spans.get("infection_ml")
+    if percent is None or ml is None or not lungs_ml or not (doubtful_ml or perhaps_ml):
+        return ranges
+    lowest, highest = ml
+    without = max(lowest - doubtful_ml, 0.0)
+    low = min(percent[0], 100 * lowest / (lungs_ml + perhaps_ml))
+    if lungs_ml > doubtful_ml:
+        low = min(low, 100 * without / (lungs_ml - doubtful_ml))
+    high = max(percent[1], 100 * (highest + perhaps_ml) / (lungs_ml + perhaps_ml))
+    widened = {
+        **spans,
+        "infection_percent": (low, high),
+        "infection_ml": (without, highest + perhaps_ml),
+    }
+    scores = dict(ranges.scores)
+    if scores.get("po") is not None:
+        scores["po"] = (low, high)
+    return replace(ranges, burden=widened, scores=scores)
 
 
 def _spans_of_parts(scores: Sequence[Score]) -> dict[str, Span]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from lungscore.errors import Notice
 from lungscore.severity.category import (
     UNSUITABLE,
+    UNTRUSTED,
     WITHHOLDING,
     Category,
     categorise,
@@ -41,7 +42,9 @@ def verdict_on(numbers: Numbers, *, sides_known: bool, notice_codes: Collection[
         in_lobes_percent=numbers.in_lobes_percent,
         notice_codes=notice_codes,
     )
-    category, basis, withheld = _category(infection_percent, numbers.scores["ct_ss"], withheld)
+    category, basis, withheld = _category(
+        infection_percent, numbers.scores["ct_ss"], withheld, notice_codes
+    )
     infected = None
     if infection_percent is not None and not UNSUITABLE & set(withheld):
         infected = infection_percent >= FLOOR_PERCENT
@@ -49,7 +52,10 @@ def verdict_on(numbers: Numbers, *, sides_known: bool, notice_codes: Collection[
 
 
 def _category(
-    infection_percent: float | None, ct_ss: Score, withheld: tuple[str, ...]
+    infection_percent: float | None,
+    ct_ss: Score,
+    withheld: tuple[str, ...],
+    notice_codes: Collection[str],
 ) -> tuple[Category | None, str, tuple[str, ...]]:
     if not withheld and (infection_percent is None or ct_ss.total is None):
         withheld = ("not-computable",)
@@ -59,6 +65,10 @@ def _category(
     if infection_percent is None:
         raise ValueError("unreachable: a missing percent withholds the category")
     category, reason = categorise(infection_percent, ct_ss)
+    untrusted = tuple(code for code in UNTRUSTED if code in notice_codes)
+    if category == "none" and untrusted:
+        reasons = "; ".join(UNTRUSTED[code] for code in untrusted)
+        return None, f"withheld: {reason} in what was found, but {reasons}", untrusted
     return category, reason, withheld
 
 

@@ -1,0 +1,215 @@
+"""Train the lung network, and one for each group of patients held out, all on the same samples.
+
+    python experiments/lungs/train.py --data pack -o OUT --device cuda --seconds 200
+
+One batch is made on the device; every network learns from those of its samples that are not of the
+patients held out from it. Writes OUT/NAME.safetensors (the moving average of the weights) and
+OUT/log.json; with --resume it goes on from these weights. Needs torch, numpy, pillow, safetensors
+and lungscore.networks alone.
+"""
+
+import argparse
+import copy
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+sys.path[:0] = [str(Path(__file__).parents[2] / "src"), str(Path(__file__).parent)]
+from samples import CLASS_OF, OFFSETS_MM, SIZE, Pack, make_samples  # noqa: E402
+
+from lungscore.networks.lung_net import LungNet  # noqa: E402
+
+#: Patients held out together; all other networks, and "all", learn from them.
+FOLDS = {
+    "a": ("lidc767", "aitest"),
+    "b": ("fnndsc", "gomez", "lungmask-testdata"),
+    "c": ("dxa1", "normal002"),
+    "d": ("lungfcp", "stecolon", "ct-64"),
+    "e": ("stesarc", "lung-pet-ct-dx", "ictcf-volume-jpg"),
+}
+LEARNING_RATE, WEIGHT_DECAY, AVERAGE, WARM_UP = 4e-3, 1e-4, 0.998, 0.04
+
+
+class Learner:
+    """One network, its optimiser and the moving average of its weights."""
+
+    def __init__(self, name: str, device: torch.device, start: Path | None) -> None:
+        torch.manual_seed(sum(name.encode()))
+        self.name = name
+        self.held_out = FOLDS.get(name, ())
+        self.network = LungNet()
+        if start is not None:
+            self.network.load_state_dict(load_file(start))
+        self.network.to(device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
+        )
+        self.losses: list[Tensor] = []
+        self.steps = 0
+
+    def learn(self, inputs: Tensor, classes: Tensor, weight: Tensor, rate: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        kind = inputs.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
+            logits = self.network(inputs.contiguous(memory_format=torch.channels_last))
+        loss = loss_of(logits.float(), classes, weight)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.losses.append(loss.detach())
+        self.steps += 1
+        self._follow(min(AVERAGE, self.steps / (self.steps + 10)))
+
+    @torch.no_grad()
+    def _follow(self, keep: float) -> None:
+        ours, theirs = self.average.state_dict(), self.network.state_dict()
+        floats = [key for key, value in ours.items() if value.is_floating_point()]
+        torch._foreach_lerp_([ours[k] for k in floats], [theirs[k] for k in floats], 1 - keep)
+
+    def save(self, folder: Path) -> None:
+        state = {k: v.detach().cpu().contiguous() for k, v in self.average.state_dict().items()}
+        path = folder / f"{self.name}.safetensors"
+        save_file(state, path.with_suffix(".part"))
+        os.replace(path.with_suffix(".part"), path)
+
+
+def loss_of(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
+    """Weighted cross-entropy plus one minus the Dice of each class over the batch."""
+    known = classes != 255
+    target = torch.where(known, classes, 0).long()
+    weight = weight * known
+    entropy = functional.cross_entropy(logits, target, reduction="none", label_smoothing=0.005)
+    entropy = (entropy * weight).sum() / weight.sum().clamp(min=1)
+    probability = logits.softmax(1) * known[:, None]
+    truth = functional.one_hot(target, 4).permute(0, 3, 1, 2) * known[:, None]
+    both = (probability * truth).sum((0, 2, 3))
+    total = probability.sum((0, 2, 3)) + truth.sum((0, 2, 3))
+    dice = (2 * both + 50) / (total + 50)
+    return entropy + 0.5 * (1 - dice).mean()
+
+
+@torch.no_grad()
+def measure(learner: Learner, pack: Pack) -> dict[str, dict[str, float]]:
+    """Dice of right, left and airways in the scans held out (all scans where none are)."""
+    rows = {}
+    device = pack.pictures.device
+    classes_of = torch.tensor(CLASS_OF, device=device, dtype=torch.uint8)
+    margin = (pack.pictures.shape[-1] - SIZE) // 2
+    inner = slice(margin, margin + SIZE)
+    for scan, (name, patient) in enumerate(zip(pack.names, pack.patients, strict=True)):
+        if learner.held_out and (patient not in learner.held_out or name.startswith("made")):
+            continue
+        offsets = np.rint(np.array(OFFSETS_MM) / pack.layer_mm[scan])
+        offsets = np.where(offsets == 0, np.sign(OFFSETS_MM), offsets).astype(int)
+        index = np.arange(pack.count[scan])[:, None] + offsets
+        there = torch.from_numpy((index >= 0) & (index < pack.count[scan])).to(device)
+        places = torch.from_numpy(np.clip(index, 0, pack.count[scan] - 1) + pack.first[scan])
+        both, total = torch.zeros(4, device=device), torch.zeros(4, device=device)
+        for part in range(0, len(index), 32):
+            chosen = places[part : part + 32].to(device)
+            inputs = pack.pictures[chosen][:, :, inner, inner].float() / 255
+            inputs = inputs * there[part : part + 32, :, None, None]
+            answer = learner.average(inputs.contiguous(memory_format=torch.channels_last)).argmax(1)
+            truth = classes_of[pack.labels[chosen[:, 3]][:, inner, inner].long()]
+            for value in range(1, 4):
+                a, b = (answer == value) & (truth != 255), truth == value
+                both[value] += (a & b).sum()
+                total[value] += a.sum() + b.sum()
+        dice = (2 * both / total.clamp(min=1)).tolist()
+        rows[name] = dict(
+            zip(("right", "left", "airways"), (round(d, 4) for d in dice[1:]), strict=True)
+        )
+    return rows
+
+
+def mean_loss(learner: Learner) -> float:
+    """Over the last hundred steps; not a number before the first."""
+    losses = learner.losses[-100:]
+    return torch.stack(losses).mean().item() if losses else math.nan
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("pack"))
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seconds", type=float, default=200.0, help="of training, in all")
+    parser.add_argument("--folds", default="all,a,b,c,d,e", help="comma-separated names")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=LEARNING_RATE, help="highest learning rate")
+    parser.add_argument("--resume", action="store_true", help="go on from the weights in OUT")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    device = torch.device(arguments.device)
+    began = time.monotonic()
+    pack = Pack.read(arguments.data, device)
+    size = f"{len(pack.names)} scans, {len(pack.pictures)} pictures"
+    print(f"{size}; {time.monotonic() - began:.1f} s", flush=True)
+    learners = []
+    for name in arguments.folds.split(","):
+        start = arguments.out / f"{name}.safetensors"
+        learners.append(
+            Learner(name, device, start if arguments.resume and start.exists() else None)
+        )
+    random = np.random.default_rng(arguments.seed)
+    patients = np.array(pack.patients)
+    began = saved = time.monotonic()
+    step = 0
+    while (spent := time.monotonic() - began) < arguments.seconds:
+        part = spent / arguments.seconds
+        rate = arguments.rate * min(1, part / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * part))
+        scans, index, z = pack.draw(arguments.batch, random)
+        seed = int(random.integers(2**31))
+        inputs, classes, weight = make_samples(pack, index, z, seed)
+        for learner in learners:
+            mine = np.flatnonzero(~np.isin(patients[scans], learner.held_out))
+            if len(mine) < 2:  # batch norm needs two
+                continue
+            chosen = torch.from_numpy(mine).to(device)
+            learner.learn(inputs[chosen], classes[chosen], weight[chosen], max(rate, 1e-6))
+        step += 1
+        if step % 50 == 0 or step == 5:
+            losses = [mean_loss(learner) for learner in learners]
+            named = zip(learners, losses, strict=True)
+            text = " ".join(f"{learner.name} {loss:.4f}" for learner, loss in named)
+            print(f"step {step}, {spent:.0f} s: {text}", flush=True)
+        if time.monotonic() - saved > 45:
+            saved = time.monotonic()
+            for learner in learners:
+                learner.save(arguments.out)
+    log = {
+        "command": " ".join(["python", *sys.argv]),
+        "steps": step,
+        "batch": arguments.batch,
+        "seconds": round(time.monotonic() - began, 1),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "torch": torch.__version__,
+        "networks": {},
+    }
+    for learner in learners:
+        learner.save(arguments.out)
+        rows = measure(learner, pack)
+        log["networks"][learner.name] = {
+            "held_out": learner.held_out,
+            "loss": round(mean_loss(learner), 5),
+            "dice": rows,
+        }
+        print(learner.name, json.dumps(rows), flush=True)
+        (arguments.out / "log.json").write_text(json.dumps(log, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

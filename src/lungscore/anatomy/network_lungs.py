@@ -1,0 +1,139 @@
+"""Lungs on coarse blocks from what the lung network says."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from lungscore.anatomy.closing import IN_PLANE, fill_slices
+from lungscore.anatomy.lung_maps import AIRWAYS, LEFT, RIGHT, LungMaps
+from lungscore.anatomy.overview import Overview
+from lungscore.anatomy.rules import above_the_lungs
+from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+
+#: Aerated blocks that rules call lung join the lungs from this probability on, of 255; dense ones
+#: are lung from the second. From the third on dense tissue may be lung, from the last it surely is.
+LIKELY, DENSE, POSSIBLE, SURE = 51, 170, 115, 217
+#: Pieces below this are none (for one slice: mm² instead of mm³).
+SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 150.0
+#: A piece below this part of a lung that touches the other lung belongs to that.
+STRAY = 0.1
+#: A piece with less air than this part cannot be told from fluid: it may be lung.
+LEAST_AIR = 0.1
+#: A piece of which less than this part is inside the body is air around it.
+INSIDE = 0.5
+
+
+@dataclass(frozen=True)
+class NetworkLungs:
+    """Labels on blocks: closed (1 right, 2 left; uint8), probability (of lung, 0…255), and bool:
+
+    dense: lung without air, thicker than a block or two. doubtful: those of them of which the
+    network is not sure. perhaps: dense blocks outside that it holds possible.
+    """
+
+    closed: np.ndarray
+    probability: np.ndarray
+    dense: np.ndarray
+    airways: np.ndarray
+    doubtful: np.ndarray
+    perhaps: np.ndarray
+
+
+def network_lungs(
+    maps: LungMaps, overview: Overview, aerated: np.ndarray, airways: np.ndarray
+) -> NetworkLungs:
+    """What the network calls lung on the blocks of ``overview``, tidied.
+
+    aerated: labels of the lungs that rules found, on the same blocks; air of theirs that continues
+    the network's lungs joins these where the network does not exclude it. airways: bool, those that
+    rules followed from the trachea.
+    """
+    grid = overview.grid
+    right, left, air = maps.on(grid).astype(np.int16)[[RIGHT, LEFT, AIRWAYS]]
+    lung = right + left
+    airways = airways | ((air > lung) & (air > 255 - lung - air))
+    dark = overview.values < overview.levels.lung
+    airways_or_gas = airways | _gas(overview, aerated, airways, lung)
+    found = np.where(dark, 2 * lung > 255, lung >= DENSE) & ~airways_or_gas & ~overview.beyond
+    continued = (aerated > 0) & (lung >= LIKELY)
+    if overview.levels.gas is not None:
+        continued &= overview.values > overview.levels.gas  # plain gas beside a lung is bowel
+    likely = (dark & (2 * lung > 255) | continued) & ~airways_or_gas
+    found = ndimage.binary_propagation(found, mask=found | likely)
+    found = _without_odd_pieces(found, overview)
+    if overview.scan.sides_known:
+        closed = _sides(found, right >= left)
+    else:
+        closed = found.astype(np.uint8)
+    airless = _airless(closed, dark)
+    closed[airless] = 0
+    for side in np.unique(closed[closed > 0]):
+        closed[fill_slices(closed == side) & (closed == 0) & ~airways_or_gas] = side
+    dense = ndimage.binary_opening((closed > 0) & ~dark, IN_PLANE)
+    doubtful = dense & (lung < SURE)
+    perhaps = (closed == 0) & ~dark & ~airways & (lung >= POSSIBLE) & overview.inside
+    perhaps = ndimage.binary_opening(perhaps, np.ones((3, 3, 3), bool)) | airless
+    return NetworkLungs(closed, lung, dense, airways, doubtful, perhaps)
+
+
+def _gas(
+    overview: Overview, aerated: np.ndarray, airways: np.ndarray, lung: np.ndarray
+) -> np.ndarray:
+    """Pieces of plain gas that rules left out of the lungs and of which the network is not sure."""
+    if overview.levels.gas is None or not aerated.any():
+        return np.zeros(aerated.shape, bool)
+    left_out = overview.aerated & (aerated == 0) & ~airways
+    pieces, count = ndimage.label(left_out)
+    index = np.arange(count + 1)
+    gas = ndimage.median(overview.values, pieces, index) < overview.levels.gas
+    gas &= ndimage.mean(lung, pieces, index) < SURE
+    gas[0] = False
+    # The rim of gas is mixed with its wall.
+    return ndimage.binary_dilation(gas[pieces], IN_PLANE, mask=overview.aerated | (lung < SURE))
+
+
+def _airless(closed: np.ndarray, dark: np.ndarray) -> np.ndarray:
+    """Pieces of a lung with hardly any air: a white lung, or what fills the place of one."""
+    airless = np.zeros(closed.shape, bool)
+    for side in np.unique(closed[closed > 0]):
+        pieces, count = ndimage.label(closed == side)
+        air = ndimage.mean(dark, pieces, np.arange(count + 1)) < LEAST_AIR
+        air[0] = False
+        airless |= air[pieces]
+    return airless
+
+
+def _without_odd_pieces(found: np.ndarray, overview: Overview) -> np.ndarray:
+    """``found`` without specks, air around the body, and what lies above the lungs."""
+    spacing_mm = overview.grid.spacing_mm
+    one_slice = len(found) == 1
+    pieces, count = ndimage.label(found)
+    if not count:
+        return found
+    voxels = np.bincount(pieces.ravel())
+    sizes = voxels * np.prod(spacing_mm[1:] if one_slice else spacing_mm)
+    keep = sizes >= (SMALLEST_PIECE_MM2 if one_slice else SMALLEST_PIECE_MM3)
+    inside = np.bincount(pieces[overview.inside], minlength=count + 1)
+    # A body whose outline is open holds its lungs in no slice: the largest piece stays.
+    keep &= (inside >= INSIDE * voxels) | (sizes == sizes[1:].max())
+    keep[0] = False
+    if keep.any() and not one_slice:
+        keep &= ~above_the_lungs(pieces, np.where(keep, sizes, 0))
+    return keep[pieces]
+
+
+def _sides(found: np.ndarray, is_right: np.ndarray) -> np.ndarray:
+    """Labels of both lungs; small pieces of one in touch with the other join that."""
+    labels = np.where(found, np.where(is_right, RIGHT_LUNG, LEFT_LUNG), 0).astype(np.uint8)
+    for side, other in ((RIGHT_LUNG, LEFT_LUNG), (LEFT_LUNG, RIGHT_LUNG)):
+        pieces, count = ndimage.label(labels == side)
+        if count < 2:
+            continue
+        sizes = np.bincount(pieces.ravel())
+        sizes[0] = 0
+        beside = ndimage.binary_dilation(labels == other) & (pieces > 0)
+        touching = np.bincount(pieces[beside], minlength=count + 1) > 0
+        stray = touching & (sizes < STRAY * sizes.max())
+        labels[stray[pieces]] = other
+    return labels

@@ -1,0 +1,128 @@
+"""Lungs from the network's maps: tidied on blocks, their border drawn by the scan's voxels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lungscore.anatomy import find_lungs
+from lungscore.errors import InputError
+from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+from lungscore.scan.phantom import PhantomLesion, make_phantom
+from tests.anatomy.chest import as_scan, body, dice, ellipsoid, phantom, windowed
+from tests.anatomy.lung_maps import maps_of
+
+RIGHT, LEFT = ((24, 40, 28), (18, 20, 12)), ((24, 40, 68), (18, 20, 12))
+
+
+def codes(lungs):
+    return [notice.code for notice in lungs.notices]
+
+
+def two_lungs():
+    """A body with two lungs, and their labels."""
+    values, labels = body(), np.zeros((48, 80, 96), np.uint8)
+    for side, (centre, radii) in ((RIGHT_LUNG, RIGHT), (LEFT_LUNG, LEFT)):
+        labels[ellipsoid(values.shape, centre, radii)] = side
+    values[labels > 0] = -850
+    return values, labels
+
+
+def found_with(scan, labels, **more):
+    return find_lungs(scan, lambda: maps_of(scan, labels, **more))
+
+
+@pytest.mark.parametrize("preset", ["healthy", "severe"])
+def test_a_network_that_knows_gives_the_phantoms_lungs(preset):
+    case = phantom(preset)
+    lungs = found_with(case.scan, case.lungs)
+    assert lungs.found_by == "network"
+    for side in (RIGHT_LUNG, LEFT_LUNG):
+        assert dice(lungs.labels == side, case.lungs == side) > 0.97
+
+
+def test_without_a_network_the_rules_find_them():
+    case = phantom("healthy")
+    for maps in (None, lambda: None):
+        assert find_lungs(case.scan, maps).found_by == "rules"
+
+
+def test_a_white_lobe_is_lung_where_the_network_says_so():
+    lesion = PhantomLesion("consolidation", "RLL", (0.55, 1.0, 0.3), lobe_fraction=1.0)
+    case = make_phantom("healthy", shape=(64, 112, 112), lesions=(lesion,))
+    lungs = found_with(case.scan, case.lungs)
+    assert dice(lungs.labels == RIGHT_LUNG, case.lungs == RIGHT_LUNG) > 0.95
+    rules = find_lungs(case.scan)
+    assert dice(rules.labels == RIGHT_LUNG, case.lungs == RIGHT_LUNG) < 0.9
+
+
+def test_grey_levels_and_lone_slices_are_served():
+    case = phantom("healthy")
+    scan = as_scan(windowed(case.scan.values), case.scan.spacing_mm)
+    lungs = found_with(scan, case.lungs)
+    assert dice(lungs.labels > 0, case.lungs > 0) > 0.94
+    middle = slice(30, 31)
+    lone = as_scan(case.scan.values[middle], case.scan.spacing_mm)
+    lungs = found_with(lone, case.lungs[middle])
+    assert dice(lungs.labels > 0, case.lungs[middle] > 0) > 0.94
+
+
+def test_where_the_network_sees_no_lungs_there_are_none():
+    values, labels = two_lungs()
+    scan = as_scan(values)
+    with pytest.raises(InputError) as error:
+        found_with(scan, np.zeros_like(labels))
+    assert error.value.code == "no-lungs"
+
+
+def test_a_speck_is_no_lung_and_a_stray_piece_of_a_side_joins_its_lung():
+    values, labels = two_lungs()
+    told = labels.copy()
+    told[4:5, 38:40, 46:48] = RIGHT_LUNG  # 0.3 ml of mediastinum
+    told[20:26, 36:44, 62:68] = RIGHT_LUNG  # within the left lung
+    lungs = found_with(as_scan(values), told)
+    assert not lungs.labels[4, 38:40, 46:48].any()
+    assert dice(lungs.labels == LEFT_LUNG, labels == LEFT_LUNG) > 0.98
+    assert dice(lungs.labels == RIGHT_LUNG, labels == RIGHT_LUNG) > 0.98
+
+
+def test_sides_are_not_named_where_they_are_not_known():
+    values, labels = two_lungs()
+    scan = replace(as_scan(values), sides_known=False)
+    lungs = found_with(scan, labels)
+    assert set(np.unique(lungs.labels)) == {0, 1}
+    assert not lungs.sides_known
+
+
+def test_airways_stay_out():
+    values, labels = two_lungs()
+    trachea = ellipsoid(values.shape, (10, 40, 48), (12, 3, 3))
+    values[trachea] = -1000
+    lungs = found_with(as_scan(values), labels, airways=trachea)
+    assert not lungs.labels[trachea].any()
+
+
+def test_where_the_two_methods_agree_nothing_is_said():
+    values, labels = two_lungs()
+    notices = set(codes(found_with(as_scan(values), labels)))
+    assert not notices & {"lungs-disagree", "lungs-doubtful", "lungs-uneven", "lungs-unequal"}
+
+
+def test_a_third_of_a_lung_that_one_method_misses_is_named_and_doubtful():
+    values, labels = two_lungs()
+    told = labels.copy()
+    told[30:][told[30:] == LEFT_LUNG] = 0
+    lungs = found_with(as_scan(values), told)
+    assert {"lungs-disagree", "lungs-doubtful"} <= set(codes(lungs))
+    (message,) = [n.message for n in lungs.notices if n.code == "lungs-disagree"]
+    assert "left lung, lower third" in message
+    assert "right lung" not in message
+
+
+def test_a_place_of_a_lung_without_any_air_may_be_lung_and_is_not():
+    values, labels = two_lungs()
+    values[labels == LEFT_LUNG] = 30
+    lungs = found_with(as_scan(values), labels)
+    assert not (lungs.labels == LEFT_LUNG).any()
+    assert "one-lung" in codes(lungs)
+    assert lungs.perhaps_ml == pytest.approx((labels == LEFT_LUNG).sum() * 0.08, rel=0.15)
