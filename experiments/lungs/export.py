@@ -1,6 +1,6 @@
 """Make the bundle ``lungs`` of trained weights.
 
-python experiments/lungs/export.py RUN/all.safetensors --log RUN/log.json -o src/lungscore/models/lungs
+python experiments/lungs/export.py RUN/all.safetensors --log RUN/all.json -o src/lungscore/models/lungs
 """
 
 import argparse
@@ -44,7 +44,6 @@ def write_bundle(
     out.mkdir(parents=True, exist_ok=True)
     export_bundle(network, out, height=SIZE, width=SIZE, target="lungs")
     log = log or {}
-    training = log.get("networks", {}).get(weights.stem, {}).get("loss")
     card = {
         "name": "lungs",
         "version": version,
@@ -66,9 +65,9 @@ def write_bundle(
             "orientation": "anterior up, patient right at image left, 2 mm around the body's middle",
         },
         "experiment": {
-            key: log[key] for key in ("command", "steps", "batch", "torch") if key in log
+            key: log[key] for key in ("command", "steps", "batch", "seed", "torch") if key in log
         },
-        "metrics": [{"training": training}],
+        "metrics": [{"training": log.get("loss")}],
         "sha256": {file: sha256(out / file) for file in (GRAPH, WEIGHTS)},
     }
     atomic_write(out / CARD, (json.dumps(card, indent=1) + "\n").encode())
