@@ -7,6 +7,7 @@ lies outside the body.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import nrrd
@@ -289,7 +290,7 @@ def _between(outlines: dict[int, list[tuple[int, int]]], shape: tuple[int, int, 
         inside = np.asarray(image)
         outwards = ndimage.distance_transform_edt(~inside)
         distances.append(ndimage.distance_transform_edt(inside) - outwards)
-    for index, (low, high) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+    for index, (low, high) in enumerate(pairwise(levels)):
         for z in range(low, high + 1):
             part = (z - low) / (high - low)
             mask[z] = (1 - part) * distances[index] + part * distances[index + 1] > 0

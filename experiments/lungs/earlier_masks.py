@@ -28,8 +28,11 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     source = Path(lungscore.__file__).parent
-    commit = subprocess.run(
-        ["git", "-C", source, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    commit = subprocess.run(  # noqa: S603
+        ["git", "-C", source, "rev-parse", "HEAD"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
     rows: dict[str, dict[str, Any]] = {}
     for name, path in PATHS.items():
