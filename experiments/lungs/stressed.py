@@ -119,7 +119,9 @@ def measured(scan: Scan, lungs: np.ndarray, unsure: np.ndarray, finder: Any) -> 
     for name, side in (("right", RIGHT_LUNG), ("left", LEFT_LUNG)):
         lung, drawn = (lungs == side) & ~unsure, (answer.labels == side) & ~unsure
         row[f"{name}_air_held"] = round(float(drawn[lung & air].mean()), 4)
-        row[f"{name}_dice"] = round(2 * (drawn & lung).sum() / (drawn.sum() + lung.sum()), 4)
+        row[f"{name}_dice"] = round(
+            2 * float((drawn & lung).sum()) / float(drawn.sum() + lung.sum()), 4
+        )
     near = ndimage.binary_dilation((lungs > 0) | unsure, np.ones((1, 3, 3)), iterations=4)
     wrong = (answer.labels > 0) & ~near
     row["wrong_air_ml"] = round(float((wrong & air).sum()) * ml, 1)
