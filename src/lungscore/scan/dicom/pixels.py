@@ -140,12 +140,12 @@ def _native(header: Header, raw: Any, dtype: np.dtype) -> np.ndarray:
     expected = count * dtype.itemsize
     if len(data) < expected:
         stated = getattr(raw, "length", len(data))
-        found = f"{len(data)} of {expected} bytes of pixels"
+        fault = f"{len(data)} of {expected} bytes of pixels"
         if len(data) < stated:
-            raise _truncated(header, found)
+            raise _truncated(header, fault)
         raise InputError(
             "dicom-unreadable",
-            f"{header.name}: {found} for {header.rows} × {header.columns} pixels",
+            f"{header.name}: {fault} for {header.rows} × {header.columns} pixels",
             expected="Rows, Columns and BitsAllocated that agree with the pixels",
             hint="Export the image again",
         )
@@ -348,19 +348,19 @@ def _number(header: Header, dataset: Any, keyword: str) -> float | None:
         raise InputError("dicom-unreadable", text) from None
 
 
-def _truncated(header: Header, found: str) -> InputError:
+def _truncated(header: Header, fault: str) -> InputError:
     return InputError(
         "dicom-truncated",
-        f"{header.name}: {found}",
+        f"{header.name}: {fault}",
         expected="the whole file",
         hint="Copy it again from its source",
     )
 
 
-def _without_pixels(header: Header, found: str) -> InputError:
+def _without_pixels(header: Header, fault: str) -> InputError:
     return InputError(
         "dicom-truncated",
-        f"{header.name}: {found}",
+        f"{header.name}: {fault}",
         expected="an image",
         hint="The file is cut off or was exported without its image: export it again",
     )
