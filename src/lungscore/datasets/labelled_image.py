@@ -36,10 +36,10 @@ class LabelledImage:
 def read_labelled_image(row: LabelledRow, folder: Path) -> LabelledImage:
     """The image of ``row``, a row of a manifest in ``folder``.
 
-    Raises InputError: ``content-changed`` for another checksum than the row's, ``mask-geometry`` for
-    a mask of another size, spacing or position, ``mask-labels`` for values that the row's labels do
-    not have, ``mask-empty``, ``manifest-invalid`` for slices that are not there, ``no-lungs``, and
-    what ``scan.read_scan`` raises.
+    Raises InputError: ``content-changed`` for another checksum than the row's, ``mask-geometry``
+    for a mask of another size, spacing or position, ``mask-labels`` for values that the row's
+    labels do not have, ``mask-empty``, ``manifest-invalid`` for slices that are not there,
+    ``no-lungs``, and what ``scan.read_scan`` raises.
     """
     _check_sums(row, folder)
     scan = read_scan(folder / row.image, name=row.case)
@@ -182,7 +182,8 @@ def read_mask_picture(path: Path) -> np.ndarray:
         ) from None
     if values.ndim == 3:
         if not grey_bands and (values[..., :3] != values[..., :1]).any():
-            raise InputError("mask-labels", f"{path.name} is in colour", expected="one value a class")
+            fault = f"{path.name} is in colour"
+            raise InputError("mask-labels", fault, expected="one value per class")
         values = values[..., 0]
     if values.max(initial=0) > 255 or values.min(initial=0) < 0:
         raise InputError(

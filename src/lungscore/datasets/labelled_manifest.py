@@ -52,8 +52,8 @@ class LabelledRow:
     it is not known; a patient is in one group only. image: a picture, a volume, a DICOM file or the
     folder of a DICOM series. mask: None where the image is negative. source: where it comes from.
     sha256, mask_sha256: checksums (``checksum``). lungs: a mask of the lungs, instead of those
-    that lungscore finds. negative: the image shows no infection. first_slice, last_slice: the slices
-    that were marked, counted from 0, superior to inferior, both ends included; None for all.
+    that lungscore finds. negative: the image shows no infection. first_slice, last_slice: the
+    slices that were marked, counted from 0, superior to inferior, both ends included; None for all.
     weight: how often its slices are drawn, 1 as often as those of other rows.
     """
 
@@ -115,7 +115,7 @@ def read_labelled(path: Path, *, refused: Refused | None = None) -> list[Labelle
 def labelled_rows(
     table: Iterable[Cells], path: Path, *, refused: Refused | None = None
 ) -> list[LabelledRow]:
-    """The rows whose cells ``table`` gives by column, as ``read_labelled`` has those of ``path``."""
+    """The rows of a table that is called ``path``, as ``read_labelled`` gives them."""
     rows: list[LabelledRow] = []
     together = _Together(path)
     for number, cells in enumerate(table, start=1):

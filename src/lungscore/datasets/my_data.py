@@ -85,8 +85,8 @@ def examine_folder(
     root = root.resolve()
     visit = open_visit(root)
     visit.use(*(path for path in ignored if path.is_relative_to(root)))
-    cells = [_with_sums(visit, entry) for entry in _entries(visit)]
-    cells = [entry for entry in cells if entry is not None]
+    summed = [_with_sums(visit, entry) for entry in _entries(visit)]
+    cells = [entry for entry in summed if entry is not None]
     by_default = _labels_of(root, cells)
     cells = [{**entry, "labels": entry["labels"] or by_default} for entry in cells]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from lungscore.datasets.check import Checked
 from lungscore.datasets.labelled_manifest import LabelledRow, labelled_csv
-from lungscore.datasets.my_data import NAME, Examined, examine_folder, examine_manifest
-from lungscore.datasets.prepare import Prepared, left_out_path, problems_table, faulty
-from lungscore.datasets.records import Count
 from lungscore.datasets.manifest import relative_path
+from lungscore.datasets.my_data import NAME, Examined, examine_folder, examine_manifest
+from lungscore.datasets.prepare import Prepared, faulty, left_out_path, problems_table
+from lungscore.datasets.records import Count
 from lungscore.errors import InputError, UsageError
 from lungscore.files import atomic_write, refuse_existing_file
 
@@ -29,8 +29,8 @@ def prepare_my_data(
     """Write the manifest of the images and masks in the folder ``root``.
 
     Nothing is written where anything is wrong, unless ``partial``: then it is left out and listed
-    beside the manifest. Raises InputError ``dataset-faulty`` or ``dataset-incomplete``, and UsageError
-    ``output-exists``.
+    beside the manifest. Raises InputError ``dataset-faulty`` or ``dataset-incomplete``, and
+    UsageError ``output-exists``.
     """
     if manifest.suffix.lower() != ".csv":
         raise UsageError(
@@ -55,7 +55,7 @@ def prepare_my_data(
         atomic_write(beside, problems_table(blocking))
     else:
         beside.unlink(missing_ok=True)  # an earlier manifest's
-    groups = Counter(row.group for row in rows)
+    groups = Counter(str(row.group) for row in rows)
     return Prepared(groups, examined.problems, tuple(_counts(rows)), None)
 
 
