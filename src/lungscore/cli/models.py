@@ -52,7 +52,11 @@ def export(
     ],
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Model name (default: infection or lesions)."),
+        typer.Option(
+            metavar="NAME",
+            help="Model name (default: infection or lesions; the experiment's name if it was "
+            "trained on your own data).",
+        ),
     ] = None,
     version: Annotated[str, typer.Option(metavar="VERSION", help="Model version.")] = "1",
     facts: Annotated[
@@ -73,7 +77,6 @@ def export(
     from lungscore.inference.bundle import CARD
     from lungscore.learning.card import make_bundle, unstated
 
-    missing = unstated(facts)
     bundle = make_bundle(
         run, out, name=name, version=version, facts=facts, results=tuple(results or ())
     )
@@ -83,11 +86,10 @@ def export(
         say(f"  {metric['name']}: {metric['text']}")
     if not card.metrics:
         say("The model card states no figures: measure the training and give --results FILE.")
-    if missing:
+    if missing := unstated(card, facts):
         say(
-            f"The model card does not state {_UNSTATED[missing[0]]}"
-            + "".join(f", {_UNSTATED[key]}" for key in missing[1:])
-            + f". Write {' and '.join(missing)} into a YAML file and export again with "
+            f"The model card does not state {' and '.join(_UNSTATED[key] for key in missing)}."
+            f" Write {' and '.join(missing)} into a YAML file and export again with "
             f"--facts FILE, or into {bundle.folder / CARD}."
         )
 

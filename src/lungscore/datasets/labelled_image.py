@@ -138,14 +138,17 @@ def _lungs(row: LabelledRow, scan: Scan, folder: Path) -> Lungs | None:
 
 def _on_axes_of(scan: Scan, stored: np.ndarray, path: Path) -> np.ndarray:
     """A picture's labels as (1, H, W) on the axes of ``scan``; pixels lie as they are stored."""
-    if scan.shape[0] != 1 or scan.geometry.shape != (1, *stored.shape):
-        height, width = stored.shape
+    # A DICOM image is kept as columns, rows, slices; a picture as slices, rows, columns.
+    labels = stored.T[..., None] if scan.kind == "dicom" else stored[None]
+    if scan.kind not in ("dicom", "slice") or scan.geometry.shape != labels.shape:
+        rows, columns = stored.shape
         raise InputError(
             "mask-geometry",
-            f"{path.name} is one picture of {height} × {width} pixels",
-            expected=f"the size of its image, {' × '.join(map(str, scan.geometry.shape))}",
+            f"{path.name} is one picture of {rows} rows and {columns} columns",
+            expected=f"{scan.shape[0]} × {scan.shape[1]} × {scan.shape[2]} (slices, rows, columns)"
+            + ("" if scan.kind in ("dicom", "slice") else ", in the format of its image"),
         )
-    return np.ascontiguousarray(scan.geometry.to_canonical(stored[None]))
+    return np.ascontiguousarray(scan.geometry.to_canonical(labels))
 
 
 def _unknown(path: Path, levels: list[int], expected: str) -> InputError:

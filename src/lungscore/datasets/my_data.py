@@ -87,8 +87,11 @@ def examine_folder(
     visit.use(*(path for path in ignored if path.is_relative_to(root)))
     summed = [_with_sums(visit, entry) for entry in _entries(visit)]
     cells = [entry for entry in summed if entry is not None]
-    by_default = _labels_of(root, cells)
-    cells = [{**entry, "labels": entry["labels"] or by_default} for entry in cells]
+    meanings = _labels_of(root, cells)
+    cells = [
+        {**entry, "labels": entry["labels"] or meaning}
+        for entry, meaning in zip(cells, meanings, strict=True)
+    ]
 
     def refused(number: int, case: str | None, error: InputError) -> None:
         visit.problems.append(_problem(cells[number - 1]["image"] or "", error))
@@ -301,17 +304,23 @@ def _with_sums(visit: Visit, cells: dict[str, str | None]) -> dict[str, str | No
     return {**cells, **sums}
 
 
-def _labels_of(root: Path, table: list[dict[str, str | None]]) -> str:
-    """Whether the masks are of classes: the value 2 in any of them says so for all."""
-    return "classes" if any(_holds_two(root, cells) for cells in table) else "infection"
+def _labels_of(root: Path, table: list[dict[str, str | None]]) -> list[str]:
+    """What each mask marks: of those that hold 0, 1 and 2, a 2 in any says that all are classes.
+
+    A picture of 0 and 255 marks infection.
+    """
+    highest = [_highest(root, cells) for cells in table]
+    small = "classes" if 2 in highest else "infection"
+    return ["infection" if level == 255 else small for level in highest]
 
 
-def _holds_two(root: Path, cells: Cells) -> bool:
+def _highest(root: Path, cells: Cells) -> int:
+    """The highest value of a mask; 0 where there is none, or what it means is said already."""
     if cells["mask"] is None or cells["labels"] is not None:
-        return False
+        return 0
     path = root / cells["mask"]
     try:
         labels = read_mask_picture(path) if is_png(path) else read_label_volume(path, "lesions")[0]
     except LungscoreError:
-        return False  # for the look at the image to say
-    return bool((labels == 2).any())
+        return 0  # for the look at the image to say
+    return int(labels.max())

@@ -60,8 +60,9 @@ def make_bundle(
     """Write a bundle for the run's weights into ``out`` and verify it.
 
     The target of the run's experiment says whether it is for infection or for lesions, which is
-    also its name by default. What the run started from stays in the card: its data, terms and
-    limits are those of the new network, too.
+    also its name by default; trained on one's own data, it is called as the experiment. What the
+    run started from stays in the card: its data, terms and limits are those of the new network,
+    too.
     facts: YAML with description, data, data_terms and limits, and under ``results`` the result
     files whose figures the card repeats, and under ``familiar`` the one that says how the training
     slices looked. results: further result files. Raises InputError where the run or a file is
@@ -94,7 +95,7 @@ def make_bundle(
     height, width = config.input.height, config.input.width
     export_bundle(network, out, height=height, width=width, target=config.target)
     card = Card(
-        name=name or config.target,
+        name=name or (config.name if "own_data" in made_with else config.target),
         version=version,
         task=TASKS[config.target],
         network=named.name,
@@ -103,7 +104,7 @@ def make_bundle(
         inputs=INPUTS[config.target],
         outputs=OUTPUTS[config.target],
         description=said.get("description", config.description),
-        data=[*said.get("data", _own_data(made_with)), *_inherited(start, "data")],
+        data=[*said.get("data", []), *_own_data(made_with), *_inherited(start, "data")],
         data_terms="; ".join(
             [said.get("data_terms", NO_TERMS)]
             + ([f"of {_name_of(start)}: {start['data_terms']}"] if start else [])
@@ -131,10 +132,11 @@ def make_bundle(
     return load_bundle(out)
 
 
-def unstated(facts: Path | None) -> list[str]:
+def unstated(card: Card, facts: Path | None) -> list[str]:
     """What a card should say and only its author can: the keys that ``facts`` lacks."""
     said = _read_card_facts(facts) if facts else {}
-    return [key for key in ("data", "data_terms", "limits") if not said.get(key)]
+    missing = [key for key in ("data_terms", "limits") if not said.get(key)]
+    return missing if card.data else ["data", *missing]
 
 
 def _own_data(made_with: dict[str, Any]) -> list[str]:

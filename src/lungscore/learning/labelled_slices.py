@@ -124,18 +124,20 @@ def _slices(row: LabelledRow, folder: Path) -> Iterator[Sample]:
 def held_out(samples: Collection[Sample], config: ExperimentConfig) -> set[str]:
     """The patients of ``samples`` whom the experiment's fold holds out; none without a fold.
 
-    Raises config-invalid where there are fewer patients than folds.
+    Patients with infection and without are shared out evenly. Raises config-invalid where there are
+    fewer with infection than folds.
     """
     data = config.data
-    patients = sorted({str(sample.patient) for sample in samples})
-    if data.fold is None or not patients:
+    if data.fold is None:
         return set()
-    if len(patients) < data.folds:
+    ill = {str(sample.patient) for sample in samples if sample.infection.any()}
+    well = {str(sample.patient) for sample in samples} - ill
+    if len(ill) < data.folds:
         raise InputError(
             "config-invalid",
-            f"{config.name}: {data.folds} folds of {len(patients)} patients",
-            expected="a patient or more in every fold",
+            f"{config.name}: {data.folds} folds of {len(ill)} patients with infection",
+            expected="a patient with infection, or more, in every fold",
             hint="See data.folds",
         )
-    folds = fold_of(patients, data.folds)
-    return {patient for patient in patients if folds[patient] == data.fold}
+    folds = fold_of(list(ill), data.folds) | fold_of(list(well), data.folds)
+    return {patient for patient, fold in folds.items() if fold == data.fold}
