@@ -52,10 +52,8 @@ def manifest(path: Path, *rows: dict[str, str]) -> Path:
     """A manifest of ``rows``; what they leave open is that of a plain row of group train."""
     table = []
     for number, row in enumerate(rows):
-        image = row.get("image")
-        digest = f"{number:064x}"
-        if image is not None and (path.parent / image).exists():
-            digest = checksum(path.parent / image)
+        image = path.parent / row.get("image", f"images/{number}.png")
+        digest = checksum(image) if image.is_file() else f"{number:064x}"
         plain = {
             "case": f"case-{number}",
             "patient": f"patient-{number}",

@@ -1,16 +1,15 @@
-"""Shipped bundles, and bundles of one's own, as the networks that they were made of."""
+"""Shipped bundles, and bundles of one's own, as what a training starts from."""
 
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import nn
 
 from lungscore.errors import InputError
 from lungscore.inference.bundle import Bundle, load_bundle
-from lungscore.learning.checkpoints import check_tensors, read_tensors
+from lungscore.inference.engines import load_network
+from lungscore.learning.checkpoints import check_tensors
 from lungscore.learning.config import ExperimentConfig
-from lungscore.networks import InfectionProbability, LesionProbabilities, make_network
 
 
 def bundle_to_start_from(config: ExperimentConfig) -> Bundle | None:
@@ -50,37 +49,6 @@ def facts_of_start(bundle: Bundle) -> dict[str, Any]:
 
 def load_bundle_weights(network: nn.Module, bundle: Bundle) -> None:
     """Take over the weights of a bundle, in float32. Raises checkpoint-mismatch."""
-    tensors = read_tensors(bundle.weights)
-    # A bundle keeps what inference needs: not how many batches a norm has seen.
-    counters = {
-        name: torch.zeros_like(value)
-        for name, value in network.state_dict().items()
-        if name.endswith("num_batches_tracked")
-    }
-    tensors = {**counters, **{name: value.float() for name, value in tensors.items()}}
+    tensors = load_network(bundle).network.state_dict()
     check_tensors(network.state_dict(), tensors, f"{bundle.weights.name} of {bundle.card.name}")
     network.load_state_dict(tensors)
-
-
-def network_of(bundle: Bundle) -> nn.Module:
-    """The network of a bundle, giving probabilities for slices of its card's input.
-
-    Raises checkpoint-mismatch where its card names a network that lungscore does not have.
-    """
-    card = bundle.card
-    try:
-        network = make_network(
-            card.network,
-            encoder="resnet18" if card.encoder == "none" else card.encoder,
-            base_width=card.base_width,
-        )
-    except KeyError as error:
-        raise InputError(
-            "checkpoint-mismatch",
-            f"The bundle {card.name} is of the network {card.network} with the encoder "
-            f"{card.encoder}",
-            expected="a network of lungscore",
-        ) from error
-    load_bundle_weights(network, bundle)
-    kind = LesionProbabilities if card.target == "lesions" else InfectionProbability
-    return kind(network).eval()

@@ -122,11 +122,6 @@ def read_facts(path: Path) -> dict[str, Any]:
     return _read(path)[1]
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file as they are stored. Raises checkpoint-mismatch."""
-    return _read(path)[0]
-
-
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:

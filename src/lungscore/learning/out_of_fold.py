@@ -11,8 +11,8 @@ from lungscore.datasets.records import Group
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
 from lungscore.evaluation.own_labels import LabelledMap
+from lungscore.inference import engines
 from lungscore.inference.bundle import Bundle, sha256
-from lungscore.learning.bundles import network_of
 from lungscore.learning.checkpoints import read_facts
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.labelled_slices import manifest_sums, slices_of_manifests
@@ -122,14 +122,14 @@ def maps_of_bundle(
 ) -> Iterator[LabelledMap]:
     """Every slice of a group of a manifest of one's own labels, by two bundles for infection."""
     samples = slices_of_manifests({manifest.stem: manifest}, group)
-    probabilities = predict_with(network_of(model), samples, model.card.input)
+    probabilities = predict_with(engines.load_network(model), samples, model.card.input)
     yield from _compared(samples, probabilities, reference)
 
 
 def _compared(
     samples: list[Sample], probabilities: Iterator[Any], reference: Bundle
 ) -> Iterator[LabelledMap]:
-    before = predict_with(network_of(reference), samples, reference.card.input)
+    before = predict_with(engines.load_network(reference), samples, reference.card.input)
     for sample, ours, theirs in zip(samples, probabilities, before, strict=True):
         patient = sample.patient or f"{sample.source}/{sample.name}"
         yield LabelledMap(sample.name, patient, sample.infection, ours[0], theirs[0])
