@@ -16,7 +16,7 @@ from tests.learning.tiny_training import U_NET, experiment, slices
 
 
 def starting_from(bundle, **changes) -> ExperimentConfig:
-    network = {**U_NET, "start": {"bundle": str(small_bundle.folder)}, **changes.pop("network", {})}
+    network = {**U_NET, "start": {"bundle": str(bundle.folder)}, **changes.pop("network", {})}
     return experiment(network=network, data={"healthy": None}, **changes)
 
 

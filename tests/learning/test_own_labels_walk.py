@@ -159,9 +159,7 @@ def test_a_run_is_measured_with_the_manifest_that_it_was_trained_with(
     assert call(["train", "mine.yaml", "--fold", "0", "--folds", "2"]) == 2
 
 
-def test_a_model_is_measured_on_a_group_of_ones_own_labels(
-    work, small_phantom, small_bundle, capsys
-):
+def test_a_model_is_measured_on_a_group_of_own_labels(work, small_phantom, small_bundle, capsys):
     small_folder(work, small_phantom)
     table = work / "own" / "cases.csv"
     table.write_text(table.read_text().replace("patient-0,train", "patient-0,test"))

@@ -149,7 +149,7 @@ def _write_comparison(out: Path, what: str, figures: dict[str, Any], where: str)
 
 @app.command("maps")
 def maps(
-    found: Annotated[
+    predictions: Annotated[
         Path, typer.Argument(metavar="MAPS", help="Folder of prediction maps (grey images).")
     ],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of reference masks.")],
@@ -161,8 +161,8 @@ def maps(
     """
     from lungscore.evaluation.protocols import on_released_maps
 
-    figures = on_released_maps(found, truth)
-    _write(out, f"maps {found.name}", figures, _map_card(found.name, figures))
+    figures = on_released_maps(predictions, truth)
+    _write(out, f"maps {predictions.name}", figures, _map_card(predictions.name, figures))
 
 
 @app.command("healthy")

@@ -49,6 +49,7 @@ def facts_of_start(bundle: Bundle) -> dict[str, Any]:
 
 def load_bundle_weights(network: nn.Module, bundle: Bundle) -> None:
     """Take over the weights of a bundle, in float32. Raises checkpoint-mismatch."""
-    tensors = load_network(bundle).network.state_dict()
+    with_probabilities = load_network(bundle).state_dict()
+    tensors = {name.removeprefix("network."): t for name, t in with_probabilities.items()}
     check_tensors(network.state_dict(), tensors, f"{bundle.weights.name} of {bundle.card.name}")
     network.load_state_dict(tensors)

@@ -64,12 +64,12 @@ class SliceStore:
     def __len__(self) -> int:
         return len(self.images)
 
-    def add(self, other: "SliceStore") -> None:
+    def add(self, store: "SliceStore") -> None:
         """Append the slices of another store of the same experiment."""
-        self.images = torch.cat([self.images, other.images])
-        self.masks = torch.cat([self.masks, other.masks])
-        self.soft = torch.cat([self.soft, other.soft])
-        self.weights = np.concatenate([self.weights, other.weights])
+        self.images = torch.cat([self.images, store.images])
+        self.masks = torch.cat([self.masks, store.masks])
+        self.soft = torch.cat([self.soft, store.soft])
+        self.weights = np.concatenate([self.weights, store.weights])
 
     def batch(
         self,
