@@ -85,6 +85,8 @@ def make_bundle(
         raise InputError(
             "checkpoint-mismatch", f"{weights.name} does not say which experiment made it"
         ) from error
+    for file, result in metrics_of.items():
+        _check_same_training(file, result, config, made_with)
     start = made_with.get("start", {})
     split = None
     if config.target == "infection":
@@ -201,11 +203,12 @@ def _read_result(path: Path) -> dict[str, Any]:
         raise InputError("input-not-found", f"The card's result file {path.name} is missing")
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        lines = result["card"] if "card" in result else []
-        readable = all({"name", "text"} <= line.keys() for line in lines)
+        lines = result.get("card", [])
+        readable = bool({"card", "familiar"} & result.keys())
+        readable &= all({"name", "text"} <= line.keys() for line in lines)
     except (ValueError, TypeError, AttributeError):
         readable = False
-    if not readable or not {"card", "familiar"} & result.keys():
+    if not readable:
         raise InputError(
             "config-invalid",
             f"The card's result file {path.name} is none that lungscore evaluate writes",
@@ -214,10 +217,26 @@ def _read_result(path: Path) -> dict[str, Any]:
     return result
 
 
+def _check_same_training(
+    path: Path, result: dict[str, Any], config: ExperimentConfig, made_with: dict[str, Any]
+) -> None:
+    """Raise config-invalid where a result of ``evaluate folds`` measured another training."""
+    figures = result.get("figures") or {}
+    measured = figures.get("experiment"), figures.get("manifests")
+    ours = config.name, made_with.get("manifests", {})
+    if "experiment" in figures and measured != ours:
+        raise InputError(
+            "config-invalid",
+            f"{path.name} measured the experiment {measured[0]}"
+            + (" with another manifest" if measured[0] == ours[0] else ""),
+            expected=f"figures of {config.name}, with the data that it was trained on",
+        )
+
+
 def _metrics(path: Path, result: dict[str, Any], target: Target) -> list[dict[str, Any]]:
     """What a result file lists under ``card`` of models for ``target``, with the file's name."""
     return [
         {"name": metric["name"], "text": metric["text"], "result": path.name}
-        for metric in result["card"]
+        for metric in result.get("card", [])
         if metric.get("target", "infection") == target
     ]
