@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
+from torch import nn
 
 from lungscore.datasets.records import Group
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
 from lungscore.evaluation.own_labels import LabelledMap
 from lungscore.inference import engines
-from lungscore.inference.bundle import Bundle, sha256
+from lungscore.inference.bundle import Bundle, InputSpec, sha256
 from lungscore.learning.checkpoints import read_facts
-from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.config import ExperimentConfig, InputConfig
 from lungscore.learning.labelled_slices import manifest_sums, slices_of_manifests
 from lungscore.learning.loop import WEIGHTS
 from lungscore.learning.maps import load_network, predict, predict_with
@@ -27,6 +28,10 @@ class FoldRun(NamedTuple):
     folder: Path
     config: ExperimentConfig
     facts: dict[str, Any]
+
+    def network(self) -> nn.Module:
+        """Its network, giving probabilities."""
+        return load_network(self.folder, self.config)
 
     @property
     def told(self) -> dict[str, str]:
@@ -113,7 +118,7 @@ def maps_out_of_fold(runs: list[FoldRun], reference: Bundle, root: Path) -> Iter
                 hint="Train again, or put the earlier manifests back",
             )
         samples = held_out_slices(run.config, root)
-        probabilities = predict(load_network(run.folder, run.config), samples, run.config)
+        probabilities = predict(run.network(), samples, run.config)
         yield from _compared(samples, probabilities, reference)
 
 
@@ -121,9 +126,20 @@ def maps_of_bundle(
     model: Bundle, reference: Bundle, manifest: Path, group: Group
 ) -> Iterator[LabelledMap]:
     """Every slice of a group of a manifest of one's own labels, by two bundles for infection."""
+    network = engines.load_network(model)
+    return maps_of_network(network, model.card.input, reference, manifest, group)
+
+
+def maps_of_network(
+    network: nn.Module,
+    spec: InputConfig | InputSpec,
+    reference: Bundle,
+    manifest: Path,
+    group: Group,
+) -> Iterator[LabelledMap]:
+    """The same by a network that gives probabilities for slices of the input ``spec``."""
     samples = slices_of_manifests({manifest.stem: manifest}, group)
-    probabilities = predict_with(engines.load_network(model), samples, model.card.input)
-    yield from _compared(samples, probabilities, reference)
+    yield from _compared(samples, predict_with(network, samples, spec), reference)
 
 
 def _compared(
