@@ -4,7 +4,8 @@
     python experiments/own_labels_walk.py docs          # the page, from the result file
 
 "run" makes 24 ill and 6 healthy phantoms in FOLDER and runs the commands of the page there, with
-the experiment and the card of experiments/; it writes results/own-labels-walk.json.
+the experiment and the card of experiments/, but small slices, so that it takes minutes; it writes
+results/own-labels-walk.json.
 """
 
 import argparse
@@ -26,6 +27,9 @@ RESULT = HERE / "results" / "own-labels-walk.json"
 PAGE = HERE.parent / "docs" / "training.md"
 
 ILL, HEALTHY = 24, 6
+
+#: What the experiment has besides, here.
+SMALL = "input: {height: 128, width: 160}\n"
 
 MANIFEST = "data/manifests/my-data.csv"
 
@@ -52,6 +56,8 @@ def run(folder: Path) -> None:
         write_phantoms(images, patients=ILL, healthy=HEALTHY)
     for file in ("my-data.yaml", "my-data.card.yaml"):
         shutil.copyfile(HERE / file, folder / file)
+    with open(folder / "my-data.yaml", "a", encoding="utf-8") as experiment:
+        experiment.write(SMALL)
     environment = {**os.environ, "LUNGSCORE_DATA": str(folder / "data")}
     steps: dict[str, Any] = json.loads(RESULT.read_text())["steps"] if RESULT.is_file() else {}
     steps = steps if (folder / "steps").is_file() else {}
