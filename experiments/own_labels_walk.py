@@ -65,7 +65,7 @@ def run(folder: Path) -> None:
         if name in steps:
             continue
         words = [sys.executable, "-m", "lungscore", *command.split()[1:]]
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             words,
             cwd=folder,
             env=environment,

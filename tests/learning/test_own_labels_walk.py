@@ -14,7 +14,7 @@ import pytest
 from lungscore.cli.main import call
 from lungscore.learning.checkpoints import read_facts
 from phantom_labels import write_phantoms
-from tests.datasets.own_data import picture, save_slice
+from tests.datasets.own_data import picture, save, save_slice
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,8 +48,6 @@ def small_folder(work: Path, small_phantom) -> None:
         save_slice(work / "own", f"ill-{number}", small_phantom(preset), 7 + number)
         lines.append(f"images/ill-{number}.png,patient-{number},train,")
     for number in range(2):
-        from tests.datasets.own_data import save
-
         shown = picture(small_phantom("healthy"), 6 + number)
         save(work / "own" / "images" / f"well-{number}.png", shown)
         lines.append(f"images/well-{number}.png,well-{number},train,yes")
@@ -174,6 +172,55 @@ def test_a_model_is_measured_on_a_group_of_own_labels(work, small_phantom, small
     assert call([*measured, "--group", "tests"]) == 2
     assert call([*measured, "--group", "validation"]) == 3
     assert "no row is of the group validation" in capsys.readouterr().err
+
+
+def test_class_masks_train_a_network_for_lesions(work, small_phantom, capsys, one_thread):
+    for number in range(4):
+        phantom = small_phantom(("moderate", "severe")[number % 2])
+        save(work / "own" / "images" / f"{number}.png", picture(phantom, 7 + number))
+        save(work / "own" / "masks" / f"{number}.png", phantom.lesions[7 + number])
+    (work / "own" / "cases.csv").write_text(
+        "image,group\n" + "".join(f"images/{number}.png,train\n" for number in range(4))
+    )
+    assert not call(["data", "prepare", "my-data", "own", "-o", "data/manifests/mine.csv"])
+    assert "masks of GGO (1) and consolidation (2): 4" in capsys.readouterr().out
+    common = {
+        "input": {"height": 64, "width": 64},
+        "training": {
+            "epochs": 1,
+            "slices_per_epoch": 4,
+            "batch_size": 2,
+            "precision": "32-true",
+        },
+    }
+    data = {"infected": ["mine"], "folds": 2}
+    write_experiment(
+        work / "mine.yaml", network={"name": "u-net", "base_width": 4}, data=data, **common
+    )
+    lesions = {
+        "target": "lesions",
+        "network": {"name": "multi-inf-net", "base_width": 4},
+        "data": {**data, "priors": {"experiment": "mine"}},
+    }
+    write_experiment(work / "classes.yaml", **common, **lesions)
+    assert call(["train", "classes.yaml"]) == 3
+    assert "run-missing" in capsys.readouterr().err
+    assert not call(["train", "mine.yaml", "--folds", "2"])
+    # With other folds, priors would be of networks that have seen the slice.
+    write_experiment(
+        work / "mine.yaml",
+        network={"name": "u-net", "base_width": 4},
+        data={**data, "folds": 3},
+        **common,
+    )
+    assert call(["train", "classes.yaml"]) == 3
+    assert "checkpoint-mismatch" in capsys.readouterr().err
+    write_experiment(
+        work / "mine.yaml", network={"name": "u-net", "base_width": 4}, data=data, **common
+    )
+    assert not call(["train", "classes.yaml"])
+    maps = sorted((work / "runs" / "mine").glob("fold*/held-out/*.png"))
+    assert sorted(path.stem for path in maps) == ["0", "1", "2", "3"]
 
 
 # The shipped network, fine-tuned on phantoms

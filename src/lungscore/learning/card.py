@@ -119,7 +119,7 @@ def make_bundle(
             orientation="anterior up, patient right at image left, box of the lungs",
             grey_split=split,
         ),
-        experiment=config.model_dump(mode="json"),
+        experiment=_told(config),
         metrics=[
             metric
             for file, result in metrics_of.items()
@@ -139,6 +139,14 @@ def unstated(card: Card, facts: Path | None) -> list[str]:
     said = _read_card_facts(facts) if facts else {}
     missing = [key for key in ("data_terms", "limits") if not said.get(key)]
     return missing if card.data else ["data", *missing]
+
+
+def _told(config: ExperimentConfig) -> dict[str, Any]:
+    """The experiment without the folders of this computer: a bundle is told by its name."""
+    values = config.model_dump(mode="json")
+    if config.network.start is not None and config.network.start.bundle is not None:
+        values["network"]["start"]["bundle"] = Path(config.network.start.bundle).name
+    return values
 
 
 def _own_data(made_with: dict[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ from lungscore.inference.bundle import InputSpec
 from lungscore.learning.checkpoints import load_weights
 from lungscore.learning.config import ExperimentConfig, InputConfig
 from lungscore.learning.experiment_file import referred, referred_file, run_folder
-from lungscore.learning.loop import WEIGHTS
+from lungscore.learning.loop import WEIGHTS, finished
 from lungscore.learning.selection import held_out_slices
 from lungscore.networks import InfectionProbability, LesionProbabilities, make_network
 from lungscore.scan.window import resize, window
@@ -115,6 +115,7 @@ def ensure_maps(config: ExperimentConfig, file: Path, subset: Subset) -> dict[st
     samples = slices_of(subset, config, data_root())
     missing = [sample for sample in samples if not (folder / f"{sample.name}.png").is_file()]
     if missing:
+        finished(config, run_folder(config))  # with other folds it may have learned from them
         network = load_network(run_folder(config), config)
         priors = None
         if config.target == "lesions":
