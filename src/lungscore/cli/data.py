@@ -48,7 +48,12 @@ def list_datasets(
     as_lines: AsJson = False,
 ) -> None:
     """List the supported datasets: contents, size, licence, citation and source."""
+    from lungscore.datasets import my_data
     from lungscore.datasets.catalogue import dataset, datasets
+
+    if name == my_data.NAME:
+        say(f"{name}: {my_data.WHAT}")
+        return
 
     chosen = datasets() if name is None else [dataset(name)]
     told = ("title", "what", "size", "licence", "citation", "where", "seen", "unverified")
@@ -74,7 +79,7 @@ def list_datasets(
         say()
     if name is None and not as_lines:
         say("Read the terms of a dataset before you use it. lungscore downloads nothing.")
-        say("my-data: a folder of your own images and masks (docs/training.md)")
+        say(f"{my_data.NAME}: {my_data.WHAT}")
 
 
 @app.command("check")

@@ -34,6 +34,12 @@ from lungscore.scan.slices import natural_order
 
 NAME = "my-data"
 
+#: What it is, in a sentence.
+WHAT = (
+    "a folder of your own images and masks: images/NAME and masks/NAME, or NAME and NAME_mask "
+    "(docs/datasets.md)"
+)
+
 #: The table of what files cannot say, in the folder; its first column names the image.
 TABLE = "cases.csv"
 
