@@ -73,7 +73,7 @@ def folds(
     figures = {
         "experiment": finished[0].config.name,
         "manifests": finished[0].facts.get("manifests", {}),
-        "runs": [run.told for run in finished],
+        "runs": [run.identity for run in finished],
         "reference": _named(reference),
         **compare_on_labels(maps_out_of_fold(finished, reference, data_root())),
     }

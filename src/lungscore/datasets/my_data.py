@@ -166,7 +166,7 @@ class _Files:
 
 def _entries(visit: Visit) -> Iterator[dict[str, str | None]]:
     """The cells of every image that has its mask or is negative; the rest is told."""
-    said = _table(visit)
+    facts = _table(visit)
     names = _names(visit)
     for name in sorted(names, key=lambda text: natural_order(Path(text))):
         files = names[name]
@@ -179,7 +179,7 @@ def _entries(visit: Visit) -> Iterator[dict[str, str | None]]:
             visit.problem("file-missing", paths[0], "the image of this mask is not there")
             continue
         image = visit.relative(files.image[0])
-        row = said.pop(image, {})
+        row = facts.pop(image, {})
         if not files.mask and row.get("negative") != "yes":
             fault = f"it has no mask, and {TABLE} does not say that it is negative"
             visit.problem("file-missing", image, fault)
@@ -197,7 +197,7 @@ def _entries(visit: Visit) -> Iterator[dict[str, str | None]]:
             **{key: row.get(key) for key in ("labels", "negative")},
             **{key: row.get(key) for key in ("first_slice", "last_slice", "weight")},
         }
-    for image in said:
+    for image in facts:
         visit.problem("file-missing", image, f"{TABLE} names it")
 
 
@@ -208,7 +208,7 @@ def _group(unit: str) -> str:
 
 def _table(visit: Visit) -> dict[str, Mapping[str, str | None]]:
     """image -> what cases.csv says of it, by column; empty where there is no table."""
-    said: dict[str, Mapping[str, str | None]] = {}
+    facts: dict[str, Mapping[str, str | None]] = {}
     for line, cells in read_table(visit, TABLE, ("image",), optional=True):
         row = {name.casefold(): text or None for name, text in cells.items()}
         if unknown := [name for name in row if name not in ("image", *TABLE_COLUMNS)]:
@@ -216,12 +216,12 @@ def _table(visit: Visit) -> dict[str, Mapping[str, str | None]]:
             visit.problem("table-columns", TABLE, fault)
             return {}
         image = (row.pop("image") or "").strip("/")
-        if not image or image in said:
+        if not image or image in facts:
             fault = f"line {line} names {'an image again' if image else 'no image'}"
             visit.problem("table-values", TABLE, fault)
             continue
-        said[image] = row
-    return said
+        facts[image] = row
+    return facts
 
 
 def _names(visit: Visit) -> dict[str, _Files]:
@@ -321,7 +321,7 @@ def _labels_of(root: Path, table: list[dict[str, str | None]]) -> list[str]:
 
 
 def _highest(root: Path, cells: Cells) -> int:
-    """The highest value of a mask; 0 where there is none, or what it means is said already."""
+    """The highest value of a mask; 0 where there is none, or what it means is stated."""
     if cells["mask"] is None or cells["labels"] is not None:
         return 0
     path = root / cells["mask"]

@@ -38,9 +38,9 @@ class View:
         """The same of labels (D, H, W); nothing is marked beyond the slice."""
         return self._as_seen(crop(labels[self.index], self.box, outside=0))
 
-    def _as_seen(self, part: np.ndarray) -> np.ndarray:
-        part = part.T if self.turned else part
-        return part[:, ::-1] if self.mirrored else part
+    def _as_seen(self, box: np.ndarray) -> np.ndarray:
+        upright = box.T if self.turned else box
+        return upright[:, ::-1] if self.mirrored else upright
 
     def back(self, probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """A probability map of the view, in the slice's own pixels; 0 outside the box."""

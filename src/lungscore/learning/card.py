@@ -119,7 +119,7 @@ def make_bundle(
             orientation="anterior up, patient right at image left, box of the lungs",
             grey_split=split,
         ),
-        experiment=_told(config),
+        experiment=_experiment_in_card(config),
         metrics=[
             metric
             for file, result in metrics_of.items()
@@ -141,7 +141,7 @@ def unstated(card: Card, facts: Path | None) -> list[str]:
     return missing if card.data else ["data", *missing]
 
 
-def _told(config: ExperimentConfig) -> dict[str, Any]:
+def _experiment_in_card(config: ExperimentConfig) -> dict[str, Any]:
     """The experiment without the folders of this computer: a bundle is told by its name."""
     values = config.model_dump(mode="json")
     if config.network.start is not None and config.network.start.bundle is not None:

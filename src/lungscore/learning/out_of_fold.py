@@ -34,7 +34,7 @@ class FoldRun(NamedTuple):
         return load_network(self.folder, self.config)
 
     @property
-    def told(self) -> dict[str, str]:
+    def identity(self) -> dict[str, str]:
         """For a result file."""
         return {"run": self.folder.name, "weights_sha256": sha256(self.folder / WEIGHTS)}
 
