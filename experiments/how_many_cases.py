@@ -1,5 +1,6 @@
 """How many cases of one's own are worth it: a curve on phantoms and on the 50 annotated slices.
 
+    python experiments/how_many_cases.py annotated     # the 50 slices alone, in a second
     python experiments/how_many_cases.py run FOLDER    # or go on after an interruption
     python experiments/how_many_cases.py docs          # the page, from the result file
 
@@ -118,7 +119,7 @@ def _write(rows: list[dict[str, Any]]) -> None:
         "command": "python experiments/how_many_cases.py run FOLDER",
         "input": SMALL,
         "test_slices": TEST,
-        "shipped": mean_with_interval(np.array(rows[0]["shipped_per_slice"])),
+        "shipped": mean_with_interval(np.array(rows[0]["shipped_per_slice"] if rows else [])),
         "phantoms": curve,
         "annotated": _annotated(),
         "runs": rows,
@@ -142,8 +143,9 @@ def table_of(result: dict[str, Any]) -> str:
         "| slices | phantoms: Dice on 20 others | compared with the shipped network "
         "| the 50 slices: Dice out of fold |",
         "|---|---|---|---|",
-        f"| 0, as shipped | {text_of(result['shipped'])} | – | – |",
     ]
+    if result["phantoms"]:
+        lines.append(f"| 0, as shipped | {text_of(result['shipped'])} | – | – |")
     phantoms = {row["slices"]: row for row in result["phantoms"]}
     annotated = {row["slices"]: row for row in result["annotated"]}
     for count in sorted(phantoms.keys() | annotated.keys()):
@@ -167,10 +169,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run").add_argument("folder", type=Path)
+    commands.add_parser("annotated")
     commands.add_parser("docs")
     arguments = parser.parse_args()
     if arguments.command == "run":
         run(arguments.folder.resolve())
+    elif arguments.command == "annotated":
+        _write([])
     else:
         docs()
 
