@@ -76,11 +76,11 @@ def run(folder: Path) -> None:
         )
         if done.returncode:
             sys.exit(f"{command}\n{done.stdout}")
-        steps[name] = {"command": _AGAIN.sub("", command), "printed": done.stdout.strip()}
+        steps[name] = {"command": _AGAIN.sub("", command), "printed": done.stdout.strip("\n")}
         result = {
             "command": "python experiments/own_labels_walk.py run FOLDER",
             "patients": {"ill": ILL, "healthy": HEALTHY},
-            "steps": steps,
+            "steps": {step: steps[step] for step in STEPS if step in steps},
         }
         atomic_write(RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         (folder / "steps").write_text("\n".join(steps))
