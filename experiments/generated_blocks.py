@@ -19,7 +19,7 @@ def write_block(path: Path, name: str, text: str) -> None:
     page = path.read_text(encoding="utf-8")
     block_of(page, name)
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    filled = f"{begin}\n\n{text.strip()}\n\n{end}"
+    filled = "\n\n".join((begin, text.strip("\n"), end))
     atomic_write(path, re.sub(f"{begin}.*?{end}", lambda _: filled, page, flags=re.S))
 
 
