@@ -57,9 +57,10 @@ def train(
         raise UsageError(
             "usage", "--fold and --folds were both given", hint="Use --folds to train all folds"
         )
-    _prepare(experiment, pretraining=False)
+    _wait_passively()
     from lungscore.learning.run import run_folds
 
+    _check_command(experiment, pretraining=False)
     folder = run_folds(
         experiment, out, folds=folds, seed=seed, resume=resume, threads=threads, report=note
     )
@@ -91,27 +92,31 @@ def _run(
     *,
     pretraining: bool,
 ) -> None:
-    _prepare(experiment, pretraining=pretraining)
+    _wait_passively()
     from lungscore.learning.run import run_experiment
 
+    _check_command(experiment, pretraining=pretraining)
     folder = run_experiment(
         experiment, out, fold=fold, seed=seed, resume=resume, threads=threads, report=note
     )
     say(f"Weights: {folder / 'weights.safetensors'}")
 
 
-def _prepare(experiment: Path, *, pretraining: bool) -> None:
-    """Raise UsageError where the experiment is for the other command."""
+def _wait_passively() -> None:
+    """Before torch is loaded: busy waiting makes two busy threads ten times slower than one."""
     import os
 
-    # Busy waiting makes two busy threads ten times slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def _check_command(experiment: Path, *, pretraining: bool) -> None:
+    """Raise UsageError where the experiment is for the other command."""
     from lungscore.learning.experiment_file import load_experiment
 
     if (load_experiment(experiment).pretraining is not None) != pretraining:
-        command = "train" if pretraining else "pretrain"
+        other = "train" if pretraining else "pretrain"
         raise UsageError(
             "usage",
             f"{experiment.name} has {'no' if pretraining else 'a'} section pretraining",
-            hint=f"Use lungscore {command}",
+            hint=f"Use lungscore {other}",
         )
