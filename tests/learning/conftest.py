@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lungscore.networks import ENCODERS
+from tests.learning.small_bundle import make_small_bundle
 from tests.learning.tiny_training import TinyEncoder
 
 
@@ -11,6 +12,12 @@ from tests.learning.tiny_training import TinyEncoder
 def tiny(monkeypatch):
     """Makes the encoder "tiny" known."""
     monkeypatch.setitem(ENCODERS, "tiny", TinyEncoder)
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory):
+    """A bundle of the smallest network, random weights."""
+    return make_small_bundle(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import pytest
 
 from lungscore.cli.main import call
 from lungscore.datasets.sample import Sample
+from lungscore.datasets.training_slices import load_infected
 from lungscore.errors import InputError
 from lungscore.learning import card as card_module
-from lungscore.learning.card import grey_split, make_bundle
+from lungscore.learning.card import GREY_SPLIT, grey_split, make_bundle
 from lungscore.learning.checkpoints import save_weights
 from lungscore.networks import InfNet, make_network
 from tests.learning.tiny_training import experiment
@@ -123,17 +124,52 @@ def test_an_export_says_where_the_terms_of_the_data_are_missing(
     export = ["models", "export", str(tmp_path), "-o"]
     assert call([*export, str(tmp_path / "bare")]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "does not state the terms of the training data" in said
+    for text in ("the training data", "the terms of the training data", "the limits of the model"):
+        assert text in said
+    assert "Write data and data_terms and limits into a YAML file" in said
     assert "--facts FILE" in said
+    assert "states no figures" in said
     facts = tmp_path / "facts.yaml"
-    facts.write_text("data_terms: ours")
+    facts.write_text("data_terms: ours\ndata: [ours]")
+    assert call([*export, str(tmp_path / "some"), "--facts", str(facts)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "does not state the limits of the model" in said
+    facts.write_text("data_terms: ours\ndata: [ours]\nlimits: [none]")
     assert call([*export, str(tmp_path / "stated"), "--facts", str(facts)]) == 0
     assert "does not state" not in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.data
-def test_a_run_becomes_a_bundle_with_its_card(real_data, tmp_path, monkeypatch, exported):
-    monkeypatch.setenv("LUNGSCORE_DATA", str(real_data))
+def test_the_grey_split_is_that_of_the_fifty_slices(real_data):
+    # The level that suits the classes of the 50 training slices best.
+    assert grey_split(load_infected(("covid-semiseg",), real_data)) == pytest.approx(GREY_SPLIT)
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", '{"card": [{"name": "Dice"}]}', "{}"])
+def test_a_result_file_that_is_none_is_refused_before_anything_is_written(tmp_path, content):
+    config = experiment("resnet18").model_dump(mode="json")
+    save_weights(InfNet(), tmp_path / "weights.safetensors", config=config)
+    (tmp_path / "result.json").write_text(content)
+    results = [tmp_path / "result.json"]
+    assert "result.json" in rejected("config-invalid", tmp_path, tmp_path / "o", results=results)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("measured", "told"),
+    [({"experiment": "b"}, "experiment b"), ({"manifests": {"x": "1"}}, "another manifest")],
+)
+def test_figures_of_another_training_are_refused(tmp_path, measured, told):
+    config = experiment("resnet18").model_dump(mode="json")
+    save_weights(InfNet(), tmp_path / "weights.safetensors", config=config)
+    figures = {"experiment": config["name"], "manifests": {}, **measured}
+    (tmp_path / "result.json").write_text(json.dumps({"card": [], "figures": figures}))
+    results = [tmp_path / "result.json"]
+    assert told in rejected("config-invalid", tmp_path, tmp_path / "o", results=results)
+
+
+def test_a_run_becomes_a_bundle_with_its_card(tmp_path, monkeypatch, exported):
+    monkeypatch.delenv("LUNGSCORE_DATA", raising=False)  # no dataset is needed
     config = experiment("resnet18").model_dump(mode="json")
     save_weights(InfNet(), tmp_path / "weights.safetensors", config=config)
     (tmp_path / "figures.json").write_text('{"card": [{"name": "Dice", "text": "1 of 1"}]}')
@@ -152,7 +188,6 @@ def test_a_run_becomes_a_bundle_with_its_card(real_data, tmp_path, monkeypatch, 
     assert (card.input.height, card.input.width) == (64, 64)
     assert card.metrics == [{"name": "Dice", "text": "1 of 1", "result": "figures.json"}]
     assert card.experiment["name"] == "test"
-    # The level that suits the classes of the 50 training slices best.
-    assert card.input.grey_split == pytest.approx(140 / 255)
+    assert card.input.grey_split == GREY_SPLIT
     facts.write_text("results: [gone.json]")
     assert "gone.json" in rejected("input-not-found", tmp_path, tmp_path / "new", facts=facts)

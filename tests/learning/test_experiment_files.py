@@ -75,7 +75,7 @@ def test_a_key_like_no_other_is_answered_with_all_there_are(write):
         ("input: {window_hu: [150, -1350]}", "input.window_hu"),
         ("input: {window_hu: [1]}", "input.window_hu"),
         ("input: {height: 8}", "input.height"),
-        ("data: {infected: [imagenet]}", "data.infected"),
+        ("data: {infected: [a/b]}", "data.infected"),
         ("data: {infected: []}", "data.infected"),
         ("data: {folds: 5, fold: 5}", "data"),
         ("data: {slices: 0}", "data.slices"),

@@ -35,7 +35,6 @@ def here(tmp_path, monkeypatch):
         (tmp_path / f"{config.name}.yaml").write_text(config.model_dump_json())
     folds = {sample.name: fold for fold, sample in enumerate(slices(3))}
     monkeypatch.setattr(maps, "data_root", lambda: Path("data"))
-    monkeypatch.setattr(maps, "annotated_folds", lambda count: folds)
     monkeypatch.setattr(
         maps,
         "held_out_slices",

@@ -54,9 +54,10 @@ def built_on(run: Run) -> list[Run]:
     config, file = run.config, run.file
     if config.pretraining is not None:  # its images have neither labels nor priors
         return []
+    start = None if config.network.start is None else config.network.start.run
     files = [
         Run(referred_file(reference, file), referred(reference, config, file))
-        for reference in (config.network.start, config.data.pseudo_labels)
+        for reference in (start, config.data.pseudo_labels)
         if reference is not None
     ]
     if (priors := config.data.priors) is not None:

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial as partial_function
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from lungscore.cli.console import exit_with, note, say, say_json
 from lungscore.cli.options import AsJson, AsLine, Overwrite, Threads
-from lungscore.errors import InputError
+from lungscore.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from lungscore.datasets.records import Count, Problem
@@ -20,9 +21,17 @@ app = typer.Typer(
 )
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="Dataset name (see lungscore data list).")
+    str,
+    typer.Argument(
+        metavar="NAME", help="Dataset name (see lungscore data list), or my-data for your own."
+    ),
 ]
-Root = Annotated[Path, typer.Argument(metavar="ROOT", help="Folder of the unpacked dataset.")]
+Root = Annotated[
+    Path,
+    typer.Argument(
+        metavar="ROOT", help="Folder of the unpacked dataset; of my-data also a manifest to check."
+    ),
+]
 
 #: Images between two lines of progress.
 _EVERY = 10_000
@@ -39,7 +48,12 @@ def list_datasets(
     as_lines: AsJson = False,
 ) -> None:
     """List the supported datasets: contents, size, licence, citation and source."""
+    from lungscore.datasets import my_data
     from lungscore.datasets.catalogue import dataset, datasets
+
+    if name == my_data.NAME:
+        say(f"{name}: {my_data.WHAT}")
+        return
 
     chosen = datasets() if name is None else [dataset(name)]
     told = ("title", "what", "size", "licence", "citation", "where", "seen", "unverified")
@@ -65,6 +79,7 @@ def list_datasets(
         say()
     if name is None and not as_lines:
         say("Read the terms of a dataset before you use it. lungscore downloads nothing.")
+        say(f"{my_data.NAME}: {my_data.WHAT}")
 
 
 @app.command("check")
@@ -87,15 +102,25 @@ def check_dataset(
 
     The exit code is 3 if the dataset is incomplete or damaged.
     """
+    from lungscore.datasets import my_data
     from lungscore.datasets.catalogue import dataset
     from lungscore.datasets.check import check
+    from lungscore.datasets.prepare_my_data import check_my_data
     from lungscore.files import atomic_write, refuse_existing_file
 
     if out is not None:
         refuse_existing_file(out, overwrite=overwrite)
-    checked = check(
-        dataset(name), root, against=against, threads=threads or _threads(), report=_progress
-    )
+    threads = threads or _threads()
+    if name == my_data.NAME:
+        if against is not None:
+            raise UsageError(
+                "usage",
+                f"--against is not for {name}",
+                hint=f"lungscore data check {name} MANIFEST compares the files with a manifest",
+            )
+        checked = check_my_data(root, threads=threads, report=_progress)
+    else:
+        checked = check(dataset(name), root, against=against, threads=threads, report=_progress)
     content = checked.to_content()
     if out is not None:
         atomic_write(out, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -131,14 +156,17 @@ def prepare_dataset(
 ) -> None:
     """Write a manifest with one row per image, split by patient into groups.
 
-    Columns: case, patient, group, label, source, path, sha256. Nothing is written if files are
-    missing or damaged, unless --partial is given.
+    Columns: case, patient, group, label, source, path, sha256; of my-data case, patient, group,
+    image, mask, source, sha256. Nothing is written if files are missing or damaged, unless
+    --partial is given.
     """
+    from lungscore.datasets import my_data
     from lungscore.datasets.catalogue import dataset
     from lungscore.datasets.prepare import left_out_path, patients_path, prepare
+    from lungscore.datasets.prepare_my_data import prepare_my_data
 
-    prepared = prepare(
-        dataset(name),
+    run = prepare_my_data if name == my_data.NAME else partial_function(prepare, dataset(name))
+    prepared = run(
         root,
         out,
         partial=partial,
@@ -147,6 +175,8 @@ def prepare_dataset(
         report=_progress,
     )
     _say_problems(prepared.problems)
+    if name == my_data.NAME:
+        _say_counts(prepared.counts)
     groups = ", ".join(f"{count} {group}" for group, count in prepared.groups.items())
     say(f"{sum(prepared.groups.values())} images ({groups}): {out}")
     if prepared.patients is not None:

@@ -40,6 +40,113 @@ def slices(
     _write(out, "slices", figures, card, models=[segmenter])
 
 
+Against = Annotated[
+    str,
+    typer.Option(metavar="NAME|FOLDER", help="The model to compare with, on the same slices."),
+]
+
+
+@app.command("folds")
+def folds(
+    runs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUNS", help="Folder with a finished run for each fold (runs/NAME)."
+        ),
+    ],
+    out: Out,
+    against: Against = "infection",
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Seed of the runs, if there are several.")
+    ] = None,
+) -> None:
+    """Measure a training out of fold: each slice by the network that did not train on its patient.
+
+    The model to compare with sees the same slices. Requires the train extra.
+    """
+    from lungscore.datasets.training_slices import data_root
+    from lungscore.evaluation.own_labels import compare_on_labels
+    from lungscore.learning.out_of_fold import fold_runs, maps_out_of_fold
+
+    reference = _infection_bundle(against)
+    finished = fold_runs(runs, seed=seed)
+    figures = {
+        "experiment": finished[0].config.name,
+        "manifests": finished[0].facts.get("manifests", {}),
+        "runs": [run.identity for run in finished],
+        "reference": _named(reference),
+        **compare_on_labels(maps_out_of_fold(finished, reference, data_root())),
+    }
+    _write_comparison(out, f"folds {runs.name}", figures, f"out of fold, {len(finished)} folds")
+
+
+@app.command("labels")
+def labels(
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="Manifest of your own labels (CSV).")
+    ],
+    out: Out,
+    model: Model = "infection",
+    against: Against = "infection",
+    group: Annotated[
+        str, typer.Option(metavar="GROUP", help="train, validation or test.")
+    ] = "test",
+) -> None:
+    """Measure a model on your own labels, for instance on the patients kept for a test.
+
+    The model to compare with sees the same slices. Requires the train extra.
+    """
+    from typing import get_args
+
+    from lungscore.datasets.records import Group
+    from lungscore.errors import UsageError
+    from lungscore.evaluation.own_labels import compare_on_labels
+    from lungscore.inference.bundle import sha256
+    from lungscore.learning.out_of_fold import maps_of_bundle
+
+    if group not in get_args(Group):
+        raise UsageError("usage", f"Unknown group: {group!r}", expected=", ".join(get_args(Group)))
+    measured, reference = _infection_bundle(model), _infection_bundle(against)
+    maps = maps_of_bundle(measured, reference, manifest, group)  # type: ignore[arg-type]
+    comparison = compare_on_labels(maps)
+    figures = {
+        "model": _named(measured),
+        "manifests": {manifest.stem: sha256(manifest)},
+        "group": group,
+        "reference": _named(reference),
+        **comparison,
+    }
+    what = f"labels {manifest.name} --model {Path(model).name} --group {group}"
+    _write_comparison(out, what, figures, f"group {group} of {manifest.stem}")
+
+
+def _infection_bundle(model: str) -> Any:
+    """A bundle for infection. Raises config-invalid for one with another target."""
+    from lungscore.errors import InputError
+    from lungscore.inference.bundle import load_bundle
+
+    bundle = load_bundle(model)
+    if bundle.card.target != "infection":
+        raise InputError(
+            "config-invalid",
+            f"The model {bundle.card.name} is for {bundle.card.target}",
+            expected="a model for infection",
+        )
+    return bundle
+
+
+def _named(bundle: Any) -> dict[str, str]:
+    used = bundle.used
+    return {"name": used.name, "version": used.version, "weights_sha256": used.sha256}
+
+
+def _write_comparison(out: Path, what: str, figures: dict[str, Any], where: str) -> None:
+    from lungscore.evaluation.own_labels import card_lines
+
+    reference = "{name} {version}".format(**figures["reference"])
+    _write(out, what, figures, card_lines(figures, where=where, reference=reference))
+
+
 @app.command("maps")
 def maps(
     predictions: Annotated[
@@ -48,7 +155,10 @@ def maps(
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of reference masks.")],
     out: Out,
 ) -> None:
-    """Measure prediction maps of any method against reference masks with the same file names."""
+    """Measure prediction maps of any method against reference masks with the same file names.
+
+    MAPS may be the output folder of lungscore predict; its class maps are ignored.
+    """
     from lungscore.evaluation.protocols import on_released_maps
 
     figures = on_released_maps(predictions, truth)

@@ -52,7 +52,11 @@ def export(
     ],
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Model name (default: infection or lesions)."),
+        typer.Option(
+            metavar="NAME",
+            help="Model name (default: infection or lesions; the experiment's name if it was "
+            "trained on your own data).",
+        ),
     ] = None,
     version: Annotated[str, typer.Option(metavar="VERSION", help="Model version.")] = "1",
     facts: Annotated[
@@ -61,16 +65,38 @@ def export(
             metavar="FILE", help="YAML file with the model card's data, terms and measured figures."
         ),
     ] = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Result file of lungscore evaluate for the model card. May be repeated.",
+        ),
+    ] = None,
 ) -> None:
-    """Export a training run as a model bundle that analyze can use."""
+    """Export a training run as a model bundle that analyze can use. Needs no dataset."""
     from lungscore.inference.bundle import CARD
-    from lungscore.learning.card import NO_TERMS, make_bundle
+    from lungscore.learning.card import make_bundle, unstated
 
-    bundle = make_bundle(run, out, name=name, version=version, facts=facts)
-    say(f"Model: {bundle.folder}")
-    if bundle.card.data_terms == NO_TERMS:
+    bundle = make_bundle(
+        run, out, name=name, version=version, facts=facts, results=tuple(results or ())
+    )
+    card = bundle.card
+    say(f"Model: {bundle.folder} ({card.name} {card.version})")
+    for metric in card.metrics:
+        say(f"  {metric['name']}: {metric['text']}")
+    if not card.metrics:
+        say("The model card states no figures: measure the training and give --results FILE.")
+    if missing := unstated(card, facts):
         say(
-            "The model card does not state the terms of the training data. Write them as data and "
-            "data_terms into a YAML file and export again with --facts FILE, or into "
-            f"{bundle.folder / CARD}."
+            f"The model card does not state {' and '.join(_UNSTATED[key] for key in missing)}."
+            f" Write {' and '.join(missing)} into a YAML file and export again with "
+            f"--facts FILE, or into {bundle.folder / CARD}."
         )
+
+
+#: What the keys of a card's facts are, in words.
+_UNSTATED = {
+    "data": "the training data",
+    "data_terms": "the terms of the training data",
+    "limits": "the limits of the model",
+}

@@ -1,11 +1,13 @@
 """Reading image and label files of datasets, paired by name, never by position in a list."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from lungscore.errors import InputError
+from lungscore.labels import CONSOLIDATION
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:
@@ -20,9 +22,16 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in suffixes}
 
 
-def pair(images: Path, labels: Path) -> list[tuple[str, Path, Path]]:
-    """(name, image, label) for every image, sorted by name. Raises dataset-incomplete."""
+def pair(
+    images: Path, labels: Path, *, ignored: Collection[str] = ()
+) -> list[tuple[str, Path, Path]]:
+    """(name, image, label) for every image, sorted by name. Raises dataset-incomplete.
+
+    ignored: names of images that need no label, where they have none.
+    """
     image_files, label_files = files_by_stem(images), files_by_stem(labels)
+    for name in set(ignored) - label_files.keys():
+        image_files.pop(name, None)
     alone = sorted(image_files.keys() ^ label_files.keys())
     if alone or not image_files:
         raise InputError(
@@ -70,6 +79,27 @@ def read_mask(path: Path) -> np.ndarray:
             "label-invalid",
             f"{path.name} contains {levels[:8].tolist()}",
             expected="only 0 and 255",
+        )
+    return values > 128
+
+
+def read_truth(path: Path) -> np.ndarray:
+    """(H, W) bool of a mask: of 0 and 255 what is above 128, of classes 0, 1 and 2 what is not 0.
+
+    A palette image's index is the class. Raises label-invalid for other small numbers, of which
+    nothing would be infected.
+    """
+    values = np.asarray(_read(path))
+    if values.ndim == 3:
+        values = read_grey(path)
+    highest = values.max()
+    if highest <= CONSOLIDATION:
+        return values > 0
+    if highest <= 128:
+        raise InputError(
+            "label-invalid",
+            f"{path.name} contains {np.unique(values)[:8].tolist()}",
+            expected="0 and 255, or 0, 1 and 2",
         )
     return values > 128
 

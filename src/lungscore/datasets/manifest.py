@@ -51,8 +51,8 @@ class Row:
 
     def placed(self, root: Path, folder: Path) -> "Row":
         """The row with its paths, now relative to ``root``, relative to ``folder``."""
-        mask = None if self.mask is None else _from(self.mask, root, folder)
-        return replace(self, path=_from(self.path, root, folder), mask=mask)
+        mask = None if self.mask is None else relative_path(self.mask, root, folder)
+        return replace(self, path=relative_path(self.path, root, folder), mask=mask)
 
 
 COLUMNS = tuple(column.name for column in fields(Row))
@@ -60,7 +60,8 @@ _cells = attrgetter(*COLUMNS)
 _NEVER_EMPTY = ("case", "group", "source", "kind", "path", "sha256")
 
 
-def _from(path: str, root: Path, folder: Path) -> str:
+def relative_path(path: str, root: Path, folder: Path) -> str:
+    """``path``, relative to ``root``, relative to ``folder``, with forward slashes."""
     target = root / path
     try:
         return Path(os.path.relpath(target, folder)).as_posix()

@@ -68,7 +68,7 @@ def prepare(
         groups = write_rows((row.placed(root, folder) for row in rows), temporary)
         blocking = [problem for problem in visit.told() if problem.blocking]
         if blocking and not partial:
-            raise _faulty(dataset, blocking)
+            raise faulty(dataset.name, blocking)
         if visit.in_conflict:
             groups = _without(visit.in_conflict, temporary)
         if not groups:
@@ -87,7 +87,8 @@ def prepare(
     return Prepared(groups, visit.told(), tuple(visit.counts), visit.patients)
 
 
-def _faulty(dataset: Dataset, blocking: Sequence[Problem]) -> InputError:
+def faulty(name: str, blocking: Sequence[Problem]) -> InputError:
+    """The error that says what blocks the manifest of the dataset ``name``."""
     kinds = Counter(problem.code for problem in blocking)
     first = blocking[0]
     return InputError(
@@ -95,7 +96,7 @@ def _faulty(dataset: Dataset, blocking: Sequence[Problem]) -> InputError:
         f"{', '.join(f'{code} ({count})' for code, count in kinds.items())}; first: {first.path}: "
         f"{first.found}",
         expected="a complete dataset",
-        hint=f"lungscore data check {dataset.name} FOLDER lists all problems; --partial leaves "
+        hint=f"lungscore data check {name} FOLDER lists all problems; --partial leaves "
         "these files out",
     )
 

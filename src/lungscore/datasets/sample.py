@@ -14,7 +14,8 @@ class Sample:
     name: unique within its source. patient: None where the dataset does not say.
     source: the dataset's name. lesions: (H, W) uint8 classes (labels.py) where known.
     soft: (H, W) uint8, probability of infection times 255, where the label is a network's; the
-    infection is then what lies from one half on.
+    infection is then what lies from one half on. weight: how often it is drawn in training, 1 as
+    often as others.
     """
 
     image: np.ndarray
@@ -24,6 +25,7 @@ class Sample:
     patient: str | None = None
     lesions: np.ndarray | None = None
     soft: np.ndarray | None = None
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if self.image.shape != self.infection.shape or self.infection.dtype != bool:

@@ -25,6 +25,11 @@ def data_root() -> Path:
     return Path(root)
 
 
+#: Datasets of annotated slices that need no manifest. "covid-semiseg-pseudo" are Semi-Inf-Net's
+#: released pseudo-labels.
+ANNOTATED_DATASETS = ("covid-semiseg", "covid-semiseg-pseudo", "medseg", "medseg-volumes")
+
+
 def load_infected(names: tuple[str, ...], root: Path) -> list[Sample]:
     """The annotated training slices of the named datasets; test slices are never among them."""
     loaders = {
@@ -53,10 +58,17 @@ def load_unlabelled(names: tuple[str, ...], root: Path) -> list[Sample]:
     ]
 
 
-def find_manifest(name: str, root: Path) -> Path:
+def find_manifest(
+    name: str,
+    root: Path,
+    *,
+    key: str = "pretraining.unlabelled",
+    known: tuple[str, ...] = UNLABELLED,
+) -> Path:
     """The manifest of the name: manifests/NAME.parquet or .csv below ``root``.
 
-    Raises InputError config-invalid, which lists those that are there.
+    key: of the experiment that names it; known: the other names that it may give. Raises InputError
+    config-invalid, which lists those that are there.
     """
     folder = root / "manifests"
     inside = folder.iterdir() if folder.is_dir() else ()
@@ -66,12 +78,11 @@ def find_manifest(name: str, root: Path) -> Path:
     if len(matches) == 1:
         return matches[0]
     names = sorted({path.stem for path in there})
-    close = difflib.get_close_matches(name, [*UNLABELLED, *names], n=1)
+    close = difflib.get_close_matches(name, [*known, *names], n=1)
     raise InputError(
         "config-invalid",
-        f"pretraining.unlabelled: {name!r} is "
-        + ("there as Parquet and as CSV" if matches else "no dataset"),
-        expected=f"{', '.join(UNLABELLED)}, or a manifest in LUNGSCORE_DATA/manifests "
+        f"{key}: {name!r} is " + ("there as Parquet and as CSV" if matches else "no dataset"),
+        expected=f"{', '.join(known)}, or a manifest in LUNGSCORE_DATA/manifests "
         f"({', '.join(names) or 'there is none'})",
         hint="Keep one of them" if matches else f"Did you mean {close[0]}?" if close else "",
     )

@@ -16,7 +16,7 @@ from lungscore.anatomy import (
 )
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.healthy import part_of
-from lungscore.datasets.images import pair, read_grey
+from lungscore.datasets.images import files_by_stem, pair, read_grey, read_truth
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.training_slices import fold_of
 from lungscore.errors import InputError
@@ -87,8 +87,8 @@ def on_released_maps(maps: Path, truth: Path) -> dict[str, Any]:
 
 
 def _released(maps: Path, truth: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for name, probability, mask in pair(maps, truth):
-        grey, true = read_grey(probability), read_grey(mask) > 128
+    for name, probability, mask in pair(maps, truth, ignored=_class_maps(maps)):
+        grey, true = read_grey(probability), read_truth(mask)
         if grey.shape != true.shape:
             raise InputError(
                 "label-invalid",
@@ -96,6 +96,12 @@ def _released(maps: Path, truth: Path) -> Iterator[tuple[str, np.ndarray, np.nda
                 expected=f"the size of its ground truth, {true.shape}",
             )
         yield name, grey / 255, true
+
+
+def _class_maps(maps: Path) -> set[str]:
+    """The names of pictures of classes that ``predict`` writes beside its maps."""
+    names = files_by_stem(maps).keys()
+    return {name for name in names if name.removesuffix("_classes") in names - {name}}
 
 
 def on_healthy_halves(scan_path: Path, by_half: dict[str, Segmenter]) -> dict[str, Any]:

@@ -32,9 +32,15 @@ class View:
 
     def cut(self, scan: Scan) -> np.ndarray:
         """The same in the scan's own pixels and values."""
-        part = crop(scan.values[self.index], self.box)
-        part = part.T if self.turned else part
-        return part[:, ::-1] if self.mirrored else part
+        return self._as_seen(crop(scan.values[self.index], self.box))
+
+    def cut_labels(self, labels: np.ndarray) -> np.ndarray:
+        """The same of labels (D, H, W); nothing is marked beyond the slice."""
+        return self._as_seen(crop(labels[self.index], self.box, outside=0))
+
+    def _as_seen(self, box: np.ndarray) -> np.ndarray:
+        upright = box.T if self.turned else box
+        return upright[:, ::-1] if self.mirrored else upright
 
     def back(self, probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """A probability map of the view, in the slice's own pixels; 0 outside the box."""
@@ -97,8 +103,13 @@ def views_to_learn(scan: Scan) -> tuple[View, ...]:
 
     Raises InputError no-lungs.
     """
-    found = views(scan, find_lungs(scan))
-    return tuple(found) if scan.shape[0] > 1 else (next(found),)
+    return views_with_lungs(scan, find_lungs(scan))
+
+
+def views_with_lungs(scan: Scan, lungs: Lungs | None) -> tuple[View, ...]:
+    """The same where the lungs are known; None for a lone slice that is seen whole."""
+    usual = views(scan, lungs)
+    return tuple(usual) if scan.shape[0] > 1 else (next(usual),)
 
 
 def other_views(scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, ...]]:

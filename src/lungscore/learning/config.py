@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from lungscore.datasets.training_slices import ANNOTATED_DATASETS
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 #: The name of a manifest is no path.
@@ -26,19 +28,45 @@ class RunReference(_Strict):
     folds: bool = True
 
 
+class StartConfig(_Strict):
+    """What a network starts from: a run of another experiment, or a bundle.
+
+    experiment, seed, folds: as in RunReference. bundle: a shipped model by its name, or the folder
+    of one of one's own.
+    """
+
+    experiment: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    bundle: str | None = Field(default=None, min_length=1)
+    seed: int | None = Field(default=None, ge=0)
+    folds: bool = True
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.experiment is None) == (self.bundle is None):
+            raise ValueError("network.start names either an experiment or a bundle")
+        return self
+
+    @property
+    def run(self) -> RunReference | None:
+        """The run, if it is one."""
+        if self.experiment is None:
+            return None
+        return RunReference(experiment=self.experiment, seed=self.seed, folds=self.folds)
+
+
 class NetworkConfig(_Strict):
     """Which network, from which weights.
 
     name: a name in NETWORKS. base_width: channels at full size, of those that have no encoder (64
     as published). encoder_weights: a folder or file under LUNGSCORE_DATA with ImageNet
-    weights, or null for random. start: a run whose weights are the start, or null.
+    weights, or null for random. start: a run or a bundle whose weights are the start, or null.
     """
 
     name: str = "inf-net"
     encoder: str = "resnet18"
     base_width: int = Field(default=64, ge=4, le=128)
     encoder_weights: str | None = None
-    start: RunReference | None = None
+    start: StartConfig | None = None
 
     @field_validator("name")
     @classmethod
@@ -74,23 +102,22 @@ class InputConfig(_Strict):
         return window_hu
 
 
-#: Datasets of annotated slices. "covid-semiseg-pseudo" are Semi-Inf-Net's released pseudo-labels.
-Infected = Literal["covid-semiseg", "medseg", "covid-semiseg-pseudo", "medseg-volumes"]
-
-
 class DataConfig(_Strict):
     """Which slices train. Folders are below LUNGSCORE_DATA.
 
-    infected: datasets of annotated slices; none where pseudo_labels alone train. healthy: a healthy
-    person's CT, or null; healthy_part keeps the other half for measuring. folds, fold: leave fold
-    0…folds-1 of the annotated slices out for validation; null trains on all of them. slices: only
-    so many of the annotated slices (the first of a fixed shuffle), null for all. pseudo_labels: a
-    run of pseudo-labelling whose labels train too. priors: a run whose out-of-fold maps are the
-    infection prior of the lesion stage (the "paper" recipe uses them only to predict, and trains
-    with the annotated infection).
+    infected: datasets of annotated slices ("covid-semiseg", "medseg", "medseg-volumes", and
+    "covid-semiseg-pseudo" with Semi-Inf-Net's released pseudo-labels), or any other name for the
+    manifest of one's own labels, manifests/NAME.csv below LUNGSCORE_DATA, of which the group
+    "train" is used; none where pseudo_labels alone train. healthy: a healthy person's CT, or null;
+    healthy_part keeps the other half for measuring. folds, fold: leave fold 0…folds-1 of the
+    annotated slices (of the patients of a manifest) out for validation; null trains on all of them.
+    slices: only so many of the annotated slices (the first of a fixed shuffle), null for all.
+    pseudo_labels: a run of pseudo-labelling whose labels train too. priors: a run whose out-of-fold
+    maps are the infection prior of the lesion stage (the "paper" recipe uses them only to predict,
+    and trains with the annotated infection).
     """
 
-    infected: tuple[Infected, ...] = ("covid-semiseg",)
+    infected: tuple[ManifestName, ...] = ("covid-semiseg",)
     slices: int | None = Field(default=None, ge=1)
     pseudo_labels: RunReference | None = None
     priors: RunReference | None = None
@@ -181,7 +208,8 @@ class TrainingConfig(_Strict):
     """How long and how fast.
 
     recipe: "default", or "paper" for the published code's loss, sizes, optimiser and schedule,
-    its slips included (see docs/method.md). healthy_fraction: share of healthy slices in a batch.
+    its slips included (see docs/method.md). healthy_fraction: share of healthy slices in a
+    batch, those of data.healthy and those without infection of one's own manifests.
     average: what is kept is the exponential moving average of the weights over the steps with this
     decay (such as 0.99), which costs no time later; 0 keeps the last weights.
     """
@@ -212,9 +240,13 @@ class ExperimentConfig(_Strict):
     pretraining: PretrainingConfig | None = None
     pseudo_labelling: PseudoLabellingConfig | None = None
 
-    def at(self, *, fold: int | None = None, seed: int | None = None) -> Self:
-        """The same experiment with another fold or seed. Raises ValidationError."""
+    def at(
+        self, *, fold: int | None = None, seed: int | None = None, folds: int | None = None
+    ) -> Self:
+        """The same with another fold, seed or number of folds. Raises ValidationError."""
         values = self.model_dump()
+        if folds is not None:
+            values["data"]["folds"] = folds
         if fold is not None:
             values["data"]["fold"] = fold
         if seed is not None:
@@ -223,7 +255,8 @@ class ExperimentConfig(_Strict):
 
     @model_validator(mode="after")
     def _healthy_slices_to_take_from(self) -> Self:
-        if self.training.healthy_fraction > 0 and self.data.healthy is None:
+        own = set(self.data.infected) - set(ANNOTATED_DATASETS)
+        if self.training.healthy_fraction > 0 and self.data.healthy is None and not own:
             raise ValueError("training.healthy_fraction needs a scan in data.healthy")
         return self
 

@@ -141,10 +141,12 @@ def run_folder(config: ExperimentConfig, runs: Path = RUNS) -> Path:
     return runs / config.name / f"{fold}-seed{config.training.seed}"
 
 
-def at(config: ExperimentConfig, *, fold: int | None, seed: int | None) -> ExperimentConfig:
-    """``config`` with another fold or seed where they are given. Raises config-invalid."""
+def at(
+    config: ExperimentConfig, *, fold: int | None, seed: int | None, folds: int | None = None
+) -> ExperimentConfig:
+    """``config`` with another fold, seed or number of folds where given. Raises config-invalid."""
     try:
-        return config.at(fold=fold, seed=seed)
+        return config.at(fold=fold, seed=seed, folds=folds)
     except ValidationError as error:
         raise InputError(
             "config-invalid", f"{config.name}: {error.errors()[0]['msg']}", hint="See data.folds"

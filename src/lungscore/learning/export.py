@@ -2,7 +2,11 @@
 
 import copy
 import json
+import logging
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +45,16 @@ def export_bundle(
     network.load_state_dict(rounded, strict=False)
     wraps = {"lesions": LesionProbabilities, "lungs": LungProbabilities}
     inputs = INPUTS[target]
-    program = torch.onnx.export(
-        wraps.get(target, InfectionProbability)(network).eval(),
-        tuple(torch.zeros(1, CHANNELS[target], height, width) for _ in inputs),
-        input_names=inputs,
-        output_names=[target],
-        dynamo=True,
-        optimize=False,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            wraps.get(target, InfectionProbability)(network).eval(),
+            tuple(torch.zeros(1, CHANNELS[target], height, width) for _ in inputs),
+            input_names=inputs,
+            output_names=[target],
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+        )
     if program is None:
         raise RuntimeError("the exporter of torch returned no program")
     graph = program.model_proto
@@ -58,6 +63,20 @@ def export_bundle(
     with atomic_path(folder / GRAPH) as temporary:
         temporary.write_bytes(graph.SerializeToString())
         onnx.checker.check_model(temporary)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch warns of: libraries that no network here needs, and its own old code."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _point_to_weights(model: onnx.ModelProto, weights: Path) -> None:

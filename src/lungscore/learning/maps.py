@@ -20,11 +20,12 @@ from lungscore.datasets.sample import Sample
 from lungscore.datasets.training_slices import data_root
 from lungscore.errors import InputError
 from lungscore.files import atomic_path
+from lungscore.inference.bundle import InputSpec
 from lungscore.learning.checkpoints import load_weights
-from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.config import ExperimentConfig, InputConfig
 from lungscore.learning.experiment_file import referred, referred_file, run_folder
-from lungscore.learning.loop import WEIGHTS
-from lungscore.learning.selection import annotated_folds, held_out_slices
+from lungscore.learning.loop import WEIGHTS, finished
+from lungscore.learning.selection import held_out_slices
 from lungscore.networks import InfectionProbability, LesionProbabilities, make_network
 from lungscore.scan.window import resize, window
 
@@ -59,8 +60,19 @@ def predict(
 
     priors: by slice name, for the target "lesions".
     """
-    size = config.input.height, config.input.width
-    lower, upper = config.input.window_hu
+    return predict_with(network, samples, config.input, priors=priors)
+
+
+def predict_with(
+    network: nn.Module,
+    samples: Iterable[Sample],
+    spec: InputConfig | InputSpec,
+    *,
+    priors: dict[str, np.ndarray] | None = None,
+) -> Iterator[np.ndarray]:
+    """The same of a network that is made for the input ``spec``."""
+    size = spec.height, spec.width
+    lower, upper = spec.window_hu
     for sample in samples:
         grey = sample.image.dtype == np.uint8
         image = window(sample.image, *((0.0, 255.0) if grey else (lower, upper)))
@@ -103,6 +115,7 @@ def ensure_maps(config: ExperimentConfig, file: Path, subset: Subset) -> dict[st
     samples = slices_of(subset, config, data_root())
     missing = [sample for sample in samples if not (folder / f"{sample.name}.png").is_file()]
     if missing:
+        finished(config, run_folder(config))  # with other folds it may have learned from them
         network = load_network(run_folder(config), config)
         priors = None
         if config.target == "lesions":
@@ -122,11 +135,11 @@ def priors_of(config: ExperimentConfig, file: Path, subset: Subset) -> dict[str,
 
 
 def priors_of_training(config: ExperimentConfig, file: Path) -> dict[str, np.ndarray]:
-    """Infection priors (H, W) of the 50 annotated slices, each from the fold that held it out."""
+    """Infection priors (H, W) of the annotated slices, each from the fold that held it out."""
     if config.data.priors is None:
         raise ValueError("the experiment names no priors")
     priors: dict[str, np.ndarray] = {}
-    for fold in sorted(set(annotated_folds(config.data.folds).values())):
+    for fold in range(config.data.folds):
         experiment = referred(config.data.priors, config, file, fold=fold)
         maps = ensure_maps(experiment, referred_file(config.data.priors, file), "held-out")
         priors |= {name: probs[0] for name, probs in maps.items()}

@@ -20,6 +20,7 @@ from lungscore.datasets import covid_semiseg
 from lungscore.datasets.images import read_grey
 from lungscore.datasets.sample import Sample, with_soft_labels
 from lungscore.errors import InputError
+from lungscore.inference.bundle import Bundle
 from lungscore.learning.config import ExperimentConfig, PseudoLabellingConfig
 from lungscore.learning.experiment_file import referred, run_folder
 from lungscore.learning.loop import Progress, finished, fit, make_fabric
@@ -94,15 +95,16 @@ def make_pseudo_labels(
     root: Path,
     out: Path,
     *,
-    start: Path | None,
+    start: Path | Bundle | None,
     resume: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
     """Label the unlabelled slices below ``root`` as ``config.pseudo_labelling`` says; see loop.fit.
 
-    start: weights.safetensors of the run that labels the first group. Raises config-invalid where
-    the groups need more slices than there are, run-missing where a finished round's label is gone.
+    start: weights.safetensors of the run that labels the first group, or a bundle. Raises
+    config-invalid where the groups need more slices than there are, run-missing where a finished
+    round's label is gone.
     """
     slices = root / covid_semiseg.NAME
     groups = split(config, covid_semiseg.unlabelled_names(slices))

@@ -7,14 +7,18 @@ import numpy as np
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.training_slices import (
+    ANNOTATED_DATASETS,
     UNLABELLED,
     data_root,
     find_manifest,
     fold_of,
+    load_healthy,
     load_infected,
     load_unlabelled,
 )
+from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.labelled_slices import held_out, own_manifests, own_slices
 from lungscore.learning.manifest_images import ManifestImages
 
 #: The sources whose slices the folds are made of; both show the same slices under the same names.
@@ -25,21 +29,76 @@ _SEED_OF_SUBSETS = 20201123
 
 
 def training_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
-    """The annotated slices, without those held out; only ``data.slices`` of them where given."""
-    samples = _without_held_out(load_infected(config.data.infected, root), config)
+    """The annotated slices, without those held out; only ``data.slices`` of them where given.
+
+    Of one's own, those that show infection: the others are ``healthy_slices``. Raises
+    dataset-incomplete where none is left.
+    """
+    public = _without_held_out(load_infected(_public(config), root), config)
+    own = [sample for sample in own_training_slices(config, root) if sample.infection.any()]
+    if config.data.infected and not public and not own:
+        raise InputError(
+            "dataset-incomplete",
+            f"{config.name}: none of the slices that train shows infection",
+            expected="marked infection in the group train",
+        )
+    return _limited(public, own, config)
+
+
+def healthy_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
+    """Slices without infection, which teach silence: a healthy person's, and one's own."""
+    healthy = load_healthy(config.data.healthy, config.data.healthy_part, root)
+    own = own_training_slices(config, root)
+    return healthy + [sample for sample in own if not sample.infection.any()]
+
+
+def own_training_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
+    """The slices of one's own manifests that train."""
+    if not own_manifests(config, root):
+        return []
+    samples = own_slices(config, root, "train")
+    out = held_out(samples, config)
+    return [sample for sample in samples if sample.patient not in out]
+
+
+def _public(config: ExperimentConfig) -> tuple[str, ...]:
+    return tuple(name for name in config.data.infected if name in ANNOTATED_DATASETS)
+
+
+def _limited(public: list[Sample], own: list[Sample], config: ExperimentConfig) -> list[Sample]:
+    """Only ``data.slices`` of the annotated slices, where it is given."""
     if config.data.slices is None:
-        return samples
-    names = sorted({sample.name for sample in samples if sample.source in ANNOTATED})
-    order = np.random.default_rng(_SEED_OF_SUBSETS).permutation(names)
+        return public + own
+    names = {sample.name for sample in public if sample.source in ANNOTATED}
+    order = np.random.default_rng(_SEED_OF_SUBSETS).permutation(
+        sorted(names | {sample.name for sample in own})
+    )
     kept = {str(name) for name in order[: config.data.slices]}
-    return [s for s in samples if s.source not in ANNOTATED or s.name in kept]
+    return [
+        *(s for s in public if s.source not in ANNOTATED or s.name in kept),
+        *(s for s in own if s.name in kept),
+    ]
 
 
 def held_out_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
     """The annotated slices that the experiment's fold holds out; none without a fold."""
-    samples = load_infected(("covid-semiseg",), root)
+    samples = load_infected(("covid-semiseg",), root) if _uses_annotated(config) else []
     out = _held_out_names(config)
-    return [sample for sample in samples if sample.name in out]
+    return [s for s in samples if s.name in out] + own_held_out_slices(config, root)
+
+
+def own_held_out_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
+    """The slices of one's own manifests that the experiment's fold holds out."""
+    if config.data.fold is None or not own_manifests(config, root):
+        return []
+    samples = own_slices(config, root, "train")
+    out = held_out(samples, config)
+    return [sample for sample in samples if sample.patient in out]
+
+
+def _uses_annotated(config: ExperimentConfig) -> bool:
+    """Whether the folds are (also) of the 50 annotated slices: not where all labels are own."""
+    return not config.data.infected or bool(_public(config))
 
 
 def unlabelled_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
@@ -59,8 +118,8 @@ def manifest_images(config: ExperimentConfig, root: Path) -> ManifestImages | No
     manifests = {name: find_manifest(name, root) for name in names if name not in UNLABELLED}
     if not manifests:
         return None
-    held_out = frozenset(_held_out_names(config))
-    return ManifestImages(manifests, held_out=held_out, annotated=ANNOTATED)
+    out = frozenset(_held_out_names(config))
+    return ManifestImages(manifests, held_out=out, annotated=ANNOTATED)
 
 
 def _without_held_out(samples: list[Sample], config: ExperimentConfig) -> list[Sample]:
@@ -69,7 +128,7 @@ def _without_held_out(samples: list[Sample], config: ExperimentConfig) -> list[S
 
 
 def _held_out_names(config: ExperimentConfig) -> set[str]:
-    if config.data.fold is None:
+    if config.data.fold is None or not _uses_annotated(config):
         return set()
     folds = annotated_folds(config.data.folds)
     return {name for name, fold in folds.items() if fold == config.data.fold}

@@ -51,6 +51,7 @@ class SliceStore:
         )
         masks = [_stack(resize(_infection(sample), *size) for sample in samples)]
         self.soft = torch.tensor([sample.soft is not None for sample in samples])
+        self.weights = np.array([sample.weight for sample in samples])
         if self.lesions:
             dense = (_classes(sample) == CONSOLIDATION for sample in samples)
             masks.append(_stack(resize(mask.astype(np.float32), *size) for mask in dense))
@@ -68,6 +69,7 @@ class SliceStore:
         self.images = torch.cat([self.images, store.images])
         self.masks = torch.cat([self.masks, store.masks])
         self.soft = torch.cat([self.soft, store.soft])
+        self.weights = np.concatenate([self.weights, store.weights])
 
     def batch(
         self,
@@ -144,12 +146,17 @@ def _prior(sample: Sample, priors: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def epoch_indices(
-    infected: int, healthy: int, config: ExperimentConfig, rng: np.random.Generator
+    infected: int,
+    healthy: int,
+    config: ExperimentConfig,
+    rng: np.random.Generator,
+    *,
+    weights: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Indices of every batch of one epoch into a store that holds infected, then healthy slices.
 
-    Each infected slice comes up equally often; healthy ones fill their fraction of each batch,
-    which keeps room for an infected one.
+    Each infected slice comes up equally often, or as often as ``weights`` (infected + healthy,)
+    say; healthy ones fill their fraction of each batch, which keeps room for an infected one.
     """
     training = config.training
     batch_healthy = round(training.batch_size * training.healthy_fraction) if healthy else 0
@@ -157,10 +164,26 @@ def epoch_indices(
     batch_infected = training.batch_size - batch_healthy
     batches = max(1, training.slices_per_epoch // training.batch_size)
     need = batches * batch_infected
-    order = np.concatenate([rng.permutation(infected) for _ in range(-(-need // infected))])
+    if weights is None or (weights == weights[0]).all():
+        order = np.concatenate([rng.permutation(infected) for _ in range(-(-need // infected))])
+        odds = None
+    else:
+        order = _weighted(weights[:infected], need, rng)
+        odds = weights[infected:] / weights[infected:].sum() if healthy else None
     result = []
     for index in range(batches):
         chosen = order[index * batch_infected : (index + 1) * batch_infected]
-        quiet = infected + rng.integers(0, max(healthy, 1), batch_healthy)
+        if odds is None:
+            quiet = infected + rng.integers(0, max(healthy, 1), batch_healthy)
+        else:
+            quiet = infected + rng.choice(healthy, batch_healthy, p=odds)
         result.append(np.concatenate([chosen, quiet]))
     return result
+
+
+def _weighted(weights: np.ndarray, need: int, rng: np.random.Generator) -> np.ndarray:
+    """``need`` indices in random order, each as often as its weight says, to within one."""
+    reached = np.cumsum(weights) / weights.sum()
+    points = (np.arange(need) + rng.random()) / need
+    drawn = np.searchsorted(reached, points, side="right").clip(max=len(weights) - 1)
+    return np.asarray(rng.permutation(drawn))

@@ -1,8 +1,9 @@
 """Supervised training of a segmentation network."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
+from lungscore.inference.bundle import Bundle
+from lungscore.learning.bundles import load_bundle_weights
 from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig, TrainingConfig
 from lungscore.learning.imagenet import calibrate_batch_norm, load_imagenet_weights
@@ -51,9 +54,13 @@ def learning_rate(training: TrainingConfig, progress: float, epoch: int) -> floa
 
 
 def build_network(
-    config: ExperimentConfig, images: Tensor, *, imagenet: Path | None, start: Path | None = None
+    config: ExperimentConfig,
+    images: Tensor,
+    *,
+    imagenet: Path | None,
+    start: Path | Bundle | None = None,
 ) -> nn.Module:
-    """A seeded network; its encoder from ImageNet's weights, or all of it from a run's.
+    """A seeded network; its encoder from ImageNet's weights, or all of it from a run or bundle.
 
     images: (N, 1, h, w) grey levels 0…1 of training slices, to calibrate batch norm on. Raises
     config-invalid where ImageNet's weights have no place, checkpoint-mismatch.
@@ -76,7 +83,9 @@ def build_network(
         some = functional.interpolate(images[:16].float(), size, mode="bilinear")
         if norms:
             calibrate_batch_norm(encoder, norms, normalise(some.clamp(0, 1)))
-    if start is not None:
+    if isinstance(start, Bundle):
+        load_bundle_weights(network, start)
+    elif start is not None:
         start_from(network, start)
     # Faster on CPUs (docs/performance-training.md).
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -120,8 +129,9 @@ class Supervised(Task):
         *,
         infected: int,
         healthy: int,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        self.config, self.store = config, store
+        self.config, self.store, self.facts = config, store, facts or {}
         self.infected, self.healthy = infected, healthy
         self.networks = {"segmentation": network}
         self.optimizers = {"segmentation": _optimizer(network, config)}
@@ -161,7 +171,8 @@ class Supervised(Task):
 
     def batches(self, rng: np.random.Generator) -> list[np.ndarray]:
         """Which slices of the store make up each batch of an epoch."""
-        return epoch_indices(self.infected, self.healthy, self.config, rng)
+        weights = self.store.weights
+        return epoch_indices(self.infected, self.healthy, self.config, rng, weights=weights)
 
     def rate(self, progress: float, number: int) -> float:
         """The learning rate at ``progress`` (0…1 of all steps), in epoch ``number``."""
@@ -179,20 +190,24 @@ def train(
     healthy: list[Sample],
     out: Path,
     imagenet: Path | None = None,
-    start: Path | None = None,
+    start: Path | Bundle | None = None,
     priors: dict[str, np.ndarray] | None = None,
+    facts: Mapping[str, Any] | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> nn.Module:
     """Train on ``infected`` and ``healthy`` slices as ``config`` says; see loop.fit.
 
-    imagenet: ImageNet weights of the encoder. start: weights.safetensors of another run. priors:
-    infection maps (H, W) in 0…1 by slice name, for the target "lesions".
+    imagenet: ImageNet weights of the encoder. start: weights.safetensors of another run, or a
+    bundle. priors: infection maps (H, W) in 0…1 by slice name, for the target "lesions". facts:
+    what else the weights say of how they were made (Task.facts).
     """
     fabric = make_fabric(config)
     store = SliceStore(infected + healthy, config, priors=priors)
     network = build_network(config, store.images[: len(infected)], imagenet=imagenet, start=start)
-    task = Supervised(config, network, store, infected=len(infected), healthy=len(healthy))
+    task = Supervised(
+        config, network, store, infected=len(infected), healthy=len(healthy), facts=facts
+    )
     return fit(task, config, fabric, out, resume=resume, report=report)
 
 

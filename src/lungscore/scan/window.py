@@ -18,17 +18,21 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def crop(
+    image: np.ndarray, box: tuple[int, int, int, int], *, outside: float | None = None
+) -> np.ndarray:
     """The part of a 2-D ``image`` inside box (row0, row1, column0, column1).
 
-    The box may reach over the border: what lies outside is the image's smallest value (air).
+    The box may reach over the border: what lies outside is ``outside``, by default the image's
+    smallest value (air).
     """
     row0, row1, column0, column1 = box
     height, width = image.shape
     inside = image[max(row0, 0) : min(row1, height), max(column0, 0) : min(column1, width)]
     if inside.shape == (row1 - row0, column1 - column0):
         return inside
-    result = np.full((row1 - row0, column1 - column0), image.min(), dtype=image.dtype)
+    filled = image.min() if outside is None else outside
+    result = np.full((row1 - row0, column1 - column0), filled, dtype=image.dtype)
     top, left = max(-row0, 0), max(-column0, 0)
     result[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
     return result
