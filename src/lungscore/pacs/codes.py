@@ -26,7 +26,7 @@ ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 LUNG = Code("39607008", "SCT", "Lung")
 RIGHT, LEFT = Code("24028007", "SCT", "Right"), Code("7771000", "SCT", "Left")
-BOTH = Code("51440002", "SCT", "Right and left")
+BOTH = Code("51440002", "SCT", "Bilateral")
 #: Of a lobe the code includes the side.
 LOBES: dict[str, Code] = {
     "RUL": Code("42400003", "SCT", "Upper lobe of right lung"),
@@ -55,9 +55,9 @@ MILLILITRE = Code("mL", "UCUM", "milliliter")
 PERCENT = Code("%", "UCUM", "percent")
 SCORE_UNIT = Code("{score}", "UCUM", "score")
 COUNT = Code("1", "UCUM", "no units")
-#: How far a range reaches above and below a value. Source: CID 225.
-ABOVE = Code("371886008", "SCT", "+, range of upper measurement uncertainty")
-BELOW = Code("371885007", "SCT", "-, range of lower measurement uncertainty")
+#: What qualifies the ends of a range: which end (CID 7464), and what the range is over.
+LOWEST, HIGHEST = Code("255605001", "SCT", "Minimum"), Code("56851009", "SCT", "Maximum")
+ALTERNATIVES = Code("ALTERNATIVES", PRIVATE, "Other reasonable thresholds and views")
 
 SEVERITY = Code("246112005", "SCT", "Severity")
 #: The category of severity. Source: CID 3716 and SNOMED CT's severities.
@@ -69,12 +69,12 @@ CATEGORIES: dict[str, Code] = {
 }
 COMMENT = Code("121106", "DCM", "Comment")
 EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
-PROCEDURE = Code("77477000", "SCT", "Computed tomography")
+#: Source: CID 100.
+PROCEDURE = Code("25045-6", "LN", "CT unspecified body region")
 REPORT_TITLE = Code("126000", "DCM", "Imaging Measurement Report")
 
 # Our own codes. A value never changes its meaning and is at most 16 letters long (VR SH).
 GRADE = Code("RELIABILITY", PRIVATE, "Reliability grade")
-RESEARCH = Code("INTENDED-USE", PRIVATE, "Intended use")
 
 #: Name of a number of a result -> value of its code. The meaning is the number's own title.
 _NUMBERS: dict[str, str] = {
@@ -112,6 +112,7 @@ SCHEMES: dict[str, dict[str, str]] = {
         "uid": "2.16.840.1.113883.6.8",
         "name": "Unified Code for Units of Measure",
     },
+    "LN": {"registry": "HL7", "uid": "2.16.840.1.113883.6.1", "name": "LOINC"},
     "UMLS": {"registry": "HL7", "uid": "2.16.840.1.113883.6.86", "name": "UMLS Metathesaurus"},
     PRIVATE: {
         "name": "lungscore: CT severity scores, their parts and percentages of opacity",

@@ -25,6 +25,7 @@ SERIES_NUMBERS = {
     "lobes": 9002,
     "lesions": 9003,
     "regions": 9004,
+    "both-lungs": 9005,
     "measurements": 9010,
     "report": 9011,
     "pictures": 9012,

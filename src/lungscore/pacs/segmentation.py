@@ -42,7 +42,20 @@ _LOBE_COLOURS = {
     "LLL": "#d55e00",
 }
 
+#: By kind. Both lungs are one segment of an object of their own, since the numbers of both lungs
+#: must refer to one segment, and segments that overlap are not shown by every viewer.
 SEGMENTS: dict[str, tuple[Segment, ...]] = {
+    "both-lungs": (
+        Segment(
+            1,
+            "both lungs",
+            "Both lungs",
+            codes.ANATOMY,
+            codes.LUNG,
+            "#56b4e9",
+            side=codes.BOTH,
+        ),
+    ),
     "lungs": (
         Segment(
             labels.RIGHT_LUNG,
@@ -107,10 +120,8 @@ SEGMENTS: dict[str, tuple[Segment, ...]] = {
         for number, (name, lobe) in enumerate(labels.REGIONS, start=1)
     ),
 }
-#: What a lung mask without sides holds: one label for both lungs.
-BOTH_LUNGS = Segment(1, "lungs", "Lungs", codes.ANATOMY, codes.LUNG, "#56b4e9")
-
 _DESCRIPTIONS = {
+    "both-lungs": "Both lungs",
     "lungs": "Lungs",
     "lobes": "Lobes of the lungs",
     "lesions": "Lung opacity",
@@ -118,11 +129,25 @@ _DESCRIPTIONS = {
 }
 
 
-def segments_in(kind: str, mask: np.ndarray, *, sides_known: bool = True) -> list[Segment]:
+def label_sets(
+    masks: Mapping[str, np.ndarray], result: Mapping[str, Any], *, regions: bool
+) -> dict[str, np.ndarray]:
+    """The masks that become objects, by kind, of the ``masks`` of a case.
+
+    Right and left lung only where the sides are known; the 20 regions only where asked for.
+    """
+    sets = {"both-lungs": (masks["lungs"] > 0).astype(np.uint8), **masks}
+    if not result["input"]["sides_known"]:
+        del sets["lungs"]
+    if not regions:
+        sets.pop("regions", None)
+    return {kind: sets[kind] for kind in SEGMENTS if kind in sets}
+
+
+def segments_in(kind: str, mask: np.ndarray) -> list[Segment]:
     """The segments of ``kind`` that occur in ``mask``, in the order in which they are numbered."""
-    known = SEGMENTS[kind] if sides_known or kind != "lungs" else (BOTH_LUNGS,)
     present = np.flatnonzero(np.bincount(mask.ravel(), minlength=2))
-    return [segment for segment in known if segment.label in present]
+    return [segment for segment in SEGMENTS[kind] if segment.label in present]
 
 
 def segmentation(
@@ -143,7 +168,7 @@ def segmentation(
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
 
-    segments = segments_in(kind, mask, sides_known=result["input"]["sides_known"])
+    segments = segments_in(kind, mask)
     if not segments:
         return None
     algorithm = AlgorithmIdentificationSequence(
@@ -164,7 +189,7 @@ def segmentation(
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
             tracking_uid=tracking_uid(stamp, kind, segment),
-            tracking_id=tracking_id(result, segment),
+            tracking_id=tracking_id(segment),
             anatomic_regions=[concept(segment.region)] if segment.region else None,
             display_color=CIELabColor.from_rgb(*_rgb(segment.colour)),
         )
@@ -180,7 +205,7 @@ def segmentation(
         pixel_array=numbers[source.planes(mask)],
         segmentation_type="BINARY",
         segment_descriptions=descriptions,
-        content_label=kind.upper(),
+        content_label=kind.upper().replace("-", "_"),
         content_description=f"{_DESCRIPTIONS[kind]}. {RESEARCH_USE}",
         content_creator_name="lungscore^",
         **series_of(kind, stamp, f"lungscore {kind} (research use only)"),
@@ -193,7 +218,7 @@ def segmentation(
 _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 
-def tracking_id(result: Mapping[str, Any], segment: Segment) -> str:
+def tracking_id(segment: Segment) -> str:
     """What a segment is called in every object of a result; the case's name is not in it."""
     return f"lungscore {segment.key}"
 
