@@ -1,0 +1,121 @@
+"""All DICOM objects of a case, written whole or not at all."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from pydicom.dataset import Dataset
+
+from lungscore.pacs.objects import Stamp, quiet_libraries, stamp_of
+from lungscore.pacs.pictures import key_images, report_document, secondary_captures
+from lungscore.pacs.segmentation import SEGMENTS, label_sets, segmentation
+from lungscore.pacs.stored_masks import Stored, read_stored_case
+from lungscore.pacs.structured_report import structured_report
+from lungscore.report.case_folder import appearing, refuse_folder
+
+#: Files of a folder of objects: names of masks, measurements, report, and pictures by number.
+MEASUREMENTS, DOCUMENT, PICTURES = "measurements.dcm", "report.dcm", "picture-{:02d}.dcm"
+_MOST_PICTURES = 20
+FILES = frozenset(
+    {
+        *(f"{kind}.dcm" for kind in SEGMENTS),
+        MEASUREMENTS,
+        DOCUMENT,
+        *(PICTURES.format(number) for number in range(1, _MOST_PICTURES + 1)),
+    }
+)
+
+
+@dataclass(frozen=True)
+class ObjectSettings:
+    """Which objects are written.
+
+    regions: also the 20 regions as segments. etiology: a key of codes.ETIOLOGIES, stated by the
+    user.
+    """
+
+    regions: bool = False
+    etiology: str | None = None
+
+
+class Written(NamedTuple):
+    """What was written. faults: what the source itself violates, in words, without values."""
+
+    folder: Path
+    files: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def write_objects(
+    case: Path,
+    source: Path,
+    folder: Path,
+    *,
+    settings: ObjectSettings = ObjectSettings(),
+    moment: datetime | None = None,
+    overwrite: bool = False,
+) -> Written:
+    """Write the DICOM objects of a case into ``folder``, which appears when all are written.
+
+    Parameters
+    ----------
+    case : path
+        Case folder written by ``analyze`` or ``score``.
+    source : path
+        Folder, file or zip of the DICOM series that was analysed.
+    folder : path
+        Folder to write, one file for each object.
+    settings : ObjectSettings
+        Which objects are written.
+    moment : datetime, optional
+        Date and time that the objects state; now by default. Nothing else differs between two runs.
+    overwrite : bool
+        Replace a folder of objects.
+
+    Returns
+    -------
+    Written
+        The folder, the names of its files and what the source violates.
+
+    Raises
+    ------
+    InputError
+        ``source-not-dicom``, ``source-missing``, ``source-changed``, ``source-unusable``,
+        ``case-incomplete``, ``case-damaged``, ``mask-geometry`` and whatever reading raises.
+    UsageError
+        ``output-exists``.
+    ResourceError
+        ``output-not-writable`` or ``disk-full``.
+    """
+    refuse_folder(folder, known=FILES, overwrite=overwrite)
+    stored = read_stored_case(case, source)
+    stamp = stamp_of(stored.content, moment or datetime.now(), settings.etiology or "")
+    names = []
+    with appearing(folder, overwrite=overwrite) as staging, quiet_libraries():
+        for name, instance in objects(stored, stamp, settings):
+            instance.save_as(staging / name, enforce_file_format=True)
+            names.append(name)
+    return Written(folder, tuple(names), stored.source.faults)
+
+
+def objects(
+    stored: Stored, stamp: Stamp, settings: ObjectSettings
+) -> Iterator[tuple[str, Dataset]]:
+    """File name and content of every object of a case."""
+    result, source, etiology = stored.result, stored.source, settings.etiology
+    sets = label_sets(stored.masks, result, regions=settings.regions)
+    segmentations = {}
+    for kind, mask in sets.items():
+        instance = segmentation(kind, mask, source, result, stamp, etiology=etiology)
+        if instance is not None:
+            segmentations[kind] = instance
+            yield f"{kind}.dcm", instance
+    report = structured_report(result, source, segmentations, stamp, etiology=etiology)
+    yield MEASUREMENTS, report
+    images = key_images(stored.masks, source)
+    yield DOCUMENT, report_document(stored.folder, result, images, source, stamp)
+    captures = secondary_captures(images, result, source, stamp)
+    for number, capture in enumerate(captures, start=1):
+        yield PICTURES.format(number), capture
