@@ -79,8 +79,13 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
     stored = finished / "result.json"
     if options.resume and stored.is_file():
         _check_stored(stored, case.name)
+        _write_objects(path, finished, options)
         return Outcome(path, finished, skipped=True)
     refuse_existing(options.out, case.name, overwrite=options.overwrite)
+    if options.dicom:
+        from lungscore.pacs.source import check_source
+
+        check_source(path, options.series)  # not after minutes of analysis
     detector = None if options.detector is None else load_detector(options.detector)
     analysis = analyze(
         path,
@@ -103,7 +108,22 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
         if options.resume and stored.is_file():
             return Outcome(path, finished, skipped=True)
         raise
+    _write_objects(path, folder, options)
     return Outcome(path, folder, text_table(analysis))
+
+
+def _write_objects(path: Path, folder: Path, options: AnalyzeSettings) -> None:
+    """The DICOM objects of a case beside its result, where they were asked for and are not there.
+
+    They are written after the result: whatever fails here, the result stays.
+    """
+    if not options.dicom:
+        return
+    from lungscore.pacs.write import DICOM, ObjectSettings, write_objects
+
+    if not (folder / DICOM).exists():
+        settings = ObjectSettings(options.regions, options.etiology)
+        write_objects(folder, path, folder / DICOM, settings=settings)
 
 
 def _check_stored(stored: Path, case: str) -> None:

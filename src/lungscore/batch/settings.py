@@ -35,6 +35,9 @@ class AnalyzeSettings:
     ranges: bool = True
     detector: Path | None = None
     timeout: float | None = None
+    dicom: bool = False
+    regions: bool = False
+    etiology: str | None = None
 
     @property
     def models(self) -> ModelSettings:

@@ -25,6 +25,7 @@ from lungscore.cli.console import (
 from lungscore.cli.options import (
     COHORT,
     INFERENCE,
+    OBJECTS,
     AsJson,
     Case,
     ComputedIn,
@@ -35,7 +36,9 @@ from lungscore.cli.options import (
     Out,
     Overwrite,
     Precision,
+    Regions,
     RunBy,
+    StatedEtiology,
 )
 from lungscore.errors import UsageError, sentence
 
@@ -84,6 +87,17 @@ def analyze(
         ),
     ] = None,
     no_ranges: NoRanges = False,
+    dicom: Annotated[
+        bool,
+        typer.Option(
+            "--dicom",
+            metavar="",
+            help="Also write DICOM objects into dicom/ beside each result (see lungscore dicom).",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = False,
+    regions: Regions = False,
+    etiology: StatedEtiology = None,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool,
@@ -161,6 +175,8 @@ def analyze(
         raise _belongs_to_one()
     if overwrite and resume:
         raise UsageError("usage", "--overwrite and --resume exclude each other")
+    if (regions or etiology) and not dicom:
+        raise UsageError("usage", "--regions and --etiology apply to --dicom")
     options = AnalyzeSettings(
         out=out,
         engine=engine.value,
@@ -178,6 +194,9 @@ def analyze(
         ranges=not no_ranges,
         detector=detector,
         timeout=timeout,
+        dicom=dicom,
+        regions=regions,
+        etiology=etiology.value if etiology else None,
     )
     cases, cohort = cohort_cases(inputs, group or ())
     if cohort and of_one:

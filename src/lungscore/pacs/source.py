@@ -100,6 +100,29 @@ _KINDS = {
 }
 
 
+def check_source(path: Path, series: str | None) -> None:
+    """Whether DICOM objects could refer to what would be analysed at ``path``, by its headers.
+
+    series: the UID asked for. Raises InputError ``source-not-dicom``, ``source-unusable``, or what
+    reading headers raises.
+    """
+    import highdicom  # noqa: F401 (that it is missing should be said first)
+
+    from lungscore.scan.dicom.read import read_groups
+    from lungscore.scan.dicom.series import choose_series
+
+    with opened(path) as files:
+        if files.content != "dicom":
+            raise InputError(
+                "source-not-dicom",
+                f"{path.name} is not DICOM",
+                expected="a DICOM series, which DICOM objects must refer to",
+                hint="Leave --dicom out",
+            )
+        groups = read_groups(files.files, files.names(path.name))
+        _check_identifiers(choose_series(groups.groups, series).headers)
+
+
 def _read(path: Path, files: Found, result: Mapping[str, Any]) -> Source:
     from lungscore.scan.dicom.read import read_dicom, read_groups
     from lungscore.scan.volume import to_scan

@@ -15,6 +15,9 @@ from lungscore.pacs.stored_masks import Stored, read_stored_case
 from lungscore.pacs.structured_report import structured_report
 from lungscore.report.case_folder import appearing, refuse_folder
 
+#: The folder of objects beside a result.
+DICOM = "dicom"
+
 #: Files of a folder of objects: names of masks, measurements, report, and pictures by number.
 MEASUREMENTS, DOCUMENT, PICTURES = "measurements.dcm", "report.dcm", "picture-{:02d}.dcm"
 _MOST_PICTURES = 20
@@ -89,6 +92,8 @@ def write_objects(
     ResourceError
         ``output-not-writable`` or ``disk-full``.
     """
+    import highdicom  # noqa: F401 (that it is missing should be said before the work)
+
     refuse_folder(folder, known=FILES, overwrite=overwrite)
     stored = read_stored_case(case, source)
     stamp = stamp_of(stored.content, moment or datetime.now(), settings.etiology or "")

@@ -26,6 +26,8 @@ OUTPUTS = frozenset(
         "lobes.nii.gz",
         "regions.nii.gz",
         "lesions.nii.gz",
+        "dicom",
+        "fhir.json",
     }
 )
 #: Left by file managers, without worth.
