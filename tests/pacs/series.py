@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 
@@ -89,3 +90,16 @@ def _turns(directions: tuple[float, ...], step: tuple[float, ...]) -> tuple[bool
 def analysed(series: Path, out: Path, segmenter: Segmenter, **options: object) -> Path:
     """The folder of results of ``series``."""
     return write_outputs(analyze(series, segmenter=segmenter, **options), out)
+
+
+def repaired(series: Path, folder: Path) -> Path:
+    """A copy of ``series`` with valid identifiers: those of images, series, study and frame."""
+    folder.mkdir(parents=True)
+    study, series_uid, frame = generate_uid(), generate_uid(), generate_uid()
+    for path in sorted(series.iterdir()):
+        dataset = pydicom.dcmread(path)
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series_uid
+        dataset.FrameOfReferenceUID = frame
+        dataset.save_as(folder / path.name)
+    return folder

@@ -11,6 +11,7 @@ from lungscore.batch.case import Case, as_case
 from lungscore.batch.settings import AnalyzeSettings, ModelSettings
 from lungscore.batch.time_limit import TimedOut, time_limit
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError, escaped
+from lungscore.files import atomic_write
 from lungscore.guard import unforeseen
 from lungscore.interruption import is_told
 
@@ -113,17 +114,22 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
 
 
 def _write_objects(path: Path, folder: Path, options: AnalyzeSettings) -> None:
-    """The DICOM objects of a case beside its result, where they were asked for and are not there.
+    """FHIR and DICOM objects beside a result, where they were asked for and are not there.
 
     They are written after the result: whatever fails here, the result stays.
     """
-    if not options.dicom:
-        return
-    from lungscore.pacs.write import DICOM, ObjectSettings, write_objects
+    if options.fhir:
+        from lungscore.pacs.fhir import FHIR, fhir_bytes
+        from lungscore.result.stored import RESULT, read_stored
 
-    if not (folder / DICOM).exists():
-        settings = ObjectSettings(options.regions, options.etiology)
-        write_objects(folder, path, folder / DICOM, settings=settings)
+        result = read_stored(folder / RESULT, f"{RESULT} of {folder.name}")
+        atomic_write(folder / FHIR, fhir_bytes(result, etiology=options.etiology))
+    if options.dicom:
+        from lungscore.pacs.write import DICOM, ObjectSettings, write_objects
+
+        if not (folder / DICOM).exists():
+            settings = ObjectSettings(options.regions, options.etiology)
+            write_objects(folder, path, folder / DICOM, settings=settings)
 
 
 def _check_stored(stored: Path, case: str) -> None:

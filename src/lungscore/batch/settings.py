@@ -36,6 +36,7 @@ class AnalyzeSettings:
     detector: Path | None = None
     timeout: float | None = None
     dicom: bool = False
+    fhir: bool = False
     regions: bool = False
     etiology: str | None = None
 

@@ -98,6 +98,15 @@ def analyze(
     ] = False,
     regions: Regions = False,
     etiology: StatedEtiology = None,
+    fhir: Annotated[
+        bool,
+        typer.Option(
+            "--fhir",
+            metavar="",
+            help="Also write fhir.json beside each result: a FHIR DiagnosticReport.",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool,
@@ -175,8 +184,8 @@ def analyze(
         raise _belongs_to_one()
     if overwrite and resume:
         raise UsageError("usage", "--overwrite and --resume exclude each other")
-    if (regions or etiology) and not dicom:
-        raise UsageError("usage", "--regions and --etiology apply to --dicom")
+    if (regions and not dicom) or (etiology and not (dicom or fhir)):
+        raise UsageError("usage", "--regions applies to --dicom, --etiology to --dicom and --fhir")
     options = AnalyzeSettings(
         out=out,
         engine=engine.value,
@@ -195,6 +204,7 @@ def analyze(
         detector=detector,
         timeout=timeout,
         dicom=dicom,
+        fhir=fhir,
         regions=regions,
         etiology=etiology.value if etiology else None,
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import note, say_json, summarise
-from lungscore.cli.options import AsLine, Overwrite, Regions, StatedEtiology
+from lungscore.cli.options import OBJECTS, AsLine, Overwrite, Regions, StatedEtiology
 
 
 def dicom(
@@ -31,6 +31,15 @@ def dicom(
     ] = None,
     regions: Regions = False,
     etiology: StatedEtiology = None,
+    fhir: Annotated[
+        bool,
+        typer.Option(
+            "--fhir",
+            metavar="",
+            help="Also write fhir.json: a FHIR DiagnosticReport that refers to the study.",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     as_line: AsLine = False,
 ) -> None:
@@ -46,7 +55,7 @@ def dicom(
     case = result.parent if result.name == RESULT else result
     name = case.name or case.resolve().name
     folder = case / DICOM if out is None else out / safe_name(name)
-    settings = ObjectSettings(regions, etiology.value if etiology else None)
+    settings = ObjectSettings(regions, etiology.value if etiology else None, fhir)
     written = write_objects(case, source, folder, settings=settings, overwrite=overwrite)
     for fault in written.faults:
         note(f"The source itself violates DICOM: {fault}.")

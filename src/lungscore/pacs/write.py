@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
+from lungscore.pacs.fhir import FHIR, fhir_bytes
 from lungscore.pacs.objects import Stamp, quiet_libraries, stamp_of
 from lungscore.pacs.pictures import key_images, report_document, secondary_captures
 from lungscore.pacs.segmentation import SEGMENTS, label_sets, segmentation
@@ -26,6 +27,7 @@ FILES = frozenset(
         *(f"{kind}.dcm" for kind in SEGMENTS),
         MEASUREMENTS,
         DOCUMENT,
+        FHIR,
         *(PICTURES.format(number) for number in range(1, _MOST_PICTURES + 1)),
     }
 )
@@ -36,11 +38,12 @@ class ObjectSettings:
     """Which objects are written.
 
     regions: also the 20 regions as segments. etiology: a key of codes.ETIOLOGIES, stated by the
-    user.
+    user. fhir: also a FHIR Bundle that refers to the study.
     """
 
     regions: bool = False
     etiology: str | None = None
+    fhir: bool = False
 
 
 class Written(NamedTuple):
@@ -102,6 +105,11 @@ def write_objects(
         for name, instance in objects(stored, stamp, settings):
             instance.save_as(staging / name, enforce_file_format=True)
             names.append(name)
+        if settings.fhir:
+            study = str(stored.source.first.StudyInstanceUID)
+            bundle = fhir_bytes(stored.result, study_uid=study, etiology=settings.etiology)
+            (staging / FHIR).write_bytes(bundle)
+            names.append(FHIR)
     return Written(folder, tuple(names), stored.source.faults)
 
 
