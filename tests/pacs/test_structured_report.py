@@ -10,7 +10,6 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from lungscore.labels import REGIONS
 from lungscore.pacs import codes, structured_report
 from lungscore.pacs.structured_report import comments, grade_of
 from lungscore.pacs.write import ObjectSettings, Written, write_objects
@@ -200,17 +199,6 @@ def test_evidence_is_the_series_and_the_segmentations(
         for name in ("both-lungs.dcm", "lungs.dcm", "lobes.dcm", "lesions.dcm", "regions.dcm")
     }
     assert listed == images | masks
-
-
-def test_codes_fit_into_their_element() -> None:
-    names = structured_report.WHOLE
-    all_codes = [codes.number_code(name) for name in names]
-    for region, _ in REGIONS:
-        all_codes += [codes.region_code(region), codes.region_score_code(region)]
-    assert len({code.value for code in all_codes}) == len(all_codes)
-    for code in all_codes:
-        assert len(code.value) <= 16
-        assert len(code.meaning) <= 64
 
 
 def test_a_number_that_is_null_is_left_out_and_its_reason_given(

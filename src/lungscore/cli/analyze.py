@@ -107,6 +107,15 @@ def analyze(
             rich_help_panel=OBJECTS,
         ),
     ] = False,
+    bids: Annotated[
+        bool,
+        typer.Option(
+            "--bids",
+            metavar="",
+            help="Also write the masks and numbers of all cases as a BIDS dataset into bids/.",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool,
@@ -214,16 +223,32 @@ def analyze(
     if shard is not None:
         every, cases = len(cases), parse_shard(shard).of(cases)
         note(f"Share {shard}: {len(cases)} of {every} scans.")
+    if bids:
+        from lungscore.pacs.bids import refuse_bids
+
+        if shard is not None:
+            raise UsageError("usage", "--bids needs all cases: leave --shard out")
+        refuse_bids(out, replace=overwrite or resume)
     if cohort:
-        _run_cohort(
-            cases,
-            options,
-            shard is None,
-            as_lines=as_lines,
-            workers=workers,
-            ray=ray,
+        code = _run_cohort(
+            cases, options, shard is None, as_lines=as_lines, workers=workers, ray=ray
         )
-        return
+    else:
+        code = _run_few(cases, options, as_lines=as_lines, workers=workers, ray=ray)
+    if bids:
+        _write_bids(out, replace=overwrite or resume)
+    exit_with(code)
+
+
+def _run_few(
+    cases: "Sequence[Path | CohortCase]",
+    options: AnalyzeSettings,
+    *,
+    as_lines: bool,
+    workers: int,
+    ray: str | None,
+) -> int:
+    """Analyse scans that are no cohort, and print each; gives the exit code."""
     outcomes = []
     for outcome in run(cases, options, workers=workers, ray=ray):
         outcomes.append(outcome)
@@ -234,7 +259,14 @@ def analyze(
         note(f"{done} of {len(outcomes)} analysed, {len(failed)} rejected.")
         for outcome in failed:
             note(f"  {outcome.input}: {outcome.error.code}")  # type: ignore[union-attr]
-    exit_with(max((outcome.error.exit_code for outcome in failed if outcome.error), default=0))
+    return max((outcome.error.exit_code for outcome in failed if outcome.error), default=0)
+
+
+def _write_bids(out: Path, *, replace: bool) -> None:
+    from lungscore.pacs.bids import write_bids
+
+    if any(out.glob("*/result.json")):
+        note(f"BIDS dataset: {write_bids(out, replace=replace)}")
 
 
 def _belongs_to_one() -> UsageError:
@@ -253,8 +285,11 @@ def _run_cohort(
     as_lines: bool,
     workers: int,
     ray: str | None,
-) -> None:
-    """Analyse a cohort, or where it is not ``whole`` a share of one, which has no tables."""
+) -> int:
+    """Analyse a cohort, or where it is not ``whole`` a share of one, which has no tables.
+
+    Gives the exit code.
+    """
     from lungscore.batch.cohort import run_cohort, run_share
     from lungscore.cli.progress import progress_of
 
@@ -281,7 +316,7 @@ def _run_cohort(
         note(f"  {code}: {count}")
     if whole:
         note(f"Summary page: {options.out / 'cohort.html'}")
-    exit_with(max((error.exit_code for error in failed), default=0))
+    return max((error.exit_code for error in failed), default=0)
 
 
 def _say_line(outcome: Outcome) -> None:

@@ -68,6 +68,6 @@ def dicom(
             }
         )
         return
-    summarise(f"{len(written.files)} DICOM objects: {written.folder}")
+    summarise(f"{len(written.files)} files: {written.folder}")
     for file in written.files:
         summarise(f"  {file}")

@@ -76,21 +76,13 @@ REPORT_TITLE = Code("126000", "DCM", "Imaging Measurement Report")
 # Our own codes. A value never changes its meaning and is at most 16 letters long (VR SH).
 GRADE = Code("RELIABILITY", PRIVATE, "Reliability grade")
 
-#: Name of a number of a result -> value of its code. The meaning is the number's own title.
+#: Name of a number of a result -> value of its code; of a score it is the score's own name. The
+#: meaning is the number's title.
 _NUMBERS: dict[str, str] = {
     "infection_percent": "OPACITY",
     "ggo_percent": "GGO",
     "consolidation_percent": "CONSOLIDATION",
     "infection_ml": "OPACITY-VOLUME",
-    "po": "PO",
-    "pho": "PHO",
-    "ct_ss": "CT-SS",
-    "ctsi": "CTSI",
-    "tss": "TSS",
-    "lss": "LSS",
-    "lhos": "LHOS",
-    "zones": "ZONES",
-    "mosmed": "MOSMED",
     "well_aerated_percent": "WELL-AERATED",
     "poorly_aerated_percent": "POORLY-AERATED",
     "not_aerated_percent": "NOT-AERATED",
@@ -138,7 +130,8 @@ def _number_of(region: str) -> int:
 
 def number_code(name: str) -> Code:
     """The code of what result.numbers calls ``name``, of the lungs or of every lobe."""
-    return Code(_NUMBERS[name], PRIVATE, NUMBERS[name].heading)
+    value = _NUMBERS.get(name, name.upper().replace("_", "-"))
+    return Code(value, PRIVATE, NUMBERS[name].heading)
 
 
 def unit_code(number: Number) -> Code:

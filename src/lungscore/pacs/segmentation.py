@@ -12,6 +12,7 @@ from lungscore.pacs import codes
 from lungscore.pacs.codes import Code
 from lungscore.pacs.objects import Stamp, algorithm_text, concept, finish, series_of
 from lungscore.pacs.source import Source
+from lungscore.result.numbers import NUMBERS
 from lungscore.version import RESEARCH_USE, __version__
 
 
@@ -90,8 +91,8 @@ SEGMENTS: dict[str, tuple[Segment, ...]] = {
     "lesions": (
         Segment(
             labels.GGO,
-            "ground-glass opacity",
-            "Ground-glass opacity",
+            "GGO",
+            NUMBERS["ggo_percent"].heading,
             codes.ABNORMAL,
             codes.GROUND_GLASS,
             "#56b4e9",

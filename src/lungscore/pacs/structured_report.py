@@ -34,7 +34,7 @@ OF_LOBE = (
     *("tss", "ctsi", "lss", "lhos"),
 )
 #: Segments of lesions, and the number that says how much of the lungs they are.
-OF_LESIONS = {"ground-glass opacity": "ggo_percent", "consolidation": "consolidation_percent"}
+OF_LESIONS = {"GGO": "ggo_percent", "consolidation": "consolidation_percent"}
 
 
 def structured_report(

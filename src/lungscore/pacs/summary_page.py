@@ -169,7 +169,11 @@ def _pictures(figure: "Figure", pictures: Sequence[Image.Image], top: float) -> 
 
 
 #: What the contours are.
-_LEGEND = {"lungs": "lungs", "ggo": "ground-glass opacity", "consolidation": "consolidation"}
+_LEGEND = {
+    "lungs": "lungs",
+    "ggo": NUMBERS["ggo_percent"].title,
+    "consolidation": NUMBERS["consolidation_percent"].title,
+}
 
 
 def _warnings(figure: "Figure", result: Mapping[str, Any], top: float) -> None:
