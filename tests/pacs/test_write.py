@@ -163,22 +163,52 @@ def test_edited_masks_are_refused(case: tuple[Path, Path]) -> None:
     assert code_of(folder, series) == "case-damaged"
 
 
-@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "FrameOfReferenceUID", "StudyInstanceUID"])
-def test_images_without_identifiers_cannot_be_referred_to(
-    keyword: str,
+def test_images_of_no_study_or_of_one_name_cannot_be_referred_to(
     tmp_path: Path,
     small_phantom: Callable[[str], Phantom],
     segmenter: Segmenter,
+    stand_in_model: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    def no_study(index: int, dataset: FileDataset) -> None:
+        dataset.StudyInstanceUID = ""
+
+    def same_name(index: int, dataset: FileDataset) -> None:
+        dataset.SOPInstanceUID = "1.2.3"
+
+    series = write_phantom(tmp_path / "ct", small_phantom("moderate"), edit=no_study)
+    out = tmp_path / "out"
+    command = ["analyze", str(series), "-o", str(out), "--model", str(stand_in_model), "--dicom"]
+    assert call(command) == 3
+    said = capsys.readouterr().err
+    assert "source-unusable" in said
+    assert "StudyInstanceUID is missing or empty in 16 of 16 images" in said
+    assert not out.exists()  # before the analysis
+    series = write_phantom(tmp_path / "same", small_phantom("moderate"), edit=same_name)
+    assert code_of(analysed(series, out, segmenter), series) == "source-unusable"
+
+
+def test_missing_identifiers_of_images_are_named_and_replaced_by_others(
+    tmp_path: Path, small_phantom: Callable[[str], Phantom], segmenter: Segmenter
+) -> None:
     def spoil(index: int, dataset: FileDataset) -> None:
-        setattr(dataset, keyword, "")
+        dataset.SOPInstanceUID = dataset.FrameOfReferenceUID = ""
+        del dataset.SliceThickness
 
     series = write_phantom(tmp_path / "ct", small_phantom("moderate"), edit=spoil)
     folder = analysed(series, tmp_path / "out", segmenter)
-    assert code_of(folder, series) == "source-unusable"
-    assert call(["dicom", str(folder), "--source", str(series)]) == 3
-    assert f"{keyword} is missing or empty in 16 of 16 images" in capsys.readouterr().err
+    written = write_objects(folder, series, tmp_path / "dicom", moment=MOMENT)
+    assert {fault.split(" is ")[0] for fault in written.faults} == {
+        *("SOPInstanceUID", "FrameOfReferenceUID", "SliceThickness")
+    }
+    lungs, lesions = (
+        pydicom.dcmread(written.folder / f"{kind}.dcm") for kind in ("lungs", "lesions")
+    )
+    assert lungs.FrameOfReferenceUID == lesions.FrameOfReferenceUID
+    (images,) = lungs.ReferencedSeriesSequence
+    uids = {item.ReferencedSOPInstanceUID for item in images.ReferencedInstanceSequence}
+    assert len(uids) == 16
+    assert all(uid.startswith("2.25.") for uid in uids)
 
 
 # What is in them

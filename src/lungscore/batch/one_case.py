@@ -26,7 +26,8 @@ _FEWER_WORKERS = "Use fewer --workers"
 class Outcome:
     """How one case ended: a folder of results, or an error.
 
-    table: the severity as text. trace: the traceback of a bug of ours, which may hold paths. case:
+    table: the severity as text. faults: what the scan itself violates of DICOM, where DICOM objects
+    were made of it. trace: the traceback of a bug of ours, which may hold paths. case:
     the name of its folder.
     """
 
@@ -37,6 +38,7 @@ class Outcome:
     error: LungscoreError | None = None
     trace: str = ""
     case: str = ""
+    faults: tuple[str, ...] = ()
 
 
 def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
@@ -80,8 +82,8 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
     stored = finished / "result.json"
     if options.resume and stored.is_file():
         _check_stored(stored, case.name)
-        _write_objects(path, finished, options)
-        return Outcome(path, finished, skipped=True)
+        faults = _write_objects(path, finished, options)
+        return Outcome(path, finished, skipped=True, faults=faults)
     refuse_existing(options.out, case.name, overwrite=options.overwrite)
     if options.dicom:
         from lungscore.pacs.source import check_source
@@ -109,14 +111,15 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
         if options.resume and stored.is_file():
             return Outcome(path, finished, skipped=True)
         raise
-    _write_objects(path, folder, options)
-    return Outcome(path, folder, text_table(analysis))
+    faults = _write_objects(path, folder, options)
+    return Outcome(path, folder, text_table(analysis), faults=faults)
 
 
-def _write_objects(path: Path, folder: Path, options: AnalyzeSettings) -> None:
+def _write_objects(path: Path, folder: Path, options: AnalyzeSettings) -> tuple[str, ...]:
     """FHIR and DICOM objects beside a result, where they were asked for and are not there.
 
-    They are written after the result: whatever fails here, the result stays.
+    They are written after the result: whatever fails here, the result stays. Gives what the scan
+    itself violates of DICOM.
     """
     if options.fhir:
         from lungscore.pacs.fhir import FHIR, fhir_bytes
@@ -129,7 +132,8 @@ def _write_objects(path: Path, folder: Path, options: AnalyzeSettings) -> None:
 
         if not (folder / DICOM).exists():
             settings = ObjectSettings(options.regions, options.etiology)
-            write_objects(folder, path, folder / DICOM, settings=settings)
+            return write_objects(folder, path, folder / DICOM, settings=settings).faults
+    return ()
 
 
 def _check_stored(stored: Path, case: str) -> None:

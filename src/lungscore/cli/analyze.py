@@ -344,7 +344,9 @@ def _print(outcome: Outcome, as_lines: bool) -> None:
 
 
 def _detail(outcome: Outcome) -> None:
-    """Engine, models, seconds and memory of a case, for --verbose."""
+    """Faults of the scan; engine, models, seconds and memory of a case, for --verbose."""
+    for fault in outcome.faults:
+        note(f"{outcome.case}: the scan itself violates DICOM: {fault}.")
     if outcome.folder is None or outcome.skipped or not verbosity().verbose:
         return
     result, run_record = (

@@ -13,6 +13,7 @@ from pydicom.uid import UID
 
 from lungscore.pacs.codes import SCHEMES, Code
 from lungscore.pacs.source import UTF_8
+from lungscore.pacs.uids import uid_of
 from lungscore.scan.dicom.header import quiet_pydicom
 from lungscore.version import __version__
 
@@ -44,11 +45,8 @@ class Stamp:
     moment: datetime
 
     def uid(self, *names: object) -> UID:
-        """The UID of what is called ``names``: a UUID written as DICOM has it (2.25.…)."""
-        text = "/".join((self.identity, *map(str, names)))
-        digest = bytearray(hashlib.sha256(text.encode()).digest()[:16])
-        digest[6], digest[8] = digest[6] & 0x0F | 0x80, digest[8] & 0x3F | 0x80  # a version 8 UUID
-        return UID(f"2.25.{int.from_bytes(digest)}")
+        """The UID of what is called ``names`` in this result."""
+        return uid_of(self.identity, *names)
 
     @property
     def date(self) -> str:

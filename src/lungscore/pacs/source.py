@@ -1,7 +1,7 @@
 """The DICOM series that a result was computed from: what objects made of it refer to."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import validate_value
 
 from lungscore.errors import InputError
-from lungscore.scan.dicom.header import Header, parse, quiet_pydicom
+from lungscore.pacs.uids import uid_of
+from lungscore.scan.dicom.header import CT_IMAGE, Header, parse, quiet_pydicom
 from lungscore.scan.read import opened
 from lungscore.scan.recognise import Found
 from lungscore.scan.scan import Scan
@@ -120,7 +121,7 @@ def check_source(path: Path, series: str | None) -> None:
                 hint="Leave --dicom out",
             )
         groups = read_groups(files.files, files.names(path.name))
-        _check_identifiers(choose_series(groups.groups, series).headers)
+        _check_identifiers(choose_series(groups.groups, series).headers, unique=False)
 
 
 def _read(path: Path, files: Found, result: Mapping[str, Any]) -> Source:
@@ -165,12 +166,13 @@ def _check_unchanged(path: Path, scan: Scan, result: Mapping[str, Any]) -> None:
     )
 
 
-def _check_identifiers(headers: Sequence[Header]) -> None:
-    """Raise ``source-unusable`` where images cannot be told apart or referred to."""
+def _check_identifiers(headers: Sequence[Header], *, unique: bool = True) -> None:
+    """Raise ``source-unusable`` where objects would be of no study, place or image.
+
+    unique: whether the images have been cleared of copies, so that no two may share a UID.
+    """
     values: dict[str, list[Any]] = {
-        "SOPInstanceUID": [header.sop_uid for header in headers],
         "StudyInstanceUID": [header.study for header in headers],
-        "FrameOfReferenceUID": [header.frame for header in headers],
         "PixelSpacing": [header.pixel_spacing for header in headers],
         "ImagePositionPatient": [header.position for header in headers],
         "ImageOrientationPatient": [header.orientation for header in headers],
@@ -180,18 +182,17 @@ def _check_identifiers(headers: Sequence[Header]) -> None:
         for keyword, texts in values.items()
         if (missing := sum(not text for text in texts))
     ]
-    uids = [uid for uid in values["SOPInstanceUID"] if uid]
-    if len(set(uids)) < len(uids):
+    uids = [header.sop_uid for header in headers if header.sop_uid]
+    if unique and len(set(uids)) < len(uids):
         problems.append(f"{len(uids)} images share {len(set(uids))} SOPInstanceUIDs")
-    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
-        if (count := len({uid for uid in values[keyword] if uid})) > 1:
-            problems.append(f"the images have {count} different values of {keyword}")
+    if (count := len({header.frame for header in headers})) > 1:
+        problems.append(f"the images have {count} different values of FrameOfReferenceUID")
     if problems:
         raise InputError(
             "source-unusable",
             "DICOM objects cannot refer to this series: " + "; ".join(problems),
-            expected="in every image a SOPInstanceUID of its own, and the UIDs of series, study "
-            "and frame of reference",
+            expected="images of one study and one frame of reference that state where they lie, "
+            "each with a SOPInstanceUID of its own",
             hint="Repair the identifiers of the series, then analyse it again",
         )
 
@@ -210,11 +211,8 @@ def _images(
                 continue
             raw = parse(header.path, tags, with_pixels=False, name=header.name)
             image, wrong = cleaned(raw)
-            # As it was read: one series UID for images that were joined, repaired directions.
-            image.SeriesInstanceUID = image.get("SeriesInstanceUID") or header.series_uid
-            if not image.get("SliceThickness"):
-                image.SliceThickness = _number(scan.spacing_mm[0] if scan.spacing_mm else 1.0)
             faults.update(wrong)
+            faults.update(_complete(image, header, scan))
             images.append(image)
     total = sum(header is not None for header in headers)
     series = {image.SeriesInstanceUID for image in images if image is not None}
@@ -227,6 +225,28 @@ def _images(
         )
     texts = tuple(f"{fault} (in {count} of {total} images)" for fault, count in faults.items())
     return tuple(_completed(images)), texts
+
+
+def _complete(image: Dataset, header: Header, scan: Scan) -> Iterator[str]:
+    """Fill in what a header lacks and objects need; gives what it was, in words.
+
+    UIDs that are missing are made from the series' UID and the image's place: no other system knows
+    them, but objects of one series then agree.
+    """
+    stand_ins = {
+        "SOPClassUID": CT_IMAGE,
+        "Modality": "CT",
+        "SeriesInstanceUID": header.series_uid,
+        "SOPInstanceUID": uid_of("image", header.series_uid, header.position),
+        "FrameOfReferenceUID": uid_of("frame of reference", header.series_uid),
+        "SliceThickness": _number(scan.spacing_mm[0] if scan.spacing_mm else 1.0),
+    }
+    for keyword, value in stand_ins.items():
+        if not image.get(keyword):
+            setattr(image, keyword, value)
+            yield f"{keyword} is missing" + (
+                ", references use a UID made for it" if keyword.endswith("InstanceUID") else ""
+            )
 
 
 def cleaned(raw: Dataset) -> tuple[Dataset, list[str]]:

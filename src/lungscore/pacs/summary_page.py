@@ -85,6 +85,7 @@ def _heading(figure: "Figure", result: Mapping[str, Any]) -> None:
         figure.text(x, 0.835, _between(result, number), fontsize=8, color="#444444")
     category = NUMBERS["category"]
     basis = str(value_at(result, category.because or "") or "")
+    basis = basis[:1].upper() + basis[1:]
     figure.text(_LEFT, 0.9, "\n".join(wrap(basis, 105)[:2]), fontsize=9, va="center")
     if result.get("ranges") is not None:
         text = "In brackets: the range under other reasonable thresholds and views of the network"
@@ -98,7 +99,7 @@ def _between(result: Mapping[str, Any], number: Number) -> str:
         return ""
     if number.unit in ("percent", "ml"):
         low, high = (number_text(number, bound).rsplit(" ", 1)[0] for bound in span)
-        return f"({low}–{high})"
+        return "" if low == high else f"({low}–{high})"
     between = " to " if number.unit == "class" else "–"
     return f"({span[0]}{between}{span[1]})"
 
