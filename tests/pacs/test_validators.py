@@ -138,3 +138,25 @@ def test_the_pdf_can_be_drawn(case: tuple[Path, Path], tmp_path: Path) -> None:
     pixels = np.asarray(Image.open(page))
     assert (pixels < 128).mean() > 0.01  # there is something on it
     assert (pixels > 250).mean() > 0.5
+
+
+def test_in_objects_of_a_source_with_invalid_uids_only_these_are_wrong(
+    real_data: Path, segmenter: Segmenter, tmp_path: Path
+) -> None:
+    program = needs("dciodvfy", "dicom3tools")
+    series = real_data / "covid-ct-md" / "P002"
+    results = analysed(series, tmp_path / "out", segmenter, ranges=False)
+    written = write_objects(results, series, tmp_path / "dicom")
+    assert {fault.split(" is ")[0] for fault in written.faults} == {
+        *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+    }
+    image = pydicom.dcmread(next(series.iterdir()), stop_before_pixels=True)
+    of_the_source = (str(image.StudyInstanceUID), str(image.SeriesInstanceUID))
+    summary = "Error - Dicom dataset contains invalid data values for Value Representations"
+    for path in sorted(written.folder.iterdir()):
+        command = [program, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        lines = (done.stdout + done.stderr).splitlines()
+        errors = [line for line in lines if line.startswith("Error") and line != summary]
+        assert errors
+        assert [line for line in errors if not any(map(line.count, of_the_source))] == []

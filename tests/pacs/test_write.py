@@ -291,6 +291,30 @@ def test_the_report_is_that_of_the_case_or_else_a_page_of_its_numbers(
     assert full.EncapsulatedDocument[:length] == b"%PDF-1.7 full report."
 
 
+def test_what_the_series_says_of_the_patient_is_kept_in_utf_8(
+    tmp_path: Path, small_phantom: Callable[[str], Phantom], segmenter: Segmenter
+) -> None:
+    def describe(index: int, dataset: FileDataset) -> None:
+        dataset.SpecificCharacterSet = "GB18030"
+        dataset.PatientName, dataset.StudyDescription = "Zhang^San=张^三", "胸部"
+        dataset.PatientIdentityRemoved = "YES"
+        method = Dataset()
+        method.CodeValue, method.CodingSchemeDesignator = "113100", "DCM"
+        method.CodeMeaning = "Basic Application Confidentiality Profile"
+        dataset.DeidentificationMethodCodeSequence = [method]
+
+    series = write_phantom(tmp_path / "ct", small_phantom("moderate"), edit=describe)
+    folder = analysed(series, tmp_path / "out", segmenter)
+    written = write_objects(folder, series, tmp_path / "dicom")
+    assert written.faults == ()
+    for path in written.folder.iterdir():
+        file = pydicom.dcmread(path)
+        assert file.SpecificCharacterSet == "ISO_IR 192"
+        assert file.PatientName == "Zhang^San=张^三"
+        assert file.StudyDescription == "胸部"
+        assert file.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
+
+
 def test_libraries_do_not_quote_the_patient(
     tmp_path: Path,
     small_phantom: Callable[[str], Phantom],

@@ -266,7 +266,7 @@ def cleaned(raw: Dataset) -> tuple[Dataset, list[str]]:
         if element.VR == "PN":
             value = str(value)
         if not _is_valid(element.VR, keyword, value):
-            faults.append(f"{keyword} is not a valid {element.VR}")
+            faults.append(f"{keyword} is invalid (value representation {element.VR})")
             if element.VR != "UI":
                 continue
         setattr(image, keyword, value)
