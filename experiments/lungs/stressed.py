@@ -20,7 +20,8 @@ from cohort import UNSURE, labelled_scan
 from masks import finder_of, fold_of
 from scipy import ndimage
 
-from lungscore.anatomy import find_lungs
+from lungscore.anatomy import find_lungs, lung_field
+from lungscore.anatomy.hidden import dense_outside
 from lungscore.errors import LungscoreError
 from lungscore.files import atomic_write
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
@@ -119,12 +120,15 @@ def measured(scan: Scan, lungs: np.ndarray, unsure: np.ndarray, finder: Any) -> 
     for name, side in (("right", RIGHT_LUNG), ("left", LEFT_LUNG)):
         lung, drawn = (lungs == side) & ~unsure, (answer.labels == side) & ~unsure
         row[f"{name}_air_held"] = round(float(drawn[lung & air].mean()), 4)
-        row[f"{name}_dice"] = round(2 * (drawn & lung).sum() / (drawn.sum() + lung.sum()), 4)
+        row[f"{name}_dice"] = round(
+            2 * float((drawn & lung).sum()) / float(drawn.sum() + lung.sum()), 4
+        )
     near = ndimage.binary_dilation((lungs > 0) | unsure, np.ones((1, 3, 3)), iterations=4)
     wrong = (answer.labels > 0) & ~near
     row["wrong_air_ml"] = round(float((wrong & air).sum()) * ml, 1)
     row["wrong_dense_ml"] = round(float((wrong & ~air).sum()) * ml, 1)
-    row["notices"] = [notice.code for notice in answer.notices]
+    _, dense = dense_outside(answer, lung_field(answer, scan.spacing_mm), scan)
+    row["notices"] = [notice.code for notice in (*answer.notices, *dense)]
     return row
 
 

@@ -211,6 +211,17 @@ def test_missing_identifiers_of_images_are_named_and_replaced_by_others(
     assert all(uid.startswith("2.25.") for uid in uids)
 
 
+def test_what_nobody_foresaw_in_a_header_is_a_rejection(
+    case: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise ValueError("canary")
+
+    series, folder = case
+    monkeypatch.setattr("lungscore.pacs.write.segmentation", fail)
+    assert code_of(folder, series) == "not-analysable"
+
+
 # What is in them
 
 

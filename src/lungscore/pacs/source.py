@@ -13,10 +13,11 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import validate_value
 
 from lungscore.errors import InputError
+from lungscore.guard import reported
 from lungscore.pacs.uids import uid_of
 from lungscore.scan.dicom.header import CT_IMAGE, Header, parse, quiet_pydicom
 from lungscore.scan.read import opened
-from lungscore.scan.recognise import Found
+from lungscore.scan.recognise import Inventory
 from lungscore.scan.scan import Scan
 
 #: What is taken over of the patient, the study and the frame of reference. What DICOM wants there
@@ -79,7 +80,7 @@ def read_source(path: Path, result: Mapping[str, Any]) -> Source:
             expected="a result of a DICOM series, which DICOM objects must refer to",
             hint="Analyse the DICOM series itself",
         )
-    with opened(path) as files:
+    with opened(path) as files, reported(path.name):
         if files.content != "dicom":
             raise InputError(
                 "source-missing",
@@ -112,7 +113,7 @@ def check_source(path: Path, series: str | None) -> None:
     from lungscore.scan.dicom.read import read_groups
     from lungscore.scan.dicom.series import choose_series
 
-    with opened(path) as files:
+    with opened(path) as files, reported(path.name):
         if files.content != "dicom":
             raise InputError(
                 "source-not-dicom",
@@ -124,7 +125,7 @@ def check_source(path: Path, series: str | None) -> None:
         _check_identifiers(choose_series(groups.groups, series).headers, unique=False)
 
 
-def _read(path: Path, files: Found, result: Mapping[str, Any]) -> Source:
+def _read(path: Path, files: Inventory, result: Mapping[str, Any]) -> Source:
     from lungscore.scan.dicom.read import read_dicom, read_groups
     from lungscore.scan.volume import to_scan
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
+from lungscore.guard import reported
 from lungscore.pacs.fhir import FHIR, fhir_bytes
 from lungscore.pacs.objects import Stamp, quiet_libraries, stamp_of
 from lungscore.pacs.pictures import key_images, report_document, secondary_captures
@@ -102,7 +103,7 @@ def write_objects(
     stamp = stamp_of(stored.content, moment or datetime.now(), settings.etiology or "")
     names = []
     with appearing(folder, overwrite=overwrite) as staging, quiet_libraries():
-        for name, instance in objects(stored, stamp, settings):
+        for name, instance in _guarded(objects(stored, stamp, settings), source.name):
             instance.save_as(staging / name, enforce_file_format=True)
             names.append(name)
         if settings.fhir:
@@ -111,6 +112,16 @@ def write_objects(
             (staging / FHIR).write_bytes(bundle)
             names.append(FHIR)
     return Written(folder, tuple(names), stored.source.faults)
+
+
+def _guarded(built: Iterator[tuple[str, Dataset]], source: str) -> Iterator[tuple[str, Dataset]]:
+    """``built``; what nobody foresaw in the header of ``source`` is a rejection."""
+    while True:
+        with reported(source):
+            entry = next(built, None)
+        if entry is None:
+            return
+        yield entry
 
 
 def objects(
