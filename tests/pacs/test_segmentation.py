@@ -19,6 +19,8 @@ from tests.pacs.reader import headers, labels_at, referenced_images, segment_num
 from tests.pacs.series import DIRECTIONS, analysed, write_phantom
 from tests.scan.scan_builder import compress
 
+# One process makes the scans that these tests share.
+pytestmark = pytest.mark.xdist_group("pacs")
 pytest.importorskip("highdicom", reason="highdicom is not here: pip install lungscore[dicom]")
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5)
@@ -166,6 +168,20 @@ def test_a_series_that_came_compressed_is_referred_to_as_it_is(
     assert instance.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
     assert {uid for uid in referenced_images(instance)} <= set(headers(series))
     assert len(segment_numbers(instance)) == instance.NumberOfFrames
+
+
+def test_a_mask_of_the_users_is_not_called_automatic(made: Made) -> None:
+    series, folder = made("axial")
+    case = read_stored_case(folder, series)
+    notice = {"code": "user-lobes", "message": ""}
+    result = {**case.result, "warnings": [*case.result["warnings"], notice]}
+    stamp = stamp_of(case.content, MOMENT)
+    for kind, origin in (("lobes", "MANUAL"), ("lesions", "AUTOMATIC")):
+        instance = segmentation(kind, case.masks[kind], case.source, result, stamp)
+        for segment in instance.SegmentSequence:
+            assert segment.SegmentAlgorithmType == origin
+            named = "SegmentationAlgorithmIdentificationSequence" in segment
+            assert named == (origin == "AUTOMATIC")
 
 
 def test_healthy_lungs_have_no_segmentation_of_lesions(tmp_path: Path, made: Made) -> None:

@@ -128,7 +128,8 @@ def _write_objects(path: Path, folder: Path, options: AnalyzeSettings) -> tuple[
         result = read_stored(folder / RESULT, f"{RESULT} of {folder.name}")
         atomic_write(folder / FHIR, fhir_bytes(result, etiology=options.etiology))
     if options.dicom:
-        from lungscore.pacs.write import DICOM, ObjectSettings, write_objects
+        from lungscore.pacs.write import ObjectSettings, write_objects
+        from lungscore.report.case_folder import DICOM
 
         if not (folder / DICOM).exists():
             settings = ObjectSettings(options.regions, options.etiology)

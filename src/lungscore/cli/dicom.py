@@ -48,7 +48,8 @@ def dicom(
     Segmentations, a structured report (TID 1500), key images and the report as PDF. Patient and
     study are those of the source.
     """
-    from lungscore.pacs.write import DICOM, ObjectSettings, write_objects
+    from lungscore.pacs.write import ObjectSettings, write_objects
+    from lungscore.report.case_folder import DICOM
     from lungscore.result.stored import RESULT
     from lungscore.scan.names import safe_name
 

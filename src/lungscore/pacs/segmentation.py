@@ -167,7 +167,7 @@ def segmentation(
     """
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.color import CIELabColor
-    from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
+    from highdicom.seg import Segmentation, SegmentDescription
 
     segments = segments_in(kind, mask)
     if not segments:
@@ -178,6 +178,7 @@ def segmentation(
         family=concept(_ARTIFICIAL_INTELLIGENCE),
         parameters={"models": algorithm_text(result)},
     )
+    given = _is_given(kind, result)
     numbers = np.zeros(256, np.uint8)
     descriptions = []
     for number, segment in enumerate(segments, start=1):
@@ -187,8 +188,8 @@ def segmentation(
             segment_label=segment.title,
             segmented_property_category=concept(segment.category),
             segmented_property_type=concept(segment.kind),
-            algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=algorithm,
+            algorithm_type=MANUAL if given else AUTOMATIC,
+            algorithm_identification=None if given else algorithm,
             tracking_uid=tracking_uid(stamp, kind, segment),
             tracking_id=tracking_id(segment),
             anatomic_regions=[concept(segment.region)] if segment.region else None,
@@ -217,6 +218,21 @@ def segmentation(
 
 
 _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+
+
+#: How a segment came about (DICOM PS3.3, C.8.20.4): by lungscore, or entered by the user.
+AUTOMATIC, MANUAL = "AUTOMATIC", "MANUAL"
+
+
+def _is_given(kind: str, result: Mapping[str, Any]) -> bool:
+    """Whether the user supplied the mask of ``kind``, by the notices and models of a result."""
+    notices = {warning["code"] for warning in result["warnings"]}
+    given = {
+        "lungs": "user-lungs" in notices or not result["models"],
+        "lobes": "user-lobes" in notices,
+        "lesions": not result["models"],
+    }
+    return given.get(kind.removeprefix("both-"), False)
 
 
 def tracking_id(segment: Segment) -> str:

@@ -12,26 +12,13 @@ from lungscore.guard import reported
 from lungscore.pacs.fhir import FHIR, fhir_bytes
 from lungscore.pacs.objects import Stamp, quiet_libraries, stamp_of
 from lungscore.pacs.pictures import key_images, report_document, secondary_captures
-from lungscore.pacs.segmentation import SEGMENTS, label_sets, segmentation
+from lungscore.pacs.segmentation import label_sets, segmentation
 from lungscore.pacs.stored_masks import Stored, read_stored_case
 from lungscore.pacs.structured_report import structured_report
-from lungscore.report.case_folder import appearing, refuse_folder
+from lungscore.report.case_folder import OBJECTS, appearing, refuse_folder
 
-#: The folder of objects beside a result.
-DICOM = "dicom"
-
-#: Files of a folder of objects: names of masks, measurements, report, and pictures by number.
+#: Files of a folder of objects, beside a mask for each kind of label.
 MEASUREMENTS, DOCUMENT, PICTURES = "measurements.dcm", "report.dcm", "picture-{:02d}.dcm"
-_MOST_PICTURES = 20
-FILES = frozenset(
-    {
-        *(f"{kind}.dcm" for kind in SEGMENTS),
-        MEASUREMENTS,
-        DOCUMENT,
-        FHIR,
-        *(PICTURES.format(number) for number in range(1, _MOST_PICTURES + 1)),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -98,7 +85,7 @@ def write_objects(
     """
     import highdicom  # noqa: F401 (that it is missing should be said before the work)
 
-    refuse_folder(folder, known=FILES, overwrite=overwrite)
+    refuse_folder(folder, known=OBJECTS, overwrite=overwrite)
     stored = read_stored_case(case, source)
     stamp = stamp_of(stored.content, moment or datetime.now(), settings.etiology or "")
     names = []
