@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from io import BytesIO
@@ -101,6 +102,21 @@ def test_analyze_refuses_what_has_no_series_before_the_work(
 def test_options_of_objects_need_objects(phantom_file: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     assert call(["analyze", str(phantom_file), "-o", out, "--etiology", "covid-19"]) == 2
+
+
+def test_a_missing_library_is_said_before_the_work(
+    case: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series, folder = case
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    out = folder.parent / "out"
+    for command in (
+        ["dicom", str(folder), "--source", str(series)],
+        ["analyze", str(series), "-o", str(out), "--dicom"],
+    ):
+        assert call(command) == 4
+        assert 'pip install "lungscore[dicom]"' in capsys.readouterr().err
+    assert not out.exists()
 
 
 # What cannot be written

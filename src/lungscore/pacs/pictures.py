@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
@@ -22,11 +22,14 @@ from lungscore.pacs.objects import (
 )
 from lungscore.pacs.source import OPTIONAL, TYPE_2, UTF_8, Source
 from lungscore.pacs.summary_page import page_as_pdf, page_as_picture
-from lungscore.report.pictures import TILE_SIZE, Plane, bounds, draw, length_mm, widened, windowed
+from lungscore.report.pictures import SINGLE_SIZE, Plane, bounds, draw, length_mm, widened, windowed
 from lungscore.version import RESEARCH_USE, __version__
 
 #: Slices shown as key images.
 SHOWN = 4
+
+#: Pixels of the line of text below a key image.
+_BAND = 26
 
 #: The full report, where it was asked for.
 REPORT = "report.pdf"
@@ -56,7 +59,7 @@ def key_images(masks: Mapping[str, np.ndarray], source: Source) -> list[KeyImage
     _, rows, columns = bounds(lungs)
     rows = widened(rows, lungs.shape[1], pixel_mm[0])
     columns = widened(columns, lungs.shape[2], pixel_mm[1])
-    scale = TILE_SIZE / max(length_mm(rows, pixel_mm[0]), length_mm(columns, pixel_mm[1]))
+    scale = SINGLE_SIZE / max(length_mm(rows, pixel_mm[0]), length_mm(columns, pixel_mm[1]))
     letters = ("R", "L") if scan.sides_known else ("", "")
     images = []
     for z in np.unique(chosen).tolist():
@@ -76,8 +79,8 @@ def secondary_captures(
     captures = [_capture(page, 1, "Numbers", source, stamp)]
     slices = len(source.scan.values)
     for number, entry in enumerate(images, start=2):
-        pixels = np.asarray(entry.image)
         text = f"Slice {entry.index + 1} of {slices}"
+        pixels = np.asarray(_captioned(entry.image, f"{text}. {RESEARCH_USE}"))
         capture = _capture(pixels, number, text, source, stamp)
         if (shown := _shown_image(source, entry.index)) is not None:
             item = Dataset()
@@ -86,6 +89,16 @@ def secondary_captures(
             capture.SourceImageSequence = [item]
         captures.append(capture)
     return captures
+
+
+def _captioned(image: Image.Image, text: str) -> Image.Image:
+    """``image`` with a line of text below it."""
+    width, height = image.size
+    sheet = Image.new("RGB", (width, height + _BAND), "black")
+    sheet.paste(image, (0, 0))
+    font = ImageFont.load_default(size=16)
+    ImageDraw.Draw(sheet).text((6, height + 4), text, fill="white", font=font)
+    return sheet
 
 
 def _shown_image(source: Source, index: int) -> Dataset | None:

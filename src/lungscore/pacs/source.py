@@ -12,7 +12,7 @@ from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.valuerep import validate_value
 
-from lungscore.errors import InputError
+from lungscore.errors import InputError, ResourceError
 from lungscore.guard import reported
 from lungscore.pacs.uids import uid_of
 from lungscore.scan.dicom.header import CT_IMAGE, Header, parse, quiet_pydicom
@@ -102,14 +102,24 @@ _KINDS = {
 }
 
 
+def check_library() -> None:
+    """Raise ResourceError ``library-missing``, before any work, where highdicom is not there."""
+    try:
+        import highdicom  # noqa: F401
+    except ModuleNotFoundError as error:
+        hint = 'Install it with: pip install "lungscore[dicom]"'
+        raise ResourceError(
+            "library-missing", f"{error.name} is not installed", hint=hint
+        ) from None
+
+
 def check_source(path: Path, series: str | None) -> None:
     """Whether DICOM objects could refer to what would be analysed at ``path``, by its headers.
 
     series: the UID asked for. Raises InputError ``source-not-dicom``, ``source-unusable``, or what
     reading headers raises.
     """
-    import highdicom  # noqa: F401 (that it is missing should be said first)
-
+    check_library()
     from lungscore.scan.dicom.read import read_groups
     from lungscore.scan.dicom.series import choose_series
 

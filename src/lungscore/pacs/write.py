@@ -13,6 +13,7 @@ from lungscore.pacs.fhir import FHIR, fhir_bytes
 from lungscore.pacs.objects import Stamp, quiet_libraries, stamp_of
 from lungscore.pacs.pictures import key_images, report_document, secondary_captures
 from lungscore.pacs.segmentation import label_sets, segmentation
+from lungscore.pacs.source import check_library
 from lungscore.pacs.stored_masks import Stored, read_stored_case
 from lungscore.pacs.structured_report import structured_report
 from lungscore.report.case_folder import OBJECTS, appearing, refuse_folder
@@ -83,8 +84,7 @@ def write_objects(
     ResourceError
         ``output-not-writable`` or ``disk-full``.
     """
-    import highdicom  # noqa: F401 (that it is missing should be said before the work)
-
+    check_library()
     refuse_folder(folder, known=OBJECTS, overwrite=overwrite)
     stored = read_stored_case(case, source)
     stamp = stamp_of(stored.content, moment or datetime.now(), settings.etiology or "")
