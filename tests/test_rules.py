@@ -124,6 +124,11 @@ def test_severity_needs_numpy_only_and_networks_torch_only() -> None:
     assert others("networks") == {"torch"}
 
 
+def test_highdicom_serves_the_objects_for_a_pacs_only() -> None:
+    users = {package_of(m) for m in MODULES if any(n.startswith("highdicom") for n in imports(m))}
+    assert users == {"pacs"}
+
+
 def test_networks_serve_inference_in_the_torch_engine_only() -> None:
     users = [m for m in MODULES if package_of(m) == "inference" and "networks" in own_packages(m)]
     assert users == ["inference/engines.py"]
@@ -151,7 +156,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 HEAVY = {"numpy", "scipy", "torch", "matplotlib", "openvino", "onnxruntime", "nibabel", "pydicom"}
-HEAVY |= {"pandas", "sklearn", "statsmodels", "pyarrow", "ray"}
+HEAVY |= {"pandas", "sklearn", "statsmodels", "pyarrow", "ray", "highdicom"}
 
 
 def test_importing_lungscore_loads_no_heavy_library() -> None:

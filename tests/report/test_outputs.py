@@ -105,9 +105,10 @@ def test_overwrite_replaces_the_whole_folder(make_analysis, tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
-@pytest.mark.parametrize("foreign", ["IM0001.dcm", "notes.txt"])
+@pytest.mark.parametrize("foreign", ["IM0001.dcm", "notes.txt", "dicom/IM0001.dcm"])
 def test_overwrite_never_deletes_what_lungscore_did_not_write(make_analysis, tmp_path, foreign):
     folder = write_outputs(make_analysis(), tmp_path)
+    (folder / foreign).parent.mkdir(exist_ok=True)
     (folder / foreign).write_text("mine")
     with pytest.raises(UsageError, match=foreign):
         write_outputs(make_analysis(), tmp_path, overwrite=True)

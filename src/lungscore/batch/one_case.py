@@ -11,6 +11,7 @@ from lungscore.batch.case import Case, as_case
 from lungscore.batch.settings import AnalyzeSettings, ModelSettings
 from lungscore.batch.time_limit import TimedOut, time_limit
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError, escaped
+from lungscore.files import atomic_write
 from lungscore.guard import unforeseen
 from lungscore.interruption import is_told
 
@@ -25,7 +26,8 @@ _FEWER_WORKERS = "Use fewer --workers"
 class Outcome:
     """How one case ended: a folder of results, or an error.
 
-    table: the severity as text. trace: the traceback of a bug of ours, which may hold paths. case:
+    table: the severity as text. faults: what the scan itself violates of DICOM, where DICOM objects
+    were made of it. trace: the traceback of a bug of ours, which may hold paths. case:
     the name of its folder.
     """
 
@@ -36,6 +38,7 @@ class Outcome:
     error: LungscoreError | None = None
     trace: str = ""
     case: str = ""
+    faults: tuple[str, ...] = ()
 
 
 def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
@@ -79,8 +82,13 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
     stored = finished / "result.json"
     if options.resume and stored.is_file():
         _check_stored(stored, case.name)
-        return Outcome(path, finished, skipped=True)
+        faults = _write_objects(path, finished, options)
+        return Outcome(path, finished, skipped=True, faults=faults)
     refuse_existing(options.out, case.name, overwrite=options.overwrite)
+    if options.dicom:
+        from lungscore.pacs.source import check_source
+
+        check_source(path, options.series)  # not after minutes of analysis
     detector = None if options.detector is None else load_detector(options.detector)
     analysis = analyze(
         path,
@@ -103,7 +111,30 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
         if options.resume and stored.is_file():
             return Outcome(path, finished, skipped=True)
         raise
-    return Outcome(path, folder, text_table(analysis))
+    faults = _write_objects(path, folder, options)
+    return Outcome(path, folder, text_table(analysis), faults=faults)
+
+
+def _write_objects(path: Path, folder: Path, options: AnalyzeSettings) -> tuple[str, ...]:
+    """FHIR and DICOM objects beside a result, where they were asked for and are not there.
+
+    They are written after the result: whatever fails here, the result stays. Gives what the scan
+    itself violates of DICOM.
+    """
+    if options.fhir:
+        from lungscore.pacs.fhir import FHIR, fhir_bytes
+        from lungscore.result.stored import RESULT, read_stored
+
+        result = read_stored(folder / RESULT, f"{RESULT} of {folder.name}")
+        atomic_write(folder / FHIR, fhir_bytes(result, etiology=options.etiology))
+    if options.dicom:
+        from lungscore.pacs.write import ObjectSettings, write_objects
+        from lungscore.report.case_folder import DICOM
+
+        if not (folder / DICOM).exists():
+            settings = ObjectSettings(options.regions, options.etiology)
+            return write_objects(folder, path, folder / DICOM, settings=settings).faults
+    return ()
 
 
 def _check_stored(stored: Path, case: str) -> None:

@@ -35,6 +35,10 @@ class AnalyzeSettings:
     ranges: bool = True
     detector: Path | None = None
     timeout: float | None = None
+    dicom: bool = False
+    fhir: bool = False
+    regions: bool = False
+    etiology: str | None = None
 
     @property
     def models(self) -> ModelSettings:

@@ -25,6 +25,7 @@ from lungscore.cli.console import (
 from lungscore.cli.options import (
     COHORT,
     INFERENCE,
+    OBJECTS,
     AsJson,
     Case,
     ComputedIn,
@@ -35,7 +36,9 @@ from lungscore.cli.options import (
     Out,
     Overwrite,
     Precision,
+    Regions,
     RunBy,
+    StatedEtiology,
 )
 from lungscore.errors import UsageError, sentence
 
@@ -84,6 +87,35 @@ def analyze(
         ),
     ] = None,
     no_ranges: NoRanges = False,
+    dicom: Annotated[
+        bool,
+        typer.Option(
+            "--dicom",
+            metavar="",
+            help="Also write DICOM objects into dicom/ beside each result (see lungscore dicom).",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = False,
+    regions: Regions = False,
+    etiology: StatedEtiology = None,
+    fhir: Annotated[
+        bool,
+        typer.Option(
+            "--fhir",
+            metavar="",
+            help="Also write fhir.json beside each result: a FHIR DiagnosticReport.",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = False,
+    bids: Annotated[
+        bool,
+        typer.Option(
+            "--bids",
+            metavar="",
+            help="Also write the masks and numbers of all cases as a BIDS dataset into bids/.",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool,
@@ -161,6 +193,8 @@ def analyze(
         raise _belongs_to_one()
     if overwrite and resume:
         raise UsageError("usage", "--overwrite and --resume exclude each other")
+    if (regions and not dicom) or (etiology and not (dicom or fhir)):
+        raise UsageError("usage", "--regions applies to --dicom, --etiology to --dicom and --fhir")
     options = AnalyzeSettings(
         out=out,
         engine=engine.value,
@@ -178,6 +212,10 @@ def analyze(
         ranges=not no_ranges,
         detector=detector,
         timeout=timeout,
+        dicom=dicom,
+        fhir=fhir,
+        regions=regions,
+        etiology=etiology.value if etiology else None,
     )
     cases, cohort = cohort_cases(inputs, group or ())
     if cohort and of_one:
@@ -185,16 +223,32 @@ def analyze(
     if shard is not None:
         every, cases = len(cases), parse_shard(shard).of(cases)
         note(f"Share {shard}: {len(cases)} of {every} scans.")
+    if bids:
+        from lungscore.pacs.bids import refuse_bids
+
+        if shard is not None:
+            raise UsageError("usage", "--bids needs all cases: leave --shard out")
+        refuse_bids(out, replace=overwrite or resume)
     if cohort:
-        _run_cohort(
-            cases,
-            options,
-            shard is None,
-            as_lines=as_lines,
-            workers=workers,
-            ray=ray,
+        code = _run_cohort(
+            cases, options, shard is None, as_lines=as_lines, workers=workers, ray=ray
         )
-        return
+    else:
+        code = _run_few(cases, options, as_lines=as_lines, workers=workers, ray=ray)
+    if bids:
+        _write_bids(out, replace=overwrite or resume)
+    exit_with(code)
+
+
+def _run_few(
+    cases: "Sequence[Path | CohortCase]",
+    options: AnalyzeSettings,
+    *,
+    as_lines: bool,
+    workers: int,
+    ray: str | None,
+) -> int:
+    """Analyse scans that are no cohort, and print each; gives the exit code."""
     outcomes = []
     for outcome in run(cases, options, workers=workers, ray=ray):
         outcomes.append(outcome)
@@ -205,7 +259,14 @@ def analyze(
         note(f"{done} of {len(outcomes)} analysed, {len(failed)} rejected.")
         for outcome in failed:
             note(f"  {outcome.input}: {outcome.error.code}")  # type: ignore[union-attr]
-    exit_with(max((outcome.error.exit_code for outcome in failed if outcome.error), default=0))
+    return max((outcome.error.exit_code for outcome in failed if outcome.error), default=0)
+
+
+def _write_bids(out: Path, *, replace: bool) -> None:
+    from lungscore.pacs.bids import write_bids
+
+    if any(out.glob("*/result.json")):
+        note(f"BIDS dataset: {write_bids(out, replace=replace)}")
 
 
 def _belongs_to_one() -> UsageError:
@@ -224,8 +285,11 @@ def _run_cohort(
     as_lines: bool,
     workers: int,
     ray: str | None,
-) -> None:
-    """Analyse a cohort, or where it is not ``whole`` a share of one, which has no tables."""
+) -> int:
+    """Analyse a cohort, or where it is not ``whole`` a share of one, which has no tables.
+
+    Gives the exit code.
+    """
     from lungscore.batch.cohort import run_cohort, run_share
     from lungscore.cli.progress import progress_of
 
@@ -252,7 +316,7 @@ def _run_cohort(
         note(f"  {code}: {count}")
     if whole:
         note(f"Summary page: {options.out / 'cohort.html'}")
-    exit_with(max((error.exit_code for error in failed), default=0))
+    return max((error.exit_code for error in failed), default=0)
 
 
 def _say_line(outcome: Outcome) -> None:
@@ -280,7 +344,9 @@ def _print(outcome: Outcome, as_lines: bool) -> None:
 
 
 def _detail(outcome: Outcome) -> None:
-    """Engine, models, seconds and memory of a case, for --verbose."""
+    """Faults of the scan; engine, models, seconds and memory of a case, for --verbose."""
+    for fault in outcome.faults:
+        note(f"{outcome.case}: the scan itself violates DICOM: {fault}.")
     if outcome.folder is None or outcome.skipped or not verbosity().verbose:
         return
     result, run_record = (

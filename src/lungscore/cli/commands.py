@@ -15,6 +15,7 @@ from lungscore.cli import (
     data,
     demo,
     detection,
+    dicom,
     evaluate,
     info,
     inspect,
@@ -50,6 +51,7 @@ USE, COMPARE, RESEARCH = "Use", "Compare", "Research"
 app.command("analyze", rich_help_panel=USE)(analyze.analyze)
 app.command("predict", rich_help_panel=USE)(predict.predict)
 app.command("score", rich_help_panel=USE)(score.score)
+app.command("dicom", rich_help_panel=USE)(dicom.dicom)
 app.command("inspect", rich_help_panel=USE)(inspect.inspect)
 app.command("demo", rich_help_panel=USE)(demo.demo)
 app.command("info", rich_help_panel=USE)(info.info)
@@ -101,7 +103,18 @@ def main(
 def _extra_of(module: str) -> str:
     """The extra of pyproject.toml that brings a library."""
     library = module.split(".")[0]
-    return {"ray": "ray", "sklearn": "study", "statsmodels": "study"}.get(library, "train")
+    return _EXTRAS.get(library, "train")
+
+
+#: The extra that brings a library; training brings the others.
+_EXTRAS = {
+    "ray": "ray",
+    "sklearn": "study",
+    "statsmodels": "study",
+    "highdicom": "dicom",
+    "pynetdicom": "dicom",
+    "dicomweb_client": "dicom",
+}
 
 
 def _leave_paths_to_us(commands: typer.Typer) -> None:

@@ -9,6 +9,7 @@ import typer
 #: Groups of options in a command's help.
 INFERENCE = "Models and inference"
 COHORT = "Many scans"
+OBJECTS = "For other systems"
 
 
 class Engine(StrEnum):
@@ -26,6 +27,12 @@ class Precision(StrEnum):
     AUTO = "auto"
     F32 = "f32"
     BF16 = "bf16"
+
+
+class Etiology(StrEnum):
+    """What a user may state as the cause; the keys of pacs.codes.ETIOLOGIES."""
+
+    COVID_19 = "covid-19"
 
 
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="Output folder.")]
@@ -79,4 +86,21 @@ AsLine = Annotated[
 ]
 Threads = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Number of threads (default: all).")
+]
+Regions = Annotated[
+    bool,
+    typer.Option(
+        "--regions",
+        metavar="",
+        help="Also write the 20 regions as DICOM segments.",
+        rich_help_panel=OBJECTS,
+    ),
+]
+StatedEtiology = Annotated[
+    Etiology | None,
+    typer.Option(
+        help="Cause to record in DICOM objects as stated by you. None is recorded by default: "
+        "images do not establish it.",
+        rich_help_panel=OBJECTS,
+    ),
 ]

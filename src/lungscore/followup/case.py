@@ -89,7 +89,7 @@ def read_case(folder: Path, *, ct: Path | None = None) -> Case:
     lesions, lesion_geometry = read_label_volume(folder / MASKS[1], "lesions")
     known = result["input"]["spacing_mm"] is not None
     check_same_place(MASKS[1], lesion_geometry, geometry, spacing_known=known)
-    _check_belonging(folder, result, lungs, lesions)
+    check_belonging(folder, result, lungs, lesions)
     scan = None
     if ct is not None:
         # The very series that was analysed, its gaps filled as they were then.
@@ -130,7 +130,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     return {**content, "case": safe_name(content["case"])}
 
 
-def _check_belonging(
+def check_belonging(
     folder: Path, result: Mapping[str, Any], lungs: np.ndarray, lesions: np.ndarray
 ) -> None:
     """Raise case-damaged where the masks are not those that the result was counted on."""

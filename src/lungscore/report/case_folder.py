@@ -5,6 +5,7 @@ No library is loaded here: this is asked before anything else.
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterator
@@ -26,8 +27,21 @@ OUTPUTS = frozenset(
         "lobes.nii.gz",
         "regions.nii.gz",
         "lesions.nii.gz",
+        "dicom",
+        "fhir.json",
     }
 )
+#: The folder of DICOM objects in a case folder, and all that it may hold.
+DICOM = "dicom"
+OBJECTS = frozenset(
+    {
+        *(f"{kind}.dcm" for kind in ("both-lungs", "lungs", "lobes", "lesions", "regions")),
+        *("measurements.dcm", "report.dcm", "fhir.json"),
+        *(f"picture-{number:02d}.dcm" for number in range(1, 21)),
+    }
+)
+#: What a killed run leaves of what it was writing.
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{12}(-old)?")
 #: Left by file managers, without worth.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
@@ -65,13 +79,21 @@ def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = Fal
             f"{folder.name} in the output folder is not a folder of results",
             hint="Choose another folder with -o",
         )
-    foreign = sorted({entry.name for entry in folder.iterdir()} - {*known} - _LITTER)
+    foreign = _foreign(folder, known)
+    if DICOM in known and (folder / DICOM).is_dir():
+        foreign += [f"{DICOM}/{name}" for name in _foreign(folder / DICOM, OBJECTS)]
     if foreign:
         raise UsageError(
             "output-exists",
             f"{folder.name} contains {foreign[0]}, which is not one of lungscore's files",
             hint="It will not be replaced. Choose another folder with -o",
         )
+
+
+def _foreign(folder: Path, known: Collection[str]) -> list[str]:
+    """The names in ``folder`` of what lungscore does not write."""
+    names = {entry.name for entry in folder.iterdir()} - {*known} - _LITTER
+    return sorted(name for name in names if not _TEMPORARY.fullmatch(name))
 
 
 def check_writable(folder: Path) -> None:

@@ -78,6 +78,7 @@ def _input(analysis: Analysis) -> dict[str, Any]:
         "units": scan.units if analysis.has_ct else None,
         "series_uid": scan.series_uid,
         "sides_known": analysis.lungs.sides_known,
+        "voxels_sha256": scan.voxels_sha256 if analysis.has_ct else None,
     }
 
 

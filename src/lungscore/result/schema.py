@@ -24,6 +24,9 @@ class InputPart(Model):
     units: Literal["hu", "grey"] | None = Field(description="null where no CT was given")
     series_uid: str | None
     sides_known: bool
+    voxels_sha256: str | None = Field(
+        default=None, description="of the voxels as they were read; tells whether a scan is the one"
+    )
 
 
 class LungsPart(Model):

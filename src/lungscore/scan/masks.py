@@ -15,12 +15,12 @@ from lungscore.scan.volume_files import FORMATS, open_volume, volume_format
 #: Masks may disagree with the scan's affine by this much (mm), as tools round their headers.
 TOLERANCE_MM = 0.05
 
-Kind = Literal["lungs", "lobes", "lesions"]
+Kind = Literal["lungs", "lobes", "lesions", "regions"]
 
 #: Foreign numberings of the lobes, each to ours (labels.LOBES): TotalSegmentator's 10–14.
 _FOREIGN_LOBES = {10: 1, 11: 2, 12: 3, 13: 4, 14: 5}
 
-_HIGHEST = {"lungs": 2, "lobes": 5, "lesions": 2}
+_HIGHEST = {"lungs": 2, "lobes": 5, "lesions": 2, "regions": 20}
 
 
 def read_labels(path: Path, scan: Scan, kind: Kind) -> np.ndarray:

@@ -1,6 +1,8 @@
 """The scan: one array in one convention, and the way back to the source's own geometry."""
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
@@ -186,6 +188,12 @@ class Scan:
             return None
         z, y, x = self.spacing_mm
         return z * y * x / 1000.0
+
+    @cached_property
+    def voxels_sha256(self) -> str:
+        """SHA-256 of ``values``: 16-bit little-endian, or 8-bit, in the order of their axes."""
+        stored = self.values.astype(self.values.dtype.newbyteorder("<"), copy=False)
+        return hashlib.sha256(np.ascontiguousarray(stored).data).hexdigest()
 
     @property
     def positions_mm(self) -> np.ndarray | None:

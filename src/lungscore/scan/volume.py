@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from lungscore.scan.continuity import SliceFaults, fill, find_faults, shown_rang
 from lungscore.scan.hounsfield import check_hounsfield
 from lungscore.scan.limits import HU_RANGE
 from lungscore.scan.scan import Geometry, Scan
+
+if TYPE_CHECKING:
+    from lungscore.scan.dicom.header import Header
 
 #: Formats of files that hold one whole volume.
 VolumeFormat = Literal["nifti", "nrrd", "metaimage"]
@@ -45,7 +48,8 @@ class Volume:
     """Values as a source stores them.
 
     values: three axes in the source's order, int16 HU or uint8 grey levels.
-    affine: (4, 4) voxel index to patient mm, RAS+.
+    affine: (4, 4) voxel index to patient mm, RAS+. images: of DICOM, the header of each slice along
+    the last axis; None for a slice that was interpolated.
     """
 
     values: np.ndarray
@@ -57,6 +61,7 @@ class Volume:
     notices: tuple[Notice, ...] = ()
     series_uid: str | None = None
     left_out: tuple[dict[str, Any], ...] = ()
+    images: "tuple[Header | None, ...]" = ()
 
 
 def to_scan(volume: Volume, name: str, source: str, *, allow_gaps: bool = False) -> Scan:

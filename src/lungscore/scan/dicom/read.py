@@ -69,6 +69,7 @@ def read_dicom(groups: DicomInput, *, series: str | None, allow_gaps: bool) -> V
         notices=(*notices, *volume.notices),
         series_uid=chosen.uid or None,
         left_out=unused,
+        images=volume.images,
     )
 
 
@@ -171,6 +172,7 @@ class _Read:
     spacing_known: bool
     sides_known: bool
     notices: tuple[Notice, ...]
+    images: tuple[Header | None, ...]
 
 
 def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
@@ -207,7 +209,12 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
     # Columns, rows, slices, as converters to NIfTI have them: so masks look as viewers expect, and
     # lie in files in the order in which they lie here.
     by_column = np.ascontiguousarray(affine[:, [2, 1, 0, 3]])
-    return _Read(values.transpose(2, 1, 0), by_column, spacing_known, placed, tuple(notices))
+    images: list[Header | None] = [None] * stack.depth
+    for slot, header in zip(stack.slots.tolist(), ordered, strict=True):
+        images[slot] = header
+    return _Read(
+        values.transpose(2, 1, 0), by_column, spacing_known, placed, tuple(notices), tuple(images)
+    )
 
 
 def _check_scales(scales: Sequence[str], stack: Stack) -> None:

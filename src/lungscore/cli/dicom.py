@@ -1,0 +1,74 @@
+"""lungscore dicom: a result as DICOM objects."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungscore.cli.console import note, say_json, summarise
+from lungscore.cli.options import OBJECTS, AsLine, Overwrite, Regions, StatedEtiology
+
+
+def dicom(
+    result: Annotated[
+        Path,
+        typer.Argument(metavar="RESULT", help="A case folder written by analyze or score."),
+    ],
+    source: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="The DICOM series that was analysed: a folder, a file or a zip."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FOLDER",
+            help="Write into a folder of the case's name here (default: dicom/ in RESULT).",
+        ),
+    ] = None,
+    regions: Regions = False,
+    etiology: StatedEtiology = None,
+    fhir: Annotated[
+        bool,
+        typer.Option(
+            "--fhir",
+            metavar="",
+            help="Also write fhir.json: a FHIR DiagnosticReport that refers to the study.",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = False,
+    overwrite: Overwrite = False,
+    as_line: AsLine = False,
+) -> None:
+    """Write a result as DICOM objects that a PACS and any viewer take.
+
+    Segmentations, a structured report (TID 1500), key images and the report as PDF. Patient and
+    study are those of the source.
+    """
+    from lungscore.pacs.write import ObjectSettings, write_objects
+    from lungscore.report.case_folder import DICOM
+    from lungscore.result.stored import RESULT
+    from lungscore.scan.names import safe_name
+
+    case = result.parent if result.name == RESULT else result
+    name = case.name or case.resolve().name
+    folder = case / DICOM if out is None else out / safe_name(name)
+    settings = ObjectSettings(regions, etiology.value if etiology else None, fhir)
+    written = write_objects(case, source, folder, settings=settings, overwrite=overwrite)
+    for fault in written.faults:
+        note(f"The source itself violates DICOM: {fault}.")
+    if as_line:
+        say_json(
+            {
+                "folder": str(written.folder),
+                "files": list(written.files),
+                "source_faults": list(written.faults),
+            }
+        )
+        return
+    summarise(f"{len(written.files)} files: {written.folder}")
+    for file in written.files:
+        summarise(f"  {file}")
