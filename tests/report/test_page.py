@@ -225,9 +225,9 @@ def test_an_unsure_category_says_between_what(make_analysis):
     analysis = make_analysis(ranges=True)
     ranges = replace(analysis.severity.ranges, categories=("none", "mild"), mosmed=("CT-0", "CT-1"))
     analysis = replace(analysis, severity=replace(analysis.severity, ranges=ranges))
-    assert 'mild<span class="range"> (none to mild)</span>' in page(analysis)
+    assert 'mild<span class="range">, or none by extent</span>' in page(analysis)
     text = text_table(analysis)
-    assert "mild (none to mild)" in text
+    assert "mild, or none by extent" in text
     assert "CT-1 (CT-0 to CT-1)" in text
 
 

@@ -29,6 +29,7 @@ KEYS = {
     "lobes",
     "slices",
     "detection",
+    "reliability",
     "warnings",
     "models",
     "engine",

@@ -207,5 +207,5 @@ def _side(content: Mapping[str, Any], version: str | None) -> Side:
 
 
 def _known(part: type[Part], content: Mapping[str, Any]) -> Part:
-    """``content`` without the keys that another version may have added."""
-    return part(**{key: content[key] for key in part.model_fields})
+    """``content`` without the keys that another version may have added, or lacks."""
+    return part(**{key: content[key] for key in part.model_fields if key in content})

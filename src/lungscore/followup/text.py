@@ -5,6 +5,7 @@ from lungscore.labels import LOBE_ORDER
 from lungscore.report.text import ml_text, percent_text
 from lungscore.result.numbers import NUMBERS, SCORES, WHOLE, lobe_number
 from lungscore.severity import CT_SS_CUTOFF
+from lungscore.severity.category import CATEGORIES
 from lungscore.version import RESEARCH_USE
 
 #: In place of a number that is null.
@@ -46,7 +47,9 @@ def range_text(pair: tuple[int | float | str, int | float | str] | None, unit: s
     if pair is None:
         return ""
     low, high = (value if isinstance(value, str) else _bare(value, unit) for value in pair)
-    return low if low == high else f"{low}–{high}"
+    # A category is not a scale: between mild and severe, moderate need not be possible.
+    between = " or " if low in CATEGORIES else "–"
+    return low if low == high else f"{low}{between}{high}"
 
 
 def ranges_text(change: Change) -> str:

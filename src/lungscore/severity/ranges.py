@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from lungscore.labels import LOBE_ORDER
-from lungscore.severity.category import CATEGORIES
+from lungscore.severity.category import CATEGORIES, categorise
 from lungscore.severity.scores import Score
 from lungscore.severity.severity import Burden, Ranges, Severity, Span
 
@@ -30,7 +30,6 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
     """The ranges over one Severity for each alternative, all of the same lungs and lobes."""
 
     percents = ("infection_percent", "ggo_percent", "consolidation_percent")
-    totals = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
     whole = [severity.lungs for severity in severities]
     classes = sorted(severity.mosmed for severity in severities if severity.mosmed is not None)
     reached = {severity.category for severity in severities}
@@ -48,7 +47,7 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
         scores={
             **{
                 name: _span_of("total", [getattr(severity, name) for severity in severities])
-                for name in totals
+                for name in TOTALS
             },
             **{name: _span_of(name, severities) for name in ("po", "pho")},
         },
@@ -64,6 +63,28 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
         regions=_spans_of_parts([severity.ct_ss for severity in severities]),
         zones=_spans_of_parts([severity.zones for severity in severities]),
     )
+
+
+TOTALS = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
+
+
+def with_near_edges(ranges: Ranges, severity: Severity) -> Ranges:
+    """``ranges`` with what the scores and the category are without infection near the floor.
+
+    What is infected in parts between 0.5 and 2 % is left out of each score (edges.near_floor); the
+    extent stays, of which it is little.
+    """
+    spans = dict(ranges.scores)
+    for name in TOTALS:
+        span, cleared = spans.get(name), getattr(severity, name).total_cleared
+        if span is not None and cleared is not None:
+            spans[name] = (min(span[0], cleared), span[1])
+    reached = set(ranges.categories)
+    percent, ct_ss = severity.lungs.infection_percent, severity.ct_ss
+    if severity.category is not None and percent is not None and ct_ss.total_cleared is not None:
+        reached.add(categorise(percent, replace(ct_ss, total=ct_ss.total_cleared))[0])
+    categories = tuple(category for category in CATEGORIES if category in reached)
+    return replace(ranges, scores=spans, categories=categories)
 
 
 def with_unsure_lung(
