@@ -81,6 +81,10 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
         _check_stored(stored, case.name)
         return Outcome(path, finished, skipped=True)
     refuse_existing(options.out, case.name, overwrite=options.overwrite)
+    if options.report.pdf:
+        from lungscore.report.pdf import weasyprint
+
+        weasyprint()  # that it is missing should not be said after the work
     detector = None if options.detector is None else load_detector(options.detector)
     analysis = analyze(
         path,
@@ -97,7 +101,9 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
 
         analysis = replace(analysis, detected=detect(analysis, *detector))
     try:
-        folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
+        folder = write_outputs(
+            analysis, options.out, overwrite=options.overwrite, settings=options.report
+        )
     except UsageError:
         # Another run wrote it meanwhile: the last breath of one that was killed, or a second job.
         if options.resume and stored.is_file():

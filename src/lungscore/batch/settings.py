@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lungscore.report.settings import DEFAULT, ReportSettings
+
 
 class ModelSettings(NamedTuple):
     """What chooses the models and what runs them."""
@@ -35,6 +37,7 @@ class AnalyzeSettings:
     ranges: bool = True
     detector: Path | None = None
     timeout: float | None = None
+    report: ReportSettings = DEFAULT
 
     @property
     def models(self) -> ModelSettings:

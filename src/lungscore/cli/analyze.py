@@ -34,10 +34,14 @@ from lungscore.cli.options import (
     NoRanges,
     Out,
     Overwrite,
+    Pdf,
     Precision,
     RunBy,
+    Size,
+    SizeOfReport,
 )
 from lungscore.errors import UsageError, sentence
+from lungscore.report.settings import ReportSettings
 
 if TYPE_CHECKING:
     from lungscore.batch.case import Case as CohortCase
@@ -84,6 +88,8 @@ def analyze(
         ),
     ] = None,
     no_ranges: NoRanges = False,
+    report_size: SizeOfReport = Size.FULL,
+    pdf: Pdf = False,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool,
@@ -178,6 +184,7 @@ def analyze(
         ranges=not no_ranges,
         detector=detector,
         timeout=timeout,
+        report=ReportSettings(report_size.value, pdf),
     )
     cases, cohort = cohort_cases(inputs, group or ())
     if cohort and of_one:
@@ -275,7 +282,8 @@ def _print(outcome: Outcome, as_lines: bool) -> None:
         summarise(f"{outcome.input}: skipped, results exist already.")
     elif outcome.folder:
         summarise(outcome.table)
-        summarise(f"Report: {outcome.folder / 'report.html'}")
+        report = outcome.folder / "report.html"
+        summarise(f"Report: {report}" if report.exists() else f"Results: {outcome.folder}")
     _detail(outcome)
 
 

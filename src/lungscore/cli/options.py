@@ -9,6 +9,7 @@ import typer
 #: Groups of options in a command's help.
 INFERENCE = "Models and inference"
 COHORT = "Many scans"
+REPORT = "Report"
 
 
 class Engine(StrEnum):
@@ -26,6 +27,14 @@ class Precision(StrEnum):
     AUTO = "auto"
     F32 = "f32"
     BF16 = "bf16"
+
+
+class Size(StrEnum):
+    """How much of a report there is; the names of report.settings."""
+
+    FULL = "full"
+    SMALL = "small"
+    NONE = "none"
 
 
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="Output folder.")]
@@ -61,6 +70,20 @@ Case = Annotated[
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", metavar="", help="Replace existing results.")
+]
+Pdf = Annotated[
+    bool,
+    typer.Option(
+        "--pdf", metavar="", help="Also write report.pdf (lungscore[pdf]).", rich_help_panel=REPORT
+    ),
+]
+SizeOfReport = Annotated[
+    Size,
+    typer.Option(
+        "--report-size",
+        help="Report with every slice, with twelve of them, or no report.",
+        rich_help_panel=REPORT,
+    ),
 ]
 NoRanges = Annotated[
     bool,

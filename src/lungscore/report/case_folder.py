@@ -21,6 +21,7 @@ OUTPUTS = frozenset(
         "result.json",
         "run.json",
         "report.html",
+        "report.pdf",
         "figures",
         "lungs.nii.gz",
         "lobes.nii.gz",

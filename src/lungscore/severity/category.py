@@ -76,7 +76,7 @@ def categorise(infection_percent: float, regions_score: Score) -> tuple[Category
     """
     if regions_score.total is None:
         raise ValueError("a category needs a CT-SS")
-    extent = f"infection of {infection_percent:.1f} % of the lungs"
+    extent = f"opacity of {infection_percent:.1f} % of the lungs"
     if infection_percent < FLOOR_PERCENT:
         return "none", f"{extent} is below the floor of 1 %"
     if infection_percent > SEVERE_ABOVE:

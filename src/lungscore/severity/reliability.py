@@ -51,7 +51,7 @@ DOUBTFUL = frozenset(
 )
 
 #: Sums up what other codes say, and is no reason of its own.
-_SUMMARY = "severity-withheld"
+SUMMARY = "severity-withheld"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def reliability(
     codes = dict.fromkeys(notice_codes)
     graded = [(code, grade_of(code, withheld)) for code in (*withheld, *codes)]
     reasons: dict[str, Grade] = {
-        code: grade for code, grade in graded if grade != "A" and code != _SUMMARY
+        code: grade for code, grade in graded if grade != "A" and code != SUMMARY
     }
     grade: Grade = "D" if category is None else max(reasons.values(), default="A")
     worst_first = sorted(reasons, key=lambda code: reasons[code], reverse=True)
@@ -81,7 +81,7 @@ def reliability(
 
 def grade_of(code: str, withheld: Sequence[str] = ()) -> Grade:
     """The best grade that a scan with the notice ``code`` can have."""
-    if code in withheld or code == _SUMMARY:
+    if code in withheld or code == SUMMARY:
         return "D"
     if code in DOUBTFUL:
         return "C"
