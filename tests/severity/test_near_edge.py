@@ -110,3 +110,10 @@ def test_the_category_with_its_range_says_the_outcomes_and_what_tips_them(
     category, categories, percents, text
 ):
     assert outcomes_text(category, categories, percents) == text
+
+
+def test_what_is_near_the_floor_is_cleared_under_every_reading():
+    """Three percent in one region are not near it, but are one percent under another reading."""
+    severity = measured([3] + [0] * 19, [1] + [0] * 19)
+    assert (severity.ct_ss.total, severity.ct_ss.near_edge) == (1, ())
+    assert severity.ranges.scores["ct_ss"] == (0, 1)

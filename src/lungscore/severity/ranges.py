@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from lungscore.labels import LOBE_ORDER
-from lungscore.severity.category import CATEGORIES, categorise
+from lungscore.severity.category import CATEGORIES, Category, categorise
 from lungscore.severity.scores import Score
 from lungscore.severity.severity import Burden, Ranges, Severity, Span
 
@@ -27,12 +27,17 @@ class Alternatives(Protocol):
 
 
 def ranges_of(severities: Sequence[Severity]) -> Ranges:
-    """The ranges over one Severity for each alternative, all of the same lungs and lobes."""
+    """The ranges over one Severity for each alternative, all of the same lungs and lobes.
 
+    Totals and categories are taken twice of each: as they are, and with a score of 0 in every part
+    near the floor (edges.near_floor).
+    """
     percents = ("infection_percent", "ggo_percent", "consolidation_percent")
     whole = [severity.lungs for severity in severities]
     classes = sorted(severity.mosmed for severity in severities if severity.mosmed is not None)
+    totals = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
     reached = {severity.category for severity in severities}
+    reached |= {_category_cleared(severity) for severity in severities}
     return Ranges(
         alternatives=len(severities),
         burden={
@@ -46,8 +51,8 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
         },
         scores={
             **{
-                name: _span_of("total", [getattr(severity, name) for severity in severities])
-                for name in TOTALS
+                name: _span_of_totals([getattr(severity, name) for severity in severities])
+                for name in totals
             },
             **{name: _span_of(name, severities) for name in ("po", "pho")},
         },
@@ -65,26 +70,19 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
     )
 
 
-TOTALS = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
-
-
-def with_near_edges(ranges: Ranges, severity: Severity) -> Ranges:
-    """``ranges`` with what the scores and the category are without infection near the floor.
-
-    What is infected in parts between 0.5 and 2 % is left out of each score (edges.near_floor); the
-    extent stays, of which it is little.
-    """
-    spans = dict(ranges.scores)
-    for name in TOTALS:
-        span, cleared = spans.get(name), getattr(severity, name).total_cleared
-        if span is not None and cleared is not None:
-            spans[name] = (min(span[0], cleared), span[1])
-    reached = set(ranges.categories)
+def _category_cleared(severity: Severity) -> Category | None:
+    """The category if nothing were infected in the regions near the floor; the extent stays."""
     percent, ct_ss = severity.lungs.infection_percent, severity.ct_ss
-    if severity.category is not None and percent is not None and ct_ss.total_cleared is not None:
-        reached.add(categorise(percent, replace(ct_ss, total=ct_ss.total_cleared))[0])
-    categories = tuple(category for category in CATEGORIES if category in reached)
-    return replace(ranges, scores=spans, categories=categories)
+    if severity.category is None or percent is None or ct_ss.total_cleared is None:
+        return None
+    return categorise(percent, replace(ct_ss, total=ct_ss.total_cleared))[0]
+
+
+def _span_of_totals(scores: Sequence[Score]) -> Span:
+    """The lowest and the highest total, as they are and without the parts near the floor."""
+    totals = [total for score in scores for total in (score.total, score.total_cleared)]
+    known = [total for total in totals if total is not None]
+    return (min(known), max(known)) if known else None
 
 
 def with_unsure_lung(

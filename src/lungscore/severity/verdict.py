@@ -15,7 +15,7 @@ from lungscore.severity.category import (
 )
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.numbers import Numbers
-from lungscore.severity.ranges import too_uncertain, with_near_edges
+from lungscore.severity.ranges import too_uncertain
 from lungscore.severity.scores import CT_SS_CUTOFF, Score
 from lungscore.severity.severity import Ranges, Severity
 
@@ -75,7 +75,6 @@ def _category(
 
 def with_ranges(severity: Severity, ranges: Ranges) -> Severity:
     """``severity`` with its ranges, its category withheld where they are too wide."""
-    ranges = with_near_edges(ranges, severity)
     if severity.category is None or not too_uncertain(ranges):
         notices = (*severity.notices, *_borderline(severity, ranges))
         return replace(severity, ranges=ranges, notices=notices)
