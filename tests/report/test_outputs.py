@@ -245,7 +245,7 @@ def test_a_pdf_has_the_same_pages_and_loads_nothing(make_analysis, tmp_path):
         pytest.skip(missing.message)
     folder = write_outputs(make_analysis(), tmp_path, settings=ReportSettings("full", pdf=True))
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
-    with pytest.raises(Exception, match="http|protocol|allowed"):
+    with pytest.raises(Exception, match=r"http|protocol|allowed"):
         weasyprint().URLFetcher(allowed_protocols=["data"]).fetch("http://localhost/a.png")
 
 

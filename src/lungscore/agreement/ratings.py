@@ -1,6 +1,7 @@
 """What one rater found in many cases: from a folder of results, or from a table."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ class Ratings:
     """One rater's values.
 
     name: the rater's, for people. values: case -> measure -> value, None where it is missing; every
-    case has every one of ``measures``. unknown: columns that name no measure.
+    case has every one of ``measures``. unknown: columns that name no measure. reports: case -> its
+    report.html, where there is one.
     """
 
     name: str
@@ -23,6 +25,7 @@ class Ratings:
     values: dict[str, dict[str, float | None]]
     measures: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    reports: Mapping[str, Path] = field(default_factory=dict)
 
 
 def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
@@ -45,11 +48,13 @@ def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
 
 
 def _from_folder(folder: Path, name: str) -> Ratings:
-    values = {
-        case: {measure.name: _value(content, measure, path) for measure in MEASURES.values()}
-        for case, path, content in read_results(folder)
-    }
-    return Ratings(name, "results", values, tuple(MEASURES))
+    values, reports = {}, {}
+    for case, path, content in read_results(folder):
+        values[case] = {m.name: _value(content, m, path) for m in MEASURES.values()}
+        report = path.with_name("report.html")
+        if report.is_file():
+            reports[case] = report.absolute()
+    return Ratings(name, "results", values, tuple(MEASURES), reports=reports)
 
 
 def _value(content: dict[str, Any], measure: Number, path: Path) -> float | None:
