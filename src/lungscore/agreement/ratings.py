@@ -9,6 +9,7 @@ from lungscore.errors import InputError
 from lungscore.result.case_tables import Table, read_table
 from lungscore.result.numbers import MEASURES, Number, parse
 from lungscore.result.stored import damaged, place_of, printable, read_results
+from lungscore.result.table_columns import RANGE_COLUMNS, REGION_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def _from_table(table: Table, file: str, name: str) -> Ratings:
                 raise InputError("table-invalid", fault, expected=str(error)) from None
         values[case] = row
     names = {measure.name for measure in measures.values()}
-    unknown = tuple(column for column in table.columns if column not in measures)
+    ours = {*RANGE_COLUMNS, *REGION_COLUMNS}  # of a cohort.csv, and no measures
+    unknown = tuple(column for column in table.columns if column not in {*measures, *ours})
     return Ratings(name, "table", values, tuple(m for m in MEASURES if m in names), unknown)
 
 

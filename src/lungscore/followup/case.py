@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lungscore.errors import InputError
 from lungscore.result import Analysis, Result, to_result
 from lungscore.result.numbers import NUMBERS
-from lungscore.result.stored import damaged, read_stored
+from lungscore.result.stored import damaged, read_stored, stored_version
 from lungscore.scan import read_scan
 from lungscore.scan.masks import check_same_place, read_label_volume
 from lungscore.scan.names import safe_name
@@ -99,7 +99,7 @@ def read_case(folder: Path, *, ct: Path | None = None) -> Case:
         check_same_place(f"{folder.name}/{MASKS[0]}", geometry, scan.geometry, spacing_known=known)
     return Case(
         result=result,
-        version=_version(folder),
+        version=stored_version(folder),
         lungs=lungs,
         lesions=lesions,
         values=None if scan is None else scan.values,
@@ -153,12 +153,3 @@ def _check_belonging(
 
 def _called(folder: Path) -> str:
     return f"{RESULT} of {folder.name}"
-
-
-def _version(folder: Path) -> str | None:
-    """The version of lungscore that run.json names; a comparison goes on without it."""
-    try:
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return str(content["lungscore"])
-    except (OSError, ValueError, RecursionError, LookupError, TypeError):
-        return None

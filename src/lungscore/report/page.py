@@ -101,7 +101,7 @@ def render_page(
         version=__version__,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        script_hash=_hash_of(script) if stack else "'none'",
+        script_hash=script_hash(script) if stack else "'none'",
         viewer=stack and Markup(json.dumps(stack)),  # noqa: S704 - numbers, base64, own words
         windows=_windows(analysis),
         page_name=Markup(css_string(result.case)),  # noqa: S704 - escaped
@@ -146,7 +146,7 @@ def css_string(text: str) -> str:
     return '"' + "".join(c if c.isalnum() else f"\\{ord(c):x} " for c in text) + '"'
 
 
-def _hash_of(script: str) -> str:
+def script_hash(script: str) -> str:
     """What the page's policy names the one script by that may run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 

@@ -45,6 +45,15 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
     return content
 
 
+def stored_version(folder: Path) -> str | None:
+    """The version of lungscore that ``folder``/run.json names; None where it does not."""
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return str(content["lungscore"])
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return None
+
+
 def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     """Case, path and content of every result.json of a folder of cases, or of one case's folder.
 
