@@ -69,12 +69,16 @@ def violations(tab: Any) -> list[str]:
 
 
 def cut_off(tab: Any) -> list[str]:
-    """Elements that reach out of the window, or hold more than they show."""
+    """Elements that reach out of the window, or hold more than they show.
+
+    Regions that scroll by themselves are passed over, if the keyboard reaches them.
+    """
     script = """() => [...document.querySelectorAll('body *')].filter((element) =>
         element.getBoundingClientRect().right > innerWidth + 1
         || (element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0
             && !['inline', 'contents'].includes(getComputedStyle(element).display)
             && !element.closest('svg')))
+        .filter((element) => !element.closest('[role=region][tabindex="0"]'))
         .map((element) => `${element.tagName}.${element.className}`)"""
     names: list[str] = tab.evaluate(script)
     return names

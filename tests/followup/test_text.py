@@ -15,6 +15,7 @@ from lungscore.followup.text import (
     text_comparison,
     value_text,
 )
+from lungscore.result import Warning_
 from lungscore.version import RESEARCH_USE
 
 
@@ -153,3 +154,22 @@ def test_the_table_holds_every_score_lobe_and_warning(make_follow_up) -> None:
     assert re.search(r"warnings of the later: .*no-ct", text)
     assert not re.search(r"[ \t]+$", text, re.MULTILINE)
     assert "ranges" not in text.splitlines()[4]
+
+
+def test_a_change_within_the_ranges_or_by_another_method_is_none_beyond_measurement(
+    make_follow_up,
+) -> None:
+    comparison = make_follow_up().comparison
+    overlapping = change(18.3, 7.1, beyond_range=False)
+    text = headline(with_changes(comparison, infection_percent=overlapping))
+    assert text.startswith("No change beyond measurement: opacity of 18.3 % and 7.1 % of the lungs")
+    apart = with_changes(comparison, infection_percent=change(18.3, 7.1, beyond_range=True))
+    assert headline(apart).startswith("Opacity fell")
+    otherwise = Warning_(code="methods-differ", message="Another model.")
+    by_another = apart.model_copy(update={"warnings": [otherwise]})
+    assert headline(by_another).startswith("No change beyond measurement")
+
+
+def test_the_range_of_a_category_has_no_hole() -> None:
+    assert range_text(("mild", "severe"), "class") == "mild or severe"
+    assert range_text(("CT-1", "CT-3"), "class") == "CT-1–CT-3"

@@ -64,6 +64,12 @@ def change_of(comparison: Comparison, name: str) -> Change:
     return comparison.changes[NUMBERS[name].path]
 
 
+def within_measurement(comparison: Comparison) -> bool:
+    """Whether the change of opacity may come from measuring: its ranges, or the methods."""
+    overlap = change_of(comparison, "infection_percent").beyond_range is False
+    return overlap or any(notice.code == "methods-differ" for notice in comparison.warnings)
+
+
 def headline(comparison: Comparison) -> str:
     """One sentence: how much more or less of the lungs is infected."""
     percent = change_of(comparison, "infection_percent")
@@ -79,6 +85,11 @@ def headline(comparison: Comparison) -> str:
         volumes = f", from {first} to {second}"
     if percent.direction == "same":
         return f"Opacity remained at {after} of {where}{volumes}."
+    if within_measurement(comparison):
+        return (
+            f"No change beyond measurement: opacity of {before} and {after} of {where} "
+            f"({change_text(percent)} percentage points){volumes}."
+        )
     verb = "rose" if percent.direction == "more" else "fell"
     return (
         f"Opacity {verb} from {before} to {after} of {where} "
