@@ -43,7 +43,7 @@ def test_a_case_holds_masks_results_report_and_figures(make_analysis, tmp_path):
         "figures/sagittal.png",
         "figures/infection_by_slice.png",
     }
-    assert {path.name for path in folder.iterdir()} == OUTPUTS - {"report.pdf"}
+    assert {path.name for path in folder.iterdir()} == OUTPUTS - {"report.pdf", "identifiers.json"}
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -226,6 +226,7 @@ def test_without_a_report_masks_and_numbers_are_written_alone(make_analysis, tmp
         "report.html",
         "report.pdf",
         "figures",
+        "identifiers.json",
     }
 
 

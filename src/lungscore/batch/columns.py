@@ -12,7 +12,9 @@ from lungscore.result.table_columns import RANGE_COLUMNS, REGION_COLUMNS
 #: the numbers were made.
 BEFORE = ("case", "status", "code")
 BEHIND = ("reliability", "withheld", "warnings", "lungscore", "models", "engine")
-COLUMNS = (*BEFORE, *MEASURES, *RANGE_COLUMNS, *REGION_COLUMNS, *BEHIND)
+#: Empty unless they were asked for (--identifiers).
+JOINING = ("study_uid", "series_uid", "study_date", "accession_number")
+COLUMNS = (*BEFORE, *MEASURES, *RANGE_COLUMNS, *REGION_COLUMNS, *BEHIND, *JOINING)
 
 #: Of the columns that are no number of a result: what they hold.
 MEANINGS = {
@@ -24,15 +26,25 @@ MEANINGS = {
     "lungscore": "version of lungscore",
     "models": "networks used, with their versions",
     "engine": "what ran the networks, and its precision",
+    "study_uid": "DICOM StudyInstanceUID; only with --identifiers",
+    "series_uid": "DICOM SeriesInstanceUID; only with --identifiers",
+    "study_date": "DICOM StudyDate, YYYYMMDD; only with --identifiers",
+    "accession_number": "DICOM AccessionNumber; only with --identifiers",
 }
 
 Row = dict[str, Any]
 
 
-def row_of(content: Mapping[str, Any], case: str, version: str | None) -> Row:
+def row_of(
+    content: Mapping[str, Any],
+    case: str,
+    version: str | None,
+    identifiers: Mapping[str, str | None],
+) -> Row:
     """The row of an analysed case; content: of its result.json.
 
-    version: of lungscore. Raises LookupError, TypeError or ValueError for what is no result.
+    version: of lungscore. identifiers: of identifiers.json. Raises LookupError, TypeError or
+    ValueError for what is no result.
     """
     row: Row = {"case": case, "status": "analysed", "code": None}
     for measure in MEASURES.values():
@@ -50,6 +62,7 @@ def row_of(content: Mapping[str, Any], case: str, version: str | None) -> Row:
     row["models"] = ";".join(models) or None
     engine = content["engine"]
     row["engine"] = None if engine is None else f"{engine['name']} {engine['precision']}"
+    row.update({name: identifiers.get(name) for name in JOINING})
     return row
 
 

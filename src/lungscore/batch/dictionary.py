@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from lungscore.batch.columns import Column, columns
+from lungscore.batch.columns import JOINING, Column, columns
 from lungscore.files import csv_text
 
 #: The columns of a data dictionary of REDCap, in its order.
@@ -53,6 +53,7 @@ def _rows() -> Iterator[tuple[str, ...]]:
         row["Field Note"] = f"cohort.csv: {column.name}"
         row["Text Validation Type OR Show Slider Number"] = validation
         row["Text Validation Min"], row["Text Validation Max"] = least, most
+        row["Identifier?"] = "y" if column.name in JOINING else ""
         yield tuple(row.values())
 
 

@@ -39,6 +39,7 @@ from lungscore.cli.options import (
     RunBy,
     Size,
     SizeOfReport,
+    WithIdentifiers,
 )
 from lungscore.errors import UsageError, sentence
 from lungscore.report.settings import ReportSettings
@@ -90,6 +91,7 @@ def analyze(
     no_ranges: NoRanges = False,
     report_size: SizeOfReport = Size.FULL,
     pdf: Pdf = False,
+    identifiers: WithIdentifiers = False,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool,
@@ -184,7 +186,7 @@ def analyze(
         ranges=not no_ranges,
         detector=detector,
         timeout=timeout,
-        report=ReportSettings(report_size.value, pdf),
+        report=ReportSettings(report_size.value, pdf, identifiers),
     )
     cases, cohort = cohort_cases(inputs, group or ())
     if cohort and of_one:

@@ -77,6 +77,16 @@ Pdf = Annotated[
         "--pdf", metavar="", help="Also write report.pdf (lungscore[pdf]).", rich_help_panel=REPORT
     ),
 ]
+WithIdentifiers = Annotated[
+    bool,
+    typer.Option(
+        "--identifiers",
+        metavar="",
+        help="Also write study and series UID, study date, accession number and series "
+        "description of a DICOM series, to join results with an archive.",
+        rich_help_panel=REPORT,
+    ),
+]
 SizeOfReport = Annotated[
     Size,
     typer.Option(

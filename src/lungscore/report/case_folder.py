@@ -20,6 +20,7 @@ OUTPUTS = frozenset(
     {
         "result.json",
         "run.json",
+        "identifiers.json",
         "report.html",
         "report.pdf",
         "figures",

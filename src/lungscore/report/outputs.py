@@ -4,6 +4,7 @@ import io
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lungscore.report.pictures import montage, overview_pictures, slice_pictures
 from lungscore.report.run_record import run_record
 from lungscore.report.settings import DEFAULT, ReportSettings
 from lungscore.result import Analysis, to_result
+from lungscore.result.stored import IDENTIFIERS
 from lungscore.scan.write import nifti_bytes
 
 
@@ -46,6 +48,10 @@ def write_outputs(
         record = run_record(analysis, write_seconds=time.perf_counter() - started)
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         atomic_write(staging / "run.json", text)
+        identifiers = analysis.scan.identifiers
+        if settings.identifiers and identifiers is not None:
+            text = json.dumps(asdict(identifiers), indent=1, ensure_ascii=False) + "\n"
+            atomic_write(staging / IDENTIFIERS, text)
     return folder
 
 
@@ -82,7 +88,7 @@ def _write_report(analysis: Analysis, folder: Path, settings: ReportSettings) ->
     atomic_write(folder / "report.html", page(settings))
     if settings.pdf:
         # On paper nothing scrolls: without every slice, which would only cost time.
-        atomic_write(folder / "report.pdf", pdf_bytes(page(ReportSettings("small"))))
+        atomic_write(folder / "report.pdf", pdf_bytes(page(replace(settings, size="small"))))
 
 
 def png_bytes(image: Image.Image) -> bytes:

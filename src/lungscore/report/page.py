@@ -33,6 +33,7 @@ from lungscore.result.numbers import (
     region_score,
     value_at,
 )
+from lungscore.scan.scan import Identifiers
 from lungscore.severity import BANDS, FLOOR_PERCENT, GRADE_MEANS, RULE, Grade
 from lungscore.severity.category import MODERATE_ABOVE, SEVERE_ABOVE
 from lungscore.severity.edges import near_floor
@@ -105,7 +106,7 @@ def render_page(
         viewer=stack and Markup(json.dumps(stack)),  # noqa: S704 - numbers, base64, own words
         windows=_windows(analysis),
         page_name=Markup(css_string(result.case)),  # noqa: S704 - escaped
-        identity=_identity(analysis, result, analysed_on),
+        identity=_identity(result, analysed_on, settings, analysis.scan.identifiers),
         grade=grade,
         grade_means=GRADE_MEANS[grade],
         grades=GRADE_MEANS,
@@ -158,11 +159,21 @@ def _windows(analysis: Analysis) -> list[tuple[str, int, int]]:
     return [(name, level, width) for name, (level, width) in WINDOWS.items()]
 
 
-def _identity(analysis: Analysis, result: Result, analysed_on: str | None) -> str:
-    """What was analysed, when, and with what."""
+def _identity(
+    result: Result,
+    analysed_on: str | None,
+    settings: ReportSettings,
+    identifiers: Identifiers | None,
+) -> str:
+    """What was analysed, when, and with what; the series' own description only if asked for."""
     count = "1 slice" if result.input.slices == 1 else f"{result.input.slices} slices"
     parts = [
         f"{result.input.kind}, {count}",
+        *(
+            [identifiers.series_description]
+            if settings.identifiers and identifiers and identifiers.series_description
+            else []
+        ),
         *([f"analysed {analysed_on}"] if analysed_on else []),
         f"lungscore {__version__}",
     ]

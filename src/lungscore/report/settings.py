@@ -13,11 +13,14 @@ SIZES: tuple[ReportSize, ...] = get_args(ReportSize)
 class ReportSettings:
     """size: with every slice, with twelve, or no report. pdf: write report.pdf, too.
 
+    identifiers: write what joins a result with an archive, and show the series' description.
+
     Raises UsageError ``usage`` for a PDF of no report.
     """
 
     size: ReportSize = "full"
     pdf: bool = False
+    identifiers: bool = False
 
     def __post_init__(self) -> None:
         if self.pdf and self.size == "none":
