@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lungscore.followup import Change, Comparison
+from lungscore.followup.comparison import compare_results
 from lungscore.followup.text import (
     change_text,
     headline,
@@ -173,3 +174,16 @@ def test_a_change_within_the_ranges_or_by_another_method_is_none_beyond_measurem
 def test_the_range_of_a_category_has_no_hole() -> None:
     assert range_text(("mild", "severe"), "class") == "mild or severe"
     assert range_text(("CT-1", "CT-3"), "class") == "CT-1–CT-3"
+
+
+def test_the_days_between_are_said_where_both_dates_were_asked_for(earlier, later) -> None:
+    for dates, days, text in (
+        (("20200301", "20200313"), 12, "The later scan was made 12 days after the earlier one."),
+        (("20200313", "20200301"), -12, "12 days before the earlier"),
+        (("20200313", None), None, ""),
+        (("20200313", "March"), None, ""),
+    ):
+        comparison = compare_results(earlier, later, name="x", dates=dates)
+        assert comparison.days == days
+        assert (text or "Severity") in second_line(comparison)
+        assert ("days" in second_line(comparison)) == bool(text)

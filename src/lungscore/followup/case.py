@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lungscore.errors import InputError
 from lungscore.result import Analysis, Result, to_result
 from lungscore.result.numbers import NUMBERS
-from lungscore.result.stored import damaged, read_stored, stored_version
+from lungscore.result.stored import damaged, read_stored, stored_identifiers, stored_version
 from lungscore.scan import read_scan
 from lungscore.scan.masks import check_same_place, read_label_volume
 from lungscore.scan.names import safe_name
@@ -42,6 +42,7 @@ class Case:
     result: the content of result.json. version: of lungscore, which wrote it, where known.
     lungs, lesions: (D, H, W) uint8 labels on canonical axes.
     values, units: (D, H, W) the CT on the same voxels; None where it is not at hand.
+    study_date: YYYYMMDD, where identifiers were asked for with the result; None otherwise.
     """
 
     result: Mapping[str, Any]
@@ -50,6 +51,7 @@ class Case:
     lesions: np.ndarray
     values: np.ndarray | None
     units: Literal["hu", "grey"] | None
+    study_date: str | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float] | None:
@@ -104,6 +106,7 @@ def read_case(folder: Path, *, ct: Path | None = None) -> Case:
         lesions=lesions,
         values=None if scan is None else scan.values,
         units=None if scan is None else scan.units,
+        study_date=stored_identifiers(folder).get("study_date"),
     )
 
 

@@ -101,6 +101,9 @@ def second_line(comparison: Comparison) -> str:
     """Category, CT-SS against its cut-off, and what the ranges say of the headline."""
     category, ct_ss = (change_of(comparison, name) for name in ("category", "ct_ss"))
     parts = []
+    if (days := comparison.days) is not None:
+        after = "before" if days < 0 else "after"
+        parts.append(f"The later scan was made {abs(days)} days {after} the earlier one")
     if category.earlier is not None or category.later is not None:
         parts.append("Severity: " + _turn(category, "not given"))
     if isinstance(ct_ss.earlier, int) and isinstance(ct_ss.later, int):
