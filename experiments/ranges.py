@@ -30,14 +30,14 @@ from lungscore.datasets.images import read_indices
 from lungscore.datasets.training_slices import data_root, fold_of
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain
-from lungscore.statistics.bootstrap import wilson
-from lungscore.statistics.estimate import text_of
-from lungscore.statistics.intervals import mean_with_interval, paired_difference
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle, segment
 from lungscore.inference.readings import SILENT, THRESHOLD, THRESHOLDS
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan, read_scan
+from lungscore.statistics.bootstrap import wilson
+from lungscore.statistics.estimate import text_of
+from lungscore.statistics.intervals import mean_with_interval, paired_difference
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "ranges.json"

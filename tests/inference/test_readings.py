@@ -23,7 +23,6 @@ from lungscore.inference.readings import (
 )
 from lungscore.inference.views import OTHER_MARGIN, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
-from lungscore.scan.phantom import make_phantom
 from tests.inference.random_bundle import images_of
 from tests.inference.small_scans import scan_of
 
@@ -85,16 +84,6 @@ def test_the_thresholds_lie_about_the_one_that_counts():
 
 
 # In a volume
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    return make_phantom("moderate", shape=(12, 96, 96))
-
-
-@pytest.fixture(scope="module")
-def lungs(phantom):
-    return Lungs(phantom.lungs, sides_known=True)
 
 
 @pytest.mark.parametrize("with_lesions", [False, True])

@@ -41,8 +41,8 @@ def refuse_tables(out: Path, *, overwrite: bool = False, resume: bool = False) -
         hint = "Choose another folder with -o"
         if plain and not resume:
             hint = f"Continue with --resume, replace it with --overwrite, or {hint}"
-        found = f"{name} already exists in the output folder"
-        raise UsageError("output-exists", found + (" and is not ours" if resume else ""), hint=hint)
+        fault = f"{name} already exists in the output folder"
+        raise UsageError("output-exists", fault + (" and is not ours" if resume else ""), hint=hint)
 
 
 def _ours(path: Path) -> bool:
@@ -73,22 +73,22 @@ def write_cohort(
     give equal bytes. Memory grows with the failures alone. Raises ResourceError ``disk-full`` or
     ``output-not-writable``.
     """
-    found = dict(failures)
+    failed = dict(failures)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with staging_folder(out) as staging:
-            _write_files(staging, out, cases, found)
+            _write_files(staging, out, cases, failed)
             for name in COHORT_FILES:
                 os.replace(staging / name, out / name)
     except OSError as error:
         raise write_error(out / "cohort.csv", error) from error
-    return found
+    return failed
 
 
 def _write_files(
-    folder: Path, out: Path, cases: Iterable[str], found: dict[str, LungscoreError]
+    folder: Path, out: Path, cases: Iterable[str], failures: dict[str, LungscoreError]
 ) -> None:
-    """Write ``COHORT_FILES`` into ``folder``, and into ``found`` what cannot be read of ``out``."""
+    """Write ``COHORT_FILES`` into ``folder``; ``failures`` gets what cannot be read of ``out``."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -106,7 +106,7 @@ def _write_files(
         parquet = stack.enter_context(
             pa.parquet.ParquetWriter(paths["cohort.parquet"], _schema(), compression="zstd")
         )
-        for rows in _batches(_rows(out, cases, found)):
+        for rows in _batches(_rows(out, cases, failures)):
             for row in rows:
                 cohort.add(row)
                 if row["status"] == "failed":
@@ -123,7 +123,7 @@ def _write_files(
         lines = csv.writer(file)
         lines.writerow(FAILURE_COLUMNS)
         for case in order:
-            error = found[case]
+            error = failures[case]
             message = " ".join(error.message.split())
             lines.writerow(map(text_cell, (case, error.code, message)))
     atomic_write(folder / "cohort-dictionary.csv", dictionary_csv())

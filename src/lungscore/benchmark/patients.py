@@ -45,11 +45,11 @@ def sections(results: Path) -> list[str]:
     return [
         "## Is a slice infected?",
         *(_of_slices(slices, patient) if slices else [_NOT_RUN.format(SLICES)]),
-        "## Is a patient infected, and how gravely?",
-        "**These patients are generated.** Their figures prove that the method finds what was "
-        "planted and that its intervals hold; they are no evidence about patients. No detector of "
-        "patients and no clinical model is shipped: none was trained on real labels, and "
-        "`detection.probability` stays null without a detector of the user's own "
+        "## Is a patient infected, and how severely?",
+        "**These patients are generated.** Their figures show that the method recovers what was "
+        "planted and that its intervals have the stated coverage; they are no evidence about "
+        "patients. No detector of patients and no clinical model is shipped: none was trained on "
+        "real labels, and `detection.probability` stays null without a detector of the user's own "
         "([patients.md](patients.md)).",
         *(
             [_of_detection(detection), *_of_clinical(clinical)]
@@ -81,7 +81,7 @@ def _of_slices(content: Mapping[str, Any], patient: Mapping[str, Any] | None) ->
         for shown, of in content["parted"].items()
         for name, variant in of.items()
     ]
-    parts = [
+    blocks = [
         f"{ill} annotated training slices of COVID-SemiSeg against {well} of "
         f"{content['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in "
         f"the shape of their lungs. All are processed alike: window ({lower:.0f} to {upper:.0f} "
@@ -111,7 +111,7 @@ def _of_slices(content: Mapping[str, Any], patient: Mapping[str, Any] | None) ->
         rows = [["rule: 1 % of its lungs", SHOWN[shown], "–", str(patient["slices"]), "–", "–", "–",
                  *_called(told[shown]["rule"])] for shown in told]  # fmt: skip
         rows += [["infection map", SHOWN[shown], *_figures(told[shown])] for shown in told]
-        parts += [
+        blocks += [
             "A patient never trained on (COVID-CT-MD P002; radiologists marked "
             f"{patient['infected']} of the {patient['slices']} slices with lungs), by the shipped "
             "network and the "
@@ -121,7 +121,7 @@ def _of_slices(content: Mapping[str, Any], patient: Mapping[str, Any] | None) ->
             "of a healthy person: the detector is sensitive, and its probabilities are too high "
             "there.",
         ]
-    return parts
+    return blocks
 
 
 def _of_detection(content: Mapping[str, Any]) -> str:

@@ -44,8 +44,8 @@ def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
     copy = covid_semiseg.NEAR_COPY
     without = score_maps(slice_map for slice_map in maps if slice_map[0] != copy)
     without["lesions"] = score_lesions(slice_map for slice_map in classes if slice_map[0] != copy)
-    for part in (without, *without["lesions"].values()):
-        del part["slices"]
+    for section in (without, *without["lesions"].values()):
+        del section["slices"]
     return {**figures, "without_91": without}
 
 
@@ -66,10 +66,10 @@ _Scored = list[tuple[str, np.ndarray, np.ndarray]]
 
 
 def _predicted(
-    root: Path, part: str, slices: Sequence[tuple[Sample, Segmenter]]
+    root: Path, group: str, slices: Sequence[tuple[Sample, Segmenter]]
 ) -> tuple[_Scored, _Scored]:
     """Probabilities and classes of slices, read from their files, as those are stored."""
-    files = covid_semiseg.image_files(root, part)
+    files = covid_semiseg.image_files(root, group)
     maps, classes = [], []
     for sample, segmenter in slices:
         prediction = predict_slice(read_scan(files[sample.name], name=sample.name), segmenter)

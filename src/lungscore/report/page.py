@@ -128,7 +128,7 @@ def render_page(
         lobes=_lobes(analysis),
         has_lobes=analysis.lobes is not None,
         bands=_bands(result),
-        places=SHARES,
+        shares=SHARES,
         lesions=lesions_text(result),
         detection=detection_text(result),
         affected=_affected(result),
@@ -310,13 +310,13 @@ def _affected(result: Result) -> str | None:
     """
     bilateral, affected = (NUMBERS[name].value(result) for name in ("bilateral", "lobes_affected"))
     sides = [NUMBERS[f"{side}_percent"].value(result) for side in ("right", "left")]
-    parts = []
+    phrases = []
     if bilateral is not None:
         reached = any(share is not None and share >= FLOOR_PERCENT for share in sides)
-        parts.append(f"{2 if bilateral else int(reached)} of 2 lungs")
+        phrases.append(f"{2 if bilateral else int(reached)} of 2 lungs")
     if affected is not None:
-        parts.append(f"{affected} of {len(LOBE_ORDER)} lobes")
-    return ", ".join(parts) or None
+        phrases.append(f"{affected} of {len(LOBE_ORDER)} lobes")
+    return ", ".join(phrases) or None
 
 
 def _regions(analysis: Analysis, result: Result) -> list[list[RegionRow]]:
