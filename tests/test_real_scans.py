@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungscore.analysis import analyze, assess
 from lungscore.cli.main import call
 from lungscore.errors import REJECTIONS
+from lungscore.inference.lesions import Lesions
+from lungscore.labels import RIGHT_LUNG
 from lungscore.result import Result
 
 pytestmark = pytest.mark.data
@@ -66,3 +69,18 @@ def test_a_real_crop_is_predicted_at_its_own_size(real_data: Path, tmp_path: Pat
     with Image.open(crop) as image, Image.open(tmp_path / f"{crop.stem}_classes.png") as found:
         assert found.size == image.size
         assert set(np.unique(np.asarray(found))) <= {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_what_a_reader_clears_in_one_lung_lies_in_the_ranges_stated_before(real_data: Path) -> None:
+    """The right lung of P002: the network sees 1 % there."""
+    path = real_data / "covid-ct-md" / "P002"
+    if not path.exists():
+        pytest.skip("P002 is not here")
+    before = analyze(path)
+    cleared = np.where(before.lungs.labels == RIGHT_LUNG, 0, before.lesions.labels)
+    lesions = Lesions(cleared.astype(np.uint8), (), None)
+    after = assess(before.scan, before.lungs, lesions, lobes=before.lobes)
+    for name in ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones"):
+        low, high = before.severity.ranges.scores[name]
+        assert low <= getattr(after.severity, name).total <= high, name

@@ -7,6 +7,7 @@ with a stable code. A code never changes its meaning; new ones may be added.
 import json
 import unicodedata
 from dataclasses import dataclass
+from typing import Literal
 
 #: code -> what it means, in one line. docs/errors.md explains each at length.
 REJECTIONS: dict[str, str] = {
@@ -103,6 +104,7 @@ NOTICES: dict[str, str] = {
     "coarse-pixels": "The pixels are far larger than those of the training images.",
     "unlike-training": "The images are unlike the training images.",
     "uncertain-infection": "The network is too uncertain about the infection to give a category.",
+    "borderline-category": "Under other reasonable readings the category is another one.",
     "gaps-interpolated": "Missing slices were interpolated as asked (--allow-gaps).",
     "slices-replaced": "Faulty slices were interpolated as asked (--allow-gaps).",
     "slices-blank": "Blank slices before or after the body count as outside the body.",
@@ -150,6 +152,11 @@ NOTICES: dict[str, str] = {
     "few-cases": "There are too few cases for firm conclusions about agreement.",
 }
 
+#: Notices that are true of every analysis, whatever the scan: limits of the method.
+STANDING = frozenset({"approximate-lobes", "approximate-regions", "hu-split"})
+
+NoticeKind = Literal["standing", "particular"]
+
 
 def escaped(text: str, *, lines: bool = False) -> str:
     """``text`` with control and formatting characters as JSON escapes them (\\u001b).
@@ -182,6 +189,11 @@ class Notice:
         if self.code not in NOTICES:
             raise ValueError(f"unknown notice code {self.code!r}")
         object.__setattr__(self, "message", escaped(sentence(self.message)))
+
+    @property
+    def kind(self) -> NoticeKind:
+        """Whether it is true of every analysis, or of this scan in particular."""
+        return "standing" if self.code in STANDING else "particular"
 
 
 class LungscoreError(Exception):

@@ -1,8 +1,10 @@
 """What is written of an agreement, from results that the report itself wrote."""
 
 import csv
+import html
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ from lungscore.agreement import text_table, write_agreement
 from lungscore.agreement.outputs import OUTPUTS
 from lungscore.agreement.raters import Agreement, compare_raters, to_content
 from lungscore.agreement.ratings import Ratings, read_ratings
+from lungscore.agreement.text import methods_text
 from lungscore.errors import UsageError
 from lungscore.result import to_result
 from lungscore.result.numbers import MEASURES
-from lungscore.version import RESEARCH_USE
+from lungscore.version import RESEARCH_USE, __version__
 from tests.report.pages import check_page
 
 
@@ -158,3 +161,28 @@ def test_every_measure_stands_in_a_real_result(make_analysis, tmp_path):
     assert set(found.values) == {"a", "b", "c"}
     assert None not in found.values["a"].values()
     assert found.values["c"]["ct_ss"] is None
+
+
+def test_outliers_are_listed_with_links_to_their_reports(tmp_path):
+    """Twenty cases that differ by 0 or 1, and one by 60."""
+    ratings = []
+    for name, far in (("network", 70.0), ("reader", 10.0)):
+        values = {f"P{i:02}": {"infection_percent": 10.0 + (i % 2)} for i in range(20)}
+        values["far & off"] = {"infection_percent": far}
+        ratings.append(Ratings(name, "table", values, ("infection_percent",)))
+    report = tmp_path / "results" / "far & off" / "report.html"
+    ratings[0] = replace(ratings[0], reports={"far & off": report})
+    agreement = compare_raters(*ratings)
+    assert [case for case, _ in agreement.measures[0].outliers] == ["far & off"]
+    folder = write_agreement(agreement, to_content(agreement), tmp_path / "out")
+    text = (folder / "report.html").read_text("utf-8")
+    assert "Beyond the limits: far &amp; off (60.00)" in text
+    assert '<a href="../results/far%20%26%20off/report.html">network</a>' in text
+
+
+def test_a_methods_paragraph_says_what_was_computed(written, agreement):
+    text = (written / "report.html").read_text("utf-8")
+    paragraph = methods_text(agreement)
+    assert paragraph in html.unescape(text)
+    for words in (__version__, "Bland and Altman 1986", "seed", f"{len(agreement.cases)} cases"):
+        assert words in paragraph

@@ -62,7 +62,7 @@ def test_each_kind_of_measure_has_its_figures():
     for measure in content.values():
         for figure in measure.values():
             if isinstance(figure, dict) and "reason" in figure:
-                assert (figure["value"] is None) == (figure["reason"] is not None)
+                assert (figure["low"] is None) == (figure["reason"] is not None)
     assert content["mosmed"]["confusion"] == [
         [0, 0, 0, 0, 0], [0, 2, 0, 0, 0], [0, 0, 2, 0, 0], [0, 0, 0, 2, 0], [0, 0, 0, 0, 0],
     ]  # fmt: skip

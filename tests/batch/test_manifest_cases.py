@@ -72,3 +72,37 @@ def test_a_table_is_told_by_its_name_and_its_content(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("case")
     assert is_manifest(tmp_path / "a.csv")
     assert not any(is_manifest(tmp_path / name) for name in ("scan.csv", "a.txt", "no.csv"))
+
+
+def plain(folder: Path, text: str) -> dict[str, str]:
+    path = folder / "list.csv"
+    path.write_text(text, encoding="utf-8")
+    assert is_manifest(path)
+    return {
+        case.name: case.error.message if case.error else case.path.relative_to(folder).as_posix()
+        for case in manifest_cases(path)
+    }
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_plain_table_of_case_and_path_is_a_manifest(tmp_path: Path, separator: str) -> None:
+    lines = ["case,note,Path", "P1,,scans/1.nii.gz", "P 2,x,../here/2", ""]
+    found = plain(tmp_path, "\n".join(lines).replace(",", separator).replace("../here", "./here"))
+    assert found == {"P1": "scans/1.nii.gz", "P 2": "here/2"}
+
+
+def test_rows_of_a_plain_table_that_say_too_little_are_cases_that_fail(tmp_path: Path) -> None:
+    found = plain(tmp_path, "case,path\nP1,1.nii\nP1,2.nii\nP2,\n,3.nii\n")
+    assert found.pop("P1") == "1.nii"
+    assert sorted(found.values()) == [
+        "list.csv: line 3: the case P1 occurred before.",
+        "list.csv: line 4: the case has no path.",
+        "list.csv: line 5: the case has no name.",
+    ]
+
+
+def test_a_plain_table_has_no_groups(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("case,path\nP1,1.nii\n")
+    with pytest.raises(InputError, match="no groups"):
+        list(manifest_cases(path, ["test"]))

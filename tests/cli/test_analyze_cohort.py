@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lungscore.batch.case import COHORT_FILES
 from lungscore.cli.main import call
 
 Analyze = Callable[..., int]
@@ -26,7 +27,8 @@ def test_a_folder_of_scans_is_a_cohort(
     assert second["error"]["code"] == "format-not-recognised"
     assert "1 of 2 analysed, 1 failed" in output.err
     assert {path.name for path in out.iterdir()} == {
-        *("a", "cohort.csv", "cohort.parquet", "cohort.html", "failures.csv")
+        "a",
+        *COHORT_FILES,
     }
     assert analyze(scans) == 2
     assert "error [output-exists]" in capsys.readouterr().err

@@ -202,6 +202,6 @@ def test_comparison_json_is_valid_and_always_the_same(
     assert one == two
     content = json.loads(one)
     assert content["schema"] == "lungscore.comparison/1"
-    assert set(content) == {"schema", "case", "earlier", "later", "warnings", "changes"}
+    assert set(content) == {"schema", "case", "earlier", "later", "warnings", "changes", "days"}
     assert list(content["changes"]) == [number.path for number in COMPARED]
     assert Comparison.model_validate(content).to_json() == one

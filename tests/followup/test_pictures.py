@@ -84,7 +84,7 @@ def test_sides_that_do_not_lie_as_lettered_are_not_lettered(make_follow_up) -> N
 def test_one_sheet_holds_all_pictures(make_follow_up) -> None:
     shown = pairs(make_follow_up())
     width, height = shown[0].earlier.image.size
-    assert side_by_side(shown).size == (5 * width, 2 * height)
+    assert side_by_side(shown).size == (5 * width, 3 * height)
 
 
 # Charts

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lungscore.followup import Change, Comparison
+from lungscore.followup.comparison import compare_results
 from lungscore.followup.text import (
     change_text,
     headline,
@@ -15,6 +16,7 @@ from lungscore.followup.text import (
     text_comparison,
     value_text,
 )
+from lungscore.result import Warning_
 from lungscore.version import RESEARCH_USE
 
 
@@ -153,3 +155,35 @@ def test_the_table_holds_every_score_lobe_and_warning(make_follow_up) -> None:
     assert re.search(r"warnings of the later: .*no-ct", text)
     assert not re.search(r"[ \t]+$", text, re.MULTILINE)
     assert "ranges" not in text.splitlines()[4]
+
+
+def test_a_change_within_the_ranges_or_by_another_method_is_none_beyond_measurement(
+    make_follow_up,
+) -> None:
+    comparison = make_follow_up().comparison
+    overlapping = change(18.3, 7.1, beyond_range=False)
+    text = headline(with_changes(comparison, infection_percent=overlapping))
+    assert text.startswith("No change beyond measurement: opacity of 18.3 % and 7.1 % of the lungs")
+    apart = with_changes(comparison, infection_percent=change(18.3, 7.1, beyond_range=True))
+    assert headline(apart).startswith("Opacity fell")
+    otherwise = Warning_(code="methods-differ", message="Another model.")
+    by_another = apart.model_copy(update={"warnings": [otherwise]})
+    assert headline(by_another).startswith("No change beyond measurement")
+
+
+def test_the_range_of_a_category_has_no_hole() -> None:
+    assert range_text(("mild", "severe"), "class") == "mild or severe"
+    assert range_text(("CT-1", "CT-3"), "class") == "CT-1–CT-3"
+
+
+def test_the_days_between_are_said_where_both_dates_were_asked_for(earlier, later) -> None:
+    for dates, days, text in (
+        (("20200301", "20200313"), 12, "The later scan was made 12 days after the earlier one."),
+        (("20200313", "20200301"), -12, "12 days before the earlier"),
+        (("20200313", None), None, ""),
+        (("20200313", "March"), None, ""),
+    ):
+        comparison = compare_results(earlier, later, name="x", dates=dates)
+        assert comparison.days == days
+        assert (text or "Severity") in second_line(comparison)
+        assert ("days" in second_line(comparison)) == bool(text)

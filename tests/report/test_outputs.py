@@ -5,6 +5,8 @@ import gzip
 import json
 import os
 import platform
+import sys
+from datetime import date
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +17,8 @@ from lungscore.errors import ResourceError, UsageError
 from lungscore.report import outputs
 from lungscore.report.case_folder import OUTPUTS, refuse_existing
 from lungscore.report.outputs import write_outputs
+from lungscore.report.pdf import weasyprint
+from lungscore.report.settings import ReportSettings
 from lungscore.scan.scan import Geometry
 from lungscore.scan.write import nifti_bytes
 
@@ -39,7 +43,7 @@ def test_a_case_holds_masks_results_report_and_figures(make_analysis, tmp_path):
         "figures/sagittal.png",
         "figures/infection_by_slice.png",
     }
-    assert {path.name for path in folder.iterdir()} == OUTPUTS
+    assert {path.name for path in folder.iterdir()} == OUTPUTS - {"report.pdf", "identifiers.json"}
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -174,8 +178,8 @@ def test_a_failed_swap_puts_the_old_folder_back(make_analysis, tmp_path, monkeyp
 def test_a_folder_that_appears_meanwhile_is_kept(make_analysis, tmp_path, monkeypatch):
     write_report = outputs._write_report
 
-    def slow(analysis, folder):
-        write_report(analysis, folder)
+    def slow(analysis, folder, settings):
+        write_report(analysis, folder, settings)
         (tmp_path / "case").mkdir()
         (tmp_path / "case" / "result.json").write_text("another run")
 
@@ -215,3 +219,52 @@ def test_nothing_of_the_patient_reaches_any_output(make_analysis, tmp_path):
     for path in folder.rglob("*"):
         if path.is_file():
             assert canary.encode() not in path.read_bytes(), path.name
+
+
+def test_without_a_report_masks_and_numbers_are_written_alone(make_analysis, tmp_path):
+    folder = write_outputs(make_analysis(), tmp_path, settings=ReportSettings("none"))
+    assert {path.name for path in folder.iterdir()} == OUTPUTS - {
+        "report.html",
+        "report.pdf",
+        "figures",
+        "identifiers.json",
+    }
+
+
+def test_the_small_report_has_no_script_and_is_smaller(make_analysis, tmp_path):
+    sizes = {}
+    for size in ("full", "small"):
+        folder = write_outputs(make_analysis(), tmp_path / size, settings=ReportSettings(size))
+        sizes[size] = (folder / "report.html").stat().st_size
+        assert ("<script" in (folder / "report.html").read_text("utf-8")) == (size == "full")
+    assert sizes["small"] < sizes["full"]
+
+
+def test_a_pdf_has_the_same_pages_and_loads_nothing(make_analysis, tmp_path):
+    try:
+        weasyprint()
+    except ResourceError as missing:
+        pytest.skip(missing.message)
+    folder = write_outputs(make_analysis(), tmp_path, settings=ReportSettings("full", pdf=True))
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(Exception, match=r"http|protocol|allowed"):
+        weasyprint().URLFetcher(allowed_protocols=["data"]).fetch("http://localhost/a.png")
+
+
+def test_a_pdf_without_weasyprint_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    with pytest.raises(ResourceError, match=r"lungscore\[pdf\]") as missing:
+        weasyprint()
+    assert missing.value.code == "library-missing"
+
+
+def test_a_pdf_of_no_report_is_refused():
+    with pytest.raises(UsageError, match="exclude each other"):
+        ReportSettings("none", pdf=True)
+
+
+def test_the_date_of_the_analysis_is_in_run_json(make_analysis, tmp_path):
+    folder = write_outputs(make_analysis(), tmp_path)
+    day = json.loads((folder / "run.json").read_text())["date"]
+    assert date.fromisoformat(day)
+    assert f"analysed {day}" in (folder / "report.html").read_text("utf-8")

@@ -1,6 +1,8 @@
 """Whatever a DICOM header says about a patient, none of it reaches an output."""
 
 import gzip
+import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +12,10 @@ import pydicom
 from pydicom import datadict
 
 from lungscore.anatomy.lungs import Lungs
+from lungscore.batch.table import write_cohort
 from lungscore.inference.lesions import Lesions
 from lungscore.report.outputs import write_outputs
+from lungscore.report.settings import ReportSettings
 from lungscore.report.text import text_table
 from lungscore.result import Analysis
 from lungscore.scan import Geometry, Scan, read_scan
@@ -84,3 +88,32 @@ def test_nothing_of_a_dicom_header_reaches_any_output(tmp_path):
                 content += gzip.decompress(content)
             assert CANARY.encode() not in content, path.name
     assert (folder / "report.html").exists()
+
+
+def test_identifiers_are_written_when_asked_for_and_only_those(tmp_path):
+    source = tmp_path / "source"
+    write_dicom_series(chest(30), source)
+    mark(source)
+    scan = replace(read_scan(source), name="case")
+    lungs = np.zeros(scan.shape, dtype=np.uint8)
+    lungs[:, 12:52, 8:40], lungs[:, 12:52, 56:88] = 1, 2
+    lesions = (lungs == 2).astype(np.uint8)
+    severity = measure(Segmentation(lungs, lesions, voxel_ml=scan.voxel_ml))
+    analysis = Analysis(
+        scan, Lungs(lungs, True), Lesions(lesions, (), None), None, None, severity, (), {}
+    )
+    folder = write_outputs(analysis, tmp_path / "out", settings=ReportSettings(identifiers=True))
+    stored = json.loads((folder / "identifiers.json").read_text())
+    number, description = (
+        f"{CANARY}{FIELDS.index(field)}" for field in ("AccessionNumber", "SeriesDescription")
+    )
+    assert stored["study_uid"] == "1.2.3"
+    assert (stored["accession_number"], stored["series_description"]) == (number, description)
+    page = (folder / "report.html").read_text("utf-8")
+    assert f"{description} · analysed" in page
+    found = set(re.findall(f"{CANARY}[0-9]*", page + json.dumps(stored)))
+    assert found == {number, description}
+    assert CANARY not in (folder / "result.json").read_text("utf-8")
+    write_cohort(tmp_path / "out", ["case"], {})
+    table = (tmp_path / "out" / "cohort.csv").read_text("utf-8")
+    assert set(re.findall(f"{CANARY}[0-9]*", table)) == {number}

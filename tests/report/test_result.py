@@ -29,6 +29,7 @@ KEYS = {
     "lobes",
     "slices",
     "detection",
+    "reliability",
     "warnings",
     "models",
     "engine",
@@ -229,7 +230,7 @@ def test_what_a_detector_said_stands_in_the_result_and_the_report(make_analysis)
     assert detection["detector"] == {"name": "mine", "sha256": "ab" * 32, "patients": 1234}
     text = "yes, in 6 of 12 slices; probability 0.99 (detector mine, trained on 1 234 patients)"
     assert re.search(rf"infection pattern +{re.escape(text)}", text_table(analysis))
-    page = render_page(analysis, slices=[], overview=[], curve=None)
+    page = render_page(analysis, slices=[], overview=[])
     assert f"Infection pattern: {text}." in page
 
 
@@ -254,7 +255,7 @@ def test_without_infection_there_is_no_peak(make_analysis):
 def test_no_text_calls_anything_positive_for_a_disease(make_analysis):
     said = Detected("mine", "ab" * 32, 30, 0.9)
     analysis = replace(make_analysis(), detected=said)
-    page = render_page(analysis, slices=[], overview=[], curve=None)
+    page = render_page(analysis, slices=[], overview=[])
     assert "positive" not in (page + text_table(analysis)).lower()
     assert "covid" not in text_table(analysis).lower()
 

@@ -187,16 +187,16 @@ def score(total):
 @pytest.mark.parametrize(
     ("percent", "total", "category", "said"),
     [
-        (math.nextafter(1, 0), 40, "none", "infection of 1.0 % of the lungs is below"),
-        (1, 0, "mild", "infection of 1.0 % of the lungs is at most 25 %"),
-        (25, 19, "mild", "infection of 25.0 % of the lungs is at most 25 %"),
-        (math.nextafter(25, 26), 19, "moderate", "infection of 25.0 % of the lungs is above 25 %"),
-        (50, 19, "moderate", "infection of 50.0 % of the lungs is above 25 %"),
-        (math.nextafter(50, 51), 0, "severe", "infection of 50.0 % of the lungs is above 50 %"),
+        (math.nextafter(1, 0), 40, "none", "opacity of 1.0 % of the lungs is below"),
+        (1, 0, "mild", "opacity of 1.0 % of the lungs is at most 25 %"),
+        (25, 19, "mild", "opacity of 25.0 % of the lungs is at most 25 %"),
+        (math.nextafter(25, 26), 19, "moderate", "opacity of 25.0 % of the lungs is above 25 %"),
+        (50, 19, "moderate", "opacity of 50.0 % of the lungs is above 25 %"),
+        (math.nextafter(50, 51), 0, "severe", "opacity of 50.0 % of the lungs is above 50 %"),
         (51, 40, "severe", "above 50 %"),
         (50, 20, "severe", "CT-SS 20 is above"),
-        (25, 20, "severe", "lightly affected regions: infection of 25.0 % of the lungs"),
-        (1, 20, "severe", "lightly affected regions: infection of 1.0 % of the lungs"),
+        (25, 20, "severe", "lightly affected regions: opacity of 25.0 % of the lungs"),
+        (1, 20, "severe", "lightly affected regions: opacity of 1.0 % of the lungs"),
     ],
 )
 def test_each_category_begins_where_its_cut_off_says(percent, total, category, said):

@@ -84,7 +84,9 @@ def test_ranges_are_those_of_measuring_every_alternative_whole(seed, sides, dens
         expected = span(getattr(one, side).infection_percent for one in each) if sides else None
         assert found.burden[f"{side}_percent"] == expected
     for name in ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones"):
-        assert found.scores[name] == span(getattr(one, name).total for one in each)
+        scores = [getattr(one, name) for one in each]
+        totals = [score.total for score in scores] + [score.total_cleared for score in scores]
+        assert found.scores[name] == span(totals)
     assert found.scores["po"] == span(one.po for one in each)
     assert found.scores["pho"] == span(one.pho for one in each)
     assert found.mosmed == span(one.mosmed for one in each)
@@ -196,7 +198,7 @@ def test_dense_tissue_that_may_be_lung_widens_the_range_both_ways():
     lungs = more.pop("lungs")
 
     def span(unsure_ml):
-        ranges = measure(lungs, lesions, unsure_ml=unsure_ml, **more).ranges
+        ranges = measure(Segmentation(lungs, lesions, unsure_ml=unsure_ml, **more)).ranges
         return ranges.burden["infection_percent"], ranges.burden["infection_ml"]
 
     assert span((0.0, 0.0)) == ((5.0, 5.0), (100.0, 100.0))

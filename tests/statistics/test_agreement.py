@@ -19,7 +19,7 @@ from lungscore.statistics.agreement import (
     spearman,
     weighted_kappa,
 )
-from lungscore.statistics.estimate import Estimate, undefined
+from lungscore.statistics.estimate import NO_WIDTH, Estimate, undefined
 from tests.statistics.rated import columns, made_up, ratings
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -81,10 +81,11 @@ def test_with_thirty_cases_a_limit_is_as_uncertain_as_the_documentation_says():
     assert (found.upper.high - found.upper.low) / apart == pytest.approx(1 / 3, abs=0.005)
 
 
-def test_equal_differences_have_limits_of_no_width():
+def test_equal_differences_have_no_intervals():
     found = bland_altman(np.array([3.0, 5.0, 9.0]), np.array([2.0, 4.0, 8.0]))
     for estimate in (found.bias, found.lower, found.upper):
-        assert (estimate.value, estimate.low, estimate.high) == (1, 1, 1)
+        assert (estimate.value, estimate.low, estimate.high) == (1, None, None)
+        assert estimate.reason == NO_WIDTH
     assert not found.slope_differs
 
 
@@ -121,7 +122,7 @@ def test_a_mere_shift_is_perfect_consistency():
     a = np.arange(10.0)
     shifted = np.stack([a, a + 3], 1)
     found = icc_consistency(shifted)
-    assert (found.value, found.low, found.high) == (1, 1, 1)
+    assert (found.value, found.low, found.high) == (1, None, None)
     agreement = icc_agreement(shifted)
     # Variance 55/6 between cases, 9/2 between raters.
     assert agreement.value == pytest.approx((55 / 6) / (55 / 6 + 9 / 2))
@@ -178,7 +179,8 @@ def test_swapping_raters_negates_the_bias_and_keeps_the_coefficients(pairs):
     there, back = bland_altman(a, b), bland_altman(b, a)
     assert back.bias.value == pytest.approx(-there.bias.value)
     assert back.lower.value == pytest.approx(-there.upper.value)
-    assert back.lower.low == pytest.approx(-there.upper.high)
+    if there.upper.high is not None:
+        assert back.lower.low == pytest.approx(-there.upper.high)
     for one, other in (
         (icc_agreement(np.stack([a, b], 1)), icc_agreement(np.stack([b, a], 1))),
         (spearman(a, b), spearman(b, a)),
@@ -335,8 +337,8 @@ def test_intraclass_correlations_of_three_raters_by_the_published_formulas():
 def test_the_same_ratings_agree_perfectly(raters):
     ratings = np.repeat(np.array([[1.0], [3], [4], [9]]), raters, axis=1)
     for found in (icc_agreement(ratings), icc_consistency(ratings + np.arange(raters))):
-        assert (found.value, found.low, found.high, found.n) == (1, 1, 1, 4)
-        assert found.reason is None
+        assert (found.value, found.low, found.high, found.n) == (1, None, None, 4)
+        assert found.reason == NO_WIDTH
 
 
 def test_only_where_every_rater_is_constant_is_there_no_coefficient():
@@ -375,6 +377,6 @@ def test_ratings_equal_but_for_rounding_are_perfectly_consistent():
     a = np.arange(6.0)
     ratings = np.stack([a, a + 1e-6 * np.array([1, -1, 1, -1, 1, -1])], 1)
     found = icc_consistency(ratings)
-    assert (found.value, found.low, found.high) == (1, 1, 1)
+    assert (found.value, found.low, found.high) == (1, None, None)
     coarser = icc_consistency(np.stack([a, a + 1e-5 * np.array([1, -1, 1, -1, 1, -1])], 1))
     assert coarser.low < coarser.value < 1

@@ -16,6 +16,7 @@ from lungscore.statistics.agreement import (
     weighted_kappa,
 )
 from lungscore.statistics.bootstrap import RESAMPLES, SEED
+from lungscore.statistics.estimate import NO_WIDTH
 from tests.statistics.rated import columns, ratings
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -48,7 +49,8 @@ def test_weighted_kappa_is_that_of_a_plain_loop(pairs, power):
         assert found.reason == SAME_VALUE
     else:
         assert found.value == pytest.approx(1 - disagreement / chance)
-        assert found.low <= found.high <= 1
+        assert found.low is None or found.low < found.high <= 1
+        assert (found.low is None) == (found.reason == NO_WIDTH)
 
 
 def test_quadratic_kappa_is_lins_concordance():

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from scipy import stats
 
-from lungscore.statistics.agreement import (
-    CONSTANT,
-    spearman,
-)
+from lungscore.statistics.agreement import CONSTANT, spearman
+from lungscore.statistics.estimate import NO_WIDTH
 from tests.statistics.rated import columns, ratings
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -70,9 +68,10 @@ def test_spearman_has_an_interval_from_four_pairs():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_perfect_ranks_have_an_interval_of_no_width(sign):
+def test_perfect_ranks_of_five_cases_have_no_interval(sign):
     found = spearman(np.arange(5.0), sign * np.arange(5.0))
-    assert (found.value, found.low, found.high, found.n) == (sign, sign, sign, 5)
+    assert (found.value, found.low, found.high, found.n) == (sign, None, None, 5)
+    assert found.reason == NO_WIDTH
 
 
 @pytest.mark.parametrize("constant", [0, 1])

@@ -178,9 +178,10 @@ def _difference(a: str, b: str) -> str:
 
 def _draw_line(axes: Any, line: "Estimate", colour: str, style: str, text: str, side: str) -> None:
     """A horizontal line with its interval as a band, and ``text`` at the right end."""
-    if line.value is None or line.low is None or line.high is None:
+    if line.value is None:
         return
-    axes.axhspan(line.low, line.high, color=colour, alpha=0.10, linewidth=0, zorder=0)
+    if line.low is not None and line.high is not None:
+        axes.axhspan(line.low, line.high, color=colour, alpha=0.10, linewidth=0, zorder=0)
     axes.axhline(line.value, color=colour, linewidth=1.1, linestyle=style, zorder=4)
     if text:
         axes.annotate(

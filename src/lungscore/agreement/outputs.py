@@ -31,7 +31,7 @@ def write_agreement(
     with appearing(folder, overwrite=overwrite) as staging:
         for name, figure in figures.items():
             atomic_write(staging / "figures" / f"{name}.png", figure)
-        atomic_write(staging / "report.html", render_page(agreement, figures))
+        atomic_write(staging / "report.html", render_page(agreement, figures, folder=folder))
         atomic_write(staging / "agreement.csv", _csv(_summary(agreement)))
         atomic_write(staging / "pairs.csv", _csv(_pairs(agreement)))
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,8 +1,11 @@
 """report.html of an agreement: one file, no script, nothing loaded from elsewhere."""
 
+import os
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
@@ -11,6 +14,7 @@ from lungscore.agreement.text import (
     NOTHING,
     coefficient_text,
     coefficients,
+    methods_text,
     range_text,
     value_text,
 )
@@ -39,6 +43,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Outlier:
+    """A case beyond the limits of agreement. links: name of the rater and address of the report."""
+
+    case: str
+    difference: str
+    links: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Section:
     """One measure, or one of the five lobes: its picture and the figures beside it."""
 
@@ -47,15 +60,18 @@ class Section:
     narrow: bool
     figures: list[tuple[str, str]]
     reasons: list[str]
+    outliers: list[Outlier]
 
 
-def render_page(agreement: "Agreement", figures: dict[str, bytes]) -> str:
+def render_page(
+    agreement: "Agreement", figures: dict[str, bytes], *, folder: Path | None = None
+) -> str:
     """The report as self-contained HTML; all text is escaped by the template engine.
 
-    figures: PNGs of ``agreement_figures``.
+    figures: PNGs of ``agreement_figures``. folder: where the page will lie, for links from it.
     """
-    folder = files("lungscore.agreement")
-    template = folder.joinpath("agreement.html.j2").read_text("utf-8")
+    own = files("lungscore.agreement")
+    template = own.joinpath("agreement.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     measures = agreement.measures
     return environment.from_string(template).render(
@@ -70,8 +86,11 @@ def render_page(agreement: "Agreement", figures: dict[str, bytes]) -> str:
         rows=[_row(agreed) for agreed in measures if agreed.n and agreed.measure.lobe is None],
         empty=[agreed.measure.heading for agreed in measures if not agreed.n],
         sections=[
-            _section(agreed, figures) for agreed in measures if agreed.measure.name in figures
+            _section(agreed, figures, _outliers(agreement, agreed, folder))
+            for agreed in measures
+            if agreed.measure.name in figures
         ],
+        methods=methods_text(agreement),
         lobes=_lobes(agreement, figures),
         sources=[
             ("A", agreement.name_a, _source(agreement.a.kind, len(agreement.a.values))),
@@ -124,7 +143,39 @@ def _row(agreed: "MeasureAgreement") -> Row:
     )
 
 
-def _section(agreed: "MeasureAgreement", figures: dict[str, bytes]) -> Section:
+#: Cases beyond the limits that are listed for each measure.
+OUTLIERS = 5
+
+
+def _outliers(
+    agreement: "Agreement", agreed: "MeasureAgreement", folder: Path | None
+) -> list[Outlier]:
+    raters = ((agreement.name_a, agreement.a), (agreement.name_b, agreement.b))
+    return [
+        Outlier(
+            case,
+            value_text(difference, agreed.measure),
+            [
+                (name, _link(ratings.reports[case], folder))
+                for name, ratings in raters
+                if folder is not None and case in ratings.reports
+            ],
+        )
+        for case, difference in agreed.outliers[:OUTLIERS]
+    ]
+
+
+def _link(report: Path, folder: Path) -> str:
+    """The address of ``report`` from a page in ``folder``."""
+    try:
+        return quote(Path(os.path.relpath(report, folder)).as_posix())
+    except ValueError:  # another drive
+        return report.as_uri()
+
+
+def _section(
+    agreed: "MeasureAgreement", figures: dict[str, bytes], outliers: list[Outlier]
+) -> Section:
     measure, limits = agreed.measure, agreed.bland_altman
     shown = [("pairs", str(agreed.n))]
     if measure.kind != "class":
@@ -140,6 +191,7 @@ def _section(agreed: "MeasureAgreement", figures: dict[str, bytes]) -> Section:
         measure.kind == "class",
         [*shown, *coefficients(agreed)],
         _reasons(agreed),
+        outliers,
     )
 
 
@@ -149,14 +201,25 @@ def _unit(agreed: "MeasureAgreement") -> str:
 
 def _reasons(agreed: "MeasureAgreement") -> list[str]:
     """Why a figure that the measure's kind has is not given."""
-    ordinal: list[tuple[str, Estimate]] = [("No κ", agreed.kappa_quadratic)]
-    metric = [("No ICC", agreed.icc_2_1), ("No slope", agreed.bland_altman.slope)]
+    ordinal: list[tuple[str, Estimate]] = [("κ", agreed.kappa_quadratic)]
+    metric = [
+        ("bias", agreed.bland_altman.bias),
+        ("ICC", agreed.icc_2_1),
+        ("slope", agreed.bland_altman.slope),
+    ]
     expected = [
         *(ordinal if agreed.measure.ordinal else []),
         *(metric if agreed.measure.kind != "class" else []),
-        ("No interval of ρ" if agreed.spearman.value is not None else "No ρ", agreed.spearman),
+        ("ρ", agreed.spearman),
     ]
-    return [f"{name}: {estimate.reason}" for name, estimate in expected if estimate.reason]
+    return [_reason(name, estimate) for name, estimate in expected if estimate.reason]
+
+
+def _reason(name: str, estimate: "Estimate") -> str:
+    """ "No interval of ρ: …" where there is a value, "No ρ: …" where there is none."""
+    if estimate.value is None:
+        return f"No {name}: {estimate.reason}"
+    return f"No interval of {name}: {(estimate.reason or '').removeprefix('no interval: ')}"
 
 
 def _source(kind: str, cases: int) -> str:

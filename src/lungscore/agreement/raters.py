@@ -64,6 +64,17 @@ class MeasureAgreement:
         return len(self.cases)
 
     @property
+    def outliers(self) -> tuple[tuple[str, float], ...]:
+        """Case and difference of the pairs beyond the limits of agreement, farthest first."""
+        lower, upper = self.bland_altman.lower.value, self.bland_altman.upper.value
+        if lower is None or upper is None or not self.bland_altman.sd:
+            return ()
+        pairs = zip(self.cases, (float(d) for d in self.a - self.b), strict=True)
+        beyond = [(case, d) for case, d in pairs if not lower <= d <= upper]
+        middle = (lower + upper) / 2
+        return tuple(sorted(beyond, key=lambda pair: (-abs(pair[1] - middle), pair[0])))
+
+    @property
     def confusion(self) -> np.ndarray:
         """(classes, classes) counts of an ordinal measure: rows A, columns B."""
         return confusion(self.a, self.b, highest=int(self.measure.highest))

@@ -1,6 +1,7 @@
 """What one rater found in many cases: from a folder of results, or from a table."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from lungscore.errors import InputError
 from lungscore.result.case_tables import Table, read_table
 from lungscore.result.numbers import MEASURES, Number, parse
 from lungscore.result.stored import damaged, place_of, printable, read_results
+from lungscore.result.table_columns import RANGE_COLUMNS, REGION_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Ratings:
     """One rater's values.
 
     name: the rater's, for people. values: case -> measure -> value, None where it is missing; every
-    case has every one of ``measures``. unknown: columns that name no measure.
+    case has every one of ``measures``. unknown: columns that name no measure. reports: case -> its
+    report.html, where there is one.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Ratings:
     values: dict[str, dict[str, float | None]]
     measures: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    reports: Mapping[str, Path] = field(default_factory=dict)
 
 
 def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
@@ -45,11 +49,13 @@ def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
 
 
 def _from_folder(folder: Path, name: str) -> Ratings:
-    values = {
-        case: {measure.name: _value(content, measure, path) for measure in MEASURES.values()}
-        for case, path, content in read_results(folder)
-    }
-    return Ratings(name, "results", values, tuple(MEASURES))
+    values, reports = {}, {}
+    for case, path, content in read_results(folder):
+        values[case] = {m.name: _value(content, m, path) for m in MEASURES.values()}
+        report = path.with_name("report.html")
+        if report.is_file():
+            reports[case] = report.absolute()
+    return Ratings(name, "results", values, tuple(MEASURES), reports=reports)
 
 
 def _value(content: dict[str, Any], measure: Number, path: Path) -> float | None:
@@ -98,7 +104,8 @@ def _from_table(table: Table, file: str, name: str) -> Ratings:
                 raise InputError("table-invalid", fault, expected=str(error)) from None
         values[case] = row
     names = {measure.name for measure in measures.values()}
-    unknown = tuple(column for column in table.columns if column not in measures)
+    ours = {*RANGE_COLUMNS, *REGION_COLUMNS}  # of a cohort.csv, and no measures
+    unknown = tuple(column for column in table.columns if column not in {*measures, *ours})
     return Ratings(name, "table", values, tuple(m for m in MEASURES if m in names), unknown)
 
 

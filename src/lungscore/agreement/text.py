@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from lungscore.statistics.bootstrap import RESAMPLES, SEED
 from lungscore.statistics.estimate import NOTHING, number_text
-from lungscore.version import RESEARCH_USE
+from lungscore.version import RESEARCH_USE, __version__
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
@@ -49,6 +50,34 @@ def coefficients(agreed: "MeasureAgreement") -> list[tuple[str, str]]:
             ("the same", share_text(agreed.exact)),
         ]
     return [*pairs, ("Spearman", coefficient_text(agreed.spearman))]
+
+
+def methods_text(agreement: "Agreement") -> str:
+    """A paragraph for the methods section of an article: what was computed, and how."""
+    kinds = {agreed.measure.kind for agreed in agreement.measures if agreed.n}
+    sentences = [
+        f"Agreement between {agreement.name_a} and {agreement.name_b} was assessed in "
+        f"{len(agreement.cases)} cases with lungscore {__version__}."
+    ]
+    if kinds & {"number", "total"}:
+        sentences.append(
+            "For continuous measures and total scores we report the mean difference and the 95 % "
+            "limits of agreement (Bland and Altman 1986) with exact confidence intervals (Carkeet "
+            "2015), and intraclass correlation coefficients, two-way random for absolute "
+            "agreement, ICC(2,1), and two-way mixed for consistency, ICC(3,1), of a single rater "
+            "(Shrout and Fleiss 1979; McGraw and Wong 1996)."
+        )
+    if kinds & {"total", "class"}:
+        sentences.append(
+            "For scores and ordered classes we report weighted kappa with linear and quadratic "
+            f"weights (Cohen 1968), with percentile bootstrap intervals ({RESAMPLES} resamples of "
+            f"cases, seed {SEED}), and the share of identical ratings with Wilson intervals."
+        )
+    sentences.append(
+        "Rank correlation is Spearman's ρ (interval: Bonett and Wright 2000). Intervals are 95 %. "
+        "Cases without a value from both raters were left out of that measure."
+    )
+    return " ".join(sentences)
 
 
 def text_table(agreement: "Agreement") -> str:

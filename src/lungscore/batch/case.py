@@ -4,13 +4,21 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from os import fsencode
 from pathlib import Path
 
 from lungscore.errors import LungscoreError
 
-#: What a cohort's own files are called; no case is.
-COHORT_FILES = ("cohort.csv", "cohort.parquet", "cohort.html", "failures.csv")
+#: Written where the extra ``tables`` is installed.
+WORKBOOK = "cohort.xlsx"
+#: What a cohort's own files are called; no case is, whatever is installed.
+RESERVED = (
+    *("cohort.csv", "cohort.parquet", "cohort.html", "failures.csv", "cohort-dictionary.csv"),
+    WORKBOOK,
+)
+#: Those that are written here.
+COHORT_FILES = RESERVED if find_spec("xlsxwriter") else RESERVED[:-1]
 
 #: Between the folders of a case's name.
 SEPARATOR = "__"
@@ -47,7 +55,7 @@ def components_of(siblings: Iterable[str]) -> dict[str, str]:
 
 def _plain(component: str) -> bool:
     ambiguous = SEPARATOR in component or component.startswith("_") or component.endswith("_")
-    return not ambiguous and component.casefold() not in COHORT_FILES
+    return not ambiguous and component.casefold() not in RESERVED
 
 
 def joined(components: Iterable[str]) -> str:
@@ -65,7 +73,7 @@ def distinct(names: Iterable[str]) -> dict[str, str]:
     alike = Counter(folder.casefold() for folder in folders.values())
     return {
         name: _with_digits(folder, name)
-        if alike[folder.casefold()] > 1 or folder.casefold() in COHORT_FILES
+        if alike[folder.casefold()] > 1 or folder.casefold() in RESERVED
         else folder
         for name, folder in folders.items()
     }

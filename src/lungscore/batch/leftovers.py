@@ -5,13 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
-from lungscore.batch.case import COHORT_FILES
+from lungscore.batch.case import RESERVED
 from lungscore.files import lock_folder, unlock
 from lungscore.report.case_folder import OUTPUTS
 
 _FOLDER = re.compile(r"\.tmp-[0-9a-f]{12}(-old)?")
 _FILE = re.compile(r"\.tmp-[0-9]+-.+")
-_OURS = OUTPUTS.union(COHORT_FILES)
+_OURS = OUTPUTS.union(RESERVED)
 
 
 def clear_leftovers(out: Path) -> None:

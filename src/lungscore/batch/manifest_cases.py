@@ -1,13 +1,16 @@
-"""The cases of a manifest of ``lungscore data prepare``."""
+"""The cases of a manifest: of ``lungscore data prepare``, or a plain table of case and path."""
 
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lungscore.batch.case import Case, distinct
-from lungscore.datasets.manifest import FORMATS, read_rows
+from lungscore.datasets.manifest import COLUMNS, FORMATS, read_rows
 from lungscore.errors import InputError
+from lungscore.files import plain_cell
+from lungscore.result.case_tables import read_table
 from lungscore.scan.recognise import content_of
 
 GROUPS = ("train", "validation", "test")
@@ -20,6 +23,45 @@ def is_manifest(path: Path) -> bool:
         return named and content_of(path) in ("other", "empty")
     except OSError:
         return False
+
+
+def is_plain(path: Path) -> bool:
+    """Whether ``path`` is a CSV table with the columns case and path, and not all of a manifest."""
+    if path.suffix.lower() != ".csv":
+        return False
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            names = re.split("[,;\t]", next(file, ""))
+    except OSError:
+        return False
+    head = {name.strip().strip('"').casefold() for name in names}
+    return {"case", "path"} <= head and not set(COLUMNS) <= head
+
+
+def _plain_cases(manifest: Path) -> Iterator[Case]:
+    """A case for each row of a table whose first column is case; paths are relative to it."""
+    try:
+        table = read_table(manifest)
+    except InputError as error:
+        raise _invalid(manifest, error.found, expected=error.expected) from None
+    column = next(name for name in table.columns if name.casefold() == "path")
+    names = distinct(name for _, name, _ in table.rows)
+    seen: set[str] = set()
+    for line, name, cells in table.rows:
+        place = cells[column]
+        if not name or name in seen or not place:
+            fault = "the case has no name" if not name else "the case has no path"
+            if name in seen:
+                fault = f"the case {name} occurred before"
+            called = f"{names[name]}__line-{line}" if name in seen or not name else names[name]
+            yield Case(called, manifest, _invalid(manifest, f"line {line}: {fault}"))
+            continue
+        seen.add(name)
+        yield Case(names[name], _placed(manifest.resolve().parent, plain_cell(place)))
+
+
+def _invalid(manifest: Path, found: str, *, expected: str = "") -> InputError:
+    return InputError("manifest-invalid", f"{manifest.name}: {found}", expected=expected)
 
 
 @dataclass
@@ -43,6 +85,11 @@ def manifest_cases(manifest: Path, groups: Collection[str] = ()) -> Iterator[Cas
     Memory grows with the cases, not with the rows.
     Raises InputError ``input-not-found`` or ``manifest-invalid``.
     """
+    if is_plain(manifest):
+        if groups:
+            raise _invalid(manifest, "it has no groups", expected="no --group")
+        yield from _plain_cases(manifest)
+        return
     cases: dict[str, _Files] = {}
     owners: dict[str, str | None] = {}  # folder -> its only case, None where several share it
     wrong: dict[str, InputError] = {}

@@ -89,6 +89,10 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
         from lungscore.pacs.source import check_source
 
         check_source(path, options.series)  # not after minutes of analysis
+    if options.report.pdf:
+        from lungscore.report.pdf import weasyprint
+
+        weasyprint()  # that it is missing should not be said after the work
     detector = None if options.detector is None else load_detector(options.detector)
     analysis = analyze(
         path,
@@ -105,7 +109,9 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
 
         analysis = replace(analysis, detected=detect(analysis, *detector))
     try:
-        folder = write_outputs(analysis, options.out, overwrite=options.overwrite)
+        folder = write_outputs(
+            analysis, options.out, overwrite=options.overwrite, settings=options.report
+        )
     except UsageError:
         # Another run wrote it meanwhile: the last breath of one that was killed, or a second job.
         if options.resume and stored.is_file():

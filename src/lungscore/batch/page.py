@@ -1,4 +1,4 @@
-"""cohort.html: one file, no script, nothing loaded from elsewhere."""
+"""cohort.html: one file with one script of its own, nothing loaded from elsewhere."""
 
 import heapq
 import io
@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
 
+from lungscore.batch.drawings import case_link, case_text, category_bars, histogram, scatter
 from lungscore.errors import NOTICES, REJECTIONS
-from lungscore.report.page import data_uri
-from lungscore.report.pictures import COLOURS
+from lungscore.report.page import data_uri, script_hash
 from lungscore.report.text import percent_text
-from lungscore.result.numbers import NUMBERS
+from lungscore.result.numbers import NUMBERS, Number
+from lungscore.severity import GRADE_MEANS, GRADES
 from lungscore.severity.category import CATEGORIES
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -26,8 +29,10 @@ MARK = '<meta name="generator" content="lungscore cohort">'
 LISTED = 200
 #: Cases named for each code of failure.
 NAMED = 10
-#: Percent of infection in one bar.
-BIN = 5
+#: Longest side of a coronal of the mosaic, in pixels.
+THUMBNAIL = 150
+#: Grades whose cases stand first.
+FLAGGED = ("C", "D")
 
 
 @dataclass
@@ -36,7 +41,8 @@ class Cohort:
 
     analysed: int = 0
     categories: Counter[str] = field(default_factory=Counter)
-    bins: Counter[int] = field(default_factory=Counter)
+    grades: Counter[str] = field(default_factory=Counter)
+    percents: Counter[int] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     failed_cases: dict[str, list[str]] = field(default_factory=dict)
@@ -52,10 +58,11 @@ class Cohort:
             return
         self.analysed += 1
         self.categories[row["category"] or "withheld"] += 1
+        self.grades[row["reliability"] or "unknown"] += 1
         self.warnings.update(code for code in row["warnings"].split(";") if code)
         percent = row["infection_percent"]
         if percent is not None:
-            self.bins[min(int(percent // BIN), 100 // BIN - 1)] += 1
+            self.percents[min(int(percent), 99)] += 1
         # Of equals the first: later ones count as less.
         item = (-1.0 if percent is None else percent, -self.analysed, row)
         if len(self._worst) < LISTED:
@@ -69,54 +76,88 @@ class Cohort:
         return [row for *_, row in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
 
 
-def render_page(cohort: Cohort) -> str:
-    """The page as self-contained HTML; all text is escaped by the template engine."""
-    template = files("lungscore.batch").joinpath("cohort.html.j2").read_text("utf-8")
+def render_page(cohort: Cohort, out: Path) -> str:
+    """The page as self-contained HTML; all text is escaped by the template engine.
+
+    out: the folder of the cases, whose coronal pictures are shown.
+    """
+    own = files("lungscore.batch")
+    template, script = (
+        own.joinpath(name).read_text("utf-8") for name in ("cohort.html.j2", "cohort.js")
+    )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    categories = [(name, cohort.categories[name]) for name in (*CATEGORIES, "withheld")]
     return environment.from_string(template).render(
         cohort=cohort,
         mark=MARK,
+        script=Markup(script),  # noqa: S704 - our own file
+        script_hash=script_hash(script) if cohort.analysed else "'none'",
         failed=sum(cohort.failures.values()),
-        categories=[(name, cohort.categories[name]) for name in (*CATEGORIES, "withheld")],
-        figure=data_uri(_figure(cohort), "png") if cohort.analysed else None,
+        categories=categories,
+        grades=[(grade, GRADE_MEANS[grade], cohort.grades[grade]) for grade in GRADES],
+        drawings=[
+            (said, drawing)
+            for said, drawing in (
+                ("Severity", category_bars(categories)),
+                ("Extent", histogram(cohort.percents)),
+                (f"Extent and {NUMBERS['ct_ss'].title}", scatter(cohort.worst)),
+            )
+            if drawing is not None
+        ]
+        if cohort.analysed
+        else [],
+        mosaic=_mosaic(cohort, out),
         failures=[(code, REJECTIONS[code], n) for code, n in _frequent(cohort.failures)],
         warnings=[(code, NOTICES.get(code, ""), n) for code, n in _frequent(cohort.warnings)],
         percent=percent_text,
+        within=_within,
         title=lambda name: NUMBERS[name].title,
-        link=lambda case: quote(f"{case}/report.html"),
+        shown=[NUMBERS[name] for name in SHOWN],
+        more=MORE,
+        link=case_link,
+        named=case_text,
         research_use=RESEARCH_USE,
         version=__version__,
     )
 
 
+#: What the table of the page shows of a case, beside category and grade.
+SHOWN = ("infection_percent", "ggo_percent", "consolidation_percent", "ct_ss", "ctsi", "mosmed")
+
+#: Of these, what a narrow screen has no room for.
+MORE = ("ggo_percent", "consolidation_percent", "ctsi", "mosmed")
+
+
+def _within(row: Mapping[str, Any], number: Number) -> str:
+    """ " (4.3–7.1)" of a row's range, empty without one or where its ends are alike."""
+    low, high = (row.get(f"{number.name}_{end}") for end in ("low", "high"))
+    if low is None or high is None or low == high:
+        return ""
+    if number.unit == "class":
+        return f" ({low} to {high})"
+    if number.unit == "percent":
+        low, high = f"{low:.1f}", f"{high:.1f}"
+    return "" if low == high else f" ({low}–{high})"
+
+
+def _mosaic(cohort: Cohort, out: Path) -> list[tuple[Mapping[str, Any], str]]:
+    """Row and coronal picture of the cases listed: those flagged first, then by extent."""
+    rows = sorted(cohort.worst, key=lambda row: row["reliability"] not in FLAGGED)
+    pictures = ((row, _thumbnail(out / row["case"] / "figures" / "coronal.png")) for row in rows)
+    return [(row, picture) for row, picture in pictures if picture is not None]
+
+
+def _thumbnail(path: Path) -> str | None:
+    """A small JPEG of a picture as data; None where it is missing or cannot be read."""
+    buffer = io.BytesIO()
+    try:
+        with Image.open(path) as image:
+            image.thumbnail((THUMBNAIL, THUMBNAIL))
+            image.convert("RGB").save(buffer, "JPEG", quality=75)
+    except (OSError, ValueError):
+        return None
+    return data_uri(buffer.getvalue(), "jpeg")
+
+
 def _frequent(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _figure(cohort: Cohort) -> bytes:
-    """A PNG: how many cases have each category, and how much of the lungs is infected."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 2.6), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    names = (*CATEGORIES, "withheld")
-    bars = left.bar(names, [cohort.categories[name] for name in names], color=COLOURS["ggo"])
-    left.bar_label(bars)
-    left.set_ylabel("cases")
-    edges = range(0, 100, BIN)
-    heights = [cohort.bins[edge // BIN] for edge in edges]
-    colour = COLOURS["consolidation"]
-    right.bar(edges, heights, width=BIN, align="edge", color=colour, edgecolor="white")
-    right.set_xlim(0, 100)
-    right.set_xlabel("opacity, % of the lungs")
-    right.set_ylabel("cases")
-    for axes in (left, right):
-        axes.yaxis.get_major_locator().set_params(integer=True)
-        axes.margins(y=0.15)
-        axes.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    # No software or date field: equal results give equal files.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

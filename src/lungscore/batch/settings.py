@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lungscore.report.settings import DEFAULT, ReportSettings
+
 
 class ModelSettings(NamedTuple):
     """What chooses the models and what runs them."""
@@ -39,6 +41,7 @@ class AnalyzeSettings:
     fhir: bool = False
     regions: bool = False
     etiology: str | None = None
+    report: ReportSettings = DEFAULT
 
     @property
     def models(self) -> ModelSettings:

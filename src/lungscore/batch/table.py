@@ -1,4 +1,4 @@
-"""cohort.csv, cohort.parquet and failures.csv: made of the results that are stored."""
+"""The tables of a cohort and its page: made of the results that are stored."""
 
 import csv
 import os
@@ -8,24 +8,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lungscore.batch.case import COHORT_FILES
+from lungscore.batch.case import COHORT_FILES, WORKBOOK
+from lungscore.batch.columns import BEFORE, COLUMNS, Row, columns, row_of
+from lungscore.batch.dictionary import HEAD, dictionary_csv
 from lungscore.batch.page import MARK, Cohort, render_page
+from lungscore.batch.workbook import is_our_workbook, workbook
 from lungscore.errors import InputError, LungscoreError, UsageError
 from lungscore.files import atomic_path, atomic_write, staging_folder, text_cell, write_error
 from lungscore.report.case_folder import check_writable
-from lungscore.result.numbers import MEASURES, Number
-from lungscore.result.stored import damaged, read_stored
+from lungscore.result.stored import damaged, read_stored, stored_identifiers, stored_version
 
-#: Columns before and behind the measures. code: of the failure. withheld, warnings: codes, joined
-#: by semicolons.
-BEFORE, BEHIND = ("case", "status", "code"), ("withheld", "warnings")
-COLUMNS = (*BEFORE, *MEASURES, *BEHIND)
 FAILURE_COLUMNS = ("case", "code", "message")
 
 #: Rows that are held in memory at once.
 BATCH = 1000
-
-Row = dict[str, Any]
 
 
 def refuse_tables(out: Path, *, overwrite: bool = False, resume: bool = False) -> None:
@@ -59,8 +55,11 @@ def _ours(path: Path) -> bool:
             return pa.parquet.read_schema(path).names[:3] == list(BEFORE)
         except (pa.ArrowException, OSError):
             return False
-    columns = FAILURE_COLUMNS if path.name == "failures.csv" else BEFORE
-    begins = ",".join(columns) if path.suffix == ".csv" else f"<!DOCTYPE html>\n{MARK}"
+    if path.suffix == ".xlsx":
+        return is_our_workbook(path)
+    heads = {"failures.csv": FAILURE_COLUMNS, "cohort-dictionary.csv": HEAD[:2]}
+    first = ",".join(heads.get(path.name, BEFORE))
+    begins = first if path.suffix == ".csv" else f"<!DOCTYPE html>\n{MARK}"
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read(len(begins)) == begins
 
@@ -100,7 +99,11 @@ def _write_files(
         file = stack.enter_context(open(paths["cohort.csv"], "w", newline="", encoding="utf-8"))
         lines = csv.writer(file)
         lines.writerow(COLUMNS)
-        columns = stack.enter_context(
+        sheet = None
+        if WORKBOOK in COHORT_FILES:
+            sheet = stack.enter_context(workbook(folder / WORKBOOK))
+            sheet(COLUMNS)
+        parquet = stack.enter_context(
             pa.parquet.ParquetWriter(paths["cohort.parquet"], _schema(), compression="zstd")
         )
         for rows in _batches(_rows(out, cases, failures)):
@@ -109,7 +112,10 @@ def _write_files(
                 if row["status"] == "failed":
                     order.append(row["case"])
             lines.writerows([text_cell(row.get(name)) for name in COLUMNS] for row in rows)
-            columns.write_table(pa.Table.from_pylist(rows, schema=_schema()))
+            if sheet is not None:
+                for row in rows:
+                    sheet(row.get(name) for name in COLUMNS)
+            parquet.write_table(pa.Table.from_pylist(rows, schema=_schema()))
     with (
         atomic_path(folder / "failures.csv") as path,
         open(path, "w", newline="", encoding="utf-8") as file,
@@ -120,7 +126,8 @@ def _write_files(
             error = failures[case]
             message = " ".join(error.message.split())
             lines.writerow(map(text_cell, (case, error.code, message)))
-    atomic_write(folder / "cohort.html", render_page(cohort))
+    atomic_write(folder / "cohort-dictionary.csv", dictionary_csv())
+    atomic_write(folder / "cohort.html", render_page(cohort, out))
 
 
 def _rows(out: Path, cases: Iterable[str], failures: dict[str, LungscoreError]) -> Iterator[Row]:
@@ -138,40 +145,16 @@ def _rows(out: Path, cases: Iterable[str], failures: dict[str, LungscoreError]) 
 def _row(path: Path, case: str) -> Row:
     content = read_stored(path, f"result.json of {case}")
     try:
-        row: Row = {"case": case, "status": "analysed", "code": None}
-        for measure in MEASURES.values():
-            row[measure.name] = _typed(measure, measure.value(content))
-        row["withheld"] = ";".join(content["severity"]["withheld"])
-        row["warnings"] = ";".join(dict.fromkeys(notice["code"] for notice in content["warnings"]))
-        return row
+        return row_of(content, case, stored_version(path.parent), stored_identifiers(path.parent))
     except (LookupError, TypeError, ValueError) as error:
         raise damaged(f"result.json of {case}", f"it lacks {error}") from None
-
-
-def _whole(measure: Number) -> bool:
-    return measure.kind == "total" or (measure.kind == "class" and measure.classes[0].isdigit())
-
-
-def _typed(measure: Number, value: Any) -> float | int | str | None:
-    if value is None:
-        return None
-    if _whole(measure):
-        return int(value)
-    return float(value) if measure.kind == "number" else str(value)
 
 
 def _schema() -> Any:
     import pyarrow as pa
 
-    def kind(name: str) -> Any:
-        measure = MEASURES.get(name)
-        if measure is None:
-            return pa.string()
-        if _whole(measure):
-            return pa.int32()
-        return pa.float64() if measure.kind == "number" else pa.string()
-
-    return pa.schema([pa.field(name, kind(name)) for name in COLUMNS])
+    types = {"integer": pa.int32(), "number": pa.float64(), "text": pa.string()}
+    return pa.schema([pa.field(column.name, types[column.kind]) for column in columns()])
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:

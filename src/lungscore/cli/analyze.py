@@ -35,12 +35,17 @@ from lungscore.cli.options import (
     NoRanges,
     Out,
     Overwrite,
+    Pdf,
     Precision,
     Regions,
     RunBy,
+    Size,
+    SizeOfReport,
     StatedEtiology,
+    WithIdentifiers,
 )
 from lungscore.errors import UsageError, sentence
+from lungscore.report.settings import ReportSettings
 
 if TYPE_CHECKING:
     from lungscore.batch.case import Case as CohortCase
@@ -116,6 +121,9 @@ def analyze(
             rich_help_panel=OBJECTS,
         ),
     ] = False,
+    report_size: SizeOfReport = Size.FULL,
+    pdf: Pdf = False,
+    identifiers: WithIdentifiers = False,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool,
@@ -216,6 +224,7 @@ def analyze(
         fhir=fhir,
         regions=regions,
         etiology=etiology.value if etiology else None,
+        report=ReportSettings(report_size.value, pdf, identifiers),
     )
     cases, cohort = cohort_cases(inputs, group or ())
     if cohort and of_one:
@@ -339,7 +348,8 @@ def _print(outcome: Outcome, as_lines: bool) -> None:
         summarise(f"{outcome.input}: skipped, results exist already.")
     elif outcome.folder:
         summarise(outcome.table)
-        summarise(f"Report: {outcome.folder / 'report.html'}")
+        report = outcome.folder / "report.html"
+        summarise(f"Report: {report}" if report.exists() else f"Results: {outcome.folder}")
     _detail(outcome)
 
 

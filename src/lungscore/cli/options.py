@@ -10,6 +10,7 @@ import typer
 INFERENCE = "Models and inference"
 COHORT = "Many scans"
 OBJECTS = "For other systems"
+REPORT = "Report"
 
 
 class Engine(StrEnum):
@@ -33,6 +34,14 @@ class Etiology(StrEnum):
     """What a user may state as the cause; the keys of pacs.codes.ETIOLOGIES."""
 
     COVID_19 = "covid-19"
+
+
+class Size(StrEnum):
+    """How much of a report there is; the names of report.settings."""
+
+    FULL = "full"
+    SMALL = "small"
+    NONE = "none"
 
 
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="Output folder.")]
@@ -68,6 +77,30 @@ Case = Annotated[
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", metavar="", help="Replace existing results.")
+]
+Pdf = Annotated[
+    bool,
+    typer.Option(
+        "--pdf", metavar="", help="Also write report.pdf (lungscore[pdf]).", rich_help_panel=REPORT
+    ),
+]
+WithIdentifiers = Annotated[
+    bool,
+    typer.Option(
+        "--identifiers",
+        metavar="",
+        help="Also write study and series UID, study date, accession number and series "
+        "description of a DICOM series, to join results with an archive.",
+        rich_help_panel=REPORT,
+    ),
+]
+SizeOfReport = Annotated[
+    Size,
+    typer.Option(
+        "--report-size",
+        help="Report with every slice, with twelve of them, or no report.",
+        rich_help_panel=REPORT,
+    ),
 ]
 NoRanges = Annotated[
     bool,

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from lungscore.cli.console import say, say_json, summarise
-from lungscore.cli.options import AsLine, Case, Overwrite
+from lungscore.cli.options import AsLine, Case, Overwrite, Pdf, Size, SizeOfReport
+from lungscore.report.settings import ReportSettings
 
 
 def score(
@@ -30,6 +31,8 @@ def score(
         typer.Option("-o", "--out", metavar="FOLDER", help="Write result and report here."),
     ] = None,
     case_id: Case = None,
+    report_size: SizeOfReport = Size.FULL,
+    pdf: Pdf = False,
     overwrite: Overwrite = False,
     as_line: AsLine = False,
 ) -> None:
@@ -42,11 +45,15 @@ def score(
     from lungscore.report.text import text_table
     from lungscore.result import to_result
 
+    settings = ReportSettings(report_size.value, pdf)
     analysis = score_masks(lungs, lesions, lobes=lobes, ct=ct, name=case_id)
-    folder = None if out is None else write_outputs(analysis, out, overwrite=overwrite)
+    folder = None
+    if out is not None:
+        folder = write_outputs(analysis, out, overwrite=overwrite, settings=settings)
     if as_line:
         say_json(json.loads(to_result(analysis).to_json()))
         return
     (say if folder is None else summarise)(text_table(analysis))
     if folder:
-        summarise(f"Report: {folder / 'report.html'}")
+        report = folder / "report.html"
+        summarise(f"Report: {report}" if report.exists() else f"Results: {folder}")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lungscore.errors import InputError
 from lungscore.result import Analysis, Result, to_result
 from lungscore.result.numbers import NUMBERS
-from lungscore.result.stored import damaged, read_stored
+from lungscore.result.stored import damaged, read_stored, stored_identifiers, stored_version
 from lungscore.scan import read_scan
 from lungscore.scan.masks import check_same_place, read_label_volume
 from lungscore.scan.names import safe_name
@@ -42,6 +42,7 @@ class Case:
     result: the content of result.json. version: of lungscore, which wrote it, where known.
     lungs, lesions: (D, H, W) uint8 labels on canonical axes.
     values, units: (D, H, W) the CT on the same voxels; None where it is not at hand.
+    study_date: YYYYMMDD, where identifiers were asked for with the result; None otherwise.
     """
 
     result: Mapping[str, Any]
@@ -50,6 +51,7 @@ class Case:
     lesions: np.ndarray
     values: np.ndarray | None
     units: Literal["hu", "grey"] | None
+    study_date: str | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float] | None:
@@ -99,11 +101,12 @@ def read_case(folder: Path, *, ct: Path | None = None) -> Case:
         check_same_place(f"{folder.name}/{MASKS[0]}", geometry, scan.geometry, spacing_known=known)
     return Case(
         result=result,
-        version=_version(folder),
+        version=stored_version(folder),
         lungs=lungs,
         lesions=lesions,
         values=None if scan is None else scan.values,
         units=None if scan is None else scan.units,
+        study_date=stored_identifiers(folder).get("study_date"),
     )
 
 
@@ -153,12 +156,3 @@ def check_belonging(
 
 def _called(folder: Path) -> str:
     return f"{RESULT} of {folder.name}"
-
-
-def _version(folder: Path) -> str | None:
-    """The version of lungscore that run.json names; a comparison goes on without it."""
-    try:
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return str(content["lungscore"])
-    except (OSError, ValueError, RecursionError, LookupError, TypeError):
-        return None

@@ -37,7 +37,7 @@ def height_chart(follow_up: FollowUp) -> bytes | None:
     axes.set_ylim(0, min(100.0, max(10.0, 1.1 * highest)))
     axes.set_xlim(0, 100)
     axes.set_xlabel("lung height, % from apex to base")
-    axes.set_ylabel("% of the slice's lung")
+    axes.set_ylabel("% of its lung")
     axes.grid(axis="y", color=SOFT, linewidth=0.6)
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.97), ncols=2)
     return _png(figure)

@@ -5,6 +5,7 @@ Pure: two contents of result.json in, one Comparison out. docs/follow-up.md expl
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -80,6 +81,9 @@ class Comparison(_Model):
         "burden.infection_percent". ``change`` is later − earlier: of percentages (0 to 100) in
         percentage points, of volumes in ml, of scores in points, of classes in steps. It is None,
         with a ``reason``, where either result lacks the number.
+    days : int or None
+        From the earlier to the later examination; None unless both results were written with
+        --identifiers and state a date.
 
     Raises
     ------
@@ -97,6 +101,9 @@ class Comparison(_Model):
     later: Side
     warnings: list[Warning_] = Field(description="what stands against comparing the two")
     changes: dict[str, Change]
+    days: int | None = Field(
+        default=None, description="from the earlier to the later; null unless both state a date"
+    )
 
     def to_json(self) -> bytes:
         """The bytes of comparison.json: fixed key order, UTF-8, one final newline."""
@@ -110,10 +117,12 @@ def compare_results(
     *,
     name: str,
     versions: tuple[str | None, str | None] = (None, None),
+    dates: tuple[str | None, str | None] = (None, None),
 ) -> Comparison:
     """Every number of two results (contents of result.json), and what stands against comparing.
 
-    versions: of lungscore, which made the earlier and the later result, where known.
+    versions: of lungscore, which made the earlier and the later result, where known. dates: of the
+    examinations, YYYYMMDD, where asked for.
     """
     notices: list[Notice] = cautions(earlier, later, versions)
     return Comparison(
@@ -123,7 +132,17 @@ def compare_results(
         later=_side(later, versions[1]),
         warnings=[Warning_(code=n.code, message=n.message) for n in notices],
         changes={number.path: change_of(number, earlier, later) for number in COMPARED},
+        days=_days(*dates),
     )
+
+
+def _days(earlier: str | None, later: str | None) -> int | None:
+    """Days between two dates as DICOM writes them; None where either is none."""
+    try:
+        first, second = (datetime.strptime(text or "", "%Y%m%d") for text in (earlier, later))
+    except ValueError:
+        return None
+    return (second - first).days
 
 
 def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Change:
@@ -207,5 +226,5 @@ def _side(content: Mapping[str, Any], version: str | None) -> Side:
 
 
 def _known(kind: type[Record], content: Mapping[str, Any]) -> Record:
-    """``content`` without the keys that another version may have added."""
-    return kind(**{key: content[key] for key in kind.model_fields})
+    """``content`` without the keys that another version may have added, or lacks."""
+    return kind(**{key: content[key] for key in kind.model_fields if key in content})

@@ -78,7 +78,11 @@ def compare(
     first = _case(earlier, earlier_ct, loaded)
     second = _case(later, later_ct, loaded)
     comparison = compare_results(
-        first.result, second.result, name=name, versions=(first.version, second.version)
+        first.result,
+        second.result,
+        name=name,
+        versions=(first.version, second.version),
+        dates=(first.study_date, second.study_date),
     )
     return FollowUp(first, second, comparison)
 

@@ -47,6 +47,7 @@ def render_comparison(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     comparison = follow_up.comparison
     changes = comparison.changes
+    changed = [embedded(pair.difference) for pair in pairs if pair.difference is not None]
     return environment.from_string(template.read_text("utf-8")).render(
         comparison=comparison,
         title=lambda name: NUMBERS[name].title,
@@ -67,7 +68,9 @@ def render_comparison(
         rows_of_pictures=[
             ("earlier", [embedded(pair.earlier) for pair in pairs]),
             ("later", [embedded(pair.later) for pair in pairs]),
+            *([("change", changed)] if changed else []),
         ],
+        registered=bool(changed),
         levels=[f"{100 * pair.level:.0f} %" for pair in pairs],
         to_scale=all(case.spacing_mm for case in (follow_up.earlier, follow_up.later)),
         shown=_shown(follow_up),

@@ -5,6 +5,7 @@ from lungscore.labels import LOBE_ORDER
 from lungscore.report.text import ml_text, percent_text
 from lungscore.result.numbers import NUMBERS, SCORES, WHOLE, lobe_number
 from lungscore.severity import CT_SS_CUTOFF
+from lungscore.severity.category import CATEGORIES
 from lungscore.version import RESEARCH_USE
 
 #: In place of a number that is null.
@@ -46,7 +47,9 @@ def range_text(pair: tuple[int | float | str, int | float | str] | None, unit: s
     if pair is None:
         return ""
     low, high = (value if isinstance(value, str) else _bare(value, unit) for value in pair)
-    return low if low == high else f"{low}–{high}"
+    # A category is not a scale: between mild and severe, moderate need not be possible.
+    between = " or " if low in CATEGORIES else "–"
+    return low if low == high else f"{low}{between}{high}"
 
 
 def ranges_text(change: Change) -> str:
@@ -59,6 +62,12 @@ def ranges_text(change: Change) -> str:
 def change_of(comparison: Comparison, name: str) -> Change:
     """The change of the number that result.numbers calls ``name``."""
     return comparison.changes[NUMBERS[name].path]
+
+
+def within_measurement(comparison: Comparison) -> bool:
+    """Whether the change of opacity may come from measuring: its ranges, or the methods."""
+    overlap = change_of(comparison, "infection_percent").beyond_range is False
+    return overlap or any(notice.code == "methods-differ" for notice in comparison.warnings)
 
 
 def headline(comparison: Comparison) -> str:
@@ -76,6 +85,11 @@ def headline(comparison: Comparison) -> str:
         volumes = f", from {first} to {second}"
     if percent.direction == "same":
         return f"Opacity remained at {after} of {where}{volumes}."
+    if within_measurement(comparison):
+        return (
+            f"No change beyond measurement: opacity of {before} and {after} of {where} "
+            f"({change_text(percent)} percentage points){volumes}."
+        )
     verb = "rose" if percent.direction == "more" else "fell"
     return (
         f"Opacity {verb} from {before} to {after} of {where} "
@@ -87,6 +101,9 @@ def second_line(comparison: Comparison) -> str:
     """Category, CT-SS against its cut-off, and what the ranges say of the headline."""
     category, ct_ss = (change_of(comparison, name) for name in ("category", "ct_ss"))
     sentences = []
+    if (days := comparison.days) is not None:
+        after = "before" if days < 0 else "after"
+        sentences.append(f"The later scan was made {abs(days)} days {after} the earlier one")
     if category.earlier is not None or category.later is not None:
         sentences.append("Severity: " + _turn(category, "not given"))
     if isinstance(ct_ss.earlier, int) and isinstance(ct_ss.later, int):

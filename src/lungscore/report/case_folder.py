@@ -21,7 +21,9 @@ OUTPUTS = frozenset(
     {
         "result.json",
         "run.json",
+        "identifiers.json",
         "report.html",
+        "report.pdf",
         "figures",
         "lungs.nii.gz",
         "lobes.nii.gz",

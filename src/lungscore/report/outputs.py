@@ -4,6 +4,8 @@ import io
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 
 from PIL import Image
@@ -12,13 +14,22 @@ from lungscore.files import atomic_write
 from lungscore.report.case_folder import appearing, refuse_existing
 from lungscore.report.curve import infection_curve
 from lungscore.report.page import render_page
+from lungscore.report.pdf import pdf_bytes
 from lungscore.report.pictures import montage, overview_pictures, slice_pictures
 from lungscore.report.run_record import run_record
+from lungscore.report.settings import DEFAULT, ReportSettings
 from lungscore.result import Analysis, to_result
+from lungscore.result.stored import IDENTIFIERS
 from lungscore.scan.write import nifti_bytes
 
 
-def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False) -> Path:
+def write_outputs(
+    analysis: Analysis,
+    out_dir: Path,
+    *,
+    overwrite: bool = False,
+    settings: ReportSettings = DEFAULT,
+) -> Path:
     """Write one case into ``out_dir``/<case>/ and return that folder.
 
     The folder appears when all of it is written; on any failure ``out_dir`` is as it was. Raises
@@ -30,12 +41,17 @@ def write_outputs(analysis: Analysis, out_dir: Path, *, overwrite: bool = False)
         # Compression releases the interpreter's lock: the masks cost no time beside the figures.
         with ThreadPoolExecutor(max_workers=1) as pool:
             masks = pool.submit(_write_masks, analysis, staging)
-            _write_report(analysis, staging)
+            if settings.size != "none":
+                _write_report(analysis, staging, settings)
             masks.result()
         atomic_write(staging / "result.json", to_result(analysis).to_json())
         record = run_record(analysis, write_seconds=time.perf_counter() - started)
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         atomic_write(staging / "run.json", text)
+        identifiers = analysis.scan.identifiers
+        if settings.identifiers and identifiers is not None:
+            text = json.dumps(asdict(identifiers), indent=1, ensure_ascii=False) + "\n"
+            atomic_write(staging / IDENTIFIERS, text)
     return folder
 
 
@@ -52,7 +68,7 @@ def _write_masks(analysis: Analysis, folder: Path) -> None:
             atomic_write(path, nifti_bytes(labels, analysis.scan.geometry))
 
 
-def _write_report(analysis: Analysis, folder: Path) -> None:
+def _write_report(analysis: Analysis, folder: Path, settings: ReportSettings) -> None:
     slices, overview = slice_pictures(analysis), overview_pictures(analysis)
     curve = infection_curve(analysis.severity)
     figures = folder / "figures"
@@ -62,8 +78,17 @@ def _write_report(analysis: Analysis, folder: Path) -> None:
         atomic_write(figures / f"{picture.name}.png", png_bytes(picture.merged()))
     if curve is not None:
         atomic_write(figures / "infection_by_slice.png", curve)
-    page = render_page(analysis, slices=slices, overview=overview, curve=curve)
-    atomic_write(folder / "report.html", page)
+
+    def page(settings: ReportSettings) -> str:
+        today = date.today().isoformat()
+        return render_page(
+            analysis, slices=slices, overview=overview, settings=settings, analysed_on=today
+        )
+
+    atomic_write(folder / "report.html", page(settings))
+    if settings.pdf:
+        # On paper nothing scrolls: without every slice, which would only cost time.
+        atomic_write(folder / "report.pdf", pdf_bytes(page(replace(settings, size="small"))))
 
 
 def png_bytes(image: Image.Image) -> bytes:

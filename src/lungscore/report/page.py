@@ -1,14 +1,19 @@
-"""report.html: one file, no script, nothing loaded from elsewhere."""
+"""report.html: one file with one script of its own, nothing loaded from elsewhere."""
 
 import base64
+import hashlib
 import io
+import json
 from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
-from lungscore.labels import LOBE_NAMES, LOBE_ORDER, REGIONS
-from lungscore.report.pictures import COLOURS, LUNG_WINDOW, Picture
+from lungscore.labels import LOBE_NAMES, LOBE_ORDER, LOBES, REGIONS
+from lungscore.report.drawings import SHADES, lobe_map, opacity_curve
+from lungscore.report.pictures import COLOURS, LUNG_WINDOW, Picture, headline_pictures
+from lungscore.report.settings import DEFAULT, ReportSettings
 from lungscore.report.text import (
     RANGE_MEANS,
     detection_text,
@@ -17,17 +22,22 @@ from lungscore.report.text import (
     range_text,
     span_of,
 )
-from lungscore.result import Analysis, Result, to_result
+from lungscore.report.viewer import WINDOWS, slice_stack, slices_of_parts
+from lungscore.result import Analysis, Result, Warning_, to_result
 from lungscore.result.numbers import (
     NUMBERS,
     SHARES,
     Number,
+    lobe_number,
     region_percent,
     region_score,
     value_at,
 )
-from lungscore.severity import BANDS, FLOOR_PERCENT, RULE
+from lungscore.scan.scan import Identifiers
+from lungscore.severity import BANDS, FLOOR_PERCENT, GRADE_MEANS, RULE, Grade
 from lungscore.severity.category import MODERATE_ABOVE, SEVERE_ABOVE
+from lungscore.severity.edges import near_floor
+from lungscore.severity.reliability import SUMMARY, grade_of
 from lungscore.version import RESEARCH_USE, __version__
 
 
@@ -47,17 +57,63 @@ class ScoreRow:
     reason: str | None
 
 
+@dataclass(frozen=True)
+class RegionRow:
+    """One of the 20 regions. slice: where it is most infected, None where it has no voxels."""
+
+    name: str
+    percent: str
+    range: str
+    score: str
+    near_edge: bool
+    slice: int | None
+
+
 def render_page(
-    analysis: Analysis, *, slices: list[Picture], overview: list[Picture], curve: bytes | None
+    analysis: Analysis,
+    *,
+    slices: list[Picture],
+    overview: list[Picture],
+    settings: ReportSettings = DEFAULT,
+    analysed_on: str | None = None,
 ) -> str:
-    """The report as self-contained HTML; all text is escaped by the template engine."""
-    template = files("lungscore.report").joinpath("report.html.j2").read_text("utf-8")
+    """The report as self-contained HTML; all text is escaped by the template engine.
+
+    analysed_on: the date of the analysis, as it is shown.
+    """
+    folder = files("lungscore.report")
+    style, script, template = (
+        folder.joinpath(name).read_text("utf-8")
+        for name in ("report.css", "viewer.js", "report.html.j2")
+    )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     result = to_result(analysis)
+    pictures = {
+        "slices": list(map(embedded, slices)),
+        "overview": list(map(embedded, overview)),
+        "headline_pictures": list(map(embedded, headline_pictures(analysis, overview))),
+    }
+    taken = sum(len(str(picture)) for part in pictures.values() for picture in part)
+    stack = slice_stack(analysis, taken=taken) if settings.size == "full" else None
+    grade: Grade = NUMBERS["reliability"].value(result)
     return environment.from_string(template).render(
         result=result,
         research_use=RESEARCH_USE,
         version=__version__,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        script_hash=script_hash(script) if stack else "'none'",
+        viewer=stack and Markup(json.dumps(stack)),  # noqa: S704 - numbers, base64, own words
+        windows=_windows(analysis),
+        page_name=Markup(css_string(result.case)),  # noqa: S704 - escaped
+        identity=_identity(result, analysed_on, settings, analysis.scan.identifiers),
+        grade=grade,
+        grade_means=GRADE_MEANS[grade],
+        grades=GRADE_MEANS,
+        particular=_particular(result),
+        standing=[notice for notice in result.warnings if notice.kind == "standing"],
+        lobe_map=_lobe_map(analysis, result),
+        shades=[(said, fill) for _, said, fill, _ in SHADES],
         colours=COLOURS,
         value=lambda name: NUMBERS[name].value(result),
         text=lambda name: number_text(NUMBERS[name], NUMBERS[name].value(result)),
@@ -66,24 +122,96 @@ def render_page(
         whisker=lambda name: whisker(result, NUMBERS[name]),
         range_means=RANGE_MEANS,
         rows=score_rows(result),
+        near_edge=len(analysis.severity.ct_ss.near_edge),
         infection_marks=INFECTION_MARKS,
         rule=RULE,
-        lobes=[(name, LOBE_NAMES[name]) for name in LOBE_ORDER],
+        lobes=_lobes(analysis),
         has_lobes=analysis.lobes is not None,
         bands=_bands(result),
         shares=SHARES,
         lesions=lesions_text(result),
         detection=detection_text(result),
         affected=_affected(result),
-        regions=_regions(result) if analysis.regions is not None else [],
+        regions=_regions(analysis, result) if analysis.regions is not None else [],
         approximate=_approximate(analysis),
-        slices=[embedded(picture) for picture in slices],
-        overview=[embedded(picture) for picture in overview],
-        curve=None if curve is None else data_uri(curve, "png"),
+        **pictures,
+        curve=opacity_curve(analysis.severity),
         shown=_shown(analysis),
         has_ct=analysis.has_ct,
         facts=_facts(result),
     )
+
+
+def css_string(text: str) -> str:
+    """``text`` as a string of a style sheet, from which nothing gets out."""
+    return '"' + "".join(c if c.isalnum() else f"\\{ord(c):x} " for c in text) + '"'
+
+
+def script_hash(script: str) -> str:
+    """What the page's policy names the one script by that may run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _windows(analysis: Analysis) -> list[tuple[str, int, int]]:
+    """Name, level and width in HU; none without Hounsfield units."""
+    if not analysis.has_ct or analysis.scan.units == "grey":
+        return []
+    return [(name, level, width) for name, (level, width) in WINDOWS.items()]
+
+
+def _identity(
+    result: Result,
+    analysed_on: str | None,
+    settings: ReportSettings,
+    identifiers: Identifiers | None,
+) -> str:
+    """What was analysed, when, and with what; the series' own description only if asked for."""
+    count = "1 slice" if result.input.slices == 1 else f"{result.input.slices} slices"
+    parts = [
+        f"{result.input.kind}, {count}",
+        *(
+            [identifiers.series_description]
+            if settings.identifiers and identifiers and identifiers.series_description
+            else []
+        ),
+        *([f"analysed {analysed_on}"] if analysed_on else []),
+        f"lungscore {__version__}",
+    ]
+    return " · ".join(parts)
+
+
+def _particular(result: Result) -> list[Warning_]:
+    """Notices about this scan, worst first; without the one that sums others up."""
+    withheld = result.severity.withheld
+    notices = [n for n in result.warnings if n.kind == "particular" and n.code != SUMMARY]
+    return sorted(notices, key=lambda notice: grade_of(notice.code, withheld), reverse=True)
+
+
+def _lobes(analysis: Analysis) -> list[tuple[str, str, bool, int | None]]:
+    """Short and long name, whether it is near the floor, and its slice, of each lobe."""
+    slices = _slices_of_lobes(analysis)
+    lobes = analysis.severity.lobes
+    return [
+        (
+            name,
+            LOBE_NAMES[name],
+            name in lobes and near_floor(lobes[name].infection_percent),
+            slices[name],
+        )
+        for name in LOBE_ORDER
+    ]
+
+
+def _slices_of_lobes(analysis: Analysis) -> dict[str, int | None]:
+    slices = slices_of_parts(analysis, analysis.lobes, len(LOBES))
+    return {name: slices[LOBES[name] - 1] for name in LOBE_ORDER}
+
+
+def _lobe_map(analysis: Analysis, result: Result) -> Markup | None:
+    if analysis.lobes is None:
+        return None
+    percents = {name: lobe_number(name, "infection_percent").value(result) for name in LOBE_ORDER}
+    return lobe_map(percents, _slices_of_lobes(analysis))
 
 
 def score_rows(result: Result) -> list[ScoreRow]:
@@ -191,14 +319,22 @@ def _affected(result: Result) -> str | None:
     return ", ".join(phrases) or None
 
 
-def _regions(result: Result) -> list[list[tuple[str, str, str, str]]]:
-    """Right and left column: name, percent, its range, score of each region."""
-    columns: list[list[tuple[str, str, str, str]]] = [[], []]
-    for name, lobe in REGIONS:
+def _regions(analysis: Analysis, result: Result) -> list[list[RegionRow]]:
+    """The right and the left lung's."""
+    columns: list[list[RegionRow]] = [[], []]
+    slices = slices_of_parts(analysis, analysis.regions, len(REGIONS))
+    parts = analysis.severity.ct_ss.parts
+    for (name, lobe), z in zip(REGIONS, slices, strict=True):
         number, points = region_percent(name), region_score(name).value(result)
-        score = "–" if points is None else str(points)
-        percent = number_text(number, number.value(result))
-        columns[lobe.startswith("L")].append((name, percent, range_text(result, number), score))
+        row = RegionRow(
+            name=name,
+            percent=number_text(number, number.value(result)),
+            range=range_text(result, number),
+            score="–" if points is None else str(points),
+            near_edge=name in parts and parts[name].near_edge,
+            slice=z,
+        )
+        columns[lobe.startswith("L")].append(row)
     return columns
 
 
@@ -249,6 +385,7 @@ def embedded(picture: Picture) -> dict[str, str | int]:
         "image": data_uri(grey.getvalue(), "jpeg"),
         "contours": data_uri(contours.getvalue(), "png"),
         "caption": picture.caption,
+        "alt": picture.alt or picture.caption,
         "width": size[0],
         "height": size[1],
     }

@@ -3,7 +3,8 @@
 Pure functions from arrays to PIL images; nothing is written here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -28,13 +29,14 @@ class Picture:
     """One plane.
 
     image: grey ("L"). contours: palette image of the same size, transparent where nothing is.
-    caption: one line. name: for file names.
+    caption: one line. name: for file names. alt: what is seen; the caption where empty.
     """
 
     image: Image.Image
     contours: Image.Image
     caption: str
     name: str
+    alt: str = ""
 
     def merged(self) -> Image.Image:
         """Image and contours as one RGB image."""
@@ -54,8 +56,13 @@ class Plane:
     pixel_mm: tuple[float, float]
 
 
-def slice_pictures(analysis: Analysis) -> list[Picture]:
-    """Up to 12 axial slices over the lungs' height, the one with most infection among them."""
+def slice_pictures(
+    analysis: Analysis, chosen: Sequence[int] | None = None, size: int | None = None
+) -> list[Picture]:
+    """Up to 12 axial slices over the lungs' height, the one with most infection among them.
+
+    chosen: other slices. size: longest side in pixels.
+    """
     lungs = analysis.lungs.labels
     pixel_mm = analysis.scan.spacing_mm[1:] if analysis.scan.spacing_mm else (1.0, 1.0)
     if not lungs.any():
@@ -63,18 +70,41 @@ def slice_pictures(analysis: Analysis) -> list[Picture]:
     _, height, width = lungs.shape
     _, rows, columns = bounds(lungs)
     rows, columns = widened(rows, height, pixel_mm[0]), widened(columns, width, pixel_mm[1])
-    letters = ("R", "L") if _sides_known(analysis) else ("", "")
+    letters = ("R", "L") if sides_known(analysis) else ("", "")
     tall_mm, wide_mm = length_mm(rows, pixel_mm[0]), length_mm(columns, pixel_mm[1])
-    size = TILE_SIZE if lungs.shape[0] > 1 else SINGLE_SIZE
+    size = size or (TILE_SIZE if lungs.shape[0] > 1 else SINGLE_SIZE)
     scale = size / max(tall_mm, wide_mm)
     pictures = []
-    for z in chosen_slices(analysis):
+    for z in chosen_slices(analysis) if chosen is None else chosen:
         plane = _plane(analysis, (z, rows, columns), pixel_mm=pixel_mm, with_lobes=False)
         percent = analysis.severity.slices[z].infection_percent
         share = "no lung" if percent is None else f"opacity {percent:.1f} %"
         caption = f"slice {z + 1} of {lungs.shape[0]} · {share}"
-        pictures.append(draw(plane, scale, letters, caption=caption, name=f"slice_{z + 1}"))
+        picture = draw(plane, scale, letters, caption=caption, name=f"slice_{z + 1}")
+        alt = f"Axial {caption} of its lung, with contours of opacity and lungs"
+        pictures.append(replace(picture, alt=alt))
     return pictures
+
+
+def headline_pictures(analysis: Analysis, overview: Sequence[Picture]) -> list[Picture]:
+    """The axial slice with most infection, and the coronal plane of ``overview``.
+
+    None where that is empty: of one slice.
+    """
+    if not overview:
+        return []
+    worst, _ = peak_slice(analysis)
+    what = "greatest opacity" if analysis.lesions.labels.any() else "largest lung area"
+    (axial,) = slice_pictures(analysis, [worst], SINGLE_SIZE)
+    return [replace(axial, caption=f"{what}: {axial.caption}"), overview[0]]
+
+
+def peak_slice(analysis: Analysis) -> tuple[int, float]:
+    """The slice with the largest infected percent, and that; without infection most lung, and 0."""
+    percents = [part.infection_percent or 0.0 for part in analysis.severity.slices]
+    if max(percents, default=0.0) > 0:
+        return int(np.argmax(percents)), max(percents)
+    return int(np.argmax([np.count_nonzero(plane) for plane in analysis.lungs.labels])), 0.0
 
 
 def chosen_slices(analysis: Analysis) -> list[int]:
@@ -108,7 +138,7 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
     x = columns.start + int(np.count_nonzero(inside, axis=(0, 1)).argmax())
     what = f"level of greatest {what}" + ("" if scaled else ", height not to scale")
     letters, side = ("", ""), ""
-    if _sides_known(analysis):
+    if sides_known(analysis):
         right, left = np.bincount(lungs[:, :, x].ravel(), minlength=3)[1:]
         letters, side = ("R", "L"), "right lung, " if right >= left else "left lung, "
     z, rows, columns = (
@@ -121,16 +151,13 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
         ("coronal", (z, y, columns), (spacing[0], spacing[2]), letters, ""),
         ("sagittal", (z, rows, x), (spacing[0], spacing[1]), ("A", "P"), side),
     )
-    return [
-        draw(
-            _plane(analysis, where, pixel_mm=pixel_mm, with_lobes=True),
-            scale,
-            ends,
-            caption=f"{name}, {which}{what}",
-            name=name,
-        )
-        for name, where, pixel_mm, ends, which in cuts
-    ]
+    pictures = []
+    for name, where, pixel_mm, ends, which in cuts:
+        plane = _plane(analysis, where, pixel_mm=pixel_mm, with_lobes=True)
+        caption = f"{name}, {which}{what}"
+        alt = f"{name.capitalize()} plane, {which}{what}, with contours of opacity, lungs and lobes"
+        pictures.append(replace(draw(plane, scale, ends, caption=caption, name=name), alt=alt))
+    return pictures
 
 
 def montage(pictures: list[Picture], *, columns: int = 4) -> Image.Image:
@@ -183,11 +210,16 @@ def draw(
     _text(image, (8, height // 2 - 10), letters[0])
     _text(image, (width - 20, height // 2 - 10), letters[1])
     layer = np.zeros((height, width), dtype=np.uint8)
-    layer[_edge(_enlarged(plane.lungs > 0, size), 1)] = 1
+    # Told apart without colour, too: lungs dashed, lobes dotted, consolidation hatched.
+    diagonal = np.add.outer(np.arange(height), np.arange(width))
+    layer[_edge(_enlarged(plane.lungs > 0, size), 1) & (diagonal % 14 < 9)] = 1
     if plane.lobes is not None:
-        layer[_borders(plane.lobes, size)] = 2
+        layer[_borders(plane.lobes, size) & (diagonal % 7 < 3)] = 2
     for value, label in ((3, GGO), (4, CONSOLIDATION)):
-        layer[_edge(_enlarged(plane.lesions == label, size), 2)] = value
+        area = _enlarged(plane.lesions == label, size)
+        layer[_edge(area, 2)] = value
+        if label == CONSOLIDATION:
+            layer[area & (diagonal % 8 == 0)] = value
     contours = Image.fromarray(layer).convert("P")
     contours.putpalette([0, 0, 0, *(v for c in COLOURS.values() for v in bytes.fromhex(c[1:]))])
     contours.info["transparency"] = bytes([0, *_ALPHA.values()])
@@ -230,7 +262,7 @@ def _text(image: Image.Image, position: tuple[int, int], text: str) -> None:
     )
 
 
-def _sides_known(analysis: Analysis) -> bool:
+def sides_known(analysis: Analysis) -> bool:
     return analysis.scan.sides_known and analysis.lungs.sides_known
 
 

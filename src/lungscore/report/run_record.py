@@ -2,6 +2,7 @@
 
 import os
 import platform
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ _LIBRARIES = (
 
 
 def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dict[str, Any]:
-    """Times, threads, host and library versions; no user, host name, path or clock time.
+    """Date, times, threads, host and library versions; no user, host name, path or time of day.
 
     write_seconds: what writing the outputs took, joined to the analysis's own times.
     """
@@ -37,6 +38,7 @@ def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dic
         "schema": "lungscore.run/1",
         "case": case_name(analysis),
         "lungscore": __version__,
+        "date": date.today().isoformat(),
         "notice": RESEARCH_USE,
         "seconds": {stage: round(seconds, 3) for stage, seconds in times.items()},
         "seconds_total": round(sum(times.values()), 3),

@@ -6,6 +6,7 @@ from lungscore.labels import LOBE_ORDER
 from lungscore.result import Analysis, Result, to_result
 from lungscore.result.numbers import NUMBERS, SHARES, Number, lobe_number, value_at
 from lungscore.severity import BANDS, SPECK_ML
+from lungscore.severity.category import outcomes_text
 from lungscore.version import RESEARCH_USE
 
 NOT_COMPUTED = "not computed"
@@ -74,6 +75,8 @@ def range_text(result: Result, number: Number) -> str:
     span = span_of(result, number)
     if span is None:
         return ""
+    if number.name == "category":
+        return tips_text(result)
     if number.unit == "ml":
         low, high = map(_ml_number, span)
     elif number.unit == "percent":
@@ -82,6 +85,17 @@ def range_text(result: Result, number: Number) -> str:
         low, high = span
     between = " to " if number.unit == "class" else "–"
     return "" if low == high else f" ({low}{between}{high})"
+
+
+def tips_text(result: Result) -> str:
+    """ ", or severe by CT-SS", to stand behind the category; empty where nothing tips it."""
+    number = NUMBERS["category"]
+    category, span = number.value(result), span_of(result, number)
+    if category is None or span is None:
+        return ""
+    # Where more than two categories can be, none is given: the two ends are all there are.
+    percents = span_of(result, NUMBERS["infection_percent"])
+    return outcomes_text(category, span if span[0] != span[1] else (), percents)[len(category) :]
 
 
 def text_table(analysis: Analysis) -> str:

@@ -10,7 +10,8 @@ from lungscore.result.patterns import patterns
 from lungscore.result.ranges import ranges_part
 from lungscore.result.schema import LobeScores, Result
 from lungscore.result.stored import SCHEMA
-from lungscore.severity import Burden, Score, Severity
+from lungscore.severity import Burden, Score, Severity, reliability
+from lungscore.severity.edges import near_floor
 
 #: Who drew the lungs -> what percentages of them are percentages of.
 PERCENT_OF = {
@@ -54,7 +55,10 @@ def to_result(analysis: Analysis) -> Result:
             [percent(burden.infection_percent) for burden in severity.slices],
             analysis.detected,
         ),
-        "warnings": [{"code": n.code, "message": n.message} for n in analysis.notices],
+        "reliability": _reliability(analysis),
+        "warnings": [
+            {"code": n.code, "message": n.message, "kind": n.kind} for n in analysis.notices
+        ],
         "models": [
             {"name": m.name, "version": m.version, "sha256": m.sha256, "data_terms": m.data_terms}
             for m in analysis.lesions.models
@@ -65,6 +69,13 @@ def to_result(analysis: Analysis) -> Result:
     if (engine := analysis.lesions.engine) is not None:
         content["engine"] = {"name": engine.name, "precision": engine.precision}
     return Result.model_validate(content)
+
+
+def _reliability(analysis: Analysis) -> dict[str, Any]:
+    severity = analysis.severity
+    codes = [notice.code for notice in analysis.notices]
+    judged = reliability(severity.category, severity.withheld, codes)
+    return {"grade": judged.grade, "reasons": list(judged.reasons)}
 
 
 def _input(analysis: Analysis) -> dict[str, Any]:
@@ -108,7 +119,11 @@ def _total(score: Score) -> dict[str, Any]:
 
 def _parts(score: Score) -> dict[str, Any]:
     return {
-        name: {"percent": percent(part.percent), "score": part.score}
+        name: {
+            "percent": percent(part.percent),
+            "score": part.score,
+            "near_edge": part.near_edge,
+        }
         for name, part in score.parts.items()
     }
 
@@ -123,6 +138,7 @@ def _lobe(severity: Severity, name: str) -> dict[str, Any]:
         "volume_ml": millilitres(lobe.volume_ml) if lobe else None,
         **_percents(lobe),
         "well_aerated_percent": percent(severity.aeration.well_aerated_of_lobes.get(name)),
+        "near_edge": lobe is not None and near_floor(lobe.infection_percent),
         "scores": scores,
     }
 

@@ -16,6 +16,7 @@ from lungscore.severity.aeration import BANDS
 from lungscore.severity.category import CATEGORIES
 from lungscore.severity.edges import highest_score
 from lungscore.severity.lesions import SPECK_ML
+from lungscore.severity.reliability import GRADES
 from lungscore.severity.scores import MOSMED_CLASSES, SCORE_TITLES, ZONES
 
 Unit = Literal["percent", "ml", "points", "class", "count", "flag"]
@@ -294,6 +295,13 @@ NUMBERS: dict[str, Number] = {
             "flag",
             "distribution.reason",
             name="bilateral",
+        ),
+        Number(
+            "reliability.grade",
+            "reliability grade",
+            "class",
+            classes=GRADES,
+            name="reliability",
         ),
     )
 }

@@ -12,6 +12,7 @@ from lungscore.result.base import Model
 from lungscore.result.detection import Detection
 from lungscore.result.patterns import AerationPart, DistributionPart, LesionsPart
 from lungscore.result.ranges import RangesPart
+from lungscore.severity.reliability import Grade
 
 
 class InputPart(Model):
@@ -56,6 +57,9 @@ class RegionScore(Model):
 
     percent: float | None
     score: int | None
+    near_edge: bool = Field(
+        default=False, description="0.5 ≤ percent < 2: near the floor, at which scores turn"
+    )
 
 
 class TotalScore(Model):
@@ -119,6 +123,7 @@ class Lobe(Model):
     ggo_percent: float | None
     consolidation_percent: float | None
     well_aerated_percent: float | None = Field(description="at −900 ≤ HU < −500")
+    near_edge: bool = Field(default=False, description="0.5 ≤ infection_percent < 2")
     scores: LobeScores
 
 
@@ -147,6 +152,16 @@ class Warning_(Model):
 
     code: str
     message: str
+    kind: Literal["standing", "particular"] = Field(
+        default="particular", description="true of every analysis, or of this scan"
+    )
+
+
+class ReliabilityPart(Model):
+    """How far the numbers can be relied on (docs/severity.md)."""
+
+    grade: Grade
+    reasons: list[str] = Field(description="codes, worst first; empty for A")
 
 
 class ModelPart(Model):
@@ -181,6 +196,7 @@ class Result(Model):
     lobes: LobesPart
     slices: list[Slice]
     detection: Detection
+    reliability: ReliabilityPart
     warnings: list[Warning_]
     models: list[ModelPart]
     engine: EnginePart | None

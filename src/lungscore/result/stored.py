@@ -12,6 +12,8 @@ SCHEMA = "lungscore.result/1"
 
 #: The name of a case's file.
 RESULT = "result.json"
+#: Beside it, where it was asked for.
+IDENTIFIERS = "identifiers.json"
 
 #: Bytes that no result.json reaches: a slice takes about 200.
 LONGEST = 2**26
@@ -43,6 +45,24 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
             hint="Analyse the scan again with this version",
         )
     return content
+
+
+def stored_version(folder: Path) -> str | None:
+    """The version of lungscore that ``folder``/run.json names; None where it does not."""
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return str(content["lungscore"])
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return None
+
+
+def stored_identifiers(folder: Path) -> dict[str, str | None]:
+    """What ``folder``/identifiers.json holds; nothing where there is none, or no such thing."""
+    try:
+        content = json.loads((folder / IDENTIFIERS).read_text(encoding="utf-8"))
+        return {str(k): v for k, v in content.items() if isinstance(v, str)}
+    except (OSError, ValueError, RecursionError, AttributeError):
+        return {}
 
 
 def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:

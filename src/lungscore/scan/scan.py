@@ -72,6 +72,20 @@ class Geometry:
         return orientations.ornt_transform(source, target)
 
 
+@dataclass(frozen=True)
+class Identifiers:
+    """What joins a result with an archive; None where the source does not have it.
+
+    They may identify a patient: nothing writes them unless it is asked to. study_date: YYYYMMDD.
+    """
+
+    study_uid: str | None
+    series_uid: str | None
+    study_date: str | None
+    accession_number: str | None
+    series_description: str | None
+
+
 @dataclass(frozen=True, repr=False)
 class Scan:
     """A chest CT, or slices of one, ready to analyse.
@@ -100,6 +114,8 @@ class Scan:
         What the user should know about the input.
     left_out : tuple of dict
         Further series of the input, with the reason why each was not used.
+    identifiers : Identifiers or None
+        Of a DICOM series. They may identify a patient, and are written only with --identifiers.
     """
 
     values: np.ndarray
@@ -112,6 +128,7 @@ class Scan:
     series_uid: str | None = None
     notices: tuple[Notice, ...] = ()
     left_out: tuple[dict, ...] = field(default=())
+    identifiers: Identifiers | None = None
 
     def __post_init__(self) -> None:
         expected = np.dtype(np.int16 if self.units == "hu" else np.uint8)

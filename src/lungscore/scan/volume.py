@@ -10,7 +10,7 @@ from lungscore.errors import InputError, Notice
 from lungscore.scan.continuity import SliceFaults, fill, find_faults, shown_ranges
 from lungscore.scan.hounsfield import check_hounsfield
 from lungscore.scan.limits import HU_RANGE
-from lungscore.scan.scan import Geometry, Scan
+from lungscore.scan.scan import Geometry, Identifiers, Scan
 
 if TYPE_CHECKING:
     from lungscore.scan.dicom.header import Header
@@ -62,6 +62,7 @@ class Volume:
     series_uid: str | None = None
     left_out: tuple[dict[str, Any], ...] = ()
     images: "tuple[Header | None, ...]" = ()
+    identifiers: Identifiers | None = None
 
 
 def to_scan(volume: Volume, name: str, source: str, *, allow_gaps: bool = False) -> Scan:
@@ -90,6 +91,7 @@ def to_scan(volume: Volume, name: str, source: str, *, allow_gaps: bool = False)
         name=name,
         series_uid=volume.series_uid,
         left_out=volume.left_out,
+        identifiers=volume.identifiers,
     )
     return replace(scan, notices=(*notices, *_general_notices(scan)))
 

@@ -7,6 +7,7 @@ from lungscore.severity.edges import EDGES, FLOOR_PERCENT, score_part
 from lungscore.severity.lesions import SPECK_ML, LesionSizes
 from lungscore.severity.measure import Segmentation, measure
 from lungscore.severity.ranges import Alternatives
+from lungscore.severity.reliability import GRADE_MEANS, GRADES, Grade, Reliability, reliability
 from lungscore.severity.scores import (
     CT_SS_CUTOFF,
     PartScore,
@@ -26,6 +27,8 @@ __all__ = [
     "CT_SS_CUTOFF",
     "EDGES",
     "FLOOR_PERCENT",
+    "GRADES",
+    "GRADE_MEANS",
     "RULE",
     "SPECK_ML",
     "WITHHOLDING",
@@ -34,9 +37,11 @@ __all__ = [
     "Burden",
     "Category",
     "Distribution",
+    "Grade",
     "LesionSizes",
     "PartScore",
     "Ranges",
+    "Reliability",
     "Score",
     "Segmentation",
     "Severity",
@@ -47,6 +52,7 @@ __all__ = [
     "lss",
     "measure",
     "mosmed_class",
+    "reliability",
     "score_part",
     "tss",
     "zone_score",

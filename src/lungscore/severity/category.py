@@ -1,10 +1,10 @@
 """The severity category: none, mild, moderate or severe, from published cut-offs, or withheld."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
 from lungscore.severity.edges import FLOOR_PERCENT
-from lungscore.severity.scores import CT_SS_CUTOFF, Score
+from lungscore.severity.scores import CT_SS_CUTOFF, SCORE_TITLES, Score
 
 Category = Literal["none", "mild", "moderate", "severe"]
 
@@ -76,7 +76,7 @@ def categorise(infection_percent: float, regions_score: Score) -> tuple[Category
     """
     if regions_score.total is None:
         raise ValueError("a category needs a CT-SS")
-    extent = f"infection of {infection_percent:.1f} % of the lungs"
+    extent = f"opacity of {infection_percent:.1f} % of the lungs"
     if infection_percent < FLOOR_PERCENT:
         return "none", f"{extent} is below the floor of 1 %"
     if infection_percent > SEVERE_ABOVE:
@@ -90,6 +90,32 @@ def categorise(infection_percent: float, regions_score: Score) -> tuple[Category
     if infection_percent > MODERATE_ABOVE:
         return "moderate", f"{extent} is above 25 % (MosMed CT-2), CT-SS not above 19.5"
     return "mild", f"{extent} is at most 25 % (MosMed CT-1), CT-SS not above 19.5"
+
+
+def outcomes_text(
+    category: Category,
+    categories: Sequence[Category],
+    infection_percents: tuple[float, float] | None,
+) -> str:
+    """ "mild, or severe by CT-SS": the category, what else it may be, and what tips it.
+
+    categories: all outcomes. infection_percents: lowest and highest of them, 0–100; None where
+    unknown.
+    """
+    outcomes: list[str] = [category]
+    for outcome in categories:
+        if outcome != category:
+            outcomes.append(f"{outcome} by {_tip(category, outcome, infection_percents)}")
+    return ", or ".join(outcomes)
+
+
+def _tip(
+    category: Category, outcome: Category, infection_percents: tuple[float, float] | None
+) -> str:
+    """What decides between two categories: only CT-SS calls severe what is not above 50 %."""
+    highest = 100.0 if infection_percents is None else infection_percents[1]
+    by_ct_ss = "severe" in (category, outcome) and highest <= SEVERE_ABOVE
+    return SCORE_TITLES["ct_ss"] if by_ct_ss else "extent"
 
 
 def withheld_codes(

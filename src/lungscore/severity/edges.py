@@ -11,6 +11,16 @@ from dataclasses import dataclass
 #: et al. 2020, 98 of 100 healthy controls measured below it.
 FLOOR_PERCENT = 1.0
 
+#: A part between these, the lower included, is near the floor: a little more or less of what the
+#: network takes for infection changes its score.
+NEAR_FLOOR_PERCENT = (0.5, 2.0)
+
+
+def near_floor(percent: float | None) -> bool:
+    """Whether a part with ``percent`` (0–100) infected is near the floor; None is not."""
+    low, high = NEAR_FLOOR_PERCENT
+    return percent is not None and low <= percent < high
+
 
 @dataclass(frozen=True)
 class Edge:

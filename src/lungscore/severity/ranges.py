@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from lungscore.labels import LOBE_ORDER
-from lungscore.severity.category import CATEGORIES
+from lungscore.severity.category import CATEGORIES, Category, categorise
 from lungscore.severity.scores import Score
 from lungscore.severity.severity import Burden, Ranges, Severity, Span
 
@@ -27,13 +27,17 @@ class Alternatives(Protocol):
 
 
 def ranges_of(severities: Sequence[Severity]) -> Ranges:
-    """The ranges over one Severity for each alternative, all of the same lungs and lobes."""
+    """The ranges over one Severity for each alternative, all of the same lungs and lobes.
 
+    Totals and categories are taken twice of each: as they are, and with a score of 0 in every part
+    near the floor (edges.near_floor).
+    """
     percents = ("infection_percent", "ggo_percent", "consolidation_percent")
-    totals = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
     whole = [severity.lungs for severity in severities]
     classes = sorted(severity.mosmed for severity in severities if severity.mosmed is not None)
+    totals = ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones")
     reached = {severity.category for severity in severities}
+    reached |= {_category_cleared(severity) for severity in severities}
     return Ranges(
         alternatives=len(severities),
         burden={
@@ -47,7 +51,7 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
         },
         scores={
             **{
-                name: _span_of("total", [getattr(severity, name) for severity in severities])
+                name: _span_of_totals([getattr(severity, name) for severity in severities])
                 for name in totals
             },
             **{name: _span_of(name, severities) for name in ("po", "pho")},
@@ -64,6 +68,21 @@ def ranges_of(severities: Sequence[Severity]) -> Ranges:
         regions=_spans_of_parts([severity.ct_ss for severity in severities]),
         zones=_spans_of_parts([severity.zones for severity in severities]),
     )
+
+
+def _category_cleared(severity: Severity) -> Category | None:
+    """The category if nothing were infected in the regions near the floor; the extent stays."""
+    percent, ct_ss = severity.lungs.infection_percent, severity.ct_ss
+    if severity.category is None or percent is None or ct_ss.total_cleared is None:
+        return None
+    return categorise(percent, replace(ct_ss, total=ct_ss.total_cleared))[0]
+
+
+def _span_of_totals(scores: Sequence[Score]) -> Span:
+    """The lowest and the highest total, as they are and without the parts near the floor."""
+    totals = [total for score in scores for total in (score.total, score.total_cleared)]
+    known = [total for total in totals if total is not None]
+    return (min(known), max(known)) if known else None
 
 
 def with_unsure_lung(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from lungscore.labels import LOBE_ORDER, REGIONS
-from lungscore.severity.edges import highest_score, score_part
+from lungscore.severity.edges import highest_score, near_floor, score_part
 
 Percents = Mapping[str, float | None]
 
@@ -46,6 +46,11 @@ class PartScore:
     percent: float | None
     score: int | None
 
+    @property
+    def near_edge(self) -> bool:
+        """Whether the percent is so near the floor that the score may be chance."""
+        return near_floor(self.percent)
+
 
 @dataclass(frozen=True)
 class Score:
@@ -67,6 +72,18 @@ class Score:
         if self.total is None or self.cutoff is None:
             return None
         return self.total > self.cutoff
+
+    @property
+    def near_edge(self) -> tuple[str, ...]:
+        """Names of the parts that are near the floor."""
+        return tuple(name for name, part in self.parts.items() if part.near_edge)
+
+    @property
+    def total_cleared(self) -> int | None:
+        """The total if nothing were infected in the parts near the floor; None without a total."""
+        if self.total is None:
+            return None
+        return self.total - sum(self.parts[name].score or 0 for name in self.near_edge)
 
 
 def ct_ss(regions: Percents) -> Score:

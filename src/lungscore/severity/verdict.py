@@ -1,6 +1,6 @@
 """From numbers to what is said of the patient: a category, or why there is none."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from lungscore.errors import Notice
@@ -10,12 +10,13 @@ from lungscore.severity.category import (
     WITHHOLDING,
     Category,
     categorise,
+    outcomes_text,
     withheld_codes,
 )
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.numbers import Numbers
 from lungscore.severity.ranges import too_uncertain
-from lungscore.severity.scores import Score
+from lungscore.severity.scores import CT_SS_CUTOFF, Score
 from lungscore.severity.severity import Ranges, Severity
 
 
@@ -75,7 +76,8 @@ def _category(
 def with_ranges(severity: Severity, ranges: Ranges) -> Severity:
     """``severity`` with its ranges, its category withheld where they are too wide."""
     if severity.category is None or not too_uncertain(ranges):
-        return replace(severity, ranges=ranges)
+        notices = (*severity.notices, *_borderline(severity, ranges))
+        return replace(severity, ranges=ranges, notices=notices)
     code = "uncertain-infection"
     mildest, gravest = ranges.categories[0], ranges.categories[-1]
     reason = f"{WITHHOLDING[code]}: read otherwise, it says {mildest} to {gravest}"
@@ -94,3 +96,17 @@ def with_ranges(severity: Severity, ranges: Ranges) -> Severity:
         ),
         ranges=replace(ranges, categories=()),
     )
+
+
+def _borderline(severity: Severity, ranges: Ranges) -> Iterator[Notice]:
+    """What to say of a category that other readings share an edge with."""
+    if severity.category is None or len(ranges.categories) < 2:
+        return
+    text = outcomes_text(
+        severity.category, ranges.categories, ranges.burden.get("infection_percent")
+    )
+    message = f"The category is {text}"
+    near, ct_ss = severity.ct_ss.near_edge, severity.ct_ss
+    if ct_ss.above_cutoff and (ct_ss.total_cleared or 0) <= CT_SS_CUTOFF:
+        message += f": {len(near)} regions with 0.5 to 2 % of opacity tip it"
+    yield Notice("borderline-category", message)

@@ -1,8 +1,8 @@
 """Agreement of two raters over the same cases: pure functions on arrays.
 
 Functions take a and b, (cases,) each, finite, in one order; differences are always a − b. What is
-not defined for the values at hand is an Estimate without a value that says why. All intervals are
-95 %. docs/agreement.md explains each figure.
+not defined for the values at hand is an Estimate without a value that says why, and an interval
+without width is none. All intervals are 95 %. docs/agreement.md explains each figure.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from scipy.stats import nct, norm, rankdata
 from scipy.stats import t as t_distribution
 
 from lungscore.statistics.bootstrap import correlation_of, interval, value_of, wilson
-from lungscore.statistics.estimate import Estimate, undefined
+from lungscore.statistics.estimate import Estimate, undefined, without_degenerate
 
 #: Pairs below which no figure is given.
 MIN_PAIRS = 3
@@ -77,10 +77,10 @@ def bland_altman(a: np.ndarray, b: np.ndarray) -> BlandAltman:
     near, far = (float(q) * error for q in nct.ppf([0.025, 0.975], n - 1, _Z * np.sqrt(n)))
     slope, intercept = _slope((a + b) / 2, difference)
     return BlandAltman(
-        bias=Estimate(bias, bias - half, bias + half, n),
+        bias=without_degenerate(Estimate(bias, bias - half, bias + half, n)),
         sd=sd,
-        lower=Estimate(bias - _Z * sd, bias - far, bias - near, n),
-        upper=Estimate(bias + _Z * sd, bias + near, bias + far, n),
+        lower=without_degenerate(Estimate(bias - _Z * sd, bias - far, bias - near, n)),
+        upper=without_degenerate(Estimate(bias + _Z * sd, bias + near, bias + far, n)),
         slope=slope,
         intercept=intercept,
     )
@@ -97,7 +97,7 @@ def _slope(mean: np.ndarray, difference: np.ndarray) -> tuple[Estimate, float | 
     error = float(np.sqrt((rest @ rest) / (n - 2) / (x @ x)))
     half = float(t_distribution.ppf(0.975, n - 2)) * error
     intercept = float(difference.mean() - slope * mean.mean())
-    return Estimate(slope, slope - half, slope + half, n), intercept
+    return without_degenerate(Estimate(slope, slope - half, slope + half, n)), intercept
 
 
 def icc_agreement(ratings: np.ndarray) -> Estimate:
@@ -114,7 +114,7 @@ def icc_agreement(ratings: np.ndarray) -> Estimate:
     cases, raters, rest = _mean_squares(ratings)
     value = (cases - rest) / (cases + (k - 1) * rest + k * (raters - rest) / n)
     if 1 - value < 1e-12:
-        return Estimate(1.0, 1.0, 1.0, n)
+        return without_degenerate(Estimate(1.0, 1.0, 1.0, n))
     # McGraw and Wong's table 7: F with the degrees of freedom of Satterthwaite.
     of_raters = k * value / (n * (1 - value)) * raters
     of_rest = (1 + k * value * (n - 1) / (n * (1 - value))) * rest
@@ -146,7 +146,7 @@ def icc_consistency(ratings: np.ndarray) -> Estimate:
     cases, _, rest = _mean_squares(ratings)
     value = (cases - rest) / (cases + (k - 1) * rest)
     if 1 - value < 1e-12:
-        return Estimate(1.0, 1.0, 1.0, n)
+        return without_degenerate(Estimate(1.0, 1.0, 1.0, n))
     freedom = (n - 1, (n - 1) * (k - 1))
     # The ratio of mean squares over, and times, its quantile; multiplied by ``rest``.
     smaller = cases / float(f_distribution.ppf(0.975, *freedom))
@@ -199,7 +199,7 @@ def weighted_kappa(
     if np.isnan(value):
         return undefined(n, SAME_VALUE)
     ends = interval(lambda often: _kappas(often, pairs, cost), len(pairs), weights=counts)
-    return Estimate(value, *ends, n)
+    return without_degenerate(Estimate(value, *ends, n))
 
 
 def _kappas(counts: np.ndarray, pairs: np.ndarray, cost: np.ndarray) -> np.ndarray:
@@ -254,7 +254,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> Estimate:
         return Estimate(rho, None, None, n, "an interval needs four pairs")
     if 1 - abs(rho) < 1e-12:
         sign = float(round(rho))
-        return Estimate(sign, sign, sign, n)
+        return without_degenerate(Estimate(sign, sign, sign, n))
     half = _Z * np.sqrt((1 + rho**2 / 2) / (n - 3))
     low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
     return Estimate(rho, float(low), float(high), n)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 #: What stands for a figure that is not given.
@@ -59,6 +59,23 @@ class Estimate:
         if self.low is not None and self.high is not None:
             text += f" [{written(self.low)}, {written(self.high)}]"
         return f"{text}, n = {self.n}" if with_n else text
+
+
+#: Why a figure has no interval, where all resamples, or the formula, give the one value.
+NO_WIDTH = "no interval: the few or equal values leave no room for one"
+
+
+def without_degenerate(estimate: Estimate) -> Estimate:
+    """``estimate`` without an interval of no width, which would pass for certainty.
+
+    A coefficient of 1 over five pairs has the interval [1, 1] by every formula, and says nothing of
+    the sixth.
+    """
+    if estimate.low is None or estimate.high is None or estimate.value is None:
+        return estimate
+    if estimate.high - estimate.low > 1e-12 * max(1.0, abs(estimate.value)):
+        return estimate
+    return replace(estimate, low=None, high=None, reason=NO_WIDTH)
 
 
 def text_of(content: Mapping[str, Any], key: str = "mean", decimals: int = 3, **style: Any) -> str:

@@ -14,6 +14,7 @@ from lungscore.scan.continuity import shown_ranges
 from lungscore.scan.dicom.belonging import check_acquisitions
 from lungscore.scan.dicom.decode import read_images
 from lungscore.scan.dicom.header import Header, quiet_pydicom, read_header
+from lungscore.scan.dicom.identifiers import identifiers_of
 from lungscore.scan.dicom.series import Series, choose_series, group_series, left_out
 from lungscore.scan.dicom.stack import (
     Stack,
@@ -70,6 +71,7 @@ def read_dicom(groups: DicomInput, *, series: str | None, allow_gaps: bool) -> V
         series_uid=chosen.uid or None,
         left_out=unused,
         images=volume.images,
+        identifiers=identifiers_of(headers[0].path, headers[0].name),
     )
 
 
