@@ -25,11 +25,11 @@ LISTED = {
 
 def used() -> set[Code]:
     """Every code of the module, of regions, segments and numbers."""
-    found = {value for value in vars(codes).values() if isinstance(value, Code)}
-    found |= {*codes.LOBES.values(), *codes.CATEGORIES.values(), *codes.ETIOLOGIES.values()}
-    found |= {codes.region_code(region) for region, _ in REGIONS}
-    found |= {segment.kind for segments in SEGMENTS.values() for segment in segments}
-    return found | {codes.number_code(name) for name in (*structured_report.WHOLE, "mosmed")}
+    listed = {value for value in vars(codes).values() if isinstance(value, Code)}
+    listed |= {*codes.LOBES.values(), *codes.CATEGORIES.values(), *codes.ETIOLOGIES.values()}
+    listed |= {codes.region_code(region) for region, _ in REGIONS}
+    listed |= {segment.kind for segments in SEGMENTS.values() for segment in segments}
+    return listed | {codes.number_code(name) for name in (*structured_report.WHOLE, "mosmed")}
 
 
 @pytest.mark.parametrize(("meaning", "code", "scheme", "source"), ROWS)

@@ -55,8 +55,8 @@ def test_numbers_are_those_of_the_result(result: dict[str, Any]) -> None:
     lobe = quantities(sites["Left lower lobe"])
     assert lobe["OPACITY"] == result["lobes"]["LLL"]["infection_percent"]
     region = quantities(sites["LLL superior"])
-    part = result["scores"]["ct_ss"]["regions"]["LLL superior"]
-    assert (region["OPACITY"], region["CT-SS"]) == (part["percent"], part["score"])
+    expected = result["scores"]["ct_ss"]["regions"]["LLL superior"]
+    assert (region["OPACITY"], region["CT-SS"]) == (expected["percent"], expected["score"])
     spans = [
         (component["valueRange"]["low"]["value"], component["valueRange"]["high"]["value"])
         for component in sites["Both lungs"]["component"]

@@ -53,8 +53,8 @@ def items_of(item: Dataset, kind: str) -> list[Dataset]:
 
 
 def child(item: Dataset, name: str) -> Dataset:
-    (found,) = (c for c in item.ContentSequence if name_of(c) == name)
-    return found
+    (match,) = (c for c in item.ContentSequence if name_of(c) == name)
+    return match
 
 
 def groups(report: Dataset) -> dict[str, Dataset]:
@@ -121,12 +121,12 @@ def test_each_lung_and_lobe_has_a_group_of_its_own(report: Dataset, result: dict
         numbers = values(groups(report)[f"lungscore {side} lung"])
         assert numbers["118565006", None, None] == result["lungs"][f"{side}_ml"]
         assert numbers["OPACITY", None, None] == result["burden"][f"{side}_percent"]
-    for lobe, part in result["lobes"].items():
+    for lobe, expected in result["lobes"].items():
         numbers = values(groups(report)[f"lungscore {lobe}"])
-        assert numbers["118565006", None, None] == part["volume_ml"]
-        assert numbers["OPACITY", None, None] == part["infection_percent"]
-        assert numbers["WELL-AERATED", None, None] == part["well_aerated_percent"]
-        for score, points in part["scores"].items():
+        assert numbers["118565006", None, None] == expected["volume_ml"]
+        assert numbers["OPACITY", None, None] == expected["infection_percent"]
+        assert numbers["WELL-AERATED", None, None] == expected["well_aerated_percent"]
+        for score, points in expected["scores"].items():
             assert numbers[score.upper(), None, None] == points
         low, high = result["ranges"]["lobes"][lobe]["infection_percent"]
         assert (numbers["OPACITY", LOWEST, None], numbers["OPACITY", HIGHEST, None]) == (low, high)
@@ -134,12 +134,12 @@ def test_each_lung_and_lobe_has_a_group_of_its_own(report: Dataset, result: dict
 
 def test_regions_stand_in_their_lobes(report: Dataset, result: dict[str, Any]) -> None:
     regions = result["scores"]["ct_ss"]["regions"]
-    for number, (region, part) in enumerate(regions.items(), start=1):
+    for number, (region, expected) in enumerate(regions.items(), start=1):
         group = groups(report)[f"lungscore {region.split()[0]}"]
         site = codes.region_code(region).value
-        assert values(group)["OPACITY", None, site] == part["percent"]
+        assert values(group)["OPACITY", None, site] == expected["percent"]
         score = child(group, f"CT-SS-{number:02d}")
-        assert score.ConceptCodeSequence[0].CodeValue == f"SCORE-{part['score']}"
+        assert score.ConceptCodeSequence[0].CodeValue == f"SCORE-{expected['score']}"
 
 
 def test_every_group_refers_to_the_segment_it_measures(report: Dataset, written: Written) -> None:

@@ -139,8 +139,8 @@ def test_another_series_is_not_the_source(
     case: tuple[Path, Path], tmp_path: Path, small_phantom: Callable[[str], Phantom]
 ) -> None:
     _, folder = case
-    other = write_phantom(tmp_path / "other", small_phantom("moderate"))
-    assert code_of(folder, other) == "source-missing"
+    stranger = write_phantom(tmp_path / "stranger", small_phantom("moderate"))
+    assert code_of(folder, stranger) == "source-missing"
     assert code_of(folder, folder / "lungs.nii.gz") == "source-missing"
     assert code_of(folder, tmp_path / "gone") == "input-not-found"
 
@@ -245,15 +245,15 @@ def test_what_nobody_foresaw_in_a_header_is_a_rejection(
 
 def elements(file: Dataset, where: str = "") -> dict[str, object]:
     """Every element with its path."""
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for element in file:
         name = f"{where}{element.keyword or element.tag}"
         if element.VR == "SQ":
             for number, item in enumerate(element.value):
-                found |= elements(item, f"{name}[{number}].")
+                values |= elements(item, f"{name}[{number}].")
         else:
-            found[name] = element.value
-    return found
+            values[name] = element.value
+    return values
 
 
 def test_equal_results_give_equal_bytes_but_for_the_stated_dates(

@@ -321,8 +321,8 @@ def _completed(images: list[Dataset | None]) -> list[Dataset]:
         if image is None:
             image = deepcopy(first)
             image.SOPInstanceUID = f"2.25.{number}"
-            place = positions[0] + (number - present[0]) * step
-            image.ImagePositionPatient = [_number(value) for value in place]
+            position = positions[0] + (number - present[0]) * step
+            image.ImagePositionPatient = [_number(value) for value in position]
         result.append(image)
     return result
 
