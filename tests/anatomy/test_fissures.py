@@ -62,7 +62,7 @@ def test_nothing_is_moved_without_lung_to_look_at():
 def test_a_surface_outside_the_volume_is_passed_over():
     values, inside = lung_with_sheet(np.full(SHAPE[1:], 46.0))
     expected = flat_surface(40)
-    expected.places[:3] = np.nan
+    expected.positions[:3] = np.nan
     offset = trace_fissure(values, inside, expected, SPACING)
     assert offset is not None
     assert np.isfinite(offset).all()

@@ -34,7 +34,7 @@ class Difference:
 
 
 def differences(
-    labels: np.ndarray, others: np.ndarray, aerated: np.ndarray, block_ml: float
+    labels: np.ndarray, other_labels: np.ndarray, aerated: np.ndarray, block_ml: float
 ) -> Iterator[Difference]:
     """The differences of two label arrays (D, H, W; 1 right, 2 left) in each third of each lung.
 
@@ -42,7 +42,7 @@ def differences(
     Thirds are of the height that either lung has.
     """
     for name, side in SIDES.items():
-        mine, theirs = (labels == side) & aerated, (others == side) & aerated
+        mine, theirs = (labels == side) & aerated, (other_labels == side) & aerated
         either = mine | theirs
         levels = np.flatnonzero(either.any(axis=(1, 2)))
         if not len(levels):
@@ -59,10 +59,10 @@ def is_noted(difference: Difference) -> bool:
     return difference.share > NOTED and difference.ml > NOTED_ML
 
 
-def are_doubtful(found: list[Difference]) -> bool:
+def are_doubtful(compared_thirds: list[Difference]) -> bool:
     """Whether so much differs that the lungs are in doubt."""
     for name in SIDES:
-        thirds = [difference for difference in found if difference.side == name]
+        thirds = [difference for difference in compared_thirds if difference.side == name]
         if any(d.share > DOUBTFUL_THIRD and d.ml > DOUBTFUL_ML for d in thirds):
             return True
         whole = sum(d.ml / d.share for d in thirds if d.share)

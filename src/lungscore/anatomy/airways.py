@@ -19,7 +19,7 @@ TRACHEA_LENGTH_MM = 20.0
 #: At least this part of what surrounds the trachea or a main bronchus is tissue.
 WALLED = 0.6
 
-Place = tuple[slice, slice]
+PatchBox = tuple[slice, slice]
 _DISC = ndimage.generate_binary_structure(2, 1)
 
 
@@ -52,14 +52,13 @@ def find_airways(
         current = np.zeros_like(current)
         # Thick slices blur a bronchus: where nothing but tissue is around, all of it counts.
         for dark in (~tissue[z], lumen[z]):
-            for place, patch in _patches(dark, SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
+            for box, patch in _patches(dark, SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
                 if (
-                    (patch & near[place]).any()
-                    and _off_midline_mm(place, patch, spacing_mm[2], midline)
-                    < BRONCHI_OFF_MIDLINE_MM
-                    and _is_walled(tissue[z], place, patch)
+                    (patch & near[box]).any()
+                    and _off_midline_mm(box, patch, spacing_mm[2], midline) < BRONCHI_OFF_MIDLINE_MM
+                    and _is_walled(tissue[z], box, patch)
                 ):
-                    current[place] |= patch
+                    current[box] |= patch
         if not current.any():
             break
         airways[z] = current
@@ -80,21 +79,21 @@ def _trachea(
     pixel_mm2 = spacing_mm[1] * spacing_mm[2]
     tube = np.zeros_like(lumen)
     for z, plane in enumerate(lumen):
-        for place, patch in _patches(plane, LUMEN_MM2[0] / pixel_mm2, LUMEN_MM2[1] / pixel_mm2):
+        for box, patch in _patches(plane, LUMEN_MM2[0] / pixel_mm2, LUMEN_MM2[1] / pixel_mm2):
             if (
                 is_round(patch, spacing_mm)
-                and _off_midline_mm(place, patch, spacing_mm[2], midline) <= TRACHEA_OFF_MIDLINE_MM
-                and _is_walled(tissue[z], place, patch)
+                and _off_midline_mm(box, patch, spacing_mm[2], midline) <= TRACHEA_OFF_MIDLINE_MM
+                and _is_walled(tissue[z], box, patch)
             ):
-                tube[z][place] |= patch
+                tube[z][box] |= patch
     pieces, _ = ndimage.label(tube)
     tallest: tuple[float, int, int] | None = None
-    for label, place in enumerate(ndimage.find_objects(pieces), start=1):
-        length = (place[0].stop - place[0].start) * spacing_mm[0]
+    for label, box in enumerate(ndimage.find_objects(pieces), start=1):
+        length = (box[0].stop - box[0].start) * spacing_mm[0]
         # Bowel gas lies lower than the trachea: of tubes of like length the upper one wins.
-        rank = length - 0.2 * place[0].start * spacing_mm[0]
+        rank = length - 0.2 * box[0].start * spacing_mm[0]
         if length >= TRACHEA_LENGTH_MM and (tallest is None or rank > tallest[0]):
-            tallest = (rank, label, place[0].start)
+            tallest = (rank, label, box[0].start)
     if tallest is None:
         return None
     _, label, top = tallest
@@ -105,21 +104,21 @@ def _trachea(
 
 def _patches(
     plane: np.ndarray, smallest: float, largest: float
-) -> Iterator[tuple[Place, np.ndarray]]:
+) -> Iterator[tuple[PatchBox, np.ndarray]]:
     """The connected patches of one slice in a range of sizes, each as its box and mask in it."""
     patches, count = ndimage.label(plane)
     areas = np.bincount(patches.ravel(), minlength=count + 1)
-    for label, place in enumerate(ndimage.find_objects(patches), start=1):
+    for label, box in enumerate(ndimage.find_objects(patches), start=1):
         if smallest <= areas[label] <= largest:
-            yield place, patches[place] == label
+            yield box, patches[box] == label
 
 
-def _is_walled(tissue: np.ndarray, place: Place, patch: np.ndarray) -> bool:
+def _is_walled(tissue: np.ndarray, box: PatchBox, patch: np.ndarray) -> bool:
     """Whether most of the ring two pixels around a patch is tissue: a tube in the mediastinum."""
     ring = ndimage.binary_dilation(np.pad(patch, 3), _DISC, iterations=3)
     ring &= ~ndimage.binary_dilation(np.pad(patch, 3), _DISC)
-    rows = np.arange(place[0].start - 3, place[0].stop + 3).clip(0, tissue.shape[0] - 1)
-    columns = np.arange(place[1].start - 3, place[1].stop + 3).clip(0, tissue.shape[1] - 1)
+    rows = np.arange(box[0].start - 3, box[0].stop + 3).clip(0, tissue.shape[0] - 1)
+    columns = np.arange(box[1].start - 3, box[1].stop + 3).clip(0, tissue.shape[1] - 1)
     return bool(tissue[np.ix_(rows, columns)][ring].mean() >= WALLED)
 
 
@@ -129,6 +128,6 @@ def is_round(patch: np.ndarray, spacing_mm: tuple[float, ...]) -> bool:
     return bool(patch.mean() > 0.55 and max(height, width) < 2.2 * min(height, width))
 
 
-def _off_midline_mm(place: Place, patch: np.ndarray, pixel_mm: float, midline: float) -> float:
-    middle = place[1].start + np.nonzero(patch)[1].mean() + 0.5
+def _off_midline_mm(box: PatchBox, patch: np.ndarray, pixel_mm: float, midline: float) -> float:
+    middle = box[1].start + np.nonzero(patch)[1].mean() + 0.5
     return abs(float(middle) - midline) * pixel_mm

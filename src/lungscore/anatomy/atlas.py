@@ -75,7 +75,9 @@ def load_atlas() -> dict[int, LungAtlas]:
     path = files("lungscore.anatomy").joinpath("lobe_atlas.npz")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return {
-            side: LungAtlas(*(stored[f"{name}_{part}"] for part in LungAtlas.__dataclass_fields__))
+            side: LungAtlas(
+                *(stored[f"{name}_{field}"] for field in LungAtlas.__dataclass_fields__)
+            )
             for side, name in ((RIGHT_LUNG, "right"), (LEFT_LUNG, "left"))
         }
 
@@ -114,17 +116,19 @@ def _shape(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarr
     padded = np.pad(mask, pad)
     depth_mm = ndimage.distance_transform_edt(padded, sampling=spacing_mm)
     depth_mm -= ndimage.distance_transform_edt(~padded, sampling=spacing_mm)
-    places, beyond_mm, size_mm = [], [], 0.0
+    coordinates, beyond_mm, size_mm = [], [], 0.0
     for axis, millimetres in enumerate(spacing_mm):
         mean, unit = _mean_and_unit(mask, axis)
-        place = mean + unit * np.linspace(-REACH, REACH, PLACES)
-        inside = place.clip(0, mask.shape[axis] - 1)
-        places.append(inside + pad)
-        beyond_mm.append((place - inside) * millimetres)
+        positions = mean + unit * np.linspace(-REACH, REACH, PLACES)
+        inside = positions.clip(0, mask.shape[axis] - 1)
+        coordinates.append(inside + pad)
+        beyond_mm.append((positions - inside) * millimetres)
         size_mm += 2 * unit * millimetres / 3
-    at = ndimage.map_coordinates(depth_mm, np.stack(np.meshgrid(*places, indexing="ij")), order=1)
+    at = ndimage.map_coordinates(
+        depth_mm, np.stack(np.meshgrid(*coordinates, indexing="ij")), order=1
+    )
     # Beyond the box, the way back to it counts as depth outside.
-    away = np.sqrt(sum(part**2 for part in np.meshgrid(*beyond_mm, indexing="ij")))
+    away = np.sqrt(sum(distance**2 for distance in np.meshgrid(*beyond_mm, indexing="ij")))
     shape: np.ndarray = np.tanh(STEEPNESS * (at - away) / size_mm).ravel().astype(np.float32)
     return shape
 
@@ -139,9 +143,9 @@ def _hilum_height(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> f
 
 
 def _mean_and_unit(mask: np.ndarray, axis: int) -> tuple[float, float]:
-    others = tuple(other for other in range(3) if other != axis)
-    counts = mask.sum(axis=others)
-    place = np.arange(mask.shape[axis])
-    mean = float(np.average(place, weights=counts))
-    spread = float(np.sqrt(np.average((place - mean) ** 2, weights=counts)))
+    other_axes = tuple(other_axis for other_axis in range(3) if other_axis != axis)
+    counts = mask.sum(axis=other_axes)
+    positions = np.arange(mask.shape[axis])
+    mean = float(np.average(positions, weights=counts))
+    spread = float(np.sqrt(np.average((positions - mean) ** 2, weights=counts)))
     return mean, 1.7 * max(spread, 0.5)

@@ -12,8 +12,8 @@ def lung_box(mask: np.ndarray, *, margin: tuple[int, int, int] = (0, 0, 0)) -> B
     """
     box = []
     for axis, (size, extra) in enumerate(zip(mask.shape, margin, strict=True)):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(mask.any(axis=others))
+        other_axes = tuple(other_axis for other_axis in range(3) if other_axis != axis)
+        filled = np.flatnonzero(mask.any(axis=other_axes))
         if not len(filled):
             raise ValueError("an empty mask has no box")
         box.append(slice(max(int(filled[0]) - extra, 0), min(int(filled[-1]) + 1 + extra, size)))
@@ -50,8 +50,8 @@ def columns_of(labels: np.ndarray) -> Box:
     )
 
 
-def _span(places: np.ndarray) -> slice:
-    return slice(int(places[0]), int(places[-1]) + 1)
+def _span(indices: np.ndarray) -> slice:
+    return slice(int(indices[0]), int(indices[-1]) + 1)
 
 
 def copy_within(labels: np.ndarray, box: Box) -> np.ndarray:

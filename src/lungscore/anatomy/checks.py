@@ -52,8 +52,10 @@ def unequal_lungs(closed: np.ndarray) -> Iterator[Notice]:
     sizes = {name: int(np.count_nonzero(closed == side)) for name, side in SIDES.items()}
     smaller, larger = sorted(sizes, key=lambda name: sizes[name])
     if 0 < sizes[smaller] < UNEQUAL * sizes[larger]:
-        part = sizes[smaller] / sizes[larger]
-        yield Notice("lungs-unequal", f"The {smaller} lung measures {part:.0%} of the {larger} one")
+        ratio = sizes[smaller] / sizes[larger]
+        yield Notice(
+            "lungs-unequal", f"The {smaller} lung measures {ratio:.0%} of the {larger} one"
+        )
 
 
 def gas_in_lungs(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
@@ -86,14 +88,14 @@ def cut_sideways(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
         "right": lung[:, :, 0].sum() * dz * dy,
         "left": lung[:, :, -1].sum() * dz * dy,
     }
-    cm2 = {place: float(area) / 100 for place, area in faces.items()}
+    cm2 = {face: float(area) / 100 for face, area in faces.items()}
     if beyond.any():
         rim = ndimage.binary_dilation(beyond, IN_PLANE) & lung
         cm2["edge of the field of view"] = float(rim.sum()) * dz * (dy + dx) / 200
-    cut = {place: area for place, area in cm2.items() if area > CUT_CM2}
+    cut = {face: area for face, area in cm2.items() if area > CUT_CM2}
     if cut:
-        places = ", ".join(f"{place} ({area:.0f} cm²)" for place, area in cut.items())
-        yield Notice("lungs-cut-sideways", f"The lungs are cut off at the picture's {places}")
+        cut_faces = ", ".join(f"{face} ({area:.0f} cm²)" for face, area in cut.items())
+        yield Notice("lungs-cut-sideways", f"The lungs are cut off at the picture's {cut_faces}")
     if sum(cm2.values()) > CUT_MUCH_CM2:
         text = "The lungs are cut off at the sides: what is missing is not known"
         yield Notice("lungs-doubtful", text)
@@ -109,14 +111,14 @@ def no_trachea(airways: np.ndarray, closed: np.ndarray, overview: Overview) -> I
         yield Notice("no-trachea", "No trachea was found: it may be in the lungs, or no chest")
 
 
-def disagreement(found: list[Difference]) -> Iterator[Notice]:
+def disagreement(compared_thirds: list[Difference]) -> Iterator[Notice]:
     """``lungs-disagree`` and ``lungs-doubtful``: where the two methods draw other lungs."""
-    noted = [difference for difference in found if is_noted(difference)]
+    noted = [difference for difference in compared_thirds if is_noted(difference)]
     if not noted:
         return
-    places = "; ".join(f"{d.where}: {d.share:.0%} ({d.ml:.0f} ml)" for d in noted)
-    yield Notice("lungs-disagree", f"Two methods differ about the lungs' air: {places}")
-    if are_doubtful(found):
+    thirds = "; ".join(f"{d.where}: {d.share:.0%} ({d.ml:.0f} ml)" for d in noted)
+    yield Notice("lungs-disagree", f"Two methods differ about the lungs' air: {thirds}")
+    if are_doubtful(compared_thirds):
         worst = max(noted, key=lambda d: d.ml)
         text = f"Two methods differ too much about the lungs, most in the {worst.where}"
         yield Notice("lungs-doubtful", text)

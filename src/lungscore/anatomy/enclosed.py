@@ -77,14 +77,14 @@ def _closed_holes(depth_mm: np.ndarray, ribs: np.ndarray, *, cell_cm2: float) ->
     depth_mm: how far the wall is from the lung; 0 where there is no wall.
     """
     hole = depth_mm > NEAR_MM
-    parts, _ = ndimage.label(hole & ribs, _FULL)
-    sizes = np.bincount(parts.ravel())
+    patches, _ = ndimage.label(hole & ribs, _FULL)
+    sizes = np.bincount(patches.ravel())
     closed = sizes * cell_cm2 >= SMALLEST_CM2
-    closed[np.setdiff1d(np.arange(len(sizes)), parts[depth_mm > DEEP_MM])] = False
+    closed[np.setdiff1d(np.arange(len(sizes)), patches[depth_mm > DEEP_MM])] = False
     # Where the scan ends, nobody knows what goes on.
-    closed[parts[[0, -1]].ravel()] = False
+    closed[patches[[0, -1]].ravel()] = False
     closed[0] = False
     for label in np.flatnonzero(closed):
-        rim = ndimage.binary_dilation(parts == label, _FULL) & hole & ~ribs
+        rim = ndimage.binary_dilation(patches == label, _FULL) & hole & ~ribs
         closed[label] = np.count_nonzero(rim) < OPEN_RIM * np.sqrt(sizes[label])
-    return closed[parts]
+    return closed[patches]

@@ -35,11 +35,11 @@ SMOOTH, FAINT = 3.0, 0.3
 class Surface:
     """A surface over the plane of two axes of a volume: the place along the third axis.
 
-    places: (A, B) float voxels along the first axis of the volume, at every ``steps``-th voxel of
+    positions: (A, B) float voxels along the first axis of the volume, at every ``steps``-th voxel of
     the second and third; NaN where the surface leaves the volume.
     """
 
-    places: np.ndarray
+    positions: np.ndarray
     steps: tuple[int, int]
 
 
@@ -85,15 +85,15 @@ def _straightened(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values on surfaces parallel to the expected one, (offsets, A, B), and which lie inside."""
     first, second = expected.steps
-    rows = np.arange(expected.places.shape[0]) * first
-    columns = np.arange(expected.places.shape[1]) * second
-    places = expected.places[None] + offsets[:, None, None]
-    known = np.isfinite(places) & (places >= 0) & (places <= values.shape[0] - 1)
+    rows = np.arange(expected.positions.shape[0]) * first
+    columns = np.arange(expected.positions.shape[1]) * second
+    positions = expected.positions[None] + offsets[:, None, None]
+    known = np.isfinite(positions) & (positions >= 0) & (positions <= values.shape[0] - 1)
     at = np.stack(
-        np.broadcast_arrays(np.where(known, places, 0.0), rows[:, None], columns[None, :])
+        np.broadcast_arrays(np.where(known, positions, 0.0), rows[:, None], columns[None, :])
     )
     sampled = ndimage.map_coordinates(values, at, output=np.float32, order=1, mode="nearest")
-    nearest = tuple(np.rint(each).astype(int) for each in at)
+    nearest = tuple(np.rint(coordinates).astype(int) for coordinates in at)
     # Beside a vessel or a bronchus a voxel is part lung, part of it, and looks like a fissure.
     lung = ~ndimage.binary_dilation((sampled <= LUNG_HU) | (sampled >= VESSEL_HU))
     return sampled, inside[nearest] & known & lung
@@ -130,9 +130,9 @@ def _best_tilt(sheet: np.ndarray, valid: np.ndarray, node_mm: list[float]) -> np
     best = np.full(sheet.shape, -np.inf, np.float32)
     sheet, weight = sheet.astype(np.float32), valid.astype(np.float32)
     for first in TILTS:
-        tilted = [_along(each, 1, first, node_mm[0]) for each in (sheet, weight)]
+        tilted = [_along(values, 1, first, node_mm[0]) for values in (sheet, weight)]
         for second in TILTS:
-            total, count = (_along(each, 2, second, node_mm[1]) for each in tilted)
+            total, count = (_along(values, 2, second, node_mm[1]) for values in tilted)
             # A patch of which little is lung says little.
             np.maximum(best, total / np.maximum(count, 0.7), out=best)
     return best

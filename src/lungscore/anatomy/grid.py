@@ -86,27 +86,27 @@ class Grid:
     def box_of(self, coarse: Box) -> Box:
         """The voxels that the coarse box covers."""
         return tuple(  # type: ignore[return-value]
-            slice(part.start * factor, min(part.stop * factor, size))
-            for part, factor, size in zip(coarse, self.factors, self.shape, strict=True)
+            slice(span.start * factor, min(span.stop * factor, size))
+            for span, factor, size in zip(coarse, self.factors, self.shape, strict=True)
         )
 
     def sample(self, mask: np.ndarray, grid: "Grid") -> np.ndarray:
         """What ``mask`` on another ``grid`` over the same voxels holds at this grid's blocks."""
-        places = []
+        indices = []
         for size, mine, theirs, blocks in zip(
             self.shape, self.factors, grid.factors, mask.shape, strict=True
         ):
             centres = np.arange(0, size, mine) + mine // 2
-            places.append(np.minimum(centres // theirs, blocks - 1))
-        return mask[np.ix_(*places)]
+            indices.append(np.minimum(centres // theirs, blocks - 1))
+        return mask[np.ix_(*indices)]
 
     def centres(self, values: np.ndarray) -> np.ndarray:
         """The ``values`` (shape) of the voxels in the middle of the blocks: no mean, for labels."""
-        places = (
+        indices = (
             np.minimum(np.arange(0, size, step) + step // 2, size - 1)
             for size, step in zip(self.shape, self.factors, strict=True)
         )
-        return values[np.ix_(*places)]
+        return values[np.ix_(*indices)]
 
     @property
     def blocks(self) -> tuple[int, int, int]:
@@ -116,11 +116,11 @@ class Grid:
 
     def repeat(self, coarse: np.ndarray, box: Box) -> np.ndarray:
         """Each block's value at those of its voxels that lie in ``box``."""
-        places = (
-            np.arange(part.start, part.stop) // step
-            for part, step in zip(box, self.factors, strict=True)
+        indices = (
+            np.arange(span.start, span.stop) // step
+            for span, step in zip(box, self.factors, strict=True)
         )
-        return coarse[np.ix_(*places)]
+        return coarse[np.ix_(*indices)]
 
     def enlarge(
         self, coarse: np.ndarray, box: Box, *, first: tuple[int, int, int] = (0, 0, 0)
@@ -131,8 +131,8 @@ class Grid:
         between block centres within a slice and cut at one half; along z the block's own value.
         """
         z, y, x = (
-            np.arange(part.start, part.stop) - start * factor
-            for part, start, factor in zip(box, first, self.factors, strict=True)
+            np.arange(span.start, span.stop) - start * factor
+            for span, start, factor in zip(box, first, self.factors, strict=True)
         )
         rows = _Between.blocks(y, self.factors[1], coarse.shape[1])
         columns = _Between.blocks(x, self.factors[2], coarse.shape[2])
@@ -165,15 +165,15 @@ class _Between:
 
     low: np.ndarray
     high: np.ndarray
-    part: np.ndarray
+    weight: np.ndarray
 
     @classmethod
     def blocks(cls, positions: np.ndarray, factor: int, size: int) -> "_Between":
-        place = np.clip((positions + 0.5) / factor - 0.5, 0, size - 1)
-        low = place.astype(int)
-        return cls(low, np.minimum(low + 1, size - 1), (place - low).astype(np.float32))
+        block_positions = np.clip((positions + 0.5) / factor - 0.5, 0, size - 1)
+        low = block_positions.astype(int)
+        return cls(low, np.minimum(low + 1, size - 1), (block_positions - low).astype(np.float32))
 
     def __call__(self, plane: np.ndarray, *, axis: int) -> np.ndarray:
-        part = self.part[:, None] if axis == 0 else self.part
+        weight = self.weight[:, None] if axis == 0 else self.weight
         low = np.take(plane, self.low, axis=axis)
-        return low + part * (np.take(plane, self.high, axis=axis) - low)
+        return low + weight * (np.take(plane, self.high, axis=axis) - low)

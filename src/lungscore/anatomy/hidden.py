@@ -66,8 +66,8 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
             continue
         closed = close_ball(lung, grid.spacing_mm, radius_mm=FIELD_CLOSING_MM)
         if lungs.sides_known:
-            other = lungs_here[box] & ~lung
-            wide |= lacking(closed, other, side, grid.spacing_mm)
+            opposite = lungs_here[box] & ~lung
+            wide |= lacking(closed, opposite, side, grid.spacing_mm)
             bays = bays_at_ribs(lung, side, back=back)
         else:
             bays = bays_of_unnamed_lungs(lung)
@@ -176,10 +176,10 @@ def include_infection(
     added = int(np.count_nonzero(joined)) - int(np.count_nonzero(labels))
     if added < NOTEWORTHY * np.count_nonzero(joined):
         return replace(lungs, labels=joined)
-    part = added / np.count_nonzero(joined)
+    share = added / np.count_nonzero(joined)
     notice = Notice(
         "lungs-from-lesions",
-        f"The lung mask was extended by dense opacity ({100 * part:.1f} % of the lungs)",
+        f"The lung mask was extended by dense opacity ({100 * share:.1f} % of the lungs)",
     )
     return replace(lungs, labels=joined, notices=(*lungs.notices, notice))
 
@@ -196,7 +196,7 @@ def _nearest_label(labels: np.ndarray, scan: Scan, box: Box) -> np.ndarray:
     coarse = np.zeros(grid.blocks, np.uint8)
     for side in (RIGHT_LUNG, LEFT_LUNG):
         coarse[grid.fraction(labels, side) > 0.3] = side
-    places = ndimage.distance_transform_edt(
+    nearest = ndimage.distance_transform_edt(
         coarse == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
-    return grid.repeat(coarse[tuple(places)], box)
+    return grid.repeat(coarse[tuple(nearest)], box)

@@ -42,19 +42,19 @@ def find_lobes(
         if (box := box_of_label(lung_labels, side)) is None:
             continue
         values = np.array([LOBES[name] for name in names], np.uint8)
-        lung, found = lung_labels[box] == side, lobes[box]
+        lung, lung_lobes = lung_labels[box] == side, lobes[box]
         near = None if hounsfield is None else hounsfield[box]
         if side == LEFT_LUNG:  # the atlas has the lateral side first
-            lung, found = lung[:, :, ::-1], found[:, :, ::-1]
+            lung, lung_lobes = lung[:, :, ::-1], lung_lobes[:, :, ::-1]
             near = None if near is None else near[:, :, ::-1]
         weights = atlas[side].quadrics(lung, spacing_mm).astype(np.float32)
         borders = _Borders(lung, weights)
         if near is not None:
             borders.move(near, spacing_mm)
         for index in np.flatnonzero(lung.any(axis=(1, 2))):
-            found[index][lung[index]] = values[borders.lobe_in_slice(int(index))[lung[index]]]
+            lung_lobes[index][lung[index]] = values[borders.lobe_in_slice(int(index))[lung[index]]]
         steps = tuple(max(1, round(BLOCK_MM / size)) for size in spacing_mm)
-        join_pieces(found, [LOBES[name] for name in names], steps)
+        join_pieces(lung_lobes, [LOBES[name] for name in names], steps)
     return lobes
 
 
@@ -67,7 +67,7 @@ class _Borders:
 
     def __init__(self, lung: np.ndarray, weights: np.ndarray) -> None:
         self.lung, self.weights = lung, weights
-        self.places = lung_coordinates(lung)
+        self.coordinates = lung_coordinates(lung)
         self.oblique: np.ndarray | None = None
         self.horizontal: np.ndarray | None = None
 
@@ -80,25 +80,25 @@ class _Borders:
 
     def lobe_in_slice(self, index: int) -> np.ndarray:
         """(H, W) index of the lobe in the atlas's order."""
-        z, y, x = self.places[0][index], self.places[1][:, None], self.places[2]
+        z, y, x = self.coordinates[0][index], self.coordinates[1][:, None], self.coordinates[2]
         if self.oblique is None and self.horizontal is None:
             lobe: np.ndarray = quadrics(self.weights, z, y, x).argmax(axis=0)
             return lobe
         if self.oblique is not None:
-            y = y - self.oblique[index] * _step(self.places[1])
+            y = y - self.oblique[index] * _step(self.coordinates[1])
         lower = self._below_oblique(z, y, x)
         upper = np.zeros(lower.shape, int)
         if len(self.weights) > 2:
-            y = self.places[1][:, None]
+            y = self.coordinates[1][:, None]
             if self.horizontal is not None:
-                z = z - self.horizontal[0] * _step(self.places[0])
+                z = z - self.horizontal[0] * _step(self.coordinates[0])
             upper = (self._below_horizontal(z, y, x) > 0).astype(int)
         return np.where(lower > 0, len(self.weights) - 1, upper)
 
     def _below_oblique(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Above 0 in the lower lobe."""
-        each = quadrics(self.weights, z, y, x)
-        return each[-1] - each[:-1].max(axis=0)
+        lobe_values = quadrics(self.weights, z, y, x)
+        return lobe_values[-1] - lobe_values[:-1].max(axis=0)
 
     def _below_horizontal(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Above 0 in the middle lobe, of what is not in the lower one."""
@@ -109,12 +109,12 @@ class _Borders:
         self, values: np.ndarray, inside: np.ndarray, spacing_mm: Spacing, *, axis: int
     ) -> np.ndarray | None:
         """Offsets along ``axis`` of the oblique (1) or the horizontal (0) border, in voxels."""
-        others = [other for other in range(3) if other != axis]
-        steps = node_steps((spacing_mm[others[0]], spacing_mm[others[1]]))
-        places = list(self.places)
-        for other, step in zip(others, steps, strict=True):
-            places[other] = places[other][::step]
-        grid = np.ix_(*places)
+        plane_axes = [plane_axis for plane_axis in range(3) if plane_axis != axis]
+        steps = node_steps((spacing_mm[plane_axes[0]], spacing_mm[plane_axes[1]]))
+        coordinates = list(self.coordinates)
+        for plane_axis, step in zip(plane_axes, steps, strict=True):
+            coordinates[plane_axis] = coordinates[plane_axis][::step]
+        grid = np.ix_(*coordinates)
         if axis == 1:
             below = self._below_oblique(*grid)
         else:
@@ -126,11 +126,11 @@ class _Borders:
             np.moveaxis(values, axis, 0),
             np.moveaxis(inside, axis, 0),
             expected,
-            (spacing_mm[axis], spacing_mm[others[0]], spacing_mm[others[1]]),
+            (spacing_mm[axis], spacing_mm[plane_axes[0]], spacing_mm[plane_axes[1]]),
         )
         if offset is None:
             return None
-        size = tuple(self.lung.shape[other] for other in others)
+        size = tuple(self.lung.shape[plane_axis] for plane_axis in plane_axes)
         at = np.ix_(*(np.arange(n) / step for n, step in zip(size, steps, strict=True)))
         whole = ndimage.map_coordinates(
             offset, np.stack(np.broadcast_arrays(*at)), order=1, mode="nearest"
@@ -151,11 +151,11 @@ def quadrics(weights: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray) -
     """(lobes, …): each row of ``weights`` · (1, z, y, x, zz, zy, zx, yy, yx, xx)."""
     return np.stack(
         [
-            one
+            constant
             + (wz + zz * z + zy * y) * z
             + (wy + yy * y + yx * x) * y
             + (wx + xx * x + zx * z) * x
-            for one, wz, wy, wx, zz, zy, zx, yy, yx, xx in weights
+            for constant, wz, wy, wx, zz, zy, zx, yy, yx, xx in weights
         ]
     )
 
@@ -167,10 +167,10 @@ def _crossing(below: np.ndarray) -> np.ndarray:
     low = np.take_along_axis(below, index[None], axis=0)[0]
     high = np.take_along_axis(below, index[None] + 1, axis=0)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        place = index + low / (low - high)
-    return np.where(turns.any(axis=0), place, np.nan)
+        position = index + low / (low - high)
+    return np.where(turns.any(axis=0), position, np.nan)
 
 
-def _step(places: np.ndarray) -> float:
+def _step(coordinates: np.ndarray) -> float:
     """What one voxel is in the lung's coordinates."""
-    return float(places[1] - places[0]) if len(places) > 1 else 0.0
+    return float(coordinates[1] - coordinates[0]) if len(coordinates) > 1 else 0.0

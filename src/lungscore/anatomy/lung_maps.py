@@ -43,26 +43,26 @@ class LungMaps:
             - 0.5
             for axis in (1, 2)
         ]
-        rows, columns = (_weights(places, view.size) for places in pixels)
+        rows, columns = (_weights(positions, view.size) for positions in pixels)
         out = np.zeros((3, *grid.blocks), np.uint8)
         for z, layer in enumerate(layers):
             low = int(layer)
             high = min(low + 1, len(self.probabilities) - 1)
-            part = np.float32(layer - low)
+            weight = np.float32(layer - low)
             plane = self.probabilities[low].astype(np.float32)
-            if part:
-                plane += part * (self.probabilities[high].astype(np.float32) - plane)
+            if weight:
+                plane += weight * (self.probabilities[high].astype(np.float32) - plane)
             for channel in range(3):
                 if plane[channel].any():
                     out[channel, z] = np.rint(rows @ plane[channel] @ columns.T)
         return out
 
 
-def _weights(places: np.ndarray, size: int) -> np.ndarray:
-    """The matrix (n, size) that takes values at pixels to ``places``, linearly; 0 beyond."""
-    weights = np.zeros((len(places), size), np.float32)
-    low = np.floor(places).astype(int)
-    for index, part in ((low, 1 - (places - low)), (low + 1, places - low)):
+def _weights(positions: np.ndarray, size: int) -> np.ndarray:
+    """The matrix (n, size) that takes values at pixels to ``positions``, linearly; 0 beyond."""
+    weights = np.zeros((len(positions), size), np.float32)
+    low = np.floor(positions).astype(int)
+    for index, share in ((low, 1 - (positions - low)), (low + 1, positions - low)):
         inside = np.flatnonzero((index >= 0) & (index < size))
-        weights[inside, index[inside]] += part[inside].astype(np.float32)
+        weights[inside, index[inside]] += share[inside].astype(np.float32)
     return weights

@@ -96,39 +96,39 @@ def _by_rules(overview: Overview, aerated: np.ndarray, airways: Airways) -> Lung
     closed = closed_lungs(aerated, airway, grid.spacing_mm)
     dense = (closed > 0) & (aerated == 0)
     labels = draw(overview, closed, dense=dense, airways=airway, lumen=airways)
-    found = Lungs(labels, scan.sides_known, one_lung)
+    lungs = Lungs(labels, scan.sides_known, one_lung)
     if scan.sides_known and len(labels) > 1:
-        found = _with_enclosed(found, overview, airways)
+        lungs = _with_enclosed(lungs, overview, airways)
     notices = _checked(overview, closed, airway)
-    return replace(found, notices=(*found.notices, *size_notices(scan, found.labels), *notices))
+    return replace(lungs, notices=(*lungs.notices, *size_notices(scan, lungs.labels), *notices))
 
 
 def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways: Airways) -> Lungs:
     scan, grid = overview.scan, overview.grid
     airway = airways.on(grid)
-    found = network_lungs(maps, overview, aerated, airway)
-    _require_lungs(scan, found.closed > 0, grid.spacing_mm)
-    closed, one_lung = _without_specks(found.closed, known=scan.sides_known)
-    labels = draw(overview, closed, dense=found.dense, airways=found.airways)
+    network = network_lungs(maps, overview, aerated, airway)
+    _require_lungs(scan, network.closed > 0, grid.spacing_mm)
+    closed, one_lung = _without_specks(network.closed, known=scan.sides_known)
+    labels = draw(overview, closed, dense=network.dense, airways=network.airways)
     ml = checks.block_ml(overview) if scan.spacing_mm else 0.0
     lungs = Lungs(
         labels,
         scan.sides_known,
         one_lung,
-        perhaps_ml=float(found.perhaps.sum()) * ml,
-        doubtful_ml=float((found.doubtful & (closed > 0)).sum()) * ml,
+        perhaps_ml=float(network.perhaps.sum()) * ml,
+        doubtful_ml=float((network.doubtful & (closed > 0)).sum()) * ml,
         found_by="network",
     )
     several = len(labels) > 1 and scan.sides_known
     if several:
-        lungs = _with_enclosed(lungs, overview, airways, found.probability)
+        lungs = _with_enclosed(lungs, overview, airways, network.probability)
     notices = (*lungs.notices, *size_notices(scan, lungs.labels))
     if several:
         rules = closed_lungs(aerated, airway, grid.spacing_mm)
         air = overview.values < overview.levels.lung
         differing = list(differences(closed, rules, air, checks.block_ml(overview)))
         notices += tuple(checks.disagreement(differing))
-    notices += tuple(_checked(overview, closed, found.airways))
+    notices += tuple(_checked(overview, closed, network.airways))
     return replace(lungs, notices=tuple(dict.fromkeys(notices)))
 
 
@@ -192,10 +192,10 @@ def _with_enclosed(
     added = np.count_nonzero(labels) - np.count_nonzero(lungs.labels)
     if not added:
         return lungs
-    part = added / np.count_nonzero(labels)
+    share = added / np.count_nonzero(labels)
     text = (
         "The lung mask was extended by dense tissue at the ribs, enclosed by aerated lung "
-        f"({100 * part:.1f} % of the lungs)"
+        f"({100 * share:.1f} % of the lungs)"
     )
     return replace(
         lungs,
@@ -223,14 +223,14 @@ def _require_lungs(scan: Scan, lungs: np.ndarray, spacing_mm: tuple[float, float
     """Raise InputError ``no-lungs`` where ``lungs`` are too small to be any."""
     size, least, unit = _size(lungs, spacing_mm)
     if size < least:
-        found = (
+        amount = (
             f"only {size:.0f} {unit} of aerated lung"
             if scan.spacing_mm
             else "no aerated lung was found"
         )
         raise InputError(
             "no-lungs",
-            f"{scan.name}: {found}",
+            f"{scan.name}: {amount}",
             expected="an axial chest CT",
             hint="Check that the scan shows the chest and has correct HU values",
         )
@@ -254,9 +254,9 @@ def size_notices(scan: Scan, labels: np.ndarray) -> tuple[Notice, ...]:
     first, last = _with_body(scan)
     ends = (("first", areas[first] / areas.max()), ("last", areas[last] / areas.max()))
     cut = [
-        f"the {end} slice still shows {part:.0%} of their largest area"
-        for end, part in ends
-        if part > TRUNCATED_AREA
+        f"the {end} slice still shows {share:.0%} of their largest area"
+        for end, share in ends
+        if share > TRUNCATED_AREA
     ]
     if cut:
         text = f"The lungs are cut off: {' and '.join(cut)}"

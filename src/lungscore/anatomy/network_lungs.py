@@ -57,17 +57,17 @@ def network_lungs(
     airways = airways | ((air > lung) & (air > 255 - lung - air))
     dark = overview.values < overview.levels.lung
     airways_or_gas = airways | _gas(overview, aerated, airways, lung)
-    found = np.where(dark, 2 * lung > 255, lung >= DENSE) & ~airways_or_gas & ~overview.beyond
+    lungs = np.where(dark, 2 * lung > 255, lung >= DENSE) & ~airways_or_gas & ~overview.beyond
     continued = (aerated > 0) & (lung >= LIKELY)
     if overview.levels.gas is not None:
         continued &= overview.values > overview.levels.gas  # plain gas beside a lung is bowel
     likely = (dark & (2 * lung > 255) | continued) & ~airways_or_gas
-    found = ndimage.binary_propagation(found, mask=found | likely)
-    found = _without_odd_pieces(found, overview)
+    lungs = ndimage.binary_propagation(lungs, mask=lungs | likely)
+    lungs = _without_odd_pieces(lungs, overview)
     if overview.scan.sides_known:
-        closed = _sides(found, right >= left)
+        closed = _sides(lungs, right >= left)
     else:
-        closed = found.astype(np.uint8)
+        closed = lungs.astype(np.uint8)
     airless = _airless(closed, dark)
     closed[airless] = 0
     for side in np.unique(closed[closed > 0]):
@@ -113,13 +113,13 @@ def _airless(closed: np.ndarray, dark: np.ndarray) -> np.ndarray:
     return airless
 
 
-def _without_odd_pieces(found: np.ndarray, overview: Overview) -> np.ndarray:
-    """``found`` without specks, air around the body, and what lies above the lungs."""
+def _without_odd_pieces(lungs: np.ndarray, overview: Overview) -> np.ndarray:
+    """``lungs`` without specks, air around the body, and what lies above the lungs."""
     spacing_mm = overview.grid.spacing_mm
-    one_slice = len(found) == 1
-    pieces, count = ndimage.label(found)
+    one_slice = len(lungs) == 1
+    pieces, count = ndimage.label(lungs)
     if not count:
-        return found
+        return lungs
     voxels = np.bincount(pieces.ravel())
     sizes = voxels * np.prod(spacing_mm[1:] if one_slice else spacing_mm)
     keep = sizes >= (SMALLEST_PIECE_MM2 if one_slice else SMALLEST_PIECE_MM3)
@@ -132,17 +132,17 @@ def _without_odd_pieces(found: np.ndarray, overview: Overview) -> np.ndarray:
     return keep[pieces]
 
 
-def _sides(found: np.ndarray, is_right: np.ndarray) -> np.ndarray:
+def _sides(lungs: np.ndarray, is_right: np.ndarray) -> np.ndarray:
     """Labels of both lungs; small pieces of one in touch with the other join that."""
-    labels = np.where(found, np.where(is_right, RIGHT_LUNG, LEFT_LUNG), 0).astype(np.uint8)
-    for side, other in ((RIGHT_LUNG, LEFT_LUNG), (LEFT_LUNG, RIGHT_LUNG)):
+    labels = np.where(lungs, np.where(is_right, RIGHT_LUNG, LEFT_LUNG), 0).astype(np.uint8)
+    for side, opposite in ((RIGHT_LUNG, LEFT_LUNG), (LEFT_LUNG, RIGHT_LUNG)):
         pieces, count = ndimage.label(labels == side)
         if count < 2:
             continue
         sizes = np.bincount(pieces.ravel())
         sizes[0] = 0
-        beside = ndimage.binary_dilation(labels == other) & (pieces > 0)
+        beside = ndimage.binary_dilation(labels == opposite) & (pieces > 0)
         touching = np.bincount(pieces[beside], minlength=count + 1) > 0
         stray = touching & (sizes < STRAY * sizes.max())
-        labels[stray[pieces]] = other
+        labels[stray[pieces]] = opposite
     return labels

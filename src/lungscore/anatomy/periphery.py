@@ -33,13 +33,13 @@ def outer_third(lungs: np.ndarray, spacing_mm: tuple[float, float, float]) -> np
         return peripheral
     box = lung_box(lungs)
     z, y, x = (
-        np.arange(part.start, part.stop) // step
-        for part, step in zip(box, grid.factors, strict=True)
+        np.arange(span.start, span.stop) // step
+        for span, step in zip(box, grid.factors, strict=True)
     )
     for index, block in zip(range(box[0].start, box[0].stop), z, strict=True):
-        places = np.ix_(y, x)
+        pixels = np.ix_(y, x)
         labels = lungs[index][box[1:]]
-        chosen = np.where(labels == LEFT_LUNG, left[block][places], right[block][places])
+        chosen = np.where(labels == LEFT_LUNG, left[block][pixels], right[block][pixels])
         peripheral[index][box[1:]] = chosen & (labels > 0)
     return peripheral
 

@@ -43,7 +43,7 @@ def _join(labels: np.ndarray, number: int, numbers: Sequence[int]) -> None:
     for index in np.flatnonzero(1000 * sizes >= sizes.sum()):
         if index == sizes.argmax():
             continue
-        around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in boxes[index])
+        around = tuple(slice(max(span.start - 1, 0), span.stop + 1) for span in boxes[index])
         inside, near = pieces[around] == index + 1, labels[around]
         edge = ndimage.binary_dilation(inside) & ~inside
         touched = np.bincount(near[edge], minlength=max(numbers) + 1)[numbers]

@@ -83,22 +83,22 @@ def divide_regions(lobes: np.ndarray, spacing_mm: tuple[float, float, float] | N
     for name, value in LOBES.items():
         if (box := box_of_label(lobes, value)) is None:
             continue
-        lobe, found = lobes[box] == value, regions[box]
+        lobe, lobe_regions = lobes[box] == value, regions[box]
         if name.startswith("L"):  # seen in a mirror, so that in both lungs ribs come first
-            lobe, found = lobe[:, :, ::-1], found[:, :, ::-1]
+            lobe, lobe_regions = lobe[:, :, ::-1], lobe_regions[:, :, ::-1]
         numbers = [_NUMBERS[f"{name} {segment}"] for segment in SEGMENTS[name]]
-        _divide(lobe, found, list(SEGMENTS[name].values()), numbers, steps)
+        _divide(lobe, lobe_regions, list(SEGMENTS[name].values()), numbers, steps)
     return regions
 
 
 def _divide(
     lobe: np.ndarray,
-    found: np.ndarray,
+    regions: np.ndarray,
     segments: list[Segment],
     numbers: list[int],
     steps: tuple[int, ...],
 ) -> None:
-    """Write the region numbers of ``lobe`` (d, h, w; top, front and ribs first) into ``found``."""
+    """Write the region numbers of ``lobe`` (d, h, w; top, front and ribs first) into ``regions``."""
     sample = lobe[:: steps[0], :: steps[1], :: steps[2]]
     if sample.any():
         points = np.argwhere(sample) * steps
@@ -118,8 +118,8 @@ def _divide(
     table = np.array(numbers, np.uint8)
     for index, inside in enumerate(lobe):
         scores = plane[:, inside] + levels[:, index, None]
-        found[index][inside] = table[scores.argmax(axis=0)]
-    join_pieces(found, numbers, steps)
+        regions[index][inside] = table[scores.argmax(axis=0)]
+    join_pieces(regions, numbers, steps)
 
 
 def balance(distances: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -134,8 +134,8 @@ def balance(distances: np.ndarray, shares: np.ndarray) -> np.ndarray:
     for _ in range(ROUNDS):
         before = offsets.copy()
         for k, share in enumerate(shares):
-            others = np.delete(scores, k, axis=1).max(axis=1)
-            offsets[k] = np.quantile(others - distances[:, k], share)
+            rivals = np.delete(scores, k, axis=1).max(axis=1)
+            offsets[k] = np.quantile(rivals - distances[:, k], share)
             scores[:, k] = distances[:, k] + offsets[k]
         if np.abs(offsets - before).max() < 1e-3:
             break

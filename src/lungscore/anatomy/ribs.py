@@ -50,13 +50,13 @@ def bays_of_unnamed_lungs(lung: np.ndarray) -> np.ndarray:
     middles = np.array(ndimage.center_of_mass(lung, pieces, large))
     bays = np.zeros_like(lung)
     for label, middle in zip(large, middles, strict=True):
-        places = np.argwhere(convex_hull(pieces == label) & ~lung)
-        others = middles[large != label]
-        if len(others) and len(places):
-            inwards = others.mean(axis=0) - middle
-            towards = (places - middle) @ inwards / (inwards @ inwards)
-            places = places[towards < INWARDS]
-        bays[tuple(places.T)] = True
+        voxels = np.argwhere(convex_hull(pieces == label) & ~lung)
+        other_middles = middles[large != label]
+        if len(other_middles) and len(voxels):
+            inwards = other_middles.mean(axis=0) - middle
+            towards = (voxels - middle) @ inwards / (inwards @ inwards)
+            voxels = voxels[towards < INWARDS]
+        bays[tuple(voxels.T)] = True
     return bays
 
 
@@ -67,17 +67,17 @@ def back_of(lungs: np.ndarray) -> int:
 
 
 def lacking(
-    lung: np.ndarray, other: np.ndarray, side: int, spacing_mm: tuple[float, float, float]
+    lung: np.ndarray, opposite: np.ndarray, side: int, spacing_mm: tuple[float, float, float]
 ) -> np.ndarray:
-    """What the mirrored ``other`` lung holds in the back and at the side and ``lung`` lacks.
+    """What the mirrored ``opposite`` lung holds in the back and at the side and ``lung`` lacks.
 
     Both bool (D, H, W) on one grid; side: of ``lung``. In front, the heart makes lungs unlike.
     Nothing where the difference is no thicker than between healthy lungs.
     """
     nothing = np.zeros_like(lung)
-    if not other.any():
+    if not opposite.any():
         return nothing
-    right, left = (lung, other) if side == RIGHT_LUNG else (other, lung)
+    right, left = (lung, opposite) if side == RIGHT_LUNG else (opposite, lung)
     first = int(np.flatnonzero(right.any(axis=(0, 1)))[0])
     last = int(np.flatnonzero(left.any(axis=(0, 1)))[-1])
     columns = np.arange(lung.shape[2])
@@ -85,8 +85,8 @@ def lacking(
     within = (source >= 0) & (source < lung.shape[2])
     within &= np.abs(2 * columns - first - last) >= MEDIAL * (last - first)
     expected = nothing.copy()
-    expected[:, :, within] = other[:, :, source[within]]
-    rows = np.flatnonzero(other.any(axis=(0, 2)))
+    expected[:, :, within] = opposite[:, :, source[within]]
+    rows = np.flatnonzero(opposite.any(axis=(0, 2)))
     expected[:, : (rows[0] + rows[-1]) // 2] = False
     missing = expected & ~lung
     if not missing.any():

@@ -61,12 +61,12 @@ def _throat(aerated: np.ndarray, airways: Airways, overview: Overview) -> np.nda
     midline = overview.midline / grid.factors[2]
     for z in range(min(top + 1, len(aerated))):
         patches, _ = ndimage.label(aerated[z])
-        for label, place in enumerate(ndimage.find_objects(patches), start=1):
-            patch = patches[place] == label
-            column = place[1].start + np.nonzero(patch)[1].mean() + 0.5
+        for label, box in enumerate(ndimage.find_objects(patches), start=1):
+            patch = patches[box] == label
+            column = box[1].start + np.nonzero(patch)[1].mean() + 0.5
             off_mm = abs(column - midline) * grid.spacing_mm[2]
             if patch.sum() * pixel_mm2 < LUMEN_MM2[1] and off_mm <= TRACHEA_OFF_MIDLINE_MM:
-                throat[z][place] |= patch
+                throat[z][box] |= patch
     return throat
 
 
@@ -107,11 +107,11 @@ def _tubes(
     """
     tubes = np.zeros(len(sizes), bool)
     lung = np.median(coarse[pieces == sizes.argmax()])
-    for label, place in enumerate(ndimage.find_objects(pieces), start=1):
+    for label, box in enumerate(ndimage.find_objects(pieces), start=1):
         if 0 < sizes[label] < min(LUMEN_MM2[1], MINOR_PIECE * sizes.sum()):
-            patch = (pieces[place] == label)[0]
+            patch = (pieces[box] == label)[0]
             core = ndimage.binary_erosion(patch)
-            dark = core.any() and np.median(coarse[place][0][core]) <= lung
+            dark = core.any() and np.median(coarse[box][0][core]) <= lung
             tubes[label] = dark and is_round(patch, spacing_mm)
     return tubes
 
@@ -129,10 +129,10 @@ def _below_the_diaphragm(pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     above = np.logical_or.accumulate(lungs, axis=0)
     above = np.logical_or.accumulate(above, axis=2) & _from_the_left(above)
     below = np.zeros(len(sizes), bool)
-    for label, place in enumerate(ndimage.find_objects(pieces), start=1):
-        if not large[label] and place[0].start > middle:
-            piece = pieces[place] == label
-            below[label] = above[place][piece].mean() > 0.5 or place[0].start > heights[-1]
+    for label, box in enumerate(ndimage.find_objects(pieces), start=1):
+        if not large[label] and box[0].start > middle:
+            piece = pieces[box] == label
+            below[label] = above[box][piece].mean() > 0.5 or box[0].start > heights[-1]
     return below
 
 
@@ -145,9 +145,9 @@ def above_the_lungs(pieces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Which small ``pieces`` end above all large ones: throat, sinuses, mastoids."""
     large = sizes >= MINOR_PIECE * sizes[1:].max()
     large[0] = False
-    places = ndimage.find_objects(pieces)
-    top = min(places[label - 1][0].start for label in np.flatnonzero(large))
+    boxes = ndimage.find_objects(pieces)
+    top = min(boxes[label - 1][0].start for label in np.flatnonzero(large))
     above = np.zeros(len(sizes), bool)
-    for label, place in enumerate(places, start=1):
-        above[label] = not large[label] and place[0].stop <= top
+    for label, box in enumerate(boxes, start=1):
+        above[label] = not large[label] and box[0].stop <= top
     return above

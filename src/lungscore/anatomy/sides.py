@@ -21,19 +21,19 @@ def name_sides(
     pieces, _ = ndimage.label(lungs)
     labels = np.zeros(lungs.shape, np.uint8)
     column = np.arange(lungs.shape[2]) + 0.5
-    for label, place in enumerate(ndimage.find_objects(pieces), start=1):
-        if place is None:
+    for label, box in enumerate(ndimage.find_objects(pieces), start=1):
+        if box is None:
             continue
-        piece = pieces[place] == label
+        piece = pieces[box] == label
         columns = piece.sum(axis=(0, 1))
-        beyond = float(columns[column[place[2]] > midline].sum() / columns.sum())
+        beyond = float(columns[column[box[2]] > midline].sum() / columns.sum())
         if BEYOND_MIDLINE < beyond < 1 - BEYOND_MIDLINE:
-            named = _split(piece, values[place], spacing_mm)
+            named = _split(piece, values[box], spacing_mm)
         else:
             named = None
         if named is None:
             named = np.where(piece, LEFT_LUNG if beyond > 0.5 else RIGHT_LUNG, 0)
-        labels[place][piece] = named[piece]
+        labels[box][piece] = named[piece]
     return labels
 
 
@@ -87,21 +87,23 @@ def _split_by_level(
 ) -> np.ndarray | None:
     """The split at the first of ``cuts`` above which two lungs lie apart, or None."""
     for cut in cuts:
-        parts, count = ndimage.label(piece & (level >= cut))
+        fragments, count = ndimage.label(piece & (level >= cut))
         if count < 2:
             continue
-        sizes = np.bincount(parts.ravel())
+        sizes = np.bincount(fragments.ravel())
         sizes[0] = 0
         larger, smaller = np.argsort(sizes)[-1:-3:-1]
         if sizes[smaller] < SMALLER_LUNG * sizes[larger] or sizes[smaller] < 0.05 * piece.sum():
             continue
-        means = ndimage.center_of_mass(piece, parts, (larger, smaller))
+        means = ndimage.center_of_mass(piece, fragments, (larger, smaller))
         # Two lungs lie beside each other, not above each other or one behind the other.
         apart_mm = np.abs(np.subtract(*means)) * spacing_mm
         if apart_mm[2] < max(apart_mm[0], apart_mm[1], 0.15 * piece.shape[2] * spacing_mm[2]):
             continue
         right, left = (larger, smaller) if means[0][2] < means[1][2] else (smaller, larger)
-        seeds = np.where(parts == right, RIGHT_LUNG, 0) + np.where(parts == left, LEFT_LUNG, 0)
+        seeds = np.where(fragments == right, RIGHT_LUNG, 0) + np.where(
+            fragments == left, LEFT_LUNG, 0
+        )
         nearest = ndimage.distance_transform_edt(
             seeds == 0, sampling=spacing_mm, return_distances=False, return_indices=True
         )
