@@ -35,8 +35,8 @@ SMOOTH, FAINT = 3.0, 0.3
 class Surface:
     """A surface over the plane of two axes of a volume: the place along the third axis.
 
-    positions: (A, B) float voxels along the first axis of the volume, at every ``steps``-th voxel of
-    the second and third; NaN where the surface leaves the volume.
+    positions: (A, B) float voxels along the first axis of the volume, at every ``steps``-th voxel
+    of the second and third; NaN where the surface leaves the volume.
     """
 
     positions: np.ndarray

@@ -98,7 +98,7 @@ def _divide(
     numbers: list[int],
     steps: tuple[int, ...],
 ) -> None:
-    """Write the region numbers of ``lobe`` (d, h, w; top, front and ribs first) into ``regions``."""
+    """Write the region numbers of ``lobe`` (d, h, w; top, front, ribs first) into ``regions``."""
     sample = lobe[:: steps[0], :: steps[1], :: steps[2]]
     if sample.any():
         points = np.argwhere(sample) * steps
