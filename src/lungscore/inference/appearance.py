@@ -26,7 +26,7 @@ def look(grey: np.ndarray) -> dict[str, float]:
     percentile of the step between neighbours in a row. black: a share.
     """
     few = grey[::2, ::2]
-    dark, tissue, bright = (float(each) for each in np.percentile(few, (5, 75, 95)))
+    dark, tissue, bright = (float(value) for value in np.percentile(few, (5, 75, 95)))
     contrast = max(bright - dark, 1e-6)
     centre = grey[1:-1, 1:-1]
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]

@@ -94,22 +94,22 @@ def _checked(engine: Engine, bundle: Bundle) -> Engine:
             if isinstance(probabilities, _End):
                 return
             if probabilities is not None and probabilities.shape != shape:
-                found = f"maps of {probabilities.shape}"
-                raise _no_probabilities(bundle, found, f"{shape}: channels, rows, columns")
+                output = f"maps of {probabilities.shape}"
+                raise _no_probabilities(bundle, output, f"{shape}: channels, rows, columns")
             # Rounding in 16 bits may pass the ends a little; NaN is in no range.
             if probabilities is not None and not (
                 probabilities.min() >= -_ROUNDING and probabilities.max() <= 1 + _ROUNDING
             ):
-                found = f"values from {probabilities.min():.3g} to {probabilities.max():.3g}"
-                raise _no_probabilities(bundle, found, "probabilities, 0 to 1")
+                output = f"values from {probabilities.min():.3g} to {probabilities.max():.3g}"
+                raise _no_probabilities(bundle, output, "probabilities, 0 to 1")
             yield probabilities
 
     return run
 
 
-def _no_probabilities(bundle: Bundle, found: str, expected: str) -> ResourceError:
+def _no_probabilities(bundle: Bundle, output: str, expected: str) -> ResourceError:
     return ResourceError(
-        "model-damaged", f"The model {bundle.card.name} gives {found}", expected=expected
+        "model-damaged", f"The model {bundle.card.name} gives {output}", expected=expected
     )
 
 
@@ -239,7 +239,7 @@ def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
                 yield None
                 continue
             # Copies: resized pictures are read-only, which torch does not take.
-            tensors = [torch.from_numpy(np.array(_batch(each), np.float32)) for each in inputs]
+            tensors = [torch.from_numpy(np.array(_batch(array), np.float32)) for array in inputs]
             with (
                 torch.inference_mode(),
                 torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),

@@ -29,10 +29,10 @@ def unlike_notice(scan: Scan, lungs: Lungs, card: Card) -> Notice | None:
     if card.familiar is None:
         return None
     held, strange, why = 0, 0, dict.fromkeys(card.familiar.ranges, 0)
-    for index, found in looks(scan, lungs, card.input).items():
+    for index, statistics in looks(scan, lungs, card.input).items():
         lung = int(np.count_nonzero(lungs.labels[index]))
         held += lung
-        outside = strange_in(found, card.familiar.ranges)
+        outside = strange_in(statistics, card.familiar.ranges)
         strange += lung * bool(outside)
         for name in outside:
             why[name] += lung
@@ -47,9 +47,11 @@ def unlike_notice(scan: Scan, lungs: Lungs, card: Card) -> Notice | None:
     )
 
 
-def strange_in(found: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+def strange_in(
+    statistics: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]
+) -> list[str]:
     """The names of the statistics that lie outside their range."""
-    return [name for name, (low, high) in ranges.items() if not low <= found[name] <= high]
+    return [name for name, (low, high) in ranges.items() if not low <= statistics[name] <= high]
 
 
 def looks(scan: Scan, lungs: Lungs, spec: InputSpec) -> dict[int, dict[str, float]]:

@@ -100,10 +100,10 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
         if error.code != "no-lungs":
             raise
         lungs = None
-    (found,) = segmenter.find(scan, lungs)
+    (finding,) = segmenter.find(scan, lungs)
     # Rounding first keeps the two pictures in step: 128 of 255 is just above one half.
-    infection = np.floor(found.probability * 255 + 0.5).astype(np.uint8)
-    labels = classes(infection >= round(255 * THRESHOLD + 0.5), found.dense)
+    infection = np.floor(finding.probability * 255 + 0.5).astype(np.uint8)
+    labels = classes(infection >= round(255 * THRESHOLD + 0.5), finding.dense)
     own = scan.geometry.to_source
     return SlicePrediction(
         Path(scan.name).name,

@@ -46,11 +46,11 @@ class Alternatives:
 
     def lesions(self) -> Iterator[np.ndarray]:
         """(N,) uint8 labels 0, 1 GGO, 2 consolidation at ``voxels``, one alternative at a time."""
-        found = np.where(self.codes & DENSE, np.uint8(CONSOLIDATION), np.uint8(GGO))
+        labels = np.where(self.codes & DENSE, np.uint8(CONSOLIDATION), np.uint8(GGO))
         for reading in range(READINGS):
             reached = self.codes >> 2 * reading & 3
             for count in range(1, len(THRESHOLDS) + 1):
-                yield np.where(reached >= count, found, np.uint8(0))
+                yield np.where(reached >= count, labels, np.uint8(0))
 
     def within(
         self, box: tuple[slice, slice, slice], shape: tuple[int, int, int]
@@ -60,9 +60,9 @@ class Alternatives:
         index, row = np.divmod(rest, np.int32(shape[1]))
         inside = np.ones(len(self.voxels), bool)
         voxels: np.ndarray = np.zeros(len(self.voxels), np.int32)
-        for place, part in zip((index, row, column), box, strict=True):
-            inside &= (place >= part.start) & (place < part.stop)
-            voxels = voxels * np.int32(part.stop - part.start) + (place - np.int32(part.start))
+        for coordinate, span in zip((index, row, column), box, strict=True):
+            inside &= (coordinate >= span.start) & (coordinate < span.stop)
+            voxels = voxels * np.int32(span.stop - span.start) + (coordinate - np.int32(span.start))
         return Alternatives(voxels[inside], self.codes[inside])
 
 
@@ -76,29 +76,29 @@ def code(probability: np.ndarray, reading: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SliceAlternatives:
-    """Those of one slice: places (N,) in the flattened (H, W), and their codes (N,) uint8."""
+    """Those of one slice: positions (N,) in the flattened (H, W), and their codes (N,) uint8."""
 
     index: int
-    places: np.ndarray
+    positions: np.ndarray
     codes: np.ndarray
 
     def plane(self, shape: tuple[int, int]) -> np.ndarray:
         """The codes (H, W) of the slice; 0 where no alternative finds infection."""
         plane = np.zeros(shape, np.uint8)
-        plane.put(self.places, self.codes)
+        plane.put(self.positions, self.codes)
         return plane
 
 
 def of_slice(index: int, codes: np.ndarray) -> SliceAlternatives:
     """Those of the ``index``-th slice of a scan, from its codes (H, W)."""
-    places = np.flatnonzero(codes)
-    return SliceAlternatives(index, places.astype(np.int32), codes.take(places))
+    positions = np.flatnonzero(codes)
+    return SliceAlternatives(index, positions.astype(np.int32), codes.take(positions))
 
 
 def joined(slices: Iterable[SliceAlternatives], pixels: int) -> Alternatives:
     """Those of a scan whose slices have so many ``pixels``, superior to inferior."""
     voxels, codes = [np.zeros(0, np.int32)], [np.zeros(0, np.uint8)]
-    for each in slices:
-        voxels.append(each.places + np.int32(each.index * pixels))
-        codes.append(each.codes)
+    for alternative in slices:
+        voxels.append(alternative.positions + np.int32(alternative.index * pixels))
+        codes.append(alternative.codes)
     return Alternatives(np.concatenate(voxels), np.concatenate(codes))

@@ -90,8 +90,8 @@ class Segmenter:
             lesions = load_bundle(LESIONS_MODEL)
         self.bundle = bundle or load_bundle()
         self.lesions = lesions
-        for each, target in zip(self.bundles, OUTPUTS, strict=False):
-            _check_target(each, target)
+        for network, target in zip(self.bundles, OUTPUTS, strict=False):
+            _check_target(network, target)
         self._run, self.engine = make_engine(
             self.bundle, name=engine, precision=precision, threads=threads
         )
@@ -131,7 +131,7 @@ class Segmenter:
         """
         shape = scan.shape[1:]
         seen = self._tell_apart(scan, self._infection(scan, lungs))
-        for index, group in groupby(seen, key=lambda each: each[0].index):
+        for index, group in groupby(seen, key=lambda entry: entry[0].index):
             probabilities, leans = [], []
             for view, probability, lean in group:
                 probabilities.append(view.back(probability, shape))
@@ -150,10 +150,13 @@ class Segmenter:
     ) -> Iterator[tuple[int, list[np.ndarray]]]:
         """Slices of ``where`` and their probabilities (H, W) in each group of other views."""
         groups = [g for g in other_views(scan, lungs) if g[0].index in where]
-        found = self._seen(scan, [view for group in groups for view in group])
+        predictions = self._seen(scan, [view for group in groups for view in group])
         readings: list[np.ndarray] = []
         for group in groups:
-            maps = [view.back(each, scan.shape[1:]) for view, each in islice(found, len(group))]
+            maps = [
+                view.back(probability, scan.shape[1:])
+                for view, probability in islice(predictions, len(group))
+            ]
             readings.append(np.mean(maps, axis=0))
             if len(readings) == OTHERS:
                 yield group[0].index, readings
@@ -167,24 +170,24 @@ class Segmenter:
         """``seen`` with their probability of infection, at the size of the network."""
         spec = self.bundle.card.input
         maps = self._run((view.of(scan, spec),) for view in seen)
-        for view, found in zip(seen, maps, strict=True):
-            yield view, found[0]  # type: ignore[index]  # every view was shown
+        for view, output in zip(seen, maps, strict=True):
+            yield view, output[0]  # type: ignore[index]  # every view was shown
 
     def _tell_apart(
-        self, scan: Scan, found: Iterator[tuple[View, np.ndarray]]
+        self, scan: Scan, predictions: Iterator[tuple[View, np.ndarray]]
     ) -> Iterator[tuple[View, np.ndarray, np.ndarray | None]]:
         """Add P(consolidation) - P(GGO) of every view, at the size of the network for lesions.
 
         None where that network did not look, since nothing is infected, or where there is none.
         """
         if self.lesions is None:
-            yield from ((view, prior, None) for view, prior in found)
+            yield from ((view, prior, None) for view, prior in predictions)
             return
         spec = self.lesions.card.input
         shown: deque[tuple[View, np.ndarray]] = deque()
 
         def inputs() -> Iterator[Inputs | None]:
-            for view, prior in found:
+            for view, prior in predictions:
                 shown.append((view, prior))
                 if (prior >= THRESHOLD).any():
                     yield view.of(scan, spec), resize(prior, spec.height, spec.width)
@@ -215,7 +218,7 @@ def load_segmenter(
     threads: int | None = None,
 ) -> Segmenter:
     """A Segmenter of models by name or folder; None for what Segmenter takes by itself."""
-    bundles = [load_bundle(each) if each else None for each in (model, lesions_model)]
+    bundles = [load_bundle(name) if name else None for name in (model, lesions_model)]
     return Segmenter(*bundles, engine=engine, precision=precision, threads=threads)
 
 
@@ -245,8 +248,8 @@ def segment(
     lesions, usual = find_lesions(scan, lungs, segmenter, field)
     if not alternatives:
         return lesions
-    others = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual)
-    return replace(lesions, alternatives=joined(others, lesions.labels[0].size))
+    slices = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual)
+    return replace(lesions, alternatives=joined(slices, lesions.labels[0].size))
 
 
 def find_lesions(
@@ -257,11 +260,11 @@ def find_lesions(
     field: (D, H, W) bool, anatomy.lung_field of ``lungs``.
     """
     labels, usual = np.zeros(scan.shape, np.uint8), []
-    for found in segmenter.find(scan, lungs):
-        plane, inside = labels[found.index], field[found.index]
-        plane[inside] = classes(found.probability >= THRESHOLD, found.dense)[inside]
-        if found.probability[inside].max(initial=0) >= SILENT:
-            usual.append(of_slice(found.index, code(found.probability, 0) * inside))
+    for finding in segmenter.find(scan, lungs):
+        plane, inside = labels[finding.index], field[finding.index]
+        plane[inside] = classes(finding.probability >= THRESHOLD, finding.dense)[inside]
+        if finding.probability[inside].max(initial=0) >= SILENT:
+            usual.append(of_slice(finding.index, code(finding.probability, 0) * inside))
     card = segmenter.bundle.card
     by_density = density_notice(scan.units, card.input) if segmenter.lesions is None else None
     notices = (unlike_notice(scan, lungs, card), by_density)
@@ -288,14 +291,14 @@ def find_alternatives(
     GGO and consolidation are as found; around that, density tells them apart, averaged over all
     that any alternative calls infected.
     """
-    slices = {each.index: each for each in usual}
+    slices = {alternative.index: alternative for alternative in usual}
     for index, readings in segmenter.read_otherwise(scan, lungs, slices):
         codes = slices[index].plane(scan.shape[1:])
         for reading, probability in enumerate(readings, start=1):
             codes |= code(probability, reading) * field[index]
-        infected, found = codes > 0, labels[index]
+        infected, lesions = codes > 0, labels[index]
         dense = is_dense(scan, index, infected, segmenter.bundle.card.input)
-        dense = np.where(found > 0, found == CONSOLIDATION, dense)
+        dense = np.where(lesions > 0, lesions == CONSOLIDATION, dense)
         codes[infected & dense] |= DENSE
         yield of_slice(index, codes)
 

@@ -46,11 +46,11 @@ class View:
         """A probability map of the view, in the slice's own pixels; 0 outside the box."""
         row0, row1, column0, column1 = self.box
         size = (row1 - row0, column1 - column0)
-        part = resize(
+        crop = resize(
             probability[:, ::-1] if self.mirrored else probability,
             *(size[::-1] if self.turned else size),
         )
-        return paste(part.T if self.turned else part, self.box, shape)
+        return paste(crop.T if self.turned else crop, self.box, shape)
 
 
 #: How much the lung box of a slice of a volume is widened on each side, as a fraction of its size.
@@ -124,9 +124,9 @@ def other_views(scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, ...]]:
         yield tuple(usual[:2])
         yield tuple(usual[-2:])
         return
-    for view, other in zip(usual, views(scan, lungs, margin=OTHER_MARGIN), strict=True):
+    for view, alternative in zip(usual, views(scan, lungs, margin=OTHER_MARGIN), strict=True):
         yield (replace(view, mirrored=True),)
-        yield (other,)
+        yield (alternative,)
 
 
 #: Groups of other views for each slice.
