@@ -111,18 +111,18 @@ def lung_voxels(lungs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def tallies_of_others(
     counted: Tally,
     voxels: np.ndarray,
-    others: Iterable[np.ndarray],
+    alternatives: Iterable[np.ndarray],
     *,
     lungs: np.ndarray,
     lobes: np.ndarray | None = None,
     regions: np.ndarray | None = None,
     dense: np.ndarray | None = None,
 ) -> Iterator[Tally]:
-    """The tally of each of ``others``: lesions that differ from those ``counted`` in few voxels.
+    """The tally of each of ``alternatives``: lesions unlike those ``counted`` in few voxels.
 
     voxels: (N,) places in the flattened arrays; outside of them neither those counted nor any
-    other has a lesion. others: (N,) uint8 labels at ``voxels``, 0, 1 GGO, 2 consolidation. The
-    rest as for ``tally``. Only ``voxels`` are visited, so that many others cost little.
+    other has a lesion. alternatives: (N,) uint8 labels at ``voxels``, 0, 1 GGO, 2 consolidation. The
+    rest as for ``tally``. Only ``voxels`` are visited, so that many alternatives cost little.
     """
     plane = lungs.shape[1] * lungs.shape[2]
     part = (voxels // plane).astype(np.int32)  # a scan has far fewer bins than int32 can name
@@ -135,10 +135,10 @@ def tallies_of_others(
         part += dense.take(voxels)
     shape = counted.histogram.shape
     free = counted.histogram.sum(axis=4)
-    for lesions in others:
+    for lesions in alternatives:
         infected = lesions > 0
-        places = part[infected] + lesions[infected] * np.int32(DENSE)
-        histogram = np.bincount(places, minlength=counted.histogram.size).reshape(shape)
+        bins = part[infected] + lesions[infected] * np.int32(DENSE)
+        histogram = np.bincount(bins, minlength=counted.histogram.size).reshape(shape)
         histogram[:, 0] = 0
         inside = int(histogram.sum())
         histogram[..., 0, :] = free - histogram.sum(axis=4)
