@@ -48,8 +48,8 @@ def register(earlier: Case, later: Case) -> Rigid | None:
     first, second = earlier.spacing_mm, later.spacing_mm
     if first is None or second is None or not (earlier.lungs.any() and later.lungs.any()):
         return None
-    mask, place, edge = _coarse(earlier.lungs > 0, np.array(first))
-    points = _surface(mask) * edge + place
+    mask, corner, edge = _coarse(earlier.lungs > 0, np.array(first))
+    points = _surface(mask) * edge + corner
     mask, origin, edge = _coarse(later.lungs > 0, np.array(second))
     targets = _surface(mask) * edge + origin
     distances = distance_transform_edt(~_shell(mask), sampling=edge)
@@ -62,9 +62,9 @@ def register(earlier: Case, later: Case) -> Rigid | None:
     def cost(values: np.ndarray) -> float:
         if np.abs(values[:3]).max() > MOST_TURNED:
             return FARTHEST_MM
-        places = (rigid(values)(points) - origin) / edge
-        found = map_coordinates(distances, places.T, order=1, mode="nearest")
-        return float(np.minimum(found, FARTHEST_MM).mean())
+        coordinates = (rigid(values)(points) - origin) / edge
+        surface_distances = map_coordinates(distances, coordinates.T, order=1, mode="nearest")
+        return float(np.minimum(surface_distances, FARTHEST_MM).mean())
 
     # The apices are fixed to the chest, the bases move with the breath: both are tried.
     apex = targets.mean(axis=0) - centre
@@ -74,8 +74,8 @@ def register(earlier: Case, later: Case) -> Rigid | None:
     options = {"xtol": 1e-3, "ftol": 1e-3, "maxfev": 1500}
     fitted = minimize(cost, start, method="Powell", options=options)
     best = fitted.x if fitted.fun <= cost(start) else start
-    found = rigid(best)
-    return Rigid(found.rotation, found.centre, found.shift, cost(best))
+    transform = rigid(best)
+    return Rigid(transform.rotation, transform.centre, transform.shift, cost(best))
 
 
 def resampled_plane(
@@ -98,15 +98,15 @@ def resampled_plane(
         axis=-1,
     )[0]
     points = transform(grid * np.array(earlier.spacing_mm))
-    places = np.moveaxis(points / np.array(later.spacing_mm), -1, 0)
+    coordinates = np.moveaxis(points / np.array(later.spacing_mm), -1, 0)
     labels = [
-        map_coordinates(array, places, order=0, mode="constant", cval=0)
+        map_coordinates(array, coordinates, order=0, mode="constant", cval=0)
         for array in (later.lungs, later.lesions)
     ]
     values = later.values
     if values is not None:
         lowest = int(values.min())
-        values = map_coordinates(values, places, order=1, mode="constant", cval=lowest)
+        values = map_coordinates(values, coordinates, order=1, mode="constant", cval=lowest)
     return values, labels[0], labels[1]
 
 
@@ -140,9 +140,9 @@ def _rotation(angles: np.ndarray) -> np.ndarray:
     """Turned about the axes z, y and x by ``angles`` in radians, one after the other."""
     turned = np.eye(3)
     for axis, angle in enumerate(angles):
-        one, other = [i for i in range(3) if i != axis]
+        first, second = [i for i in range(3) if i != axis]
         turn = np.eye(3)
-        turn[one, one] = turn[other, other] = np.cos(angle)
-        turn[one, other], turn[other, one] = -np.sin(angle), np.sin(angle)
+        turn[first, first] = turn[second, second] = np.cos(angle)
+        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
         turned = turn @ turned
     return turned
