@@ -181,8 +181,8 @@ class _Said(NamedTuple):
     slice_label: str | None
     mask_sha256: str | None
 
-    def allows(self, other: "_Said") -> bool:
+    def allows(self, statement: "_Said") -> bool:
         """Whether one image can be both: one names no patient, or neither does and all is equal."""
-        if self.patient is None and other.patient is None:
-            return self[2:] == other[2:]
-        return self.patient is None or other.patient is None
+        if self.patient is None and statement.patient is None:
+            return self[2:] == statement[2:]
+        return self.patient is None or statement.patient is None

@@ -133,8 +133,8 @@ def labelled_rows(
 
 def in_row(error: LungscoreError, path: Path, row: LabelledRow) -> InputError:
     """``error`` of one row of the manifest ``path``, which it then names."""
-    found = f"{path.name}, row {row.number} ({row.case}): {error.found}"
-    return InputError(error.code, found, expected=error.expected, hint=error.hint)
+    fault = f"{path.name}, row {row.number} ({row.case}): {error.found}"
+    return InputError(error.code, fault, expected=error.expected, hint=error.hint)
 
 
 def checksum(path: Path) -> str:

@@ -35,11 +35,11 @@ class Visit:
         self.in_conflict: set[str] = set()
         self._used: set[str] = set()
 
-    def problem(self, code: str, path: str | Path, found: str) -> None:
+    def problem(self, code: str, path: str | Path, finding: str) -> None:
         """Report what is wrong with a file or a part."""
         # Bytes of a name that are no UTF-8 cannot be printed or written.
         name = self.relative(path).encode("utf-8", "replace").decode()
-        self.problems.append(Problem(code, name, found))
+        self.problems.append(Problem(code, name, finding))
 
     def told(self) -> tuple[Problem, ...]:
         """All problems, by path: whatever the order in which files were looked at."""
@@ -57,13 +57,13 @@ class Visit:
         """All below the folder ``name``, if anything, is known and not looked at (code, say)."""
         self.use(*(path for path in (self.root / name).rglob("*") if path.is_file()))
 
-    def count(self, name: str, found: int, published: int | None) -> None:
+    def count(self, name: str, number: int, published: int | None) -> None:
         """So many were found; fewer than published is a problem."""
-        self.counts.append(Count(name, found, published))
-        if published is not None and found < published:
-            self.problem("count-short", name, f"{found} of {published}")
-        elif published is not None and found > published:
-            self.problem("count-above", name, f"{found}, published were {published}")
+        self.counts.append(Count(name, number, published))
+        if published is not None and number < published:
+            self.problem("count-short", name, f"{number} of {published}")
+        elif published is not None and number > published:
+            self.problem("count-above", name, f"{number}, published were {published}")
 
     def relative(self, path: str | Path) -> str:
         """``path`` below the root with forward slashes; text is left as it is."""
