@@ -118,8 +118,8 @@ def _observations(result: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, An
 def _observation(
     key: str, text: str, site: Iterable[Code], components: Iterable[dict[str, Any]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    parts = list(components)
-    if not parts:
+    numbers = list(components)
+    if not numbers:
         return
     yield (
         key,
@@ -129,7 +129,7 @@ def _observation(
             "category": [{"coding": [_IMAGING]}],
             "code": {"coding": [_coding(codes.REPORT_TITLE)], "text": f"Lung opacity: {text}"},
             "bodySite": {"coding": [_coding(code) for code in site], "text": text},
-            "component": parts,
+            "component": numbers,
         },
     )
 

@@ -128,15 +128,15 @@ def _lobes(figure: "Figure", result: Mapping[str, Any], top: float) -> float:
     if all(number.value(result) is None for row in numbers.values() for number in row):
         figure.text(_LEFT, top, f"Lobes: {NOT_COMPUTED}", fontsize=9)
         return top - 0.0185
-    places = [_LEFT + 0.24 + index * 0.108 for index in range(len(_OF_LOBE))]
-    for x, name in zip(places, _OF_LOBE, strict=True):
+    columns = [_LEFT + 0.24 + index * 0.108 for index in range(len(_OF_LOBE))]
+    for x, name in zip(columns, _OF_LOBE, strict=True):
         title = {"volume_ml": "volume", "consolidation_percent": "consol."}.get(name)
         title = title or {"ggo_percent": "GGO"}.get(name) or NUMBERS[name].title
         figure.text(x, top, title, fontsize=8, ha="right", color="#444444")
     for index, (lobe, row) in enumerate(numbers.items(), start=1):
         y = top - index * 0.0185
         figure.text(_LEFT, y, LOBE_NAMES[lobe].capitalize(), fontsize=9)
-        for x, number in zip(places, row, strict=True):
+        for x, number in zip(columns, row, strict=True):
             value = number.value(result)
             shown = "–" if value is None else _cell(number, value)
             figure.text(x, y, shown, fontsize=9, ha="right")
