@@ -54,14 +54,14 @@ def shade(percent: float | None) -> tuple[str, str]:
 
 def lobe_map(percents: Mapping[str, float | None], slices: Mapping[str, int | None]) -> Markup:
     """The five lobes, coloured by infected percent; a click leads to the slice of ``slices``."""
-    parts = []
+    shapes = []
     for lobe, (outline, (x, y)) in _LOBES.items():
         percent = percents[lobe]
         fill, ink = shade(percent)
         said = "–" if percent is None else escape(percent_text(percent))
         z = slices.get(lobe)
         link = "" if z is None else f' data-slice="{z}"'
-        parts.append(
+        shapes.append(
             f'<a href="#all-slices"{link}><title>{LOBE_NAMES[lobe]}: {said}</title>'
             f'<path d="{outline}" fill="{fill}" stroke="#1b1f24" stroke-width="1.2"/>'
             + _text(x, y, lobe, fill=ink, weight=700)
@@ -75,7 +75,7 @@ def lobe_map(percents: Mapping[str, float | None], slices: Mapping[str, int | No
         '<svg class="lobes" viewBox="0 0 240 208" role="group" font-size="12" '
         'font-family="system-ui, DejaVu Sans, sans-serif" '
         f'aria-label="Opacity by lobe: {whole}">'
-        + "".join(parts)
+        + "".join(shapes)
         + _text(8, 14, "R", fill="#4d5763")
         + _text(232, 14, "L", fill="#4d5763")
         + "</svg>"
@@ -103,7 +103,7 @@ def opacity_curve(severity: Severity) -> Markup | None:
     None where fewer than two slices hold lung. Consolidation is hatched.
     """
     slices = severity.slices
-    occupied = [z for z, part in enumerate(slices) if part.infection_percent is not None]
+    occupied = [z for z, plane in enumerate(slices) if plane.infection_percent is not None]
     if len(occupied) < 2:
         return None
     first, last = occupied[0], occupied[-1]

@@ -93,7 +93,7 @@ def render_page(
         "overview": list(map(embedded, overview)),
         "headline_pictures": list(map(embedded, headline_pictures(analysis, overview))),
     }
-    taken = sum(len(str(picture)) for part in pictures.values() for picture in part)
+    taken = sum(len(str(picture)) for group in pictures.values() for picture in group)
     stack = slice_stack(analysis, taken=taken) if settings.size == "full" else None
     grade: Grade = NUMBERS["reliability"].value(result)
     return environment.from_string(template).render(
@@ -167,7 +167,7 @@ def _identity(
 ) -> str:
     """What was analysed, when, and with what; the series' own description only if asked for."""
     count = "1 slice" if result.input.slices == 1 else f"{result.input.slices} slices"
-    parts = [
+    phrases = [
         f"{result.input.kind}, {count}",
         *(
             [identifiers.series_description]
@@ -177,7 +177,7 @@ def _identity(
         *([f"analysed {analysed_on}"] if analysed_on else []),
         f"lungscore {__version__}",
     ]
-    return " · ".join(parts)
+    return " · ".join(phrases)
 
 
 def _particular(result: Result) -> list[Warning_]:

@@ -12,8 +12,8 @@ def weasyprint() -> Any:
     try:
         import weasyprint
     except (ImportError, OSError) as error:  # OSError: a system library cannot be loaded
-        found = f"--pdf needs WeasyPrint, which cannot be loaded ({type(error).__name__})"
-        raise ResourceError("library-missing", found, hint=_HINT) from None
+        fault = f"--pdf needs WeasyPrint, which cannot be loaded ({type(error).__name__})"
+        raise ResourceError("library-missing", fault, hint=_HINT) from None
     return weasyprint
 
 

@@ -101,7 +101,7 @@ def headline_pictures(analysis: Analysis, overview: Sequence[Picture]) -> list[P
 
 def peak_slice(analysis: Analysis) -> tuple[int, float]:
     """The slice with the largest infected percent, and that; without infection most lung, and 0."""
-    percents = [part.infection_percent or 0.0 for part in analysis.severity.slices]
+    percents = [plane.infection_percent or 0.0 for plane in analysis.severity.slices]
     if max(percents, default=0.0) > 0:
         return int(np.argmax(percents)), max(percents)
     return int(np.argmax([np.count_nonzero(plane) for plane in analysis.lungs.labels])), 0.0

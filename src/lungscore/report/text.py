@@ -155,21 +155,21 @@ def headline(result: Result) -> list[tuple[str, str]]:
 def detection_text(result: Result) -> str:
     """ "yes, in 12 of 40 slices; probability 0.93 (detector NAME, trained on 1 200 patients)"."""
     detection = result.detection
-    parts = []
+    phrases = []
     if detection.infected is not None:
         text = "yes" if detection.infected else "no (less than 1 % of the lungs)"
         if detection.infected_slices:
             seen = sum(plane.infection_percent is not None for plane in result.slices)
             text += f", in {detection.infected_slices} of {seen} slices"
-        parts.append(text)
+        phrases.append(text)
     if detection.detector is not None:
         told = "no probability"
         if detection.probability is not None:
             told = f"probability {detection.probability:.2f}"
         patients = f"{detection.detector.patients:,}".replace(",", " ")
         name = detection.detector.name
-        parts.append(f"{told} (detector {name}, trained on {patients} patients)")
-    return "; ".join(parts) or NOT_COMPUTED
+        phrases.append(f"{told} (detector {name}, trained on {patients} patients)")
+    return "; ".join(phrases) or NOT_COMPUTED
 
 
 def pattern_lines(result: Result) -> list[tuple[str, str]]:
@@ -183,10 +183,10 @@ def pattern_lines(result: Result) -> list[tuple[str, str]]:
         lines.append((NUMBERS["lesions"].title, lesions_text(result)))
     where = []
     for name in SHARES:
-        part, lungs = (NUMBERS[f"{name}_{of}"] for of in ("percent", "lung_percent"))
-        if part.value(result) is not None:
+        share, lungs = (NUMBERS[f"{name}_{of}"] for of in ("percent", "lung_percent"))
+        if share.value(result) is not None:
             whole = number_text(lungs, lungs.value(result))
-            where.append(f"{name} {number_text(part, part.value(result))} (lungs: {whole})")
+            where.append(f"{name} {number_text(share, share.value(result))} (lungs: {whole})")
     if where:
         lines.append(("of the opacity", ", ".join(where)))
     return lines

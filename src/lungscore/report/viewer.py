@@ -78,8 +78,8 @@ def slice_stack(analysis: Analysis, *, taken: int = 0) -> dict[str, Any] | None:
         "window": [level, wide] if hounsfield else [127.5, 255],
         "sides": sides_known(analysis),
         "percents": [
-            None if part.infection_percent is None else round(part.infection_percent, 1)
-            for part in analysis.severity.slices
+            None if plane.infection_percent is None else round(plane.infection_percent, 1)
+            for plane in analysis.severity.slices
         ],
         "positions": None
         if spacing is None or analysis.scan.positions_mm is None
