@@ -114,9 +114,9 @@ def _check_command(experiment: Path, *, pretraining: bool) -> None:
     from lungscore.learning.experiment_file import load_experiment
 
     if (load_experiment(experiment).pretraining is not None) != pretraining:
-        other = "train" if pretraining else "pretrain"
+        command = "train" if pretraining else "pretrain"
         raise UsageError(
             "usage",
             f"{experiment.name} has {'no' if pretraining else 'a'} section pretraining",
-            hint=f"Use lungscore {other}",
+            hint=f"Use lungscore {command}",
         )
