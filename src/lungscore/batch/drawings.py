@@ -77,18 +77,18 @@ def scatter(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
     number = NUMBERS["ct_ss"]
     widest = max(5.0, 1.05 * max(percent for percent, _, _ in points))
 
-    def place(percent: float, score: float) -> tuple[float, float]:
+    def position(percent: float, score: float) -> tuple[float, float]:
         x = _LEFT + (_RIGHT - _LEFT) * percent / widest
         return x, _BOTTOM - (_BOTTOM - _TOP) * score / number.highest
 
-    _, cutoff = place(0, CT_SS_CUTOFF)
+    _, cutoff = position(0, CT_SS_CUTOFF)
     drawn = (
         f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{cutoff:.1f}" y2="{cutoff:.1f}" stroke="#8a1c1c" '
         'stroke-dasharray="5 4"/>'
     )
     named = {case for _, _, case in _outliers(points)}
     for percent, score, case in points:
-        x, y = place(percent, score)
+        x, y = position(percent, score)
         said = escape(f"{case_text(case)}: {percent:.1f} %, {number.title} {score}")
         drawn += (
             f'<a href="{case_link(case)}"><title>{said}</title><circle cx="{x:.1f}" cy="{y:.1f}" '
@@ -104,10 +104,10 @@ def scatter(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
                 anchor="end" if left else "start",
             )
     for score in range(0, 41, 10):
-        drawn += _text(_LEFT - 6, place(0, score)[1] + 4, str(score), anchor="end")
+        drawn += _text(_LEFT - 6, position(0, score)[1] + 4, str(score), anchor="end")
     for share in range(5):
         percent = widest * share / 4
-        drawn += _text(place(percent, 0)[0], _BOTTOM + 16, f"{percent:.0f}")
+        drawn += _text(position(percent, 0)[0], _BOTTOM + 16, f"{percent:.0f}")
     drawn += _text((_LEFT + _RIGHT) / 2, _BOTTOM + 34, "opacity, % of the lungs")
     drawn += _text(4, 12, number.title, anchor="start")
     return _svg(f"Opacity in percent against {number.title}", drawn, role="group")

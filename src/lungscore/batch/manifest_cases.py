@@ -48,8 +48,8 @@ def _plain_cases(manifest: Path) -> Iterator[Case]:
     names = distinct(name for _, name, _ in table.rows)
     seen: set[str] = set()
     for line, name, cells in table.rows:
-        place = cells[column]
-        if not name or name in seen or not place:
+        path = cells[column]
+        if not name or name in seen or not path:
             fault = "the case has no name" if not name else "the case has no path"
             if name in seen:
                 fault = f"the case {name} occurred before"
@@ -57,11 +57,11 @@ def _plain_cases(manifest: Path) -> Iterator[Case]:
             yield Case(called, manifest, _invalid(manifest, f"line {line}: {fault}"))
             continue
         seen.add(name)
-        yield Case(names[name], _placed(manifest.resolve().parent, plain_cell(place)))
+        yield Case(names[name], _placed(manifest.resolve().parent, plain_cell(path)))
 
 
-def _invalid(manifest: Path, found: str, *, expected: str = "") -> InputError:
-    return InputError("manifest-invalid", f"{manifest.name}: {found}", expected=expected)
+def _invalid(manifest: Path, fault: str, *, expected: str = "") -> InputError:
+    return InputError("manifest-invalid", f"{manifest.name}: {fault}", expected=expected)
 
 
 @dataclass
