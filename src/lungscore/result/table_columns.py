@@ -9,12 +9,12 @@ from lungscore.result.ranges import RangesPart
 
 def has_range(number: Number) -> bool:
     """Whether ``ranges`` has the lowest and the highest of ``number``."""
-    part: Any = RangesPart
+    model: Any = RangesPart
     for key in number.range_keys:
-        fields = getattr(part, "model_fields", {})
+        fields = getattr(model, "model_fields", {})
         if key not in fields:
             return False
-        part = fields[key].annotation
+        model = fields[key].annotation
     return True
 
 
