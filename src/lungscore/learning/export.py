@@ -81,11 +81,11 @@ def _quiet() -> Iterator[None]:
 
 def _point_to_weights(model: onnx.ModelProto, weights: Path) -> None:
     """Replace every parameter in the graph by a reference into the safetensors file."""
-    places = _places(weights)
+    positions = _positions(weights)
     graph = model.graph
     casts = []
     for tensor in graph.initializer:
-        position = places.get(tensor.name.removeprefix(_PREFIX))
+        position = positions.get(tensor.name.removeprefix(_PREFIX))
         if position is None:
             continue
         kind, offset, length = position
@@ -105,9 +105,9 @@ def _point_to_weights(model: onnx.ModelProto, weights: Path) -> None:
 
 def _forget_where_it_was_made(model: onnx.ModelProto) -> None:
     """Drop the exporter's notes on every node: source lines and paths of the exporting machine."""
-    for part in (model, model.graph, *model.functions):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
+    for element in (model, model.graph, *model.functions):
+        element.ClearField("doc_string")
+        element.ClearField("metadata_props")
     for node in [*model.graph.node, *(node for f in model.functions for node in f.node)]:
         node.ClearField("doc_string")
         node.ClearField("metadata_props")
@@ -115,7 +115,7 @@ def _forget_where_it_was_made(model: onnx.ModelProto) -> None:
         value.ClearField("metadata_props")
 
 
-def _places(weights: Path) -> dict[str, tuple[str, int, int]]:
+def _positions(weights: Path) -> dict[str, tuple[str, int, int]]:
     """name -> (type, offset, length) of every tensor in a safetensors file.
 
     The format: 8 bytes of header length, a JSON header with offsets, then the bytes.
