@@ -103,8 +103,8 @@ def analyze(
         field = lung_field(both_lungs, scan.spacing_mm)
         lesions, codes = find_lesions(scan, both_lungs, model, field)
         lesions = lesions.with_models(model.lung_models if own_lungs is None else ())
-    others = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
-    with _read_otherwise(others if ranges else None, scan) as alternatives:
+    slice_alternatives = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
+    with _read_otherwise(slice_alternatives if ranges else None, scan) as alternatives:
         if own_lungs is None:
             with clock.stage("regions"):
                 both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
@@ -198,7 +198,7 @@ def score(
     """
     lungs, lesions = Path(lungs), Path(lesions)
     lung_labels, geometry = read_label_volume(lungs, "lungs")
-    found = as_lungs(lung_labels, lungs.name)
+    labelled_lungs = as_lungs(lung_labels, lungs.name)
     if ct is None:
         scan = Scan(
             # A placeholder that carries the geometry; every number that needs HU is null.
@@ -206,7 +206,7 @@ def score(
             units="hu",
             geometry=geometry,
             spacing_mm=geometry.spacing_mm,
-            sides_known=found.sides_known,
+            sides_known=labelled_lungs.sides_known,
             kind=mask_format(lungs),
             name=case_name(lesions, name),
             notices=(Notice("no-ct", "No CT was given: numbers that need one are missing."),),
@@ -217,7 +217,7 @@ def score(
         check_same_place(lungs.name, geometry, scan.geometry, spacing_known=known)
     return assess(
         scan,
-        found,
+        labelled_lungs,
         Lesions(read_labels(lesions, scan, "lesions"), (), None),
         lobes=None if lobes is None else given_lobes(Path(lobes), scan),
         has_ct=ct is not None,
@@ -260,8 +260,8 @@ class _Parts:
 def _within(lungs: Lungs, lesions: Lesions) -> Lesions:
     """``lesions`` where there is lung."""
     inside = np.zeros(lesions.labels.shape, np.uint8)
-    for plane, lung, found in zip(inside, lungs.labels, lesions.labels, strict=True):
-        np.copyto(plane, found, where=(lung > 0) & (found > 0))
+    for plane, lung, lesion in zip(inside, lungs.labels, lesions.labels, strict=True):
+        np.copyto(plane, lesion, where=(lung > 0) & (lesion > 0))
     return replace(lesions, labels=inside)
 
 
