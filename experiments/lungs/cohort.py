@@ -251,10 +251,10 @@ def _windpipe(scan: Scan, labels: np.ndarray, airway: np.ndarray, slices: slice)
     middle = _midline(scan)
     for z in range(slices.start, min(slices.stop, len(labels))):
         patches, _ = ndimage.label((scan.values[z] < -700) & body_plane(scan, z))
-        for index, place in enumerate(ndimage.find_objects(patches), start=1):
-            patch = patches[place] == index
+        for index, box in enumerate(ndimage.find_objects(patches), start=1):
+            patch = patches[box] == index
             area = patch.sum() * scan.spacing_mm[1] * scan.spacing_mm[2]
-            column = place[1].start + np.nonzero(patch)[1].mean()
+            column = box[1].start + np.nonzero(patch)[1].mean()
             off_mm = abs(column - middle) * scan.spacing_mm[2]
             if area < WINDPIPE_MM2 and off_mm < WINDPIPE_OFF_MIDLINE_MM:
                 walls = ndimage.binary_dilation(patches == index, iterations=2)
@@ -292,6 +292,6 @@ def _between(outlines: dict[int, list[tuple[int, int]]], shape: tuple[int, int, 
         distances.append(ndimage.distance_transform_edt(inside) - outwards)
     for index, (low, high) in enumerate(pairwise(levels)):
         for z in range(low, high + 1):
-            part = (z - low) / (high - low)
-            mask[z] = (1 - part) * distances[index] + part * distances[index + 1] > 0
+            weight = (z - low) / (high - low)
+            mask[z] = (1 - weight) * distances[index] + weight * distances[index + 1] > 0
     return mask

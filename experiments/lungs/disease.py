@@ -43,7 +43,7 @@ class Case:
         x = torch.arange(width, device=self.hu.device) * PIXEL_MM - width * PIXEL_MM / 2
         return self.z[:, :, None, None], y[None, None, :, None], x[None, None, None, :]
 
-    def place(self, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def random_voxel(self, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A voxel of ``mask`` by chance, its z, y, x in mm, each (b, 1, 1, 1)."""
         few = mask[:, :, ::3, ::3]
         chance = torch.rand(few.shape, device=mask.device) * few
@@ -106,7 +106,7 @@ def lobes(case: Case) -> None:
     )
     chosen[:, [0, 6, 7, 8]] = False
     where = chosen.gather(1, case.labels.flatten(1).long()).view_as(case.labels)
-    ball = case.ball(case.place(where), uniform(case.hu, 15, 75)) < 1
+    ball = case.ball(case.random_voxel(where), uniform(case.hu, 15, 75)) < 1
     _densify(case, where & (ball | coin(case.hu, 0.45)))
 
 
@@ -134,7 +134,7 @@ def _fill_rim(case: Case, where: Tensor) -> None:
 def mass(case: Case) -> None:
     """A ball of soft tissue, sometimes hollow, within the lung."""
     radius = uniform(case.hu, math.log(6), math.log(55)).exp()
-    distance = case.ball(case.place(case.lung), radius) + 0.15 * case.field(12, 40, 4)
+    distance = case.ball(case.random_voxel(case.lung), radius) + 0.15 * case.field(12, 40, 4)
     hollow = (distance < uniform(case.hu, 0.1, 0.6)) & coin(case.hu, 0.15)
     density = uniform(case.hu, 0, 95) + 8 * case.field(6, 20, 3)
     density = torch.where(hollow, torch.full_like(density, -990), density)
@@ -190,7 +190,7 @@ def emphysema(case: Case) -> None:
 def bullae(case: Case) -> None:
     """Balls of air with a thin wall, which are lung."""
     for _ in range(3):
-        distance = case.ball(case.place(case.lung), uniform(case.hu, 6, 42))
+        distance = case.ball(case.random_voxel(case.lung), uniform(case.hu, 6, 42))
         wall = case.lung & (distance < 1.2)
         case.hu = torch.where(wall, uniform(case.hu, -850, -300).expand_as(case.hu), case.hu)
         case.hu = torch.where(wall & (distance < 1), torch.full_like(case.hu, -1000), case.hu)
@@ -200,9 +200,9 @@ def bronchiectasis(case: Case) -> None:
     """Wide bronchi with thick walls, within the lung."""
     z, y, x = case.axes()
     lung = case.lung
-    first = case.place(lung)
+    first = case.random_voxel(lung)
     for _ in range(6):
-        centre = [part + 30 * torch.randn_like(part) for part in first]
+        centre = [coordinate + 30 * torch.randn_like(coordinate) for coordinate in first]
         direction = torch.randn((3, len(case.hu), 1, 1, 1), device=case.hu.device)
         direction[0] *= 2
         direction = direction / direction.norm(dim=0)
@@ -228,11 +228,11 @@ def bowel_gas(case: Case) -> None:
     for index in range(3):
         radius = uniform(case.hu, math.log(7), math.log(60)).exp()
         if index == 0:  # right under the lung
-            z, y, x = case.place(lung & (case.z[:, :, None, None] >= 0))
+            z, y, x = case.random_voxel(lung & (case.z[:, :, None, None] >= 0))
             z = z + radius * uniform(radius, 0.2, 1.0)
             bottom = y
         else:
-            z, y, x = case.place(free)
+            z, y, x = case.random_voxel(free)
         there = coin(case.hu, 0.7) if index else coin(case.hu, 0.85)
         bowel |= there & (case.ball((z, y, x), radius) + 0.2 * rough < 1)
     bowel &= free

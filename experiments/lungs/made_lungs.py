@@ -45,10 +45,10 @@ def lobes_of(path: Path) -> np.ndarray:
     """Manual lobes on voxels of LAYER_MM and PIXEL_MM, uint8 (n, h, w) of labels.LOBES."""
     values, geometry = read_values(path)
     steps = np.array([LAYER_MM, PIXEL_MM, PIXEL_MM]) / geometry.spacing_mm
-    places = [
+    indices = [
         np.arange(0, size, step).astype(int) for size, step in zip(values.shape, steps, strict=True)
     ]
-    values = values[np.ix_(*places)]
+    values = values[np.ix_(*indices)]
     lobes = np.zeros(values.shape, np.uint8)
     for value, name in LUNA_VALUES.items():
         lobes[values == value] = LOBES[name]

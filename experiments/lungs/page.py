@@ -22,9 +22,9 @@ def phantoms_table(results: dict[str, Any]) -> str:
     """Lowest Dice by lobe and place of a consolidation, and what was taken of fluid."""
     lowest = results["lowest_dice"]
     lines = [f"| consolidated | asked | {' | '.join(LOBE_ORDER)} |", "|---" * 7 + "|"]
-    for part, asked in ASKED.items():
-        cells = [_both(lowest[f"{lobe}, {part}"]) for lobe in LOBE_ORDER]
-        lines.append(f"| {part} | {asked} | {' | '.join(cells)} |")
+    for extent, asked in ASKED.items():
+        cells = [_both(lowest[f"{lobe}, {extent}"]) for lobe in LOBE_ORDER]
+        lines.append(f"| {extent} | {asked} | {' | '.join(cells)} |")
     lines += ["", "| fluid | ml | of it in the lungs, ml | Dice of the lung |", "|---" * 4 + "|"]
     for name, methods in results["rows"].items():
         if not name.startswith("effusion"):

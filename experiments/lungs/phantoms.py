@@ -43,20 +43,20 @@ def phantoms(
     for seed in seeds:
         for lobe in LOBE_ORDER:
             side = RIGHT_LUNG if lobe.startswith("R") else LEFT_LUNG
-            for name, part, centre in (
+            for name, fraction, centre in (
                 ("a third at the ribs", 1 / 3, AT_RIBS[lobe[0]]),
                 ("a third at the diaphragm", 1 / 3, AT_DIAPHRAGM),
                 ("whole", 1.0, AT_RIBS[lobe[0]]),
             ):
                 lesion = PhantomLesion(
-                    "consolidation", lobe, centre, (60, 40, 50), lobe_fraction=part
+                    "consolidation", lobe, centre, (60, 40, 50), lobe_fraction=fraction
                 )
                 case = make_phantom("healthy", seed=seed, lesions=(lesion,))
                 yield f"{lobe}, {name}", case, side, None
         for name, side in SIDES.items():
-            for part in FLUID_PARTS:
-                case, fluid = effused(make_phantom("healthy", seed=seed), side, part)
-                yield f"effusion, {name}, {part:.0%} of the lung's room", case, side, fluid
+            for fraction in FLUID_PARTS:
+                case, fluid = effused(make_phantom("healthy", seed=seed), side, fraction)
+                yield f"effusion, {name}, {fraction:.0%} of the lung's room", case, side, fluid
         yield "healthy, right", make_phantom("healthy", seed=seed), RIGHT_LUNG, None
         yield "healthy, left", make_phantom("healthy", seed=seed), LEFT_LUNG, None
 
@@ -76,16 +76,16 @@ def main() -> None:
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for name, case, side, fluid in phantoms(arguments.seeds):
         for method in arguments.methods:
-            found = methods[method](case.scan)
+            lungs = methods[method](case.scan)
             voxel_ml = case.scan.voxel_ml or float("nan")
             row: dict[str, Any] = {
-                "dice": dice(found.labels == side, case.lungs == side),
-                "wrong_ml": round(float(((found.labels > 0) & (case.lungs == 0)).sum()) * voxel_ml),
-                "notices": [notice.code for notice in found.notices],
+                "dice": dice(lungs.labels == side, case.lungs == side),
+                "wrong_ml": round(float(((lungs.labels > 0) & (case.lungs == 0)).sum()) * voxel_ml),
+                "notices": [notice.code for notice in lungs.notices],
             }
             if fluid is not None:
                 row["fluid_ml"] = round(float(fluid.sum()) * voxel_ml, 1)
-                in_lungs = np.count_nonzero(found.labels[fluid])
+                in_lungs = np.count_nonzero(lungs.labels[fluid])
                 row["fluid_in_lungs_ml"] = round(in_lungs * voxel_ml, 1)
             rows.setdefault(name, {}).setdefault(method, []).append(row)
             print(name, method, row, flush=True)
@@ -97,7 +97,10 @@ def main() -> None:
         "model": finder.bundle.used.sha256,
         "seeds": arguments.seeds,
         "lowest_dice": {
-            name: {method: min(row["dice"] for row in part) for method, part in by_method.items()}
+            name: {
+                method: min(row["dice"] for row in method_rows)
+                for method, method_rows in by_method.items()
+            }
             for name, by_method in rows.items()
         },
         "rows": rows,

@@ -50,7 +50,7 @@ class Pack:
                 layers.append(float(file["layer_mm"]))
                 patients.append(str(file["patient"]))
             names.append(path.stem)
-        count = np.array([len(part) for part in labels])
+        count = np.array([len(volume) for volume in labels])
         joined = np.concatenate(labels)
         with_lung = ((joined >= 1) & (joined <= 5)).any(axis=(1, 2))
         return cls(
@@ -90,9 +90,9 @@ class Pack:
                 high = min(high, middle + int(random.exponential(20) / layer))
             if random.random() < 0.05:  # a lone slice
                 low = high = middle
-            places = middle + offsets * every
-            there = (places >= low) & (places <= high)
-            index[row] = np.where(there, self.first[scan] + places, -1)
+            slices = middle + offsets * every
+            there = (slices >= low) & (slices <= high)
+            index[row] = np.where(there, self.first[scan] + slices, -1)
             z[row] = offsets * step
         return scans, index, z
 
@@ -114,10 +114,10 @@ def make_samples(
     device = pack.pictures.device
     random = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    places = torch.from_numpy(np.maximum(index, 0)).to(device)
+    slices = torch.from_numpy(np.maximum(index, 0)).to(device)
     there = torch.from_numpy(index >= 0).to(device)[:, :, None, None]
-    hu = to_hounsfield(pack.pictures[places].float())
-    shown, labels, mirrored = _turn(hu, pack.labels[places], random)
+    hu = to_hounsfield(pack.pictures[slices].float())
+    shown, labels, mirrored = _turn(hu, pack.labels[slices], random)
     hu = torch.where(there, shown, WINDOW_HU[0])
     labels = torch.where(there, labels, 0)
     table = torch.tensor(MIRRORED, device=device, dtype=torch.uint8)
@@ -159,8 +159,8 @@ def _turn(hu: Tensor, labels: Tensor, random: torch.Generator) -> tuple[Tensor, 
     aspect = torch.exp(_between(-0.1, 0.1, count, random))
     mirrored = torch.rand(count, generator=random) < 0.3
     # From the network's picture (−1…1) to the larger one.
-    part = SIZE / size
-    cos, sin = torch.cos(angle) * scale * part, torch.sin(angle) * scale * part
+    ratio = SIZE / size
+    cos, sin = torch.cos(angle) * scale * ratio, torch.sin(angle) * scale * ratio
     sign = torch.where(mirrored, -1.0, 1.0)
     shift = torch.randn((2, count), generator=random) * 14 / size
     rows = torch.stack([cos * aspect * sign, -sin, shift[0]], 1)
@@ -181,8 +181,8 @@ def _turn(hu: Tensor, labels: Tensor, random: torch.Generator) -> tuple[Tensor, 
 def _field_of_view(hu: Tensor, random: torch.Generator) -> Tensor:
     """Where the scan has pictures, bool (B, 1, H, W): all, a circle, a box, or one half."""
     count, device = len(hu), hu.device
-    places = (torch.arange(SIZE, device=device) - SIZE / 2) * PIXEL_MM
-    y, x = places[None, None, :, None], places[None, None, None, :]
+    positions = (torch.arange(SIZE, device=device) - SIZE / 2) * PIXEL_MM
+    y, x = positions[None, None, :, None], positions[None, None, None, :]
 
     def number(low: float, high: float) -> Tensor:
         return _between(low, high, count, random)[:, None, None, None].to(device)

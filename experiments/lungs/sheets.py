@@ -63,8 +63,8 @@ def sheet(scan: Scan, labels: np.ndarray, axial: list[int], coronal: list[float]
         # Coronal planes are shown around the lungs, with six centimetres above and below.
         margin = round(60 / dz)
         first, last = max(0, axial[0] - margin), min(depth, axial[-1] + margin + 1)
-        for part in coronal:
-            row = round(part * (rows - 1))
+        for fraction in coronal:
+            row = round(fraction * (rows - 1))
             hounsfield = to_hounsfield(scan.values[first:last, row], scan)
             height = round(TILE * (last - first) * dz / (columns * dx))
             tiles.append(tile(hounsfield, labels[first:last, row], (TILE, height), f"row {row}"))

@@ -50,7 +50,7 @@ def _volumes(row: dict[str, Any]) -> str:
 
 def _held(row: dict[str, Any]) -> str:
     held = [row[f"{side}_air_held"] for side in ("right", "left") if f"{side}_air_held" in row]
-    return ", ".join(f"{part:.3f}" for part in held) or "–"
+    return ", ".join(f"{share:.3f}" for share in held) or "–"
 
 
 def main() -> None:

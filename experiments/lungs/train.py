@@ -83,11 +83,12 @@ class Learner:
             (_state(folder, self.name), state),
             (_average(folder, self.name), average),
         ):
-            part = path.with_suffix(".part")
+            temporary = path.with_suffix(".part")
             save_file(
-                {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part
+                {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
+                temporary,
             )
-            os.replace(part, path)
+            os.replace(temporary, path)
 
     def restore(self, folder: Path) -> int:
         """Go on from a saved state; the number of batches until then, 0 where there is none."""
@@ -150,12 +151,12 @@ def measure(learner: Learner, pack: Pack) -> dict[str, dict[str, float]]:
         offsets = np.where(offsets == 0, np.sign(OFFSETS_MM), offsets).astype(int)
         index = np.arange(pack.count[scan])[:, None] + offsets
         there = torch.from_numpy((index >= 0) & (index < pack.count[scan])).to(device)
-        places = torch.from_numpy(np.clip(index, 0, pack.count[scan] - 1) + pack.first[scan])
+        slices = torch.from_numpy(np.clip(index, 0, pack.count[scan] - 1) + pack.first[scan])
         both, total = torch.zeros(4, device=device), torch.zeros(4, device=device)
-        for part in range(0, len(index), 32):
-            chosen = places[part : part + 32].to(device)
+        for start in range(0, len(index), 32):
+            chosen = slices[start : start + 32].to(device)
             inputs = pack.pictures[chosen][:, :, inner, inner].float() / 255
-            inputs = inputs * there[part : part + 32, :, None, None]
+            inputs = inputs * there[start : start + 32, :, None, None]
             answer = learner.average(inputs.contiguous(memory_format=torch.channels_last)).argmax(1)
             truth = classes_of[pack.labels[chosen[:, 3]][:, inner, inner].long()]
             for value in range(1, 4):
@@ -203,8 +204,10 @@ def main() -> None:
     patients = np.array(pack.patients)
     began = time.monotonic()
     for step in range(batches.pop(), arguments.steps):
-        part = step / arguments.steps
-        rate = arguments.rate * min(1, part / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * part))
+        progress = step / arguments.steps
+        rate = (
+            arguments.rate * min(1, progress / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress))
+        )
         random = np.random.default_rng((arguments.seed, step))
         scans, index, z = pack.draw(arguments.batch, random)
         seed, denser = int(random.integers(2**31)), step >= arguments.denser_from
