@@ -121,8 +121,9 @@ def tallies_of_others(
     """The tally of each of ``alternatives``: lesions unlike those ``counted`` in few voxels.
 
     voxels: (N,) places in the flattened arrays; outside of them neither those counted nor any
-    other has a lesion. alternatives: (N,) uint8 labels at ``voxels``, 0, 1 GGO, 2 consolidation. The
-    rest as for ``tally``. Only ``voxels`` are visited, so that many alternatives cost little.
+    alternative has a lesion. alternatives: (N,) uint8 labels at ``voxels``, 0, 1 GGO,
+    2 consolidation. The rest as for ``tally``. Only ``voxels`` are visited, so that many
+    alternatives cost little.
     """
     plane = lungs.shape[1] * lungs.shape[2]
     part = (voxels // plane).astype(np.int32)  # a scan has far fewer bins than int32 can name
