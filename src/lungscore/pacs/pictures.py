@@ -116,7 +116,7 @@ def _capture(pixels: np.ndarray, number: int, text: str, source: Source, stamp: 
     from highdicom.sc import SCImage
 
     first = source.first
-    capture = SCImage.from_ref_dataset(
+    capture: Any = SCImage.from_ref_dataset(
         ref_dataset=first,
         pixel_array=np.ascontiguousarray(pixels),
         photometric_interpretation="RGB",

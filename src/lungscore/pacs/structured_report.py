@@ -266,7 +266,7 @@ def _evaluations(result: Mapping[str, Any], etiology: str | None) -> Any:
 
     contains = RelationshipTypeValues.CONTAINS
     container = ContainerContentItem(name=concept(codes.EVALUATIONS), relationship_type=contains)
-    items = []
+    items: list[Any] = []
     if (grade := grade_of(result)) is not None:
         items.append(
             CodeContentItem(
