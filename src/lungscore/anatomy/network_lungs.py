@@ -13,7 +13,7 @@ from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
 #: Aerated blocks that rules call lung join the lungs from this probability on, of 255; dense ones
 #: are lung from the second. From the third on dense tissue may be lung, from the last it surely is.
-LIKELY, DENSE, POSSIBLE, SURE = 51, 200, 150, 217
+LIKELY, DENSE, POSSIBLE, SURE = 51, 245, 165, 217
 #: Pieces below this are none (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 150.0
 #: A piece below this part of a lung that touches the other lung belongs to that.
