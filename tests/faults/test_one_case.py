@@ -120,7 +120,7 @@ def test_an_error_of_ours_is_a_rejection_with_a_report(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("the secret of a patient")
 
-    monkeypatch.setattr("lungscore.analysis.find_lungs", fail)
+    monkeypatch.setattr("lungscore.analysis.find_lungs_of", fail)
     (outcome,) = run([phantom_file], options)
     assert outcome.error.code == "not-analysable"
     assert outcome.error.exit_code == 3

@@ -1,6 +1,6 @@
 """Write the tables of lungs into docs/anatomy.md, from the result files.
 
-python experiments/lungs/page.py docs/anatomy.md
+python experiments/lungs/lungs_page.py docs/anatomy.md
 """
 
 import argparse
