@@ -1,7 +1,7 @@
 """How many cases of one's own are worth it: a curve on phantoms and on the 50 annotated slices.
 
     python experiments/how_many_cases.py annotated     # the 50 slices alone, in a second
-    python experiments/how_many_cases.py run FOLDER    # or go on after an interruption
+    LUNGSCORE_DATA=FOLDER python experiments/how_many_cases.py run FOLDER   # or go on after a stop
     python experiments/how_many_cases.py docs          # the page, from the result file
 
 On phantoms the shipped network is fine-tuned on 5, 10, 20 and 40 slices of as many patients and

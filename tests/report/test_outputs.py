@@ -43,7 +43,8 @@ def test_a_case_holds_masks_results_report_and_figures(make_analysis, tmp_path):
         "figures/sagittal.png",
         "figures/infection_by_slice.png",
     }
-    assert {path.name for path in folder.iterdir()} == OUTPUTS - {"report.pdf", "identifiers.json"}
+    asked_for = {"report.pdf", "identifiers.json", "dicom", "fhir.json"}
+    assert {path.name for path in folder.iterdir()} == OUTPUTS - asked_for
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -228,7 +229,19 @@ def test_without_a_report_masks_and_numbers_are_written_alone(make_analysis, tmp
         "report.pdf",
         "figures",
         "identifiers.json",
+        "dicom",
+        "fhir.json",
     }
+
+
+def test_drawing_a_pdf_leaves_cut_off_pictures_refused():
+    from PIL import ImageFile
+
+    try:
+        weasyprint()
+    except ResourceError as error:
+        pytest.skip(str(error))
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_the_small_report_has_no_script_and_is_smaller(make_analysis, tmp_path):

@@ -9,11 +9,18 @@ _HINT = "Install lungscore[pdf] and the system libraries that it needs (docs/rep
 
 def weasyprint() -> Any:
     """The library. Raises ResourceError ``library-missing`` where it, or Pango, is not there."""
+    from PIL import ImageFile
+
+    # WeasyPrint tells Pillow to read pictures that are cut off, for the whole process: a scan's
+    # slices must go on being refused then.
+    tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
         import weasyprint
     except (ImportError, OSError) as error:  # OSError: a system library cannot be loaded
         fault = f"--pdf needs WeasyPrint, which cannot be loaded ({type(error).__name__})"
         raise ResourceError("library-missing", fault, hint=_HINT) from None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
     return weasyprint
 
 
