@@ -18,7 +18,7 @@ from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_nifti
 
 #: In the order in which they are used; the second need not be installed.
-SHIPPED = ("infection", "lesions")
+SHIPPED = ("infection", "lesions", "lungs")
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,13 @@ def test_a_scan_is_analysed_by_the_shipped_model(phantom_file: Path, shipped: Se
     first, second = (analyze(phantom_file, segmenter=shipped) for _ in range(2))
     result = to_result(first)
     assert to_result(second).to_json() == result.to_json()
-    model = result.models[0]
-    assert [each.name for each in result.models] == [
+    infection = result.models[0]
+    assert [model.name for model in result.models] == [
         name for name in SHIPPED if name in list_bundles()
     ]
-    assert model.name == "infection"
-    assert model.sha256 == load_bundle().card.sha256["weights.safetensors"]
-    assert model.data_terms
+    assert infection.name == "infection"
+    assert infection.sha256 == load_bundle().card.sha256["weights.safetensors"]
+    assert infection.data_terms
     assert result.engine is not None
     assert result.burden.infection_percent is not None
     assert 0 <= result.burden.infection_percent <= 100
