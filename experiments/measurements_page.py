@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import timed_stages_page
+from volumes_page import sections
 
 from lungscore.statistics.estimate import text_of
 
@@ -27,6 +28,7 @@ def page(results: Path) -> str:
         _scans(results),
         _stages(results),
         _engines(results),
+        *sections(results),
     ]
     return "\n\n".join(parts) + "\n"
 

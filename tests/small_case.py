@@ -101,7 +101,7 @@ def _alternatives(lesions: np.ndarray, lungs: np.ndarray) -> Alternatives:
         reached[:, :, columns[0]] = np.minimum(reached[:, :, columns[0]], 2)
         reached[:, :, columns[-1] + 1][reached[:, :, columns[-1]] > 0] = 1
         reached[-1, 10, 10] = 1
-    codes = np.where(lesions == 2, np.uint8(DENSE), np.uint8(0)) | reached * np.uint8(0b010101)
+    codes = np.where(lesions == 2, np.uint8(DENSE), np.uint8(0)) | reached
     voxels = np.flatnonzero(reached)
     return Alternatives(voxels.astype(np.int32), codes.ravel()[voxels])
 

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any
 
 #: The walk's parts, "module:function" or "module:Class.method" -> what the reader calls it. Each is
-#: listed under those that are at work around it, so other readings have a network of their own.
+#: listed under those that are at work around it.
 PARTS = {
     "lungscore.scan.read:read_found": "read",
     "lungscore.scan.dicom.read:read_groups": "DICOM headers",
@@ -20,13 +20,12 @@ PARTS = {
     "lungscore.inference.segment:load_segmenter": "load model",
     "lungscore.inference.bundle:load_bundle": "read and verify",
     "lungscore.inference.engines:make_engine": "start engine",
-    "lungscore.inference.segment:find_lesions": "lesions",
-    "lungscore.inference.segment:find_alternatives": "other readings",
+    "lungscore.inference.segment:segment": "lesions",
     "lungscore.inference.views:View.of": "show slices",
     "lungscore.inference.views:View.back": "maps to slices",
     "lungscore.anatomy.hidden:lung_field": "lung field",
     "lungscore.inference.density:is_dense": "density",
-    "lungscore.inference.readings:code": "codes of alternatives",
+    "lungscore.inference.readings:thresholds_reached": "codes of alternatives",
     "lungscore.inference.readings:of_slice": "store alternatives",
     "lungscore.inference.familiarity:unlike_notice": "looks",
     "lungscore.anatomy.hidden:include_infection": "infection into lungs",

@@ -26,10 +26,9 @@ from lungscore.anatomy import (
 from lungscore.anatomy.boxes import columns_of
 from lungscore.background import in_background
 from lungscore.errors import InputError, Notice
-from lungscore.inference import Lesions, Segmenter
+from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.density import DENSE_HU
-from lungscore.inference.readings import Alternatives, SliceAlternatives, joined
-from lungscore.inference.segment import find_alternatives, find_lesions, find_lungs_of
+from lungscore.inference.segment import find_lungs_of
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
@@ -68,7 +67,7 @@ def analyze(
     lungs, lobes : path, optional
         Your own masks, in the geometry of the scan.
     ranges : bool
-        Also compute the range of every number (docs/uncertainty.md), which takes longer.
+        Also compute the range of every number (docs/uncertainty.md).
 
     Returns
     -------
@@ -101,18 +100,13 @@ def analyze(
             model = loaded()
     with clock.stage("lesions"):
         field = lung_field(both_lungs, scan.spacing_mm)
-        lesions, codes = find_lesions(scan, both_lungs, model, field)
+        lesions = segment(scan, both_lungs, model, field=field, alternatives=ranges)
         lesions = lesions.with_models(model.lung_models if own_lungs is None else ())
-    others = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
-    with _read_otherwise(others if ranges else None, scan) as alternatives:
+    with clock.stage("regions"):
         if own_lungs is None:
-            with clock.stage("regions"):
-                both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
+            both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
         lesions = _within(both_lungs, lesions)
-        parts = _divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
-        if ranges:
-            with clock.stage("ranges"):
-                parts = replace(parts, lesions=replace(lesions, alternatives=alternatives()))
+    parts = _divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
     del field, lesions, both_lungs  # not kept for what follows: each is as large as half the scan
     return _scored(parts, clock=clock)
 
@@ -133,18 +127,6 @@ def _opened(
             read = stack.enter_context(source)
         loaded = stack.enter_context(in_background(load()))
         yield read, lambda: loaded()[0]
-
-
-@contextmanager
-def _read_otherwise(
-    slices: Generator[SliceAlternatives, None, None] | None, scan: Scan
-) -> Iterator[Callable[[], Alternatives | None]]:
-    """A function that waits for the other readings, which are made meanwhile; None without."""
-    if slices is None:
-        yield lambda: None
-        return
-    with in_background(slices) as readings:
-        yield lambda: joined(readings(), scan.shape[1] * scan.shape[2])
 
 
 def score(

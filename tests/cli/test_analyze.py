@@ -67,7 +67,7 @@ def test_a_scan_becomes_masks_result_and_report(
         assert mask.shape == source.shape
         np.testing.assert_array_equal(mask.affine, source.affine)
     record = json.loads((folder / "run.json").read_text())
-    stages = {"read", "lungs", "load model", "lesions", "regions", "ranges", "scores", "write"}
+    stages = {"read", "lungs", "load model", "lesions", "regions", "scores", "write"}
     assert set(record["seconds"]) == stages
     assert record["seconds_total"] == pytest.approx(sum(record["seconds"].values()), abs=0.01)
 

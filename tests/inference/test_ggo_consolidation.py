@@ -90,7 +90,7 @@ def test_a_transposed_crop_has_the_transposed_classes(both):
 
 def test_the_result_names_both_models(phantom_file: Path, both: Segmenter):
     result = to_result(analyze(phantom_file, segmenter=both))
-    assert [model.name for model in result.models] == ["random", "random-lesions"]
+    assert [model.name for model in result.models] == ["random", "random-lesions", "lungs"]
     assert result.models[0].sha256 != result.models[1].sha256
     assert "hu-split" not in {warning.code for warning in result.warnings}
 

@@ -13,15 +13,13 @@ from lungscore.inference import EngineUsed, Segmenter, segment
 from lungscore.inference.predict import predict_slice
 from lungscore.inference.readings import (
     DENSE,
-    SILENT,
     THRESHOLD,
     THRESHOLDS,
     Alternatives,
-    code,
     joined,
     of_slice,
+    thresholds_reached,
 )
-from lungscore.inference.views import OTHER_MARGIN, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan.phantom import make_phantom
 from tests.inference.random_bundle import images_of
@@ -30,24 +28,20 @@ from tests.inference.small_scans import scan_of
 SHAPE = (2, 3, 4)
 
 
-@given(arrays(np.float32, (3, *SHAPE), elements=st.floats(0, 1, width=32)), st.integers(0, 2**24))
-def test_codes_hold_every_reading_at_every_threshold(probability, seed):
+@given(arrays(np.float32, SHAPE, elements=st.floats(0, 1, width=32)), st.integers(0, 2**24))
+def test_codes_hold_every_threshold(probability, seed):
     dense = np.random.default_rng(seed).random(SHAPE) < 0.5
-    slices = []
-    for index in range(SHAPE[0]):
-        codes = np.zeros(SHAPE[1:], np.uint8)
-        for reading in range(3):
-            codes |= code(probability[reading, index], reading)
-        codes[dense[index] & (codes > 0)] |= DENSE
-        slices.append(of_slice(index, codes))
-        np.testing.assert_array_equal(slices[-1].plane(SHAPE[1:]), codes)
-    found = joined(slices, SHAPE[1] * SHAPE[2])
+    slices = [
+        of_slice(index, thresholds_reached(probability[index]), dense[index])
+        for index in range(SHAPE[0])
+    ]
+    found = joined(slices)
     expected = [
-        np.where(each >= threshold, np.where(dense, CONSOLIDATION, GGO), 0)
-        for each in probability
+        np.where(probability >= threshold, np.where(dense, CONSOLIDATION, GGO), 0)
         for threshold in THRESHOLDS
     ]
-    assert len(found) == len(expected) == 9
+    assert len(found) == len(expected) == 3
+    assert (found.voxels.dtype, found.codes.dtype) == (np.int32, np.uint8)
     for got, labels in zip(found.lesions(), expected, strict=True):
         np.testing.assert_array_equal(spread(found.voxels, got, SHAPE), labels)
 
@@ -60,9 +54,9 @@ def spread(voxels, labels, shape):
 
 
 def test_no_slice_has_no_alternatives():
-    found = joined([], 12)
+    found = joined([])
     assert found.voxels.size == found.codes.size == 0
-    assert [labels.size for labels in found.lesions()] == [0] * 9
+    assert [labels.size for labels in found.lesions()] == [0] * 3
 
 
 @given(
@@ -81,7 +75,7 @@ def test_a_part_of_a_scan_has_the_alternatives_that_lie_in_it(codes, first):
 def test_the_thresholds_lie_about_the_one_that_counts():
     assert list(THRESHOLDS) == sorted(THRESHOLDS)
     assert THRESHOLDS[1] == THRESHOLD == 0.5
-    assert SILENT <= THRESHOLDS[0]
+    assert len(THRESHOLDS) < DENSE
 
 
 # In a volume
@@ -116,11 +110,10 @@ def test_the_reading_that_counts_is_one_of_the_alternatives(
 def test_a_lower_threshold_finds_no_less_and_the_same_classes(phantom, lungs, segmenter):
     found = segment(phantom.scan, lungs, segmenter, alternatives=True).alternatives
     lesions = list(found.lesions())
-    for reading in range(3):
-        low, middle, high = lesions[3 * reading : 3 * reading + 3]
-        assert ((low > 0) >= (middle > 0)).all()
-        assert ((middle > 0) >= (high > 0)).all()
-        np.testing.assert_array_equal(low[high > 0], high[high > 0])
+    low, middle, high = lesions
+    assert ((low > 0) >= (middle > 0)).all()
+    assert ((middle > 0) >= (high > 0)).all()
+    np.testing.assert_array_equal(low[high > 0], high[high > 0])
 
 
 def test_the_same_scan_gives_the_same_alternatives_with_every_number_of_threads(
@@ -131,18 +124,6 @@ def test_the_same_scan_gives_the_same_alternatives_with_every_number_of_threads(
     again = segment(phantom.scan, lungs, other, alternatives=True).alternatives
     np.testing.assert_array_equal(once.voxels, again.voxels)
     np.testing.assert_array_equal(once.codes, again.codes)
-
-
-def test_the_others_of_a_volume_are_mirrored_and_in_another_box(phantom, lungs):
-    usual, others = list(views(phantom.scan, lungs)), list(other_views(phantom.scan, lungs))
-    narrower = list(views(phantom.scan, lungs, margin=OTHER_MARGIN))
-    assert len(others) == 2 * len(usual)
-    for view, other, (mirrored,), (near,) in zip(
-        usual, narrower, others[::2], others[1::2], strict=True
-    ):
-        assert (mirrored.box, mirrored.mirrored) == (view.box, True)
-        assert near == other
-        assert near.index == mirrored.index == view.index
 
 
 class Grey:
@@ -176,14 +157,12 @@ def levels(*grey_levels):
     return scan_of(values), Lungs(np.ones(values.shape, np.uint8), sides_known=True)
 
 
-def test_slices_in_which_nothing_is_seen_are_not_read_again(grey, bundle):
-    scan, lungs = levels(0.0, SILENT - 0.02, SILENT + 0.02, 0.9)
-    found = segment(scan, lungs, Segmenter(bundle), alternatives=True)
-    assert grey.shown == 4 + 2 * 2
-    assert set(found.alternatives.voxels // (64 * 96)) == {3}
-    grey.shown = 0
-    segment(scan, lungs, Segmenter(bundle))
-    assert grey.shown == 4
+def test_every_slice_is_seen_once_with_ranges_and_without(grey, bundle):
+    scan, lungs = levels(0.0, 0.3, 0.6, 0.9)
+    for alternatives in (False, True):
+        grey.shown = 0
+        segment(scan, lungs, Segmenter(bundle), alternatives=alternatives)
+        assert grey.shown == 4
 
 
 @pytest.mark.usefixtures("grey")
@@ -198,20 +177,6 @@ def test_density_tells_the_classes_apart_where_only_an_alternative_is_infected(b
 
 
 # Of one slice
-
-
-def test_a_lone_slice_is_read_in_its_narrowest_and_its_widest_box_alone(segmenter):
-    crop = (255 * images_of(4)[3]).astype(np.uint8)
-    scan = scan_of(crop[None], sides_known=False)
-    usual = list(views(scan, None))
-    assert list(other_views(scan, None)) == [tuple(usual[:2]), tuple(usual[-2:])]
-    assert usual[0].box != usual[-1].box
-    ((index, readings),) = segmenter.read_otherwise(scan, None, {0})
-    assert index == 0
-    (found,) = segmenter.find(scan, None)
-    assert [each.shape for each in readings] == [crop.shape] * 2
-    between = np.mean(readings, axis=0)
-    assert np.abs(between - found.probability).mean() < np.abs(readings[0] - readings[1]).mean()
 
 
 def test_a_lone_slice_has_alternatives_too(segmenter):

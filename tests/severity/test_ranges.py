@@ -196,7 +196,7 @@ def test_dense_tissue_that_may_be_lung_widens_the_range_both_ways():
     lungs = more.pop("lungs")
 
     def span(unsure_ml):
-        ranges = measure(lungs, lesions, unsure_ml=unsure_ml, **more).ranges
+        ranges = measure(Segmentation(lungs, lesions, unsure_ml=unsure_ml, **more)).ranges
         return ranges.burden["infection_percent"], ranges.burden["infection_ml"]
 
     assert span((0.0, 0.0)) == ((5.0, 5.0), (100.0, 100.0))

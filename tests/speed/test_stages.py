@@ -114,7 +114,7 @@ def test_a_line_holds_the_parts_of_a_whole_analysis(phantom_file: Path, tmp_path
     paths = [tuple(row["path"]) for row in line["parts"]]
     names = {path[-1] for path in paths}
     expected = {"import", "read", "decode NIfTI", "find lungs", "load model", "lesions", "network"}
-    assert expected | {"other readings", "regions", "scores", "masks", "curve", "page"} <= names
+    assert expected | {"regions", "scores", "masks", "curve", "page"} <= names
     # Reading DICOM is no part of a NIfTI file's analysis.
     assert set(PARTS.values()) - names == {"DICOM headers", "decode DICOM"}
     own = sum(row["own_seconds"] for row in line["parts"] if row["path"][0] != "beside")

@@ -1,7 +1,7 @@
-"""What else the network could be taken to say: other views of a slice, other thresholds.
+"""What the network could be taken to say as well: its map read at other thresholds.
 
-How a slice is shown to the network and from which probability on it counts as infected are choices.
-Others agree with radiologists nearly as well (experiments/ranges.py): what changes with them is
+From which probability on a pixel counts as infected is a choice. Lower and higher ones hold what
+radiologists draw more often than one alone (experiments/ranges.py): what changes with them is
 uncertain.
 """
 
@@ -18,39 +18,31 @@ THRESHOLD = 0.5
 #: The thresholds of the alternatives, ascending; chosen out of fold (experiments/ranges.py).
 THRESHOLDS = (0.2, THRESHOLD, 0.8)
 
-#: A slice in which the usual reading stays below this is not read otherwise: that would double the
-#: time of a healthy scan, and other readings seldom see much there (experiments/ranges.py).
-SILENT = 0.1
-
-#: Readings of a slice: the one that counts, and two others.
-READINGS = 3
-
-#: The bit of a code that says consolidation; below it are two bits for each reading.
-DENSE = 1 << 2 * READINGS
+#: The bit of a code that says consolidation; the two below it count thresholds.
+DENSE = 4
 
 
 @dataclass(frozen=True)
 class Alternatives:
     """The lesions of a scan under every alternative, where any of them finds infection.
 
-    voxels: (N,) int32, ascending places in the flattened (D, H, W) arrays. codes: (N,) uint8, two
-    bits for each reading (how many of THRESHOLDS are reached) and one for consolidation, which is
-    the same in all alternatives.
+    voxels: (N,) int32, ascending indices into the flattened (D, H, W) arrays. codes: (N,) uint8,
+    how many of THRESHOLDS are reached, and DENSE for consolidation, which is the same in all
+    alternatives.
     """
 
     voxels: np.ndarray
     codes: np.ndarray
 
     def __len__(self) -> int:
-        return READINGS * len(THRESHOLDS)
+        return len(THRESHOLDS)
 
     def lesions(self) -> Iterator[np.ndarray]:
         """(N,) uint8 labels 0, 1 GGO, 2 consolidation at ``voxels``, one alternative at a time."""
-        found = np.where(self.codes & DENSE, np.uint8(CONSOLIDATION), np.uint8(GGO))
-        for reading in range(READINGS):
-            reached = self.codes >> 2 * reading & 3
-            for count in range(1, len(THRESHOLDS) + 1):
-                yield np.where(reached >= count, found, np.uint8(0))
+        labels = np.where(self.codes & DENSE, np.uint8(CONSOLIDATION), np.uint8(GGO))
+        reached = self.codes & (DENSE - 1)
+        for count in range(1, len(THRESHOLDS) + 1):
+            yield np.where(reached >= count, labels, np.uint8(0))
 
     def within(
         self, box: tuple[slice, slice, slice], shape: tuple[int, int, int]
@@ -66,39 +58,28 @@ class Alternatives:
         return Alternatives(voxels[inside], self.codes[inside])
 
 
-def code(probability: np.ndarray, reading: int) -> np.ndarray:
-    """Codes (H, W) uint8 of one reading of a slice, 0 being the one that counts."""
+def thresholds_reached(probability: np.ndarray) -> np.ndarray:
+    """How many of THRESHOLDS each pixel of a slice (H, W) reaches, uint8."""
     reached = np.zeros(probability.shape, np.uint8)
     for threshold in THRESHOLDS:
         reached += probability >= threshold
-    return reached << 2 * reading
+    return reached
 
 
-@dataclass(frozen=True)
-class SliceAlternatives:
-    """Those of one slice: places (N,) in the flattened (H, W), and their codes (N,) uint8."""
+def of_slice(index: int, reached: np.ndarray, dense: np.ndarray) -> Alternatives:
+    """Those of the ``index``-th slice of a scan.
 
-    index: int
-    places: np.ndarray
-    codes: np.ndarray
-
-    def plane(self, shape: tuple[int, int]) -> np.ndarray:
-        """The codes (H, W) of the slice; 0 where no alternative finds infection."""
-        plane = np.zeros(shape, np.uint8)
-        plane.put(self.places, self.codes)
-        return plane
+    reached: (H, W) as of thresholds_reached. dense: (H, W) bool, consolidation if infected.
+    """
+    inside = np.flatnonzero(reached)
+    codes = reached.take(inside) | np.uint8(DENSE) * dense.take(inside)
+    return Alternatives((inside + index * reached.size).astype(np.int32), codes)
 
 
-def of_slice(index: int, codes: np.ndarray) -> SliceAlternatives:
-    """Those of the ``index``-th slice of a scan, from its codes (H, W)."""
-    places = np.flatnonzero(codes)
-    return SliceAlternatives(index, places.astype(np.int32), codes.take(places))
-
-
-def joined(slices: Iterable[SliceAlternatives], pixels: int) -> Alternatives:
-    """Those of a scan whose slices have so many ``pixels``, superior to inferior."""
+def joined(slices: Iterable[Alternatives]) -> Alternatives:
+    """Those of a scan from those of its slices, superior to inferior."""
     voxels, codes = [np.zeros(0, np.int32)], [np.zeros(0, np.uint8)]
     for each in slices:
-        voxels.append(each.places + np.int32(each.index * pixels))
+        voxels.append(each.voxels)
         codes.append(each.codes)
     return Alternatives(np.concatenate(voxels), np.concatenate(codes))

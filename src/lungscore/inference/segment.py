@@ -1,9 +1,8 @@
 """Segmentation of a scan: only slices with lung, each in its lung box, one at a time."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator
-from dataclasses import replace
-from itertools import groupby, islice
+from collections.abc import Callable, Generator, Iterator
+from itertools import groupby
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.background import in_background
 from lungscore.errors import UsageError
 from lungscore.inference.bundle import (
+    FINDERS,
     LESIONS_MODEL,
     LUNGS_MODEL,
     OUTPUTS,
@@ -26,15 +26,15 @@ from lungscore.inference.familiarity import unlike_notice
 from lungscore.inference.lesions import Lesions, ModelUsed, SliceFinding
 from lungscore.inference.lung_finder import LungFinder
 from lungscore.inference.readings import (
-    DENSE,
-    SILENT,
     THRESHOLD,
-    SliceAlternatives,
-    code,
+    THRESHOLDS,
+    Alternatives,
     joined,
     of_slice,
+    thresholds_reached,
 )
-from lungscore.inference.views import OTHERS, View, other_views, views
+from lungscore.inference.steadiness import SliceMaps, steadied
+from lungscore.inference.views import View, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
 from lungscore.scan.window import resize
@@ -51,8 +51,9 @@ class Segmenter:
     bundle : Bundle, optional
         The infection network; by default the shipped ones are loaded.
     lesions : Bundle, optional
-        The network that separates GGO from consolidation. If ``bundle`` is given without it, a
-        density threshold separates them.
+        The network that separates GGO from consolidation; it takes precedence over a ``bundle``
+        that separates them itself. If ``bundle`` is given, does not and is alone, a density
+        threshold separates them.
     lungs : Bundle, optional
         The network that finds the lungs; by default the shipped one. Without one, rules do.
     engine : {"auto", "openvino", "onnxruntime", "torch"}
@@ -86,18 +87,21 @@ class Segmenter:
         precision: str = "auto",
         threads: int | None = None,
     ) -> None:
-        if bundle is None and lesions is None and LESIONS_MODEL in list_bundles():
+        own = bundle is not None
+        bundle = bundle or load_bundle()
+        _check_target(bundle, *FINDERS)
+        missing = lesions is None and not bundle.card.separates_classes
+        if not own and missing and LESIONS_MODEL in list_bundles():
             lesions = load_bundle(LESIONS_MODEL)
-        self.bundle = bundle or load_bundle()
-        self.lesions = lesions
-        for each, target in zip(self.bundles, OUTPUTS, strict=False):
-            _check_target(each, target)
-        self._run, self.engine = make_engine(
+        if lesions is not None:
+            _check_target(lesions, "lesions")
+        self.bundle, self.lesions = bundle, lesions
+        self.run, self.engine = make_engine(
             self.bundle, name=engine, precision=precision, threads=threads
         )
         if lesions is not None:
             self._run_lesions, _ = make_engine(
-                lesions, name=engine, precision=precision, threads=threads
+                lesions, name=self.engine.name, precision=self.engine.precision, threads=threads
             )
         self.lung_finder: LungFinder | None = None
         if lungs is not None or LUNGS_MODEL in list_bundles():
@@ -123,12 +127,41 @@ class Segmenter:
         """The one or two that are used, that for infection first."""
         return (self.bundle,) if self.lesions is None else (self.bundle, self.lesions)
 
-    def find(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceFinding]:
+    @property
+    def by_density(self) -> bool:
+        """Whether density separates GGO from consolidation, since no network does."""
+        return self.lesions is None and not self.bundle.card.separates_classes
+
+    def find(
+        self, scan: Scan, lungs: Lungs | None, field: np.ndarray | None = None
+    ) -> Iterator[SliceFinding]:
         """What is found in every slice that is seen, superior to inferior.
 
-        Several views of one slice are averaged. One slice is in memory at a time, or as many as
-        the engine works on at once.
+        Several views of one slice are averaged. field: anatomy.lung_field of ``lungs``; where it is
+        given, the slices of a volume are also averaged with their neighbours
+        (steadiness.steadied). In memory are as many slices as the engine works on at once and as
+        reach each other.
         """
+        maps = self._maps(scan, lungs)
+        if field is not None and scan.spacing_mm is not None:
+            maps = steadied(maps, field, scan.spacing_mm[0], nothing_below=THRESHOLDS[0])
+        for each in maps:
+            if self.by_density:
+                infected = each.probability >= THRESHOLD
+                dense = is_dense(scan, each.index, infected, self.bundle.card.input)
+            elif each.lean is None:
+                dense = np.zeros(scan.shape[1:], bool)
+            else:
+                dense = each.lean > 0
+            yield SliceFinding(each.index, each.probability, dense)
+
+    def see(self, scan: Scan, view: View) -> np.ndarray:
+        """The probabilities (channels, H, W) of one view, at the size of the network."""
+        (maps,) = self.run([(view.of(scan, self.bundle.card.input),)])
+        return maps  # type: ignore[return-value]  # the view was shown
+
+    def _maps(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceMaps]:
+        """What the networks say of every slice that is seen, averaged over its views."""
         shape = scan.shape[1:]
         seen = self._tell_apart(scan, self._infection(scan, lungs))
         for index, group in groupby(seen, key=lambda each: each[0].index):
@@ -137,54 +170,36 @@ class Segmenter:
                 probabilities.append(view.back(probability, shape))
                 if lean is not None:
                     leans.append(view.back(lean, shape))
-            probability = np.mean(probabilities, axis=0)
-            if self.lesions is None:
-                infected, spec = probability >= THRESHOLD, self.bundle.card.input
-                dense = is_dense(scan, index, infected, spec)
-            else:
-                dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
-            yield SliceFinding(index, probability, dense)
-
-    def read_otherwise(
-        self, scan: Scan, lungs: Lungs | None, where: Collection[int]
-    ) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """Slices of ``where`` and their probabilities (H, W) in each group of other views."""
-        groups = [g for g in other_views(scan, lungs) if g[0].index in where]
-        found = self._seen(scan, [view for group in groups for view in group])
-        readings: list[np.ndarray] = []
-        for group in groups:
-            maps = [view.back(each, scan.shape[1:]) for view, each in islice(found, len(group))]
-            readings.append(np.mean(maps, axis=0))
-            if len(readings) == OTHERS:
-                yield group[0].index, readings
-                readings = []
+            yield SliceMaps(
+                index,
+                np.mean(probabilities, axis=0),
+                np.mean(leans, axis=0) if leans else None,
+            )
 
     def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
-        """Every view with its probability of infection, at the size of the network."""
-        return self._seen(scan, list(views(scan, lungs)))
-
-    def _seen(self, scan: Scan, seen: list[View]) -> Iterator[tuple[View, np.ndarray]]:
-        """``seen`` with their probability of infection, at the size of the network."""
-        spec = self.bundle.card.input
-        maps = self._run((view.of(scan, spec),) for view in seen)
-        for view, found in zip(seen, maps, strict=True):
-            yield view, found[0]  # type: ignore[index]  # every view was shown
+        """Every view with the probabilities (channels, H, W), at the size of the network."""
+        seen, spec = list(views(scan, lungs)), self.bundle.card.input
+        maps = self.run((view.of(scan, spec),) for view in seen)
+        yield from zip(seen, maps, strict=True)  # type: ignore[misc]  # every view was shown
 
     def _tell_apart(
         self, scan: Scan, found: Iterator[tuple[View, np.ndarray]]
     ) -> Iterator[tuple[View, np.ndarray, np.ndarray | None]]:
-        """Add P(consolidation) - P(GGO) of every view, at the size of the network for lesions.
+        """Every view with its probability of infection, and how much it leans to consolidation.
 
-        None where that network did not look, since nothing is infected, or where there is none.
+        The lean is above 0 where consolidation is likelier than GGO, at the size of the network
+        that tells the two apart; None where no network does, or nothing is infected.
         """
         if self.lesions is None:
-            yield from ((view, prior, None) for view, prior in found)
+            for view, maps in found:
+                told = self.bundle.card.separates_classes and (maps[0] >= THRESHOLDS[0]).any()
+                yield view, maps[0], maps[1] - np.float32(0.5) if told else None
             return
         spec = self.lesions.card.input
         shown: deque[tuple[View, np.ndarray]] = deque()
 
         def inputs() -> Iterator[Inputs | None]:
-            for view, prior in found:
+            for view, (prior, *_) in found:
                 shown.append((view, prior))
                 if (prior >= THRESHOLD).any():
                     yield view.of(scan, spec), resize(prior, spec.height, spec.width)
@@ -196,12 +211,13 @@ class Segmenter:
             yield view, prior, None if told is None else told[_CONSOLIDATION] - told[_GGO]
 
 
-def _check_target(bundle: Bundle, target: Target) -> None:
-    if bundle.card.target != target:
+def _check_target(bundle: Bundle, *targets: Target) -> None:
+    if bundle.card.target not in targets:
+        expected = " or ".join(", ".join(OUTPUTS[target]) for target in targets)
         raise UsageError(
             "usage",
             f"The model {bundle.card.name} gives probabilities of {', '.join(bundle.card.outputs)}",
-            expected=f"one that gives those of {', '.join(OUTPUTS[target])}",
+            expected=f"one that gives those of {expected}",
             hint="--model takes models for infection, --lesions-model those for lesions",
         )
 
@@ -233,71 +249,53 @@ def find_lungs_of(scan: Scan, loaded: Callable[[], Segmenter]) -> Lungs:
 
 
 def segment(
-    scan: Scan, lungs: Lungs, segmenter: Segmenter, *, alternatives: bool = False
+    scan: Scan,
+    lungs: Lungs,
+    segmenter: Segmenter,
+    *,
+    field: np.ndarray | None = None,
+    alternatives: bool = False,
 ) -> Lesions:
     """Infection in ``scan``, divided into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
-    Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
-    the notice ``hu-split`` says so. alternatives: find them too; the labels stay the same.
+    Where the segmenter has no network that does, a threshold of density tells the two apart, and
+    the notice ``hu-split`` says so.
+    field: that of anatomy.lung_field, where it is known. alternatives: find them too.
     """
-    field = lung_field(lungs, scan.spacing_mm)
-    lesions, usual = find_lesions(scan, lungs, segmenter, field)
-    if not alternatives:
-        return lesions
-    others = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual)
-    return replace(lesions, alternatives=joined(others, lesions.labels[0].size))
-
-
-def find_lesions(
-    scan: Scan, lungs: Lungs, segmenter: Segmenter, field: np.ndarray
-) -> tuple[Lesions, list[SliceAlternatives]]:
-    """What ``segment`` finds, and of the slices that may be infected the codes of this reading.
-
-    field: (D, H, W) bool, anatomy.lung_field of ``lungs``.
-    """
-    labels, usual = np.zeros(scan.shape, np.uint8), []
-    for found in segmenter.find(scan, lungs):
-        plane, inside = labels[found.index], field[found.index]
-        plane[inside] = classes(found.probability >= THRESHOLD, found.dense)[inside]
-        if found.probability[inside].max(initial=0) >= SILENT:
-            usual.append(of_slice(found.index, code(found.probability, 0) * inside))
+    field = lung_field(lungs, scan.spacing_mm) if field is None else field
+    labels, others = np.zeros(scan.shape, np.uint8), []
+    for finding in segmenter.find(scan, lungs, field):
+        plane, inside = labels[finding.index], field[finding.index]
+        plane[inside] = classes(finding.probability >= THRESHOLD, finding.dense)[inside]
+        if alternatives:
+            others.append(_alternatives(scan, finding, segmenter, inside))
     card = segmenter.bundle.card
-    by_density = density_notice(scan.units, card.input) if segmenter.lesions is None else None
+    by_density = density_notice(scan.units, card.input) if segmenter.by_density else None
     notices = (unlike_notice(scan, lungs, card), by_density)
-    lesions = Lesions(
+    return Lesions(
         labels,
         models=tuple(bundle.used for bundle in segmenter.bundles),
         engine=segmenter.engine,
         notices=tuple(notice for notice in notices if notice is not None),
+        alternatives=joined(others) if alternatives else None,
     )
-    return lesions, usual
 
 
-def find_alternatives(
-    scan: Scan,
-    lungs: Lungs,
-    segmenter: Segmenter,
-    field: np.ndarray,
-    labels: np.ndarray,
-    usual: list[SliceAlternatives],
-) -> Generator[SliceAlternatives, None, None]:
-    """The alternatives of the slices of ``usual``.
+def _alternatives(
+    scan: Scan, finding: SliceFinding, segmenter: Segmenter, inside: np.ndarray
+) -> Alternatives:
+    """Those of one slice; inside: bool (H, W), where infection counts.
 
-    labels, field: what was found, and where it counts. usual: the codes of the reading that counts.
-    GGO and consolidation are as found; around that, density tells them apart, averaged over all
-    that any alternative calls infected.
+    GGO and consolidation are as found. Around infection, where only a lower threshold finds any,
+    the network separates them too if it is the one that found infection; else density does.
     """
-    slices = {each.index: each for each in usual}
-    for index, readings in segmenter.read_otherwise(scan, lungs, slices):
-        codes = slices[index].plane(scan.shape[1:])
-        for reading, probability in enumerate(readings, start=1):
-            codes |= code(probability, reading) * field[index]
-        infected, found = codes > 0, labels[index]
-        dense = is_dense(scan, index, infected, segmenter.bundle.card.input)
-        dense = np.where(found > 0, found == CONSOLIDATION, dense)
-        codes[infected & dense] |= DENSE
-        yield of_slice(index, codes)
+    reached = thresholds_reached(finding.probability) * inside
+    dense, card = finding.dense, segmenter.bundle.card
+    if reached.any() and not (card.separates_classes and segmenter.lesions is None):
+        around = is_dense(scan, finding.index, reached > 0, card.input)
+        dense = np.where(finding.probability >= THRESHOLD, dense, around)
+    return of_slice(finding.index, reached, dense)
 
 
 def classes(infected: np.ndarray, dense: np.ndarray) -> np.ndarray:

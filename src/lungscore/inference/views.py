@@ -1,7 +1,7 @@
 """How a network sees the slices of a scan: as the crops it was trained on look."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,10 +51,6 @@ class View:
 #: As in training, where healthy slices and the full annotated ones have this margin.
 MARGIN = 0.1
 
-#: A margin as defensible: out of fold, its Dice is within 0.01 of that of the other one
-#: (experiments/views.py).
-OTHER_MARGIN = 0.02
-
 #: The boxes in which a lone slice is seen, as multiples of its own.
 WIDER = (1.0, 1.14, 1.33)
 
@@ -99,27 +95,6 @@ def views_to_learn(scan: Scan) -> tuple[View, ...]:
     """
     found = views(scan, find_lungs(scan))
     return tuple(found) if scan.shape[0] > 1 else (next(found),)
-
-
-def other_views(scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, ...]]:
-    """Views that could stand for the usual ones as well: OTHERS groups for each slice, in order.
-
-    What is found in a group's views is averaged. Of a slice of a volume they are the usual view
-    mirrored, and one with another margin; of a lone slice the narrowest of its boxes alone, and
-    the widest alone.
-    """
-    usual = list(views(scan, lungs))
-    if scan.shape[0] == 1:
-        yield tuple(usual[:2])
-        yield tuple(usual[-2:])
-        return
-    for view, other in zip(usual, views(scan, lungs, margin=OTHER_MARGIN), strict=True):
-        yield (replace(view, mirrored=True),)
-        yield (other,)
-
-
-#: Groups of other views for each slice.
-OTHERS = 2
 
 
 def lie_one_above_the_other(lungs: np.ndarray) -> bool:

@@ -9,9 +9,8 @@ from lungscore.severity import Category, Ranges
 from lungscore.severity.severity import Span
 
 BASIS = (
-    "lowest and highest over three readings by the network (as shipped, mirrored, in another box; "
-    "of one slice: in all boxes, in the narrowest, in the widest), each at the probabilities 0.2, "
-    "0.5 and 0.8; lungs, lobes and regions are held fixed"
+    "lowest and highest at the probabilities 0.2, 0.5 and 0.8; lungs, lobes and regions are held "
+    "fixed"
 )
 
 #: Lowest and highest; null where the number itself is null.

@@ -64,7 +64,7 @@ class Severity:
     infected: infection of at least 1 % of the lungs; None where the scan cannot say.
     outside_voxels: infected voxels outside the lungs, counted nowhere.
     notices: what a reader should know, among it why numbers are missing.
-    ranges: of the numbers over other readings of the lesions; None where there are none.
+    ranges: of the numbers at other thresholds of the network; None where there are none.
     """
 
     lungs: Burden

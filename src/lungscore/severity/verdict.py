@@ -78,7 +78,7 @@ def with_ranges(severity: Severity, ranges: Ranges) -> Severity:
         return replace(severity, ranges=ranges)
     code = "uncertain-infection"
     mildest, gravest = ranges.categories[0], ranges.categories[-1]
-    reason = f"{WITHHOLDING[code]}: read otherwise, it says {mildest} to {gravest}"
+    reason = f"{WITHHOLDING[code]}: at other thresholds, it says {mildest} to {gravest}"
     lowest, highest = ranges.burden["infection_percent"] or (0.0, 100.0)
     sure = lowest >= FLOOR_PERCENT or highest < FLOOR_PERCENT
     return replace(

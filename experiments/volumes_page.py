@@ -1,0 +1,232 @@
+"""The part of docs/measurements.md on volumes, dense disease, calibration, ranges and precision.
+
+A section is there where its result file is.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lungscore.statistics.estimate import text_of
+
+#: The same of the network before this one: its flicker is to be brought down to a quarter.
+BEFORE, DENSE_BEFORE = "flicker-infection-0.2.json", "dense-phantoms-infection-0.2.json"
+
+
+def sections(results: Path) -> list[str]:
+    """All that can be written."""
+    writers: dict[str, Callable[[Path, dict[str, Any]], str]] = {
+        "flicker.json": _flicker,
+        "dense-phantoms.json": _dense,
+        "calibration.json": _calibration,
+        "ranges.json": _ranges,
+        "precision.json": _precision,
+    }
+    return [
+        writer(results, json.loads((results / name).read_text(encoding="utf-8")))
+        for name, writer in writers.items()
+        if (results / name).is_file()
+    ]
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f}"
+
+
+def _flicker(results: Path, content: dict[str, Any]) -> str:
+    before = json.loads((results / BEFORE).read_text(encoding="utf-8"))
+    rows, verdicts = [], []
+    for kind, title in (("real", "real volumes"), ("phantoms", "phantoms")):
+        old, new = before[kind]["together"], content[kind]["together"]
+        for name, figures in (
+            ("infection 0.2, slice by slice", old["alone"]),
+            ("this network, slice by slice", new["alone"]),
+            ("this network, averaged with neighbours (ships)", new["steadied"]),
+        ):
+            rows.append(
+                f"| {title} ({new['volumes']}) | {name} | {_percent(figures['vanished_share'])} | "
+                f"{_percent(figures['flashed_share'])} |"
+            )
+        share, aim = new["steadied"]["vanished_share"], old["alone"]["vanished_share"] / 4
+        met = share is None or share < aim
+        verdicts.append(
+            f"{title} {_percent(share)} %, aim below {_percent(aim)} %: {'met' if met else 'missed'}"
+        )
+    volumes = []
+    for kind in ("real", "phantoms"):
+        for name, row in content[kind]["volumes"].items():
+            alone, steadied = row["alone"], row["steadied"]
+            shares = [
+                _percent(each["vanished"] / each["infected"] if each["infected"] else None)
+                for each in (alone, steadied)
+            ]
+            distance = "not known" if row["slice_mm"] is None else f"{row['slice_mm']:.2f}"
+            accuracy = (
+                f"{alone['dice']:.3f} | {steadied['dice']:.3f}" if "dice" in alone else "– | –"
+            )
+            volumes.append(
+                f"| {name} | {distance} | {alone['infected_percent']:.2f} | "
+                f"{steadied['infected_percent']:.2f} | {shares[0]} | {shares[1]} | {accuracy} |"
+            )
+    return _lines(
+        "## Flicker from slice to slice",
+        "",
+        f"Command: `{content['command']}`. Percent of the infected voxels that vanish and are back "
+        "within two slices, and that are in one slice alone (docs/method.md). Volumes whose slices "
+        "have no positions are not averaged and not counted here.",
+        "",
+        "| volumes | read by | vanish and return, % | in one slice alone, % |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        f"Aim: below a quarter of what infection 0.2 had. {'; '.join(verdicts)}.",
+        "",
+        "| volume | slices apart, mm | infected, % | averaged | vanish, % | averaged | "
+        "Dice with the truth | averaged |",
+        "|---|---|---|---|---|---|---|---|",
+        *volumes,
+    )
+
+
+def _dense(results: Path, content: dict[str, Any]) -> str:
+    dense, false = content["dense"], content["false_percent"]["by_preset"]
+    before = json.loads((results / DENSE_BEFORE).read_text(encoding="utf-8"))["dense"]["by_lobe"]
+    rows = [
+        f"| {lobe} | {each['in_lungs']['mean']:.3f} | {text_of(each['called_infected'])} | "
+        f"{before[lobe]['called_infected']['mean']:.3f} | "
+        f"{text_of(each['called_consolidation'])} | {false['healthy'][lobe]['mean']:.2f} | "
+        f"{false['mild'][lobe]['mean']:.2f} |"
+        for lobe, each in dense["by_lobe"].items()
+    ]
+    lowest = min(each["called_infected"]["mean"] for each in dense["by_lobe"].values())
+    return _lines(
+        "## Dense disease on phantoms",
+        "",
+        f"Command: `{content['command']}`. Phantoms that nothing was trained on (seeds "
+        f"{content['seeds'][0]} to {content['seeds'][-1]}), a part of one lobe consolidated "
+        f"(15, 40 or 75 %), n = {dense['all']['n']}. Shares of the true consolidation: inside the "
+        "lungs as found, called infected, called consolidation. False alarms: percent of sound lung "
+        "that is called infected, in the same people with no and with little disease.",
+        "",
+        "| lobe | in the lungs | called infected | by infection 0.2 | called consolidation | "
+        "false, healthy, % | false, mild, % |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+        f"Aim: {content['aim']:.2f} in every lobe; lowest mean {lowest:.3f}, lowest phantom "
+        f"{dense['least']:.3f}: {'met' if lowest >= content['aim'] else 'missed'}.",
+    )
+
+
+def _calibration(results: Path, content: dict[str, Any]) -> str:
+    rows = []
+    for name in ("infection", "consolidation"):
+        part = content[name]
+        if part is None:
+            continue
+        for key, title in (("as_trained", "as trained"), ("tempered_out_of_fold", "tempered")):
+            figures = part[key]
+            rows.append(
+                f"| {name} | {title} | {text_of(figures['error_by_slice'])} | "
+                f"{figures['error_together']:.4f} |"
+            )
+    error = content["infection"]["tempered_out_of_fold"]["error_by_slice"]["mean"]
+    temperatures = ", ".join(
+        f"{name} {content[name]['temperature']:.3f}"
+        for name in ("infection", "consolidation")
+        if content[name] is not None
+    )
+    return _lines(
+        "## Calibration",
+        "",
+        f"Command: `{content['command']}`. Expected calibration error (15 bins) of the probability "
+        "of pixels, out of fold; temperatures are fitted on the other four folds. Consolidation: "
+        "where radiologists drew infection.",
+        "",
+        "| question | probabilities | error by slice, n = 50 | all slices together |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        f"Temperature of all 50: {temperatures}. Aim for infection: at most {content['aim']} by slice, "
+        f"{'met' if error <= content['aim'] else 'missed'}.",
+        "",
+        "![Predicted probability and observed share](figures/reliability.png)",
+    )
+
+
+def _ranges(results: Path, content: dict[str, Any]) -> str:
+    if "out_of_fold" not in content:
+        return _lines("## Ranges", "", "Not measured yet for this network.")
+
+    def row(title: str, figures: dict[str, Any]) -> str:
+        holds = figures["holds"]
+        return (
+            f"| {title} | {holds['share']:.2f} [{holds['low']:.2f}, {holds['high']:.2f}] | "
+            f"{text_of(figures['width_points'], decimals=1)} | {figures['drawn_below']} | "
+            f"{figures['drawn_above']} |"
+        )
+
+    titles = {
+        "full_slice": "full slice",
+        "full_slice_with_mirrored_view": "full slice, a mirrored view too",
+        "full_slice_lungs_given": "full slice, lungs given",
+        "crop": "crop",
+    }
+    chosen = [row(f"{title}, chosen", content["out_of_fold"][key]) for key, title in titles.items()]
+    fixed = [
+        row(f"{title}, {pair['pair'][0]} and {pair['pair'][1]}", pair[key])
+        for pair in content["pairs"]
+        for key, title in titles.items()
+    ]
+    full, rule = content["out_of_fold"]["full_slice"], content["rule"]
+    met = (
+        full["holds"]["share"] >= rule["holds_at_least"]
+        and full["width_points"]["mean"] <= rule["mean_width_at_most"]
+    )
+    return _lines(
+        "## Ranges",
+        "",
+        f"Command: `{content['command']}`. Shipped: {content['shipped'][0]} and "
+        f"{content['shipped'][-1]}. How often the range of a slice's infected percent holds what "
+        "radiologists drew, its mean width in points, and how many figures lie below and above. "
+        "“Chosen”: the pair is chosen on four folds and measured on the fifth. “Lungs given”: the lungs "
+        "found and the infection drawn, since dense disease hides lung in a lone slice.",
+        "",
+        "| slices and thresholds | holds it | width, points | below | above |",
+        "|---|---|---|---|---|",
+        *chosen,
+        *fixed,
+        "",
+        f"Aim: {rule['holds_at_least']} of full slices at a mean width of at most "
+        f"{rule['mean_width_at_most']:.0f} points: {'met' if met else 'missed'}.",
+    )
+
+
+def _precision(results: Path, content: dict[str, Any]) -> str:
+    rows = []
+    for name, each in content["precisions"].items():
+        dices = each["dice"]
+        rows.append(
+            f"| {name} | {dices['real']:.5f} | {dices['phantoms']:.5f} | "
+            f"{dices['real consolidation']:.5f} | {each['most_points']:.3f} | "
+            f"{each['relative_time']:.2f} | {'yes' if each['equal_to_f32'] else 'no'} |"
+        )
+    rule = content["rule"]
+    return _lines(
+        "## Precision",
+        "",
+        f"Command: `{content['command']}`. OpenVINO; masks against those of f32 on "
+        f"{len(content['volumes'])} volumes; int8: {content['int8']}. A precision may be the default "
+        f"with Dice at least {rule['least_dice']} and no burden more than {rule['most_points']} points "
+        "off.",
+        "",
+        "| precision | Dice, real volumes | Dice, phantoms | Dice of consolidation | "
+        "largest difference, points | network's time | may be the default |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+    )
