@@ -7,11 +7,13 @@ lies outside the body.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import nrrd
 import numpy as np
 from PIL import Image, ImageDraw
+from scans import PATHS
 from scipy import ndimage
 
 from lungscore.anatomy import find_lobes, find_lungs
@@ -121,25 +123,25 @@ def keep(scan: Scan, lungs: Lungs, labels: np.ndarray, airway: np.ndarray) -> No
 
 #: name -> patient, path below the data folder, how its mask is mended.
 SCANS: dict[str, tuple[str, str, Mend]] = {
-    "lidc767": ("lidc767", "wild-ct/lidc767.nii.gz", keep),
-    "fnndsc": ("fnndsc", "wild-ct/fnndsc.nii.gz", mend_fnndsc),
-    "dxa1b": ("dxa1", "wild-ct/dxa1b.nii.gz", mend_apical_tumour),
-    "dxa1l": ("dxa1", "wild-ct/dxa1l.nii.gz", mend_apical_tumour),
-    "lungfcp": ("lungfcp", "wild-ct/lungfcp.nii.gz", mend_lungfcp),
-    "gomez": ("gomez", "wild-ct/gomez.nii.gz", keep),
-    "stecolon": ("stecolon", "wild-ct/stecolon.nii.gz", keep),
-    "stesarc": ("stesarc", "wild-ct/stesarc.nii.gz", mend_stesarc),
-    "aitest": ("aitest", "wild-ct/aitest.nii.gz", mend_aitest),
-    "aitest2": ("aitest", "wild-ct/aitest2.nii.gz", mend_aitest2),
-    "P002": ("P002", "covid-ct-md/P002", keep),
-    "normal002": ("normal002", "covid-ct-md/normal002", keep),
-    "lung-pet-ct-dx": ("lung-pet-ct-dx", "lung-pet-ct-dx", mend_dx),
-    "lungmask-testdata": ("lungmask-testdata", "lungmask-testdata", keep),
-    "ct-64": ("ct-64", "chest-imaging-platform/ct-64.nrrd", keep),
-    "ictcf-volume-jpg": ("ictcf-volume-jpg", "ictcf-volume-jpg", keep),
+    "lidc767": ("lidc767", PATHS["lidc767"], keep),
+    "fnndsc": ("fnndsc", PATHS["fnndsc"], mend_fnndsc),
+    "dxa1b": ("dxa1", PATHS["dxa1b"], mend_apical_tumour),
+    "dxa1l": ("dxa1", PATHS["dxa1l"], mend_apical_tumour),
+    "lungfcp": ("lungfcp", PATHS["lungfcp"], mend_lungfcp),
+    "gomez": ("gomez", PATHS["gomez"], keep),
+    "stecolon": ("stecolon", PATHS["stecolon"], keep),
+    "stesarc": ("stesarc", PATHS["stesarc"], mend_stesarc),
+    "aitest": ("aitest", PATHS["aitest"], mend_aitest),
+    "aitest2": ("aitest", PATHS["aitest2"], mend_aitest2),
+    "P002": ("P002", PATHS["P002"], keep),
+    "normal002": ("normal002", PATHS["normal002"], keep),
+    PATHS["lung-pet-ct-dx"]: (PATHS["lung-pet-ct-dx"], PATHS["lung-pet-ct-dx"], mend_dx),
+    PATHS["lungmask-testdata"]: (PATHS["lungmask-testdata"], PATHS["lungmask-testdata"], keep),
+    "ct-64": ("ct-64", PATHS["ct-64"], keep),
+    PATHS["ictcf-volume-jpg"]: (PATHS["ictcf-volume-jpg"], PATHS["ictcf-volume-jpg"], keep),
 }
 #: Scans with dense lung in their lower half.
-MASSES = ("lung-pet-ct-dx", "P002", "ictcf-volume-jpg")
+MASSES = (PATHS["lung-pet-ct-dx"], "P002", PATHS["ictcf-volume-jpg"])
 #: Never trained on: it measures.
 HELD_OUT = ("P002",)
 
@@ -288,7 +290,7 @@ def _between(outlines: dict[int, list[tuple[int, int]]], shape: tuple[int, int, 
         inside = np.asarray(image)
         outwards = ndimage.distance_transform_edt(~inside)
         distances.append(ndimage.distance_transform_edt(inside) - outwards)
-    for index, (low, high) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+    for index, (low, high) in enumerate(pairwise(levels)):
         for z in range(low, high + 1):
             part = (z - low) / (high - low)
             mask[z] = (1 - part) * distances[index] + part * distances[index + 1] > 0

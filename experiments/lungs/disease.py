@@ -50,7 +50,7 @@ class Case:
         index = chance.flatten(1).argmax(1)
         height, width = few.shape[-2:]
         layer, rest = index // (height * width), index % (height * width)
-        z, y, x = self.axes()
+        _, y, x = self.axes()
         return (
             self.z.gather(1, layer[:, None])[:, :, None, None],
             y.flatten()[3 * (rest // width)][:, None, None, None],

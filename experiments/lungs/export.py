@@ -1,6 +1,7 @@
 """Make the bundle ``lungs`` of trained weights.
 
-python experiments/lungs/export.py RUN/all.safetensors --log RUN/all.json -o src/lungscore/models/lungs
+    python experiments/lungs/export.py RUN/all.safetensors --log RUN/all.json \
+        -o src/lungscore/models/lungs
 """
 
 import argparse
@@ -62,7 +63,8 @@ def write_bundle(
             "height": SIZE,
             "width": SIZE,
             "window_hu": WINDOW_HU,
-            "orientation": "anterior up, patient right at image left, 2 mm around the body's middle",
+            "orientation": "anterior up, patient right at image left, 2 mm around the middle "
+            "of the body",
         },
         "experiment": {
             key: log[key] for key in ("command", "steps", "batch", "seed", "torch") if key in log

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from cohort import SCANS
+from scans import FOLDS
 from scipy import ndimage
 
 from lungscore.anatomy import Lungs, find_lungs
@@ -29,14 +30,6 @@ from lungscore.inference.lung_finder import LungFinder
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import Scan, read_scan
 
-#: The folds of train.py: patient -> the network that did not learn from it.
-FOLDS = {
-    "a": ("lidc767", "aitest"),
-    "b": ("fnndsc", "gomez", "lungmask-testdata"),
-    "c": ("dxa1", "normal002"),
-    "d": ("lungfcp", "stecolon", "ct-64"),
-    "e": ("stesarc", "lung-pet-ct-dx", "ictcf-volume-jpg"),
-}
 SIZE, AIRWAY, UNSURE = 224, 6, 7
 AERATED_HU = -400
 RIM = 2

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ class Pack:
         for path in sorted(folder.glob("*.npz")):
             with np.load(path) as file:
                 jpeg, ends = file["jpeg"].tobytes(), [0, *file["ends"].tolist()]
-                for start, end in zip(ends[:-1], ends[1:], strict=True):
+                for start, end in pairwise(ends):
                     pictures.append(np.asarray(Image.open(io.BytesIO(jpeg[start:end]))))
                 labels.append(file["labels"])
                 layers.append(float(file["layer_mm"]))

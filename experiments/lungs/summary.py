@@ -4,7 +4,7 @@
         -o experiments/results/lungs-scans.json
 
 Counts come from MASKS/NAME.METHOD.npz, volumes and notices from MASKS/METHOD.json (masks.py).
-``before`` are the masks of masks.py --method rules at commit 7837595; there they were looked at
+``before`` are the masks of earlier_masks.py with the source of 7837595; they were looked at
 and found right for P002, whose air they count.
 """
 

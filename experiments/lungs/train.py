@@ -26,17 +26,10 @@ from torch.nn import functional
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "src"), str(Path(__file__).parent)]
 from samples import CLASS_OF, OFFSETS_MM, SIZE, Pack, make_samples  # noqa: E402
+from scans import FOLDS  # noqa: E402
 
 from lungscore.networks.lung_net import LungNet  # noqa: E402
 
-#: Patients held out together; all other networks, and "all", learn from them.
-FOLDS = {
-    "a": ("lidc767", "aitest"),
-    "b": ("fnndsc", "gomez", "lungmask-testdata"),
-    "c": ("dxa1", "normal002"),
-    "d": ("lungfcp", "stecolon", "ct-64"),
-    "e": ("stesarc", "lung-pet-ct-dx", "ictcf-volume-jpg"),
-}
 LEARNING_RATE, WEIGHT_DECAY, AVERAGE, WARM_UP = 2e-3, 1e-4, 0.998, 0.04
 #: Steps between two states from which a stopped run goes on.
 KEEP_EVERY = 50

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from lungscore.anatomy import find_lungs, include_infection, lung_field
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan.phantom import PhantomLesion, make_phantom
 from tests.anatomy.chest import as_scan, dice, found, phantom
+from tests.sampling import sampled
 
 
-@pytest.mark.parametrize("preset", ["moderate", "dense", "severe"])
+@pytest.mark.parametrize("preset", sampled(["dense", "moderate", "severe"], every=3))
 def test_field_covers_most_of_the_lung_that_disease_hides(preset):
     case = phantom(preset)
     lungs = found(preset)
@@ -23,8 +25,9 @@ def test_field_covers_most_of_the_lung_that_disease_hides(preset):
     assert ndimage.binary_dilation(field)[hidden].mean() > 0.9
 
 
-@pytest.mark.parametrize("lobe", ["RLL", "LLL"])
-@pytest.mark.parametrize("part", [1 / 3, 2 / 3])
+@pytest.mark.parametrize(
+    ("lobe", "part"), sampled(product(["RLL", "LLL"], [1 / 3, 2 / 3]), every=3)
+)
 def test_field_reaches_down_where_a_base_is_dense_at_the_diaphragm(lobe, part):
     lesion = PhantomLesion("consolidation", lobe, (1.0, 0.9, 0.5), (60, 40, 50), lobe_fraction=part)
     case = make_phantom("healthy", shape=(64, 112, 112), lesions=(lesion,))

@@ -11,6 +11,7 @@ from lungscore.anatomy.regions import SEGMENTS, balance
 from lungscore.labels import LEFT_LUNG, LOBES, REGIONS, RIGHT_LUNG
 from tests.anatomy.chest import dice, phantom
 from tests.anatomy.test_lobes import two_lungs
+from tests.sampling import sampled
 
 UNIT = (1.0, 1.0, 1.0)
 NUMBERS = {name: number for number, (name, _) in enumerate(REGIONS, start=1)}
@@ -228,14 +229,8 @@ def test_resolution_hardly_matters():
 # Real lobes
 
 
-def spread(count, *, every):
-    """Numbers of masks; all but each ``every``-th are slow."""
-    marks = [() if index % every == 0 else (pytest.mark.slow,) for index in range(count)]
-    return [pytest.param(index, marks=mark) for index, mark in enumerate(marks)]
-
-
 @pytest.mark.data
-@pytest.mark.parametrize("index", spread(26, every=12))
+@pytest.mark.parametrize("index", sampled(range(26), every=26))
 def test_regions_of_manual_lobes_are_as_anatomy_asks(index, real_data, experiment):
     measured = experiment("region_properties")
     path = sorted((real_data / "luna16-lobes").glob("*.nrrd"))[index]

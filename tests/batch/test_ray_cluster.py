@@ -174,6 +174,7 @@ def test_a_case_that_loses_two_workers_fails_alone(
     assert "chest0.nii.gz" in lost.message
 
 
+@pytest.mark.slow
 def test_cores_that_nobody_has_are_waited_for_and_then_an_error(
     ray: Any, chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,6 +240,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_as_it_waits_holds_nobody_up(tmp_path: Path) -> None:
     script = tmp_path / "others.py"
     script.write_text(OTHERS)

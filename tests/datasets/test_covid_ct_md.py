@@ -329,8 +329,14 @@ def test_folders_of_single_patients_are_known_by_their_names(real_data, tmp_path
     ("edit", "says"),
     [
         (lambda text: text.replace("\n1,0,", "\n1,2,"), "line 3"),
-        (lambda text: text.replace("\n7,", "\n8,", 1), "line 9"),
-        (lambda text: text.replace("infected", "ill"), "no column 'infected'"),
+        pytest.param(
+            lambda text: text.replace("\n7,", "\n8,", 1), "line 9", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            lambda text: text.replace("infected", "ill"),
+            "no column 'infected'",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_damaged_table_of_one_patient_is_named(real_data, tmp_path, edit, says):

@@ -83,7 +83,12 @@ def test_probabilities_are_those_of_the_likelihood_and_sum_to_one():
     ("values", "classes", "found"),
     [
         (np.arange(60.0)[:, None], np.arange(60) // 20, "not determined"),
-        (np.repeat([[0.0], [1], [2]], 20, axis=0), np.repeat([0, 1, 2], 20), "not determined"),
+        pytest.param(
+            np.repeat([[0.0], [1], [2]], 20, axis=0),
+            np.repeat([0, 1, 2], 20),
+            "not determined",
+            marks=pytest.mark.slow,
+        ),
         (np.ones((60, 1)), np.arange(60) % 3, "a is the same in all cases"),
     ],
 )
@@ -145,6 +150,7 @@ def test_intervals_hold_the_planted_coefficients_as_often_as_they_say():
     assert binom.ppf(0.0005, everything, 0.95) <= held.sum() < everything
 
 
+@pytest.mark.slow
 def test_the_fit_to_many_made_up_patients_finds_every_coefficient():
     cohort = clinical(1500, 7, second_scans=0.1, suspected=0.05, missing=0.05)
     names = (*CLINICAL_FEATURES, *COVARIATES)

@@ -1,6 +1,7 @@
 """Slices that cannot be right among slices that are."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +15,7 @@ from lungscore.errors import InputError
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.continuity import fill, find_faults, shown_ranges
 from lungscore.scan.phantom import make_phantom
+from tests.sampling import sampled
 from tests.scan.scan_builder import write_series
 
 DEPTH, SIZE = 24, 96
@@ -210,9 +212,17 @@ def test_slices_without_a_scale_among_others_are_rejected(
     assert f"Slices {shown_ranges(tuple(faulty))} of 12" in error.found
 
 
-@pytest.mark.parametrize("preset", ["healthy", "moderate", "severe"])
-@pytest.mark.parametrize("shape", [(24, 96, 96), (10, 64, 80), (60, 128, 128)])
-@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("preset", "shape", "every"),
+    sampled(
+        product(
+            ["healthy", "moderate", "severe"],
+            [(24, 96, 96), (10, 64, 80), (60, 128, 128)],
+            [1, 2, 3],
+        ),
+        every=5,
+    ),
+)
 def test_phantoms_of_any_spacing_have_no_faults(
     preset: str, shape: tuple[int, int, int], every: int
 ) -> None:
@@ -229,8 +239,10 @@ def test_noisy_images_have_no_faults(body: np.ndarray, level: int, every: int) -
     assert find_faults(noisy[::every], "hu").faulty == {}
 
 
-@pytest.mark.parametrize("outside", [-1024, -1000, -500, 0, 100, 3000])
-@pytest.mark.parametrize("preset", ["healthy", "severe"])
+@pytest.mark.parametrize(
+    ("outside", "preset"),
+    sampled(product([-1024, -1000, -500, 0, 100, 3000], ["healthy", "severe"]), every=5),
+)
 def test_a_scan_of_which_only_the_lungs_are_left_has_no_faults(preset: str, outside: int) -> None:
     phantom = make_phantom(preset, seed=1, shape=(48, 128, 128))
     values = np.where(phantom.lungs > 0, phantom.scan.values, np.int16(outside))

@@ -42,7 +42,9 @@ def spine_is_at_the_bottom(scan: Scan) -> bool:
     ("name", "shape", "spacing_mm"),
     [
         ("covid-ct-md/P002", (133, 512, 512), (2.0, 0.603515625, 0.603515625)),
-        ("covid-ct-md/normal002", (167, 512, 512), (2.0, 0.75, 0.75)),
+        pytest.param(
+            *("covid-ct-md/normal002", (167, 512, 512), (2.0, 0.75, 0.75)), marks=pytest.mark.slow
+        ),
         ("lung-pet-ct-dx", (30, 512, 512), (8.0, 0.646484375, 0.646484375)),
         ("chest-imaging-platform/ct-64.nrrd", (79, 64, 64), (3.98734, 4.171872, 4.171872)),
     ],

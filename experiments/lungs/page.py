@@ -1,0 +1,113 @@
+"""Write the tables of lungs into docs/anatomy.md, from the result files.
+
+python experiments/lungs/page.py docs/anatomy.md
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from summary import table as scans_table
+
+from lungscore.files import atomic_write
+from lungscore.labels import LOBE_ORDER
+
+RESULTS = Path(__file__).parents[1] / "results"
+#: What the phantoms ask for: the lowest Dice of a lung with a third of a lobe dense, or all of one.
+ASKED = {"a third at the ribs": 0.98, "a third at the diaphragm": 0.98, "whole": 0.95}
+
+
+def phantoms_table(results: dict[str, Any]) -> str:
+    """Lowest Dice by lobe and place of a consolidation, and what was taken of fluid."""
+    lowest = results["lowest_dice"]
+    lines = [f"| consolidated | asked | {' | '.join(LOBE_ORDER)} |", "|---" * 7 + "|"]
+    for part, asked in ASKED.items():
+        cells = [_both(lowest[f"{lobe}, {part}"]) for lobe in LOBE_ORDER]
+        lines.append(f"| {part} | {asked} | {' | '.join(cells)} |")
+    lines += ["", "| fluid | ml | of it in the lungs, ml | Dice of the lung |", "|---" * 4 + "|"]
+    for name, methods in results["rows"].items():
+        if not name.startswith("effusion"):
+            continue
+        fluid = max(row["fluid_ml"] for row in methods["network"])
+        taken = " ".join(
+            f"{title} {max(row['fluid_in_lungs_ml'] for row in rows)}"
+            for title, rows in methods.items()
+        )
+        title = name.removeprefix("effusion, ")
+        lines.append(f"| {title} | up to {fluid} | {taken} | {_both(lowest[name])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _both(figures: dict[str, float]) -> str:
+    """Of the network, and of the rules alone in brackets."""
+    rules = figures.get("rules")
+    return f"{figures['network']:.3f}" + ("" if rules is None else f" ({rules:.3f})")
+
+
+def analyses_table(results: dict[str, Any]) -> str:
+    """What analyses say with either method."""
+    lines = [
+        "| scan | lungs by | lungs, ml | infection, % | range | category | lungs stage, s |",
+        "|---" * 7 + "|",
+    ]
+    for name, methods in results["scans"].items():
+        for method, row in methods.items():
+            span = row["range"]
+            low_high = "–" if span is None else f"{span[0]:.1f}–{span[1]:.1f}"
+            category = row["category"] or f"withheld ({', '.join(row['withheld'])})"
+            lines.append(
+                f"| {name} | {method} | {row['lungs_ml']} | {row['infection_percent']:.2f} | "
+                f"{low_high} | {category} | {row['seconds']:.2f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def verdicts_table(results: dict[str, Any]) -> str:
+    """Verdicts of the reader who did not know the method."""
+    methods = results["methods"]
+    lines = [f"| scan | {' | '.join(methods)} |", "|---" * (len(methods) + 1) + "|"]
+    for name, verdicts in results["verdicts"].items():
+        lines.append(f"| {name} | {' | '.join(_said(verdicts[m]) for m in methods)} |")
+    counts = (results["counts"][method] for method in methods)
+    totals = [", ".join(f"{count} {name}" for name, count in row.items()) for row in counts]
+    lines.append(f"| **all** | {' | '.join(totals)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _said(row: dict[str, Any]) -> str:
+    """A verdict, where the fault is, and which notice names it."""
+    if row["verdict"] == "right":
+        return "right"
+    noticed = f"`{row['noticed']}`" if row["noticed"] else "silent"
+    return f"**{row['verdict']}**: {row['where']} ({noticed})"
+
+
+#: Mark in the page -> its result file, and the table made of that.
+TABLES = {
+    "SCANS": ("lungs-scans.json", lambda results: scans_table(results["scans"])),
+    "VERDICTS": ("lungs-verdicts.json", verdicts_table),
+    "PHANTOMS": ("lungs-phantoms.json", phantoms_table),
+    "ANALYSES": ("lungs-infection.json", analyses_table),
+}
+
+
+def with_tables(page: str) -> str:
+    """``page`` with each table between its marks."""
+    for mark, (file, table) in TABLES.items():
+        head, rest = page.split(f"<!-- {mark} -->\n")
+        _, tail = rest.split(f"<!-- /{mark} -->")
+        text = table(json.loads((RESULTS / file).read_text(encoding="utf-8")))
+        page = f"{head}<!-- {mark} -->\n{text}<!-- /{mark} -->{tail}"
+    return page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("page", type=Path)
+    page = parser.parse_args().page
+    atomic_write(page, with_tables(page.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()
