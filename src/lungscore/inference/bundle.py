@@ -106,10 +106,11 @@ class Card(BaseModel):
     """What a bundle is, what it was made from, how good it is and what its files must hash to.
 
     network, encoder, base_width: as networks.make_network takes them. inputs, outputs: INPUTS and
-    OUTPUTS of its target. temperature: what the logits were divided by when the graph was exported.
-    equal_precisions: those that were measured to give the masks of float32, Dice at least 0.999 and
-    burdens within 0.1 points (experiments/precision.py); inference may choose one. familiar: None
-    where nobody measured how the training slices looked; then no scan is called unlike them.
+    OUTPUTS of its target. temperature: what the logits of infection are divided by, also in the
+    graph. equal_precisions: those that were measured to give the masks of float32, Dice at least
+    0.999 and burdens within 0.1 points (experiments/precision.py); inference may choose one.
+    familiar: None where nobody measured how the training slices looked; then no scan is called
+    unlike them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -150,6 +151,8 @@ class Card(BaseModel):
             raise ValueError(f"no network takes {self.inputs} and gives {self.outputs}")
         if self.target in FINDERS and self.input.grey_split is None:
             raise ValueError("a network for infection needs a grey_split")
+        if self.target not in FINDERS and self.temperature != 1:
+            raise ValueError("only a network for infection has a temperature")
         return self
 
 

@@ -267,12 +267,7 @@ def load_network(bundle: Bundle) -> "nn.Module":
     """
     from safetensors.torch import load_file
 
-    from lungscore.networks import (
-        InfectionProbability,
-        LesionProbabilities,
-        LungProbabilities,
-        make_network,
-    )
+    from lungscore.networks import make_network, with_probabilities
 
     card = bundle.card
     tensors = load_file(bundle.weights)
@@ -286,8 +281,7 @@ def load_network(bundle: Bundle) -> "nn.Module":
     missing = [key for key in left_out.missing_keys if not key.endswith("num_batches_tracked")]
     if missing or left_out.unexpected_keys:
         raise _not_the_weights_of(bundle)
-    wraps = {"lesions": LesionProbabilities, "lungs": LungProbabilities}
-    return wraps.get(card.target, InfectionProbability)(network).eval()
+    return with_probabilities(network, card.target, temperature=card.temperature)
 
 
 def _not_the_weights_of(bundle: Bundle) -> ResourceError:

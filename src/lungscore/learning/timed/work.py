@@ -149,7 +149,14 @@ def do(run: Run, place: Environment, seconds: float) -> dict[str, object]:
         )
         told["dice"] = quick_figures(single, place.slices, names)
         told["dice_of_views"] = quick_figures(views, place.slices, names)
-    told = {"run": asdict(run), "whole_seconds": round(time.perf_counter() - began, 1), **told}
+    height, width = place.size
+    size = {"height": height, "width": width}
+    told = {
+        "run": asdict(run),
+        "input": size,
+        "whole_seconds": round(time.perf_counter() - began, 1),
+        **told,
+    }
     write_json(folder / FACTS, told)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return told
