@@ -1,10 +1,13 @@
 """Whether probabilities mean what they say, out of fold, and the temperature that mends them.
 
-    python experiments/calibration.py MAPS.npz --arm iterated [-o FILE] [--figure PNG]
+    python experiments/calibration.py --folds BUNDLES [-o FILE] [--figure PNG]
+    python experiments/calibration.py --maps MAPS.npz --arm iterated [-o FILE] [--figure PNG]
 
-MAPS holds what networks found in the annotated training slices that they had not seen, as
-experiments/timed_stages.py keeps it: ARM/names, and ARM/single, (slices, channels, H, W) uint8,
-256 levels of the probability of infection and of consolidation given infection, of the whole crop.
+BUNDLES holds five bundles, fold0 … fold4, each of a network that did not see that fold of the
+annotated training slices, and not tempered yet; it sees the whole crop once. MAPS holds what such
+networks found as experiments/timed_stages.py keeps it: ARM/names, and ARM/single, (slices,
+channels, H, W) uint8, 256 levels of the probability of infection and of consolidation given
+infection, of the whole crop.
 
 A temperature (one number that divides the logits) is fitted on four folds and used on the fifth;
 the expected calibration error is told with and without it: of every slice by itself and averaged
@@ -32,7 +35,10 @@ from lungscore.evaluation.pixel_calibration import (
 )
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
+from lungscore.inference import Segmenter, load_bundle
+from lungscore.inference.views import views
 from lungscore.labels import CONSOLIDATION
+from lungscore.scan import read_scan
 from lungscore.scan.window import resize
 from lungscore.statistics.estimate import text_of
 from lungscore.statistics.intervals import mean_with_interval
@@ -50,6 +56,22 @@ def maps_of(path: Path, arm: str) -> dict[str, np.ndarray]:
         names, levels = stored[f"{arm}/names"], stored[f"{arm}/single"]
     half = np.float32(0.5)
     return {str(name): (maps + half) / 256 for name, maps in zip(names, levels, strict=True)}
+
+
+def maps_of_folds(bundles: Path, samples: list[Sample]) -> dict[str, np.ndarray]:
+    """name -> probabilities (channels, H, W) float32 of the network that did not see the slice."""
+    files = covid_semiseg.image_files(data_root() / "covid-semiseg", "train")
+    fold = fold_of([sample.name for sample in samples], FOLDS)
+    segmenters = [Segmenter(load_bundle(bundles / f"fold{n}"), threads=1) for n in range(FOLDS)]
+    if any(segmenter.bundle.card.temperature != 1 for segmenter in segmenters):
+        raise SystemExit("these bundles have a temperature already: export them without")
+    maps = {}
+    for sample in samples:
+        segmenter, scan = segmenters[fold[sample.name]], read_scan(files[sample.name])
+        view = next(views(scan, None))  # the whole crop, as the file has it: samples are turned
+        seen = segmenter.see(scan, view)
+        maps[sample.name] = np.stack([view.back(plane, scan.shape[1:]).T for plane in seen])
+    return maps
 
 
 def infection_slice(maps: np.ndarray, sample: Sample) -> Slice:
@@ -151,20 +173,25 @@ def draw(parts: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Write the result file and the figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("maps", type=Path)
-    parser.add_argument("--arm", default="iterated")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--folds", type=Path, metavar="BUNDLES")
+    source.add_argument("--maps", type=Path, metavar="MAPS.npz")
+    parser.add_argument("--arm", default="iterated", help="of MAPS.npz")
     parser.add_argument("-o", "--out", type=Path, default=OUT)
     parser.add_argument("--figure", type=Path, default=FIGURE)
     asked = parser.parse_args()
-    maps = maps_of(asked.maps, asked.arm)
     samples = covid_semiseg.load(data_root() / "covid-semiseg", "train")
+    if asked.folds:
+        maps, said = maps_of_folds(asked.folds, samples), "--folds BUNDLES"
+    else:
+        maps = maps_of(asked.maps, asked.arm)
+        said = f"--maps {asked.maps.name} --arm {asked.arm}"
     parts = {
         "infection": part(maps, samples, infection_slice),
         "consolidation": part(maps, samples, consolidation_slice),
     }
     content = {
-        "command": f"python experiments/calibration.py {asked.maps.name} --arm {asked.arm}",
-        "arm": asked.arm,
+        "command": f"python experiments/calibration.py {said}",
         "aim": AIM,
         **parts,
     }

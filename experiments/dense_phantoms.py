@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.anatomy import find_lungs, include_infection, lung_field
+from lungscore.anatomy import include_infection, lung_field
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle, segment
+from lungscore.inference.segment import find_lungs_of
 from lungscore.labels import CONSOLIDATION, LOBE_ORDER, LOBES
 from lungscore.scan.phantom import Phantom, PhantomLesion, make_phantom
 from lungscore.statistics.intervals import mean_with_interval
@@ -51,7 +52,7 @@ def consolidated(lobe: str, fraction: float) -> tuple[PhantomLesion, ...]:
 def analysed(phantom: Phantom, segmenter: Segmenter) -> tuple[np.ndarray, np.ndarray]:
     """What is found: lesion labels within the lungs, (D, H, W), and the lungs as found, bool."""
     scan = phantom.scan
-    lungs = find_lungs(scan)
+    lungs = find_lungs_of(scan, lambda: segmenter)
     field = lung_field(lungs, scan.spacing_mm)
     lesions = segment(scan, lungs, segmenter, field=field).labels
     lungs = include_infection(lungs, lesions, scan, field=field)

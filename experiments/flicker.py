@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, find_lungs, lung_field
+from lungscore.anatomy import Lungs, lung_field
 from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.flicker import Flicker, flicker
 from lungscore.evaluation.metrics import dice
@@ -27,6 +27,7 @@ from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.inference.readings import THRESHOLD
+from lungscore.inference.segment import find_lungs_of
 from lungscore.inference.steadiness import FARTHEST_MM, SPREAD_MM, SliceMaps, steadied
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import make_phantom
@@ -92,7 +93,7 @@ def on_real_volumes(segmenter: Segmenter, names: tuple[str, ...]) -> dict[str, A
     """Figures by volume."""
     rows = {}
     for name, scan in real_volumes(data_root(), names):
-        lungs = find_lungs(scan)
+        lungs = find_lungs_of(scan, lambda: segmenter)
         masks = infected(scan, lungs, segmenter)
         spacing = scan.spacing_mm
         rows[name] = {

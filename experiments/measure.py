@@ -197,16 +197,23 @@ def write(path: Path, command: str, content: dict) -> None:
 
 
 def docs(root: Path) -> None:
-    """docs/measurements.md and the README's figures from the result files."""
-    from measurements_page import page
+    """docs/measurements.md, and the figures of the README and of docs/uncertainty.md, from the
+    result files."""
+    from measurements_page import load, page
     from readme_figures import readme_figures
+    from volumes_page import ranges_table
 
     atomic_write(HERE.parent / "docs/measurements.md", page(RESULTS))
-    readme = HERE.parent / "README.md"
-    head, rest = readme.read_text(encoding="utf-8").split("<!-- measured:begin -->")
-    _, tail = rest.split("<!-- measured:end -->")
-    lines = f"<!-- measured:begin -->\n{readme_figures(RESULTS)}\n<!-- measured:end -->"
-    atomic_write(readme, head + lines + tail)
+    between_marks(HERE.parent / "README.md", readme_figures(RESULTS) + "\n")
+    between_marks(HERE.parent / "docs/uncertainty.md", ranges_table(load(RESULTS, "ranges.json")))
+
+
+def between_marks(path: Path, text: str) -> None:
+    """Write ``text`` between the marks of what was measured."""
+    begin, end = "<!-- measured:begin -->\n", "<!-- measured:end -->"
+    head, rest = path.read_text(encoding="utf-8").split(begin)
+    _, tail = rest.split(end)
+    atomic_write(path, head + begin + text + end + tail)
 
 
 if __name__ == "__main__":

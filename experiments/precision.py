@@ -27,13 +27,14 @@ from typing import Any
 import numpy as np
 
 from flicker import VOLUMES, real_volumes
-from lungscore.anatomy import Lungs, find_lungs, lung_field
+from lungscore.anatomy import Lungs, lung_field
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.inference import Bundle, Segmenter, load_bundle, segment
+from lungscore.inference.segment import find_lungs_of
 from lungscore.inference.views import views
 from lungscore.labels import CONSOLIDATION
 from lungscore.scan import Scan
@@ -88,10 +89,10 @@ def quantised(bundle: Bundle, folder: Path) -> QuantisedBundle:
     return QuantisedBundle(bundle.folder, bundle.card, path)
 
 
-def scans() -> Iterator[tuple[str, Scan, Lungs]]:
-    """Every volume, phantoms last."""
+def scans(segmenter: Segmenter) -> Iterator[tuple[str, Scan, Lungs]]:
+    """Every volume, phantoms last. segmenter: finds the lungs, the same for every precision."""
     for name, scan in real_volumes(data_root(), VOLUMES):
-        yield name, scan, find_lungs(scan)
+        yield name, scan, find_lungs_of(scan, lambda: segmenter)
     for preset, seed in PHANTOMS:
         phantom = make_phantom(preset, seed=seed)
         yield f"phantom {preset}, seed {seed}", phantom.scan, Lungs(phantom.lungs, True)
@@ -111,7 +112,7 @@ def compared(segmenters: dict[str, Segmenter]) -> tuple[dict[str, Any], dict[str
     """Rows by volume; and precision -> kind -> the counts behind the Dice."""
     rows: dict[str, Any] = {}
     counts: dict[str, dict[str, list]] = {name: {} for name in segmenters}
-    for volume, scan, lungs in scans():
+    for volume, scan, lungs in scans(segmenters["f32"]):
         field = lung_field(lungs, scan.spacing_mm)
         kind = "phantoms" if volume.startswith("phantom") else "real"
         lung = np.count_nonzero(lungs.labels)

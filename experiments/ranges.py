@@ -12,14 +12,18 @@ A range goes from the infected percent at an upper threshold of the probability 
 one, both on one map. Over a grid of pairs about 0.5: in how many slices it holds the percent that
 radiologists drew (95 % Wilson interval), and how wide it is on average. The rule: of the pairs that
 hold it in at least four of five full slices, the narrowest. It is chosen on four folds and measured
-on the fifth ("out of fold"), and once more on all 50 for what ships; shares of the latter are a
-little optimistic. Beside it what a second, mirrored view adds: the range then spans both maps.
-Needs LUNGSCORE_DATA.
+on the fifth ("out of fold"), and once more on all 50; shares of the latter are a little optimistic.
+
+Beside it what further views add, over whose maps the range then spans, too: the mirrored slice; and
+that and another box, which is how ranges were made before (three views at three thresholds, "nine
+readings"): of a full slice the lungs with a margin of 0.02, of a crop the narrowest and the widest
+of its boxes. "after_less_before" compares one view with three, slice by slice, at the thresholds
+that ship. Averaging with neighbouring slices plays no part: there are none. Needs LUNGSCORE_DATA.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,12 +40,12 @@ from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.inference import Segmenter, load_bundle
 from lungscore.inference.readings import THRESHOLD, THRESHOLDS
-from lungscore.inference.views import views
+from lungscore.inference.views import View, views
 from lungscore.labels import CONSOLIDATION, GGO, RIGHT_LUNG
 from lungscore.scan import Scan, read_scan
 from lungscore.statistics.bootstrap import wilson
 from lungscore.statistics.estimate import text_of
-from lungscore.statistics.intervals import mean_with_interval
+from lungscore.statistics.intervals import mean_with_interval, paired_difference
 
 OUT = Path(__file__).parent / "results" / "ranges.json"
 FOLDS = 5
@@ -54,10 +58,16 @@ UPPER = tuple(round(1 - level, 2) for level in LOWER)
 LEVELS = tuple(sorted({*LOWER, THRESHOLD, *UPPER}))
 
 
+#: Maps over which a range spans: of the view that counts, of its mirror image too, and of another
+#: box too. Margin of that box in a volume.
+ONE, MIRRORED, THREE = 1, 2, 3
+OTHER_MARGIN = 0.02
+
+
 class Figures(NamedTuple):
-    """Of one slice. percents: (LEVELS, 2) infected percent at each level, of the map that counts
-    and of that of the mirrored slice. dice: (LEVELS,), of the map that counts. drawn: the percent
-    that radiologists drew."""
+    """Of one slice. percents: (LEVELS, THREE) infected percent at each level, of the map that
+    counts and of two others. dice: (LEVELS,), of the map that counts. drawn: the percent that
+    radiologists drew."""
 
     percents: np.ndarray
     dice: np.ndarray
@@ -76,22 +86,35 @@ def of_full_slice(
     scan = replace(scan, values=np.repeat(scan.values, 2, axis=0))
     lungs = Lungs(np.repeat(labels, 2, axis=0), lungs.sides_known and not lungs_given)
     field = lung_field(lungs, scan.spacing_mm)
-    maps = [next(segmenter.find(scan, lungs)).probability, mirrored(segmenter, scan, lungs)]
+    usual = next(views(scan, lungs))
+    other = next(views(scan, lungs, margin=OTHER_MARGIN))
+    maps = [
+        next(segmenter.find(scan, lungs)).probability,
+        seen_in([replace(usual, mirrored=True)], segmenter, scan),
+        seen_in([other], segmenter, scan),
+    ]
     infected = np.repeat([(maps[0] >= THRESHOLD) & field[0]], 2, axis=0)
     lungs = include_infection(lungs, infected, scan)
     return figures(maps, truth, counted=lungs.labels[0] > 0)
 
 
 def of_crop(file: Path, truth: np.ndarray, segmenter: Segmenter) -> Figures:
-    """Percents of the crop's area. A lone slice is seen mirrored in any case."""
-    found = next(segmenter.find(read_scan(file), None)).probability
-    return figures([found, found], truth, counted=np.ones(truth.shape, bool))
+    """Percents of the crop's area. A lone slice is seen mirrored in any box."""
+    scan = read_scan(file)
+    boxes = list(views(scan, None))
+    maps = [
+        next(segmenter.find(scan, None)).probability,
+        seen_in(boxes[:2], segmenter, scan),
+        seen_in(boxes[-2:], segmenter, scan),
+    ]
+    return figures(maps, truth, counted=np.ones(truth.shape, bool))
 
 
-def mirrored(segmenter: Segmenter, scan: Scan, lungs: Lungs) -> np.ndarray:
-    """The probability (H, W) of infection in the first slice, seen mirrored."""
-    view = replace(next(views(scan, lungs)), mirrored=True)
-    return view.back(segmenter.see(scan, view)[0], scan.shape[1:])
+def seen_in(group: Iterable[View], segmenter: Segmenter, scan: Scan) -> np.ndarray:
+    """The probability (H, W) of infection in one slice, averaged over ``group``."""
+    shape = scan.shape[1:]
+    maps = [view.back(segmenter.see(scan, view)[0], shape) for view in group]
+    return np.asarray(np.mean(maps, axis=0))
 
 
 def figures(maps: Sequence[np.ndarray], truth: np.ndarray, *, counted: np.ndarray) -> Figures:
@@ -152,7 +175,7 @@ class Spans(NamedTuple):
         return self.high - self.low
 
 
-def spans(seen: Sequence[Figures], pair: tuple[float, float], maps: int = 1) -> Spans:
+def spans(seen: Sequence[Figures], pair: tuple[float, float], maps: int = ONE) -> Spans:
     """The ranges of a pair of thresholds, over the first ``maps`` maps."""
     percents = np.array([each.percents[:, :maps] for each in seen])
     lower, upper = (LEVELS.index(level) for level in pair)
@@ -160,7 +183,7 @@ def spans(seen: Sequence[Figures], pair: tuple[float, float], maps: int = 1) -> 
     return Spans(percents[:, upper].min(axis=1), percents[:, lower].max(axis=1), drawn)
 
 
-def chosen(seen: Sequence[Figures], maps: int = 1) -> tuple[float, float]:
+def chosen(seen: Sequence[Figures], maps: int = ONE) -> tuple[float, float]:
     """The narrowest pair that holds what was drawn often enough; the widest where none does."""
     pairs = [(lower, upper) for lower in LOWER for upper in UPPER]
     enough = [pair for pair in pairs if spans(seen, pair, maps).holds.mean() >= ENOUGH]
@@ -182,7 +205,7 @@ def told(found: Spans) -> dict[str, Any]:
 
 
 def out_of_fold(
-    full: Sequence[Figures], others: Sequence[Figures], folds: Sequence[int], maps: int = 1
+    full: Sequence[Figures], others: Sequence[Figures], folds: Sequence[int], maps: int = ONE
 ) -> dict[str, Any]:
     """``others`` at the pair that was chosen on the full slices of the other folds."""
     pairs = [
@@ -191,6 +214,17 @@ def out_of_fold(
     ]
     rows = [spans([each], pairs[fold], maps) for each, fold in zip(others, folds, strict=True)]
     return {"pairs": pairs, **told(Spans(*map(np.concatenate, zip(*rows, strict=True))))}
+
+
+def after_less_before(seen: Sequence[Figures]) -> dict[str, Any]:
+    """One view less three views at the thresholds that ship, paired: coverage, and width."""
+    pair = THRESHOLDS[0], THRESHOLDS[-1]
+    after, before = spans(seen, pair), spans(seen, pair, THREE)
+    holds = [each.holds.astype(np.float64) for each in (after, before)]
+    return {
+        "holds": paired_difference(*holds),
+        "width_points": paired_difference(after.width, before.width),
+    }
 
 
 def main() -> None:
@@ -212,7 +246,7 @@ def main() -> None:
         "chosen_on_all": pair,
         "out_of_fold": {
             "full_slice": out_of_fold(full, full, folds),
-            "full_slice_with_mirrored_view": out_of_fold(full, full, folds, maps=2),
+            "full_slice_with_mirrored_view": out_of_fold(full, full, folds, maps=MIRRORED),
             "full_slice_lungs_given": out_of_fold(full, given, folds),
             "crop": out_of_fold(full, crops, folds),
         },
@@ -220,12 +254,19 @@ def main() -> None:
             {
                 "pair": each,
                 "full_slice": told(spans(full, each)),
-                "full_slice_with_mirrored_view": told(spans(full, each, maps=2)),
+                "full_slice_with_mirrored_view": told(spans(full, each, MIRRORED)),
+                "full_slice_in_three_views": told(spans(full, each, THREE)),
                 "full_slice_lungs_given": told(spans(given, each)),
                 "crop": told(spans(crops, each)),
+                "crop_in_three_views": told(spans(crops, each, THREE)),
             }
             for each in shown
         ],
+        "after_less_before": {
+            "full_slice": after_less_before(full),
+            "full_slice_lungs_given": after_less_before(given),
+            "crop": after_less_before(crops),
+        },
         "dice": {
             name: {str(level): mean_with_interval(values) for level, values in rows}
             for name, seen in (("full_slice", full), ("crop", crops))

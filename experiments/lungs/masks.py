@@ -35,6 +35,11 @@ AERATED_HU = -400
 RIM = 2
 
 
+def fold_of(patient: str) -> str:
+    """The network of train.py that did not learn from this patient."""
+    return next((name for name, patients in FOLDS.items() if patient in patients), "all")
+
+
 def finder_of(weights: Path) -> LungFinder:
     """The network of trained weights as a bundle in a temporary folder."""
     from export import write_bundle
@@ -104,7 +109,7 @@ def main() -> None:
     finders: dict[str, LungFinder] = {}
 
     def finder_for(patient: str) -> LungFinder:
-        fold = next((name for name, held in FOLDS.items() if patient in held), "all")
+        fold = fold_of(patient)
         key = fold if arguments.method == "folds" else "shipped"
         if key not in finders:
             paths = [folder / f"{fold}.safetensors" for folder in arguments.weights]

@@ -12,7 +12,7 @@ from typing import Any
 #: The walk's parts, "module:function" or "module:Class.method" -> what the reader calls it. Each is
 #: listed under those that are at work around it.
 PARTS = {
-    "lungscore.scan.read:read_found": "read",
+    "lungscore.scan.read:read_inventory": "read",
     "lungscore.scan.dicom.read:read_groups": "DICOM headers",
     "lungscore.scan.dicom.decode:read_images": "decode DICOM",
     "lungscore.scan.volume_files:read_volume": "decode NIfTI",

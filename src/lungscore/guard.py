@@ -27,14 +27,14 @@ def reported(name: str) -> Iterator[None]:
 
 def unforeseen(name: str, error: Exception) -> InputError:
     """The rejection ``not-analysable`` of the input ``name``, which led to ``error``."""
-    place = ""
+    location = ""
     for frame in traceback.extract_tb(error.__traceback__):
         folders = frame.filename.replace("\\", "/").split("/")
         if _PACKAGE in folders:
             start = len(folders) - 1 - folders[::-1].index(_PACKAGE)
-            place = f" at {'/'.join(folders[start:])}:{frame.lineno}"
+            location = f" at {'/'.join(folders[start:])}:{frame.lineno}"
     return InputError(
         "not-analysable",
-        f"{name} led to an error in lungscore ({type(error).__name__}{place})",
+        f"{name} led to an error in lungscore ({type(error).__name__}{location})",
         hint="Please report this line and the version of lungscore; --debug prints more",
     )

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from lungscore.batch.case import COHORT_FILES, distinct, joined, parts_of
+from lungscore.batch.case import COHORT_FILES, components_of, distinct, joined
 from lungscore.batch.find import find_cases
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.write import write_dicom_series
@@ -225,10 +225,10 @@ def test_a_name_depends_on_the_path_and_its_siblings_alone(tmp_path: Path) -> No
 
 
 def test_digits_follow_where_parts_would_be_alike() -> None:
-    parts = parts_of(["scan.nii", "scan.nrrd", "other", "x__y"])
-    assert parts["other"] == "other"
+    components = components_of(["scan.nii", "scan.nrrd", "other", "x__y"])
+    assert components["other"] == "other"
     assert all(
-        len(parts[name].rsplit("-", 1)[1]) == 8 for name in ("scan.nii", "scan.nrrd", "x__y")
+        len(components[name].rsplit("-", 1)[1]) == 8 for name in ("scan.nii", "scan.nrrd", "x__y")
     )
     assert len(joined(["long" * 20] * 5).encode()) <= 120
 

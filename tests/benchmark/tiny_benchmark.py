@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lungscore.benchmark.parts import FIGURES, part_of
 from lungscore.benchmark.results import result_file, write_result
+from lungscore.benchmark.sections import FIGURES, section_of
 
 REPOSITORY = Path(__file__).parents[2] / "experiments" / "benchmark"
 
@@ -97,14 +97,16 @@ def result(
 def parts(rows: dict[str, list[dict]], target: str, without: str | None = None) -> dict[str, Any]:
     """The parts of a result, for lesions with absent slices and a test loss."""
     if target == "infection":
-        return {"infection": part_of(rows, without)}
+        return {"infection": section_of(rows, without)}
     absent = {network: {"n": 2, "false_alarms": 1} for network in rows}
     losses = {
         network: [{"name": row["name"], "test_loss": 0.5} for row in each]
         for network, each in rows.items()
     }
-    classes = {key: part_of(rows, without) | {"absent": absent} for key in ("ggo", "consolidation")}
-    return {**classes, "classes": part_of(losses, without)}
+    classes = {
+        key: section_of(rows, without) | {"absent": absent} for key in ("ggo", "consolidation")
+    }
+    return {**classes, "classes": section_of(losses, without)}
 
 
 def write(results: Path, *made: dict[str, Any]) -> None:

@@ -25,8 +25,8 @@ SIDES = ("train", "val", "test")
 def root(tmp_path, monkeypatch):
     """Two images of each class on each side of the split; the two are of one patient."""
     few = {"train": 2, "validation": 2, "test": 2}
-    parts = tuple(part._replace(published=few) for part in covid_ct.PARTS)
-    monkeypatch.setattr(covid_ct, "PARTS", parts)
+    classes = tuple(kind._replace(published=few) for kind in covid_ct.CLASSES)
+    monkeypatch.setattr(covid_ct, "CLASSES", classes)
     root = tmp_path / "COVID-CT"
     covid, other = ["File name,Patient ID,Age,Severity"], [",image name,patient id"]
     for number, side in enumerate(SIDES):

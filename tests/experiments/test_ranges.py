@@ -3,13 +3,27 @@
 import numpy as np
 import pytest
 
-from ranges import ENOUGH, FOLDS, LEVELS, LOWER, UPPER, Figures, chosen, out_of_fold, spans, told
+from ranges import (
+    ENOUGH,
+    FOLDS,
+    LEVELS,
+    LOWER,
+    MIRRORED,
+    THREE,
+    UPPER,
+    Figures,
+    after_less_before,
+    chosen,
+    out_of_fold,
+    spans,
+    told,
+)
 
 
 def seen(offsets: list[float], slope: float = 20.0) -> list[Figures]:
     """Slices whose infected percent falls with the level, by ``slope`` points from 0 to 1, and in
     which radiologists drew ``offset`` points more than at 0.5."""
-    percents = np.array([[50 + slope * (0.5 - level)] * 2 for level in LEVELS])
+    percents = np.array([[50 + slope * (0.5 - level)] * THREE for level in LEVELS])
     dice = np.ones(len(LEVELS))
     return [Figures(percents, dice, 50 + offset) for offset in offsets]
 
@@ -25,12 +39,15 @@ def test_a_range_goes_from_the_upper_threshold_to_the_lower_one():
     assert figures["holds"]["share"] == pytest.approx(2 / 3)
 
 
-def test_a_second_map_widens_it():
-    one = seen([0])[0]
-    both = one._replace(percents=one.percents + np.array([0.0, 5.0]))
-    assert spans([both], (0.2, 0.8), maps=2).width == pytest.approx(
-        spans([both], (0.2, 0.8)).width + 5
-    )
+def test_further_maps_widen_it():
+    (plain,) = seen([9])  # drawn 59, and 56 at 0.2
+    several = plain._replace(percents=plain.percents + np.array([0.0, 5.0, -3.0]))
+    width = spans([several], (0.2, 0.8)).width
+    assert spans([several], (0.2, 0.8), MIRRORED).width == pytest.approx(width + 5)
+    assert spans([several], (0.2, 0.8), THREE).width == pytest.approx(width + 8)
+    less = after_less_before([several, plain])
+    assert less["width_points"]["mean"] == pytest.approx(-4)
+    assert less["holds"]["mean"] == pytest.approx(-0.5)  # 61 is the upper end in three views
 
 
 def test_the_narrowest_pair_that_holds_enough_is_chosen():

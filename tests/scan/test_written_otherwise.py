@@ -246,17 +246,32 @@ def test_compressed_pixels_under_a_native_syntax_are_read(tmp_path: Path, syntax
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless])
 def test_native_pixels_under_a_compressed_syntax_are_read(tmp_path: Path, syntax: str) -> None:
     for path in write_series(tmp_path):
-        data = path.read_bytes()
-        native, other = b"1.2.840.10008.1.2.1\0", str(syntax).encode()
-        other += b"\0" * (len(other) % 2)
-        # The element's length stands before its value, the group's twelve bytes after the magic.
-        place = data.index(native) - 2
-        data = (
-            data[:place] + struct.pack("<H", len(other)) + other + data[place + 2 + len(native) :]
-        )
-        length = struct.unpack("<I", data[140:144])[0] + len(other) - len(native)
-        path.write_bytes(data[:140] + struct.pack("<I", length) + data[144:])
+        restate_syntax(path, syntax)
     check_read(tmp_path)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.9.9.9", "1.3.6.1.4.1.99999.1", "DOE^JANE"])
+def test_unknown_syntax_of_native_pixels_is_rejected(tmp_path: Path, syntax: str) -> None:
+    """Their byte order is not known: big-endian ones would be read as noise."""
+    for path in write_series(tmp_path):
+        restate_syntax(path, syntax)
+    with pytest.raises(InputError) as caught:
+        read_scan(tmp_path)
+    assert caught.value.code == "codec-missing"
+    assert "Explicit VR Little Endian" in caught.value.hint
+    assert syntax not in str(caught.value)
+
+
+def restate_syntax(path: Path, syntax: str) -> None:
+    """State another transfer syntax in a file of Explicit VR Little Endian; pixels stay."""
+    data = path.read_bytes()
+    native, stated = b"1.2.840.10008.1.2.1\0", str(syntax).encode()
+    stated += b"\0" * (len(stated) % 2)
+    # The element's length stands before its value, the group's twelve bytes after the magic.
+    start = data.index(native) - 2
+    data = data[:start] + struct.pack("<H", len(stated)) + stated + data[start + 2 + len(native) :]
+    length = struct.unpack("<I", data[140:144])[0] + len(stated) - len(native)
+    path.write_bytes(data[:140] + struct.pack("<I", length) + data[144:])
 
 
 def test_ges_private_syntax_is_read(tmp_path: Path) -> None:

@@ -118,11 +118,11 @@ def _named(agreed: "MeasureAgreement") -> str:
 
 def _points(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
     """Points, larger where several coincide; the more there are, the smaller and paler."""
-    places, counts = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
+    pairs, counts = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
     crowd = min(1.0, 150 / len(x)) ** 0.5
     sizes = 18.0 * crowd * np.minimum(counts, 25)
     alpha = 0.25 + 0.3 * crowd
-    axes.scatter(*places.T, s=sizes, color=POINT, alpha=alpha, linewidths=0, zorder=3)
+    axes.scatter(*pairs.T, s=sizes, color=POINT, alpha=alpha, linewidths=0, zorder=3)
 
 
 def _draw_scatter(axes: Any, agreed: "MeasureAgreement", a: str, b: str) -> None:

@@ -25,34 +25,36 @@ class Case:
     error: LungscoreError | None = None
 
 
-def parts_of(siblings: Iterable[str]) -> dict[str, str]:
-    """own name -> its part of a case's name, of the files and folders of one folder.
+def components_of(siblings: Iterable[str]) -> dict[str, str]:
+    """own name -> its component of a case's name, of the files and folders of one folder.
 
-    The part is the own name without a format's ending. Where it would be that of a sibling on some
-    file system, or could be mistaken for several parts or for a file of ours, eight digits of the
-    SHA-256 of the own name follow. So joined parts are never alike, and depend on the path and its
-    siblings alone.
+    The component is the own name without a format's ending. Where it would be that of a sibling on
+    some file system, or could be mistaken for several components or for a file of ours, eight
+    digits of the SHA-256 of the own name follow. So joined components are never alike, and depend
+    on the path and its siblings alone.
     """
     from lungscore.scan.names import case_name
 
-    parts = {name: case_name(Path(name)) for name in siblings}
-    alike = Counter(part.casefold() for part in parts.values())
+    components = {name: case_name(Path(name)) for name in siblings}
+    alike = Counter(component.casefold() for component in components.values())
     return {
-        name: part if alike[part.casefold()] == 1 and _plain(part) else _with_digits(part, name)
-        for name, part in parts.items()
+        name: component
+        if alike[component.casefold()] == 1 and _plain(component)
+        else _with_digits(component, name)
+        for name, component in components.items()
     }
 
 
-def _plain(part: str) -> bool:
-    ambiguous = SEPARATOR in part or part.startswith("_") or part.endswith("_")
-    return not ambiguous and part.casefold() not in COHORT_FILES
+def _plain(component: str) -> bool:
+    ambiguous = SEPARATOR in component or component.startswith("_") or component.endswith("_")
+    return not ambiguous and component.casefold() not in COHORT_FILES
 
 
-def joined(parts: Iterable[str]) -> str:
-    """The name of the case that lies at ``parts``."""
+def joined(components: Iterable[str]) -> str:
+    """The name of the case that lies at ``components``."""
     from lungscore.scan.names import safe_name
 
-    return safe_name(SEPARATOR.join(parts))
+    return safe_name(SEPARATOR.join(components))
 
 
 def distinct(names: Iterable[str]) -> dict[str, str]:
@@ -69,10 +71,10 @@ def distinct(names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _with_digits(part: str, name: str) -> str:
+def _with_digits(component: str, name: str) -> str:
     from lungscore.scan.names import safe_name
 
-    return safe_name(f"{part}-{hashlib.sha256(fsencode(name)).hexdigest()[:8]}")
+    return safe_name(f"{component}-{hashlib.sha256(fsencode(name)).hexdigest()[:8]}")
 
 
 def as_case(given: Path | Case, name: str | None = None) -> Case:

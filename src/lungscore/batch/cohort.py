@@ -52,11 +52,11 @@ def cohort_cases(
         raise UsageError(
             "usage", "--group applies to manifests only", expected="only manifests as INPUT"
         )
-    found = [
+    of_inputs = [
         _manifest(path, groups) if manifest else list(find_cases(path))
         for path, manifest in zip(inputs, manifests, strict=True)
     ]
-    cases = list(chain.from_iterable(found))
+    cases = list(chain.from_iterable(of_inputs))
     faulty = [case for case in cases if case.error is not None]
     if len(cases) > len(inputs) or (any(manifests) and len(faulty) < len(cases)):
         return cases, True

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from lungscore.batch.case import Case, joined, parts_of
+from lungscore.batch.case import Case, components_of, joined
 from lungscore.errors import InputError
 from lungscore.scan.limits import MAX_FOLDER_DEPTH
 from lungscore.scan.names import case_name
@@ -74,13 +74,13 @@ def _below(folder: Path, above: tuple[str, ...]) -> Iterator[Case]:
     elif (listing.empty and above) or (not listing.volumes and _one_study(listing.folders)):
         yield Case(name, folder)
         return
-    parts = parts_of(child.name for child in listing.children())
+    names = components_of(child.name for child in listing.children())
     for child in listing.children():
-        place = (*above, parts[child.name])
+        location = (*above, names[child.name])
         if child in listing.folders:
-            yield from _below(child, place)
+            yield from _below(child, location)
         else:
-            yield Case(joined(place), child)
+            yield Case(joined(location), child)
 
 
 def _name(folder: Path, above: tuple[str, ...]) -> str:
@@ -107,10 +107,10 @@ def _one_study(folders: list[Path], *, first: Path | None = None) -> bool:
             if first is None:
                 return False
             continue
-        found = _study(listing.loose)
-        if found is None or (seen and found != study):
+        uid = _study(listing.loose)
+        if uid is None or (seen and uid != study):
             return False
-        study, seen = found, True
+        study, seen = uid, True
     return seen
 
 

@@ -69,10 +69,10 @@ def manifest_cases(manifest: Path, groups: Collection[str] = ()) -> Iterator[Cas
         if files.count == 1:
             yield Case(names[name], _placed(root, files.file))
             continue
-        place = _placed(root, files.folder)
+        location = _placed(root, files.folder)
         alone = owners[files.folder] is not None and files.folder not in crowded
-        one = alone and not files.scattered and files.kind != "volume"
-        yield Case(names[name], place, None if one else _mixed(names[name]))
+        single = alone and not files.scattered and files.kind != "volume"
+        yield Case(names[name], location, None if single else _mixed(names[name]))
 
 
 def _above(folder: str) -> Iterator[str]:
@@ -84,8 +84,8 @@ def _above(folder: str) -> Iterator[str]:
         yield ""
 
 
-def _placed(root: Path, place: str) -> Path:
-    return Path(os.path.normpath(root / place))
+def _placed(root: Path, relative: str) -> Path:
+    return Path(os.path.normpath(root / relative))
 
 
 def _mixed(name: str) -> InputError:

@@ -50,11 +50,11 @@ def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
     except LungscoreError as failure:
         error = _without_folders(failure, case.path)
     except TimedOut:
-        found = f"{case.path.name} took longer than {options.timeout:g} seconds"
-        error = ResourceError("timed-out", found, hint="Allow more time with --timeout")
+        fault = f"{case.path.name} took longer than {options.timeout:g} seconds"
+        error = ResourceError("timed-out", fault, hint="Allow more time with --timeout")
     except MemoryError:
-        found = f"{case.path.name} does not fit into memory"
-        error = ResourceError("out-of-memory", found, hint=_FEWER_WORKERS)
+        fault = f"{case.path.name} does not fit into memory"
+        error = ResourceError("out-of-memory", fault, hint=_FEWER_WORKERS)
     except ModuleNotFoundError as missing:
         error = ResourceError("library-missing", f"{missing.name} is not installed")
     except Exception as bug:  # a bug of ours must not end the others' analysis
@@ -67,8 +67,8 @@ def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
 
 def _without_folders(error: LungscoreError, path: Path) -> LungscoreError:
     """``error`` with the own name of ``path`` only: messages are kept in files."""
-    found = error.found.replace(escaped(str(path)), escaped(path.name))
-    return type(error)(error.code, found, expected=error.expected, hint=error.hint)
+    fault = error.found.replace(escaped(str(path)), escaped(path.name))
+    return type(error)(error.code, fault, expected=error.expected, hint=error.hint)
 
 
 def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:

@@ -113,14 +113,14 @@ def _alone(given: Path | Case, options: AnalyzeSettings) -> Outcome:
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool whose workers are stopped when the block is left by an exception."""
-    others = set(active_children())
+    earlier = set(active_children())
     # "spawn": engines keep threads, which a forked child would inherit broken.
     context = get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     try:
         yield pool
     except BaseException:
-        _end(set(active_children()) - others)
+        _end(set(active_children()) - earlier)
         raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -284,8 +284,8 @@ def _appears(file: Path) -> bool:
 
 def _lost(case: Case, error: Exception | None) -> Outcome:
     if type(error).__name__ == "OutOfMemoryError":
-        found = f"{case.path.name}: Ray ended the process that analysed it, for want of memory"
-        lost = ResourceError("out-of-memory", found, hint="Use fewer --workers or more --threads")
+        fault = f"{case.path.name}: Ray ended the process that analysed it, for want of memory"
+        lost = ResourceError("out-of-memory", fault, hint="Use fewer --workers or more --threads")
     else:
         lost = ResourceError(
             "worker-lost",

@@ -45,8 +45,8 @@ def refuse_tables(out: Path, *, overwrite: bool = False, resume: bool = False) -
         hint = "Choose another folder with -o"
         if plain and not resume:
             hint = f"Continue with --resume, replace it with --overwrite, or {hint}"
-        found = f"{name} already exists in the output folder"
-        raise UsageError("output-exists", found + (" and is not ours" if resume else ""), hint=hint)
+        fault = f"{name} already exists in the output folder"
+        raise UsageError("output-exists", fault + (" and is not ours" if resume else ""), hint=hint)
 
 
 def _ours(path: Path) -> bool:
@@ -74,22 +74,22 @@ def write_cohort(
     give equal bytes. Memory grows with the failures alone. Raises ResourceError ``disk-full`` or
     ``output-not-writable``.
     """
-    found = dict(failures)
+    failed = dict(failures)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with staging_folder(out) as staging:
-            _write_files(staging, out, cases, found)
+            _write_files(staging, out, cases, failed)
             for name in COHORT_FILES:
                 os.replace(staging / name, out / name)
     except OSError as error:
         raise write_error(out / "cohort.csv", error) from error
-    return found
+    return failed
 
 
 def _write_files(
-    folder: Path, out: Path, cases: Iterable[str], found: dict[str, LungscoreError]
+    folder: Path, out: Path, cases: Iterable[str], failures: dict[str, LungscoreError]
 ) -> None:
-    """Write ``COHORT_FILES`` into ``folder``, and into ``found`` what cannot be read of ``out``."""
+    """Write ``COHORT_FILES`` into ``folder``; ``failures`` gets what cannot be read of ``out``."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -103,7 +103,7 @@ def _write_files(
         columns = stack.enter_context(
             pa.parquet.ParquetWriter(paths["cohort.parquet"], _schema(), compression="zstd")
         )
-        for rows in _batches(_rows(out, cases, found)):
+        for rows in _batches(_rows(out, cases, failures)):
             for row in rows:
                 cohort.add(row)
                 if row["status"] == "failed":
@@ -117,7 +117,7 @@ def _write_files(
         lines = csv.writer(file)
         lines.writerow(FAILURE_COLUMNS)
         for case in order:
-            error = found[case]
+            error = failures[case]
             message = " ".join(error.message.split())
             lines.writerow(map(text_cell, (case, error.code, message)))
     atomic_write(folder / "cohort.html", render_page(cohort))
@@ -142,7 +142,7 @@ def _row(path: Path, case: str) -> Row:
         for measure in MEASURES.values():
             row[measure.name] = _typed(measure, measure.value(content))
         row["withheld"] = ";".join(content["severity"]["withheld"])
-        row["warnings"] = ";".join(dict.fromkeys(each["code"] for each in content["warnings"]))
+        row["warnings"] = ";".join(dict.fromkeys(notice["code"] for notice in content["warnings"]))
         return row
     except (LookupError, TypeError, ValueError) as error:
         raise damaged(f"result.json of {case}", f"it lacks {error}") from None

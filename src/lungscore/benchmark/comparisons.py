@@ -17,20 +17,20 @@ Results = Mapping[str, Result]
 class Comparison:
     """Dice at 0.5 of two rows on the same slices, each a mean over the seeds that both have.
 
-    part: "infection", "ggo" or "consolidation". difference: that of ``paired_difference``.
+    finding: "infection", "ggo" or "consolidation". difference: that of ``paired_difference``.
     p: its p, corrected where it is one of several.
     """
 
     row: str
     against: str
-    part: str
+    finding: str
     seeds: tuple[int, ...]
     means: tuple[float, float]
     difference: dict[str, float | int]
     p: float
 
 
-def compare(results: Results, row: str, against: str, part: str) -> Comparison | None:
+def compare(results: Results, row: str, against: str, finding: str) -> Comparison | None:
     """None where either has no out-of-fold result, or no seed in common."""
     first, second = results.get(row), results.get(against)
     if first is None or second is None or not (first["held_out"] and second["held_out"]):
@@ -39,12 +39,12 @@ def compare(results: Results, row: str, against: str, part: str) -> Comparison |
     if not seeds:
         return None
     networks = [f"seed{seed}" for seed in seeds]
-    ours, theirs = (per_slice(r["held_out"][part], "dice", networks) for r in (first, second))
+    ours, theirs = (per_slice(r["held_out"][finding], "dice", networks) for r in (first, second))
     names = sorted(set(ours) & set(theirs))
     a, b = (np.array([values[name] for name in names]) for values in (ours, theirs))
     difference = paired_difference(a, b)
     means = float(np.nanmean(a)), float(np.nanmean(b))
-    return Comparison(row, against, part, seeds, means, difference, float(difference["p"]))
+    return Comparison(row, against, finding, seeds, means, difference, float(difference["p"]))
 
 
 def primary(benchmark: Benchmark, results: Results) -> Comparison | None:
@@ -53,14 +53,14 @@ def primary(benchmark: Benchmark, results: Results) -> Comparison | None:
 
 
 def secondary(benchmark: Benchmark, results: Results) -> dict[tuple[str, str, str], Comparison]:
-    """(row, against, part) -> every other comparison, their p corrected together (Holm)."""
+    """(row, against, finding) -> every other comparison, their p corrected together (Holm)."""
     candidates = [
         compare(results, *comparison) for comparison in dict.fromkeys(_questions(benchmark))
     ]
     there = [comparison for comparison in candidates if comparison is not None]
     corrected = holm([comparison.p for comparison in there])
     return {
-        (comparison.row, comparison.against, comparison.part): replace(comparison, p=p)
+        (comparison.row, comparison.against, comparison.finding): replace(comparison, p=p)
         for comparison, p in zip(there, corrected, strict=True)
     }
 
@@ -74,14 +74,14 @@ def _questions(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
     asked += [(with_it, without) for without, with_it in benchmark.label_efficiency.values()]
     for target in ("infection", "lesions"):
         against = getattr(benchmark.reference, target)
-        others = [row.name for row in benchmark.of(target) if row.name not in fewer]
-        asked += [(name, against) for name in others if name != against]
+        full_rows = [row.name for row in benchmark.of(target) if row.name not in fewer]
+        asked += [(name, against) for name in full_rows if name != against]
     for row, against in asked:
         if (row, against) == first:
             continue
         lesions = benchmark.row(row).target == "lesions"
-        parts = ["ggo", "consolidation"] if lesions else ["infection"]
-        yield from ((row, against, part) for part in parts)
+        findings = ["ggo", "consolidation"] if lesions else ["infection"]
+        yield from ((row, against, finding) for finding in findings)
 
 
 def primary_verdict(benchmark: Benchmark, comparison: Comparison | None) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from lungscore.benchmark.estimates import seconds_of
-from lungscore.benchmark.parts import part_of
 from lungscore.benchmark.plan import Run, before
 from lungscore.benchmark.results import Result
 from lungscore.benchmark.rows import Row
+from lungscore.benchmark.sections import section_of
 from lungscore.datasets.covid_semiseg import NEAR_COPY
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.training_slices import data_root
@@ -18,7 +18,7 @@ from lungscore.errors import InputError
 from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import CLASSES, score_lesions
 from lungscore.learning.loop import WEIGHTS
-from lungscore.learning.maps import Part, ensure_maps, slices_of
+from lungscore.learning.maps import Subset, ensure_maps, slices_of
 
 #: name of a network -> its maps and their slices.
 _Maps = dict[str, list[tuple[Sample, np.ndarray]]]
@@ -88,21 +88,21 @@ def _on_test(runs: Iterable[Run]) -> _Maps:
     return {run.folder.name: _maps(run, "test") for run in runs}
 
 
-def _maps(run: Run, part: Part) -> list[tuple[Sample, np.ndarray]]:
-    maps = ensure_maps(run.config, run.file, part)
-    samples = slices_of(part, run.config, data_root())
+def _maps(run: Run, subset: Subset) -> list[tuple[Sample, np.ndarray]]:
+    maps = ensure_maps(run.config, run.file, subset)
+    samples = slices_of(subset, run.config, data_root())
     return [(sample, maps[sample.name]) for sample in samples]
 
 
 def _parts(row: Row, maps: _Maps, without: str | None = None) -> dict[str, Any]:
     if row.target == "infection":
-        return {"infection": part_of(_infection(maps), without)}
+        return {"infection": section_of(_infection(maps), without)}
     scored = _lesions(maps)
-    parts = {}
+    sections = {}
     for key in CLASSES:
         rows = {network: scores[key]["slices"] for network, scores in scored.items()}
-        parts[key] = part_of(rows, without)
-        parts[key]["absent"] = {
+        sections[key] = section_of(rows, without)
+        sections[key]["absent"] = {
             network: {name: scores[key]["absent"][name] for name in ("n", "false_alarms")}
             for network, scores in scored.items()
         }
@@ -110,7 +110,7 @@ def _parts(row: Row, maps: _Maps, without: str | None = None) -> dict[str, Any]:
         network: [{"name": name, "test_loss": v} for name, v in scores["test_losses"].items()]
         for network, scores in scored.items()
     }
-    return {**parts, "classes": part_of(losses, without)}
+    return {**sections, "classes": section_of(losses, without)}
 
 
 def _infection(maps: _Maps) -> dict[str, list[dict[str, Any]]]:

@@ -56,10 +56,10 @@ def readme_lines(benchmark: Benchmark, results: Results) -> str:
     return "\n".join(f"- {verdict}" for verdict in _verdicts(benchmark, results))
 
 
-def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str) -> str:
-    """The whole page. others: released maps of peers, part by part; folder: for commands."""
+def page_text(benchmark: Benchmark, results: Results, released: Peers, folder: str) -> str:
+    """The whole page. released: released maps of peers, by finding; folder: for commands."""
     comparisons = secondary(benchmark, results)
-    parts = [
+    blocks = [
         "# Benchmarks",
         f"Written by `lungscore benchmark table {folder}` from the files in "
         "`experiments/results/`. The decisions taken before the first run are in "
@@ -85,7 +85,7 @@ def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str
         "mean over the row's networks. Nothing was chosen by them. Released maps of others are "
         "scored by the same code (`lungscore evaluate maps`); the column without slice 91 leaves "
         "out the slice that is nearly a copy of a training slice.",
-        *_test(benchmark, results, others),
+        *_test(benchmark, results, released),
         "## Table I of the paper",
         "The paper's measure, its *test loss*: for the single network the loss of the final map "
         "(weighted cross-entropy and IoU loss), for the multi network the cross-entropy over "
@@ -99,7 +99,7 @@ def page_text(benchmark: Benchmark, results: Results, others: Peers, folder: str
         "## Not run",
         _not_run(benchmark, results, folder),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(blocks) + "\n"
 
 
 _LIMITS = (
@@ -143,27 +143,27 @@ def _about_folds(results: Results) -> str:
 
 def _held_out(benchmark: Benchmark, results: Results) -> list[str]:
     blocks = []
-    for part, title in PARTS.items():
-        rows = [row for row in benchmark.of(_target(part)) if row.folds == "each"]
+    for finding, title in PARTS.items():
+        rows = [row for row in benchmark.of(_target(finding)) if row.folds == "each"]
         lines = []
         for row in rows:
             result = results.get(row.name)
-            figures = result["held_out"][part] if result and result["held_out"] else None
+            figures = result["held_out"][finding] if result and result["held_out"] else None
             end = [seeds_text(row, result), _sd(figures), minutes(result)]
             lines.append([label(row), *figures_row(figures), *end])
         head = ["row", *figures_head(), "seeds", "SD", "minutes"]
         blocks += [f"### {title}", table(head, lines)]
-        if part != "infection":
-            blocks.append(_absent(rows, results, part))
+        if finding != "infection":
+            blocks.append(_absent(rows, results, finding))
     return blocks
 
 
-def _absent(rows: Sequence[Row], results: Results, part: str) -> str:
+def _absent(rows: Sequence[Row], results: Results, finding: str) -> str:
     """What is found where the class is not."""
     said = []
     for row in rows:
         if result := results.get(row.name):
-            absent = result["held_out"][part]["absent"].values()
+            absent = result["held_out"][finding]["absent"].values()
             if total := sum(figures["n"] for figures in absent):
                 alarms = sum(figures["false_alarms"] for figures in absent)
                 said.append(f"{row.label} {alarms} of {total}")
@@ -177,7 +177,7 @@ def _differences(benchmark: Benchmark, comparisons: Comparisons) -> str:
         [
             label(benchmark.row(comparison.row)),
             label(benchmark.row(comparison.against)),
-            PARTS[comparison.part].lower(),
+            PARTS[comparison.finding].lower(),
             str(comparison.difference["n"]),
             difference_text(comparison.difference),
             f"{comparison.difference['wins']} of {comparison.difference['n']}",
@@ -213,18 +213,18 @@ def _dice(results: Results, row: str) -> str:
     return text_of(result["held_out"]["infection"]["figures"]["dice"])
 
 
-def _test(benchmark: Benchmark, results: Results, others: Peers) -> list[str]:
+def _test(benchmark: Benchmark, results: Results, released: Peers) -> list[str]:
     blocks = []
-    for part, title in PARTS.items():
+    for finding, title in PARTS.items():
         lines = []
-        for row in benchmark.of(_target(part)):
+        for row in benchmark.of(_target(finding)):
             result = results.get(row.name)
-            figures = result["test"][part] if result and result["test"] else None
+            figures = result["test"][finding] if result and result["test"] else None
             networks = str(len(result["runs"])) if result and figures else None
             lines.append(_test_row(label(row), figures, networks))
         lines += [
             _test_row(f"{name} (released maps)", figures, None)
-            for name, figures in others.get(part, {}).items()
+            for name, figures in released.get(finding, {}).items()
         ]
         dice, *further = figures_head()
         head = ["row", dice, "Dice without 91", *further, "networks"]
@@ -243,9 +243,11 @@ def _table_1(benchmark: Benchmark, results: Results) -> str:
     lines = []
     for line in benchmark.table_1:
         cells = [line.label]
-        for index, (name, part) in enumerate(((line.single, "infection"), (line.multi, "classes"))):
+        for index, (name, finding) in enumerate(
+            ((line.single, "infection"), (line.multi, "classes"))
+        ):
             for target in ("held_out", "test"):
-                cells.append(_loss(results.get(name or ""), target, part, planned=bool(name)))
+                cells.append(_loss(results.get(name or ""), target, finding, planned=bool(name)))
             cells.append("–" if line.published is None else f"{line.published[index]:.2f}")
         lines.append(cells)
     kinds = ("out of fold", "test slices", "published")
@@ -253,12 +255,12 @@ def _table_1(benchmark: Benchmark, results: Results) -> str:
     return table(head, lines)
 
 
-def _loss(result: dict[str, Any] | None, target: str, part: str, *, planned: bool) -> str:
+def _loss(result: dict[str, Any] | None, target: str, finding: str, *, planned: bool) -> str:
     if not planned:
         return "–"
     if result is None or not result[target]:
         return "not run"
-    return number(result[target][part]["figures"]["test_loss"]["mean"])
+    return number(result[target][finding]["figures"]["test_loss"]["mean"])
 
 
 def _not_run(benchmark: Benchmark, results: Results, folder: str) -> str:
@@ -270,9 +272,9 @@ def _not_run(benchmark: Benchmark, results: Results, folder: str) -> str:
     return "\n".join(lines) or "Every row was run."
 
 
-def _sd(part: dict[str, Any] | None) -> str:
-    return number(part["figures"]["dice"]["sd_between_networks"]) if part else "–"
+def _sd(section: dict[str, Any] | None) -> str:
+    return number(section["figures"]["dice"]["sd_between_networks"]) if section else "–"
 
 
-def _target(part: str) -> str:
-    return "infection" if part == "infection" else "lesions"
+def _target(finding: str) -> str:
+    return "infection" if finding == "infection" else "lesions"

@@ -81,7 +81,7 @@ def _of_slices(content: Mapping[str, Any], patient: Mapping[str, Any] | None) ->
         for shown, of in content["parted"].items()
         for name, variant in of.items()
     ]
-    parts = [
+    blocks = [
         f"{ill} annotated training slices of COVID-SemiSeg against {well} of "
         f"{content['healthy']['of']} slices of one healthy person (COVID-CT-MD), matched in "
         f"the shape of their lungs. All are processed alike: window ({lower:.0f} to {upper:.0f} "
@@ -111,7 +111,7 @@ def _of_slices(content: Mapping[str, Any], patient: Mapping[str, Any] | None) ->
         rows = [["rule: 1 % of its lungs", SHOWN[shown], "–", str(patient["slices"]), "–", "–", "–",
                  *_called(told[shown]["rule"])] for shown in told]  # fmt: skip
         rows += [["infection map", SHOWN[shown], *_figures(told[shown])] for shown in told]
-        parts += [
+        blocks += [
             "A patient never trained on (COVID-CT-MD P002; radiologists marked "
             f"{patient['infected']} of the {patient['slices']} slices with lungs), by the shipped "
             "network and the "
@@ -121,7 +121,7 @@ def _of_slices(content: Mapping[str, Any], patient: Mapping[str, Any] | None) ->
             "of a healthy person: the detector is sensitive, and its probabilities are too high "
             "there.",
         ]
-    return parts
+    return blocks
 
 
 def _of_detection(content: Mapping[str, Any]) -> str:

@@ -75,13 +75,13 @@ def read_results(results: Path, rows: Iterable[str]) -> dict[str, Result]:
 
 
 def per_slice(
-    part: dict[str, Any], figure: str, networks: Iterable[str] | None = None
+    section: dict[str, Any], figure: str, networks: Iterable[str] | None = None
 ) -> dict[str, float]:
     """slice name -> mean of a figure over networks (all by default), NaN where none has it."""
-    columns = part["per_slice"][figure]
+    columns = section["per_slice"][figure]
     chosen = [columns[key] for key in (columns if networks is None else networks)]
     values = mean_over_seeds(np.array(chosen, np.float64))
-    return dict(zip(part["slices"], values.tolist(), strict=True))
+    return dict(zip(section["slices"], values.tolist(), strict=True))
 
 
 def _lines(value: Any, depth: int = 0) -> str:

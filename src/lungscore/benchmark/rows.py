@@ -125,5 +125,5 @@ def load_rows(folder: Path) -> Benchmark:
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(key) for key in first["loc"])
         raise InputError("config-invalid", f"{ROWS}: {where}: {first['msg']}") from error

@@ -39,16 +39,16 @@ def figures_head() -> list[str]:
     return ["Dice at 0.5", "n", *FIGURES, "area r"]
 
 
-def figures_row(part: dict[str, Any] | None) -> list[str]:
-    """A part's figures; "not run" where there is none."""
-    if part is None:
+def figures_row(section: dict[str, Any] | None) -> list[str]:
+    """A section's figures; "not run" where there is none."""
+    if section is None:
         return ["not run", *["–"] * (len(FIGURES) + 2)]
-    figures = part["figures"]
+    figures = section["figures"]
     cells = [text_of(figures["dice"]), str(figures["dice"]["n"])]
     for name in FIGURES.values():
         digits = 1 if name == "hd95" else 3
         cells.append(number(figures[name]["mean"], digits) if name in figures else "–")
-    return [*cells, number(part["area"]["correlation"]["r"]) if "area" in part else "–"]
+    return [*cells, number(section["area"]["correlation"]["r"]) if "area" in section else "–"]
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -235,8 +235,8 @@ def _run_cohort(
             if as_lines:
                 _say_line(outcome)
             if outcome.error:
-                found = sentence(outcome.error.found)
-                show.complain(f"{outcome.case}: error [{outcome.error.code}] {found}")
+                fault = sentence(outcome.error.found)
+                show.complain(f"{outcome.case}: error [{outcome.error.code}] {fault}")
             if outcome.trace and verbosity().debug:
                 show.complain(outcome.trace)
             _detail(outcome)

@@ -136,8 +136,8 @@ def fail(error: LungscoreError) -> int:
 def internal_error(error: Exception) -> int:
     """Say that this is our fault and return the exit code."""
     hint = "Run the command again with --debug and report what it prints"
-    found = f"{type(error).__name__} in lungscore. This is a bug"
-    return fail(LungscoreError("internal", found, hint=hint))
+    fault = f"{type(error).__name__} in lungscore. This is a bug"
+    return fail(LungscoreError("internal", fault, hint=hint))
 
 
 def exit_with(code: int) -> None:

@@ -43,21 +43,21 @@ def list_datasets(
 
     chosen = datasets() if name is None else [dataset(name)]
     told = ("title", "what", "size", "licence", "citation", "where", "seen", "unverified")
-    for each in chosen:
+    for entry in chosen:
         if as_lines:
-            facts = {key: getattr(each, key) for key in told}
-            say_json({"name": each.name, **facts, "overlaps": each.overlaps})
+            facts = {key: getattr(entry, key) for key in told}
+            say_json({"name": entry.name, **facts, "overlaps": entry.overlaps})
             continue
-        say(f"{each.name}: {each.title}")
-        say(f"  {each.what}")
+        say(f"{entry.name}: {entry.title}")
+        say(f"  {entry.what}")
         labels = {
-            "size": each.size,
-            "licence": each.licence,
-            "citation": each.citation,
-            "source": each.where,
-            "layout verified on": each.seen,
-            "not verified": each.unverified,
-            "shares patients with": ", ".join(each.overlaps),
+            "size": entry.size,
+            "licence": entry.licence,
+            "citation": entry.citation,
+            "source": entry.where,
+            "layout verified on": entry.seen,
+            "not verified": entry.unverified,
+            "shares patients with": ", ".join(entry.overlaps),
         }
         for label, text in labels.items():
             if text:
@@ -178,10 +178,10 @@ def _say_problems(problems: "Sequence[Problem]") -> None:
     kinds: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
         kinds[problem.code].append(problem)
-    for code, found in sorted(kinds.items(), key=lambda kind: not PROBLEMS[kind[0]][1]):
+    for code, problems_of_kind in sorted(kinds.items(), key=lambda kind: not PROBLEMS[kind[0]][1]):
         meaning, blocking = PROBLEMS[code]
-        say(f"  {'problem' if blocking else 'note'} [{code}] {len(found)}: {meaning}")
-        for problem in found[:_SHOWN]:
+        say(f"  {'problem' if blocking else 'note'} [{code}] {len(problems_of_kind)}: {meaning}")
+        for problem in problems_of_kind[:_SHOWN]:
             say(f"    {problem.path}: {problem.found}")
-        if len(found) > _SHOWN:
-            say(f"    … and {len(found) - _SHOWN} more (-o FILE lists all)")
+        if len(problems_of_kind) > _SHOWN:
+            say(f"    … and {len(problems_of_kind) - _SHOWN} more (-o FILE lists all)")

@@ -42,7 +42,7 @@ def slices(
 
 @app.command("maps")
 def maps(
-    found: Annotated[
+    predictions: Annotated[
         Path, typer.Argument(metavar="MAPS", help="Folder of prediction maps (grey images).")
     ],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of reference masks.")],
@@ -51,8 +51,8 @@ def maps(
     """Measure prediction maps of any method against reference masks with the same file names."""
     from lungscore.evaluation.protocols import on_released_maps
 
-    figures = on_released_maps(found, truth)
-    _write(out, f"maps {found.name}", figures, _map_card(found.name, figures))
+    figures = on_released_maps(predictions, truth)
+    _write(out, f"maps {predictions.name}", figures, _map_card(predictions.name, figures))
 
 
 @app.command("healthy")

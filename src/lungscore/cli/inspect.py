@@ -21,13 +21,13 @@ def inspect(
     """
     from lungscore.scan import inspect_input
 
-    found = inspect_input(path)
+    report = inspect_input(path)
     if as_line:
-        say_json(found)
+        say_json(report)
     else:
-        for key, value in found.items():
+        for key, value in report.items():
             _print(key, value, 0)
-    if found["rejection"] is not None:
+    if report["rejection"] is not None:
         exit_with(InputError.exit_code)
 
 

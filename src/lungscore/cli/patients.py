@@ -77,7 +77,7 @@ def read(cases: Path, results: Path, group: str) -> "tuple[list[Case], dict[str,
 
 def labels_of(text: str) -> dict[str, str]:
     """ "Mild=mild, Regular=moderate" as a mapping."""
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
     labels = {label.strip(): name.strip() for label, _, name in pairs}
     if len(labels) < len(pairs) or not all(sign and label for label, sign, _ in pairs):
         raise UsageError(

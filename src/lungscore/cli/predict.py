@@ -93,8 +93,8 @@ def _files(inputs: list[Path]) -> list[Path]:
     for path in inputs:
         if path.is_dir():
             images = {".png", ".jpg", ".jpeg"}
-            found = (p for p in path.iterdir() if p.suffix.lower() in images and p.is_file())
-            files += sorted(found, key=natural_order)
+            pictures = (p for p in path.iterdir() if p.suffix.lower() in images and p.is_file())
+            files += sorted(pictures, key=natural_order)
         else:
             files.append(path)
     files = list(dict.fromkeys(files))
@@ -117,10 +117,10 @@ def _check_names(files: list[Path], out: Path) -> None:
                     f"{path.name} of the input would be overwritten",
                     hint="Choose another folder with -o",
                 )
-            other = written.setdefault(path.name.casefold(), file)
-            if other is not file:
+            first = written.setdefault(path.name.casefold(), file)
+            if first is not file:
                 raise UsageError(
                     "usage",
-                    f"{file.name} and {other.name} would both be written to {path.name}",
+                    f"{file.name} and {first.name} would both be written to {path.name}",
                     hint="Write them to different folders",
                 )

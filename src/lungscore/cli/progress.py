@@ -105,8 +105,8 @@ class TimeLeft:
             self._began, self._before = now, worked
             return
         left = progress.cases - progress.done
-        each = (now - self._began) / (worked - self._before)
-        self._end = now + left * each if left else None
+        pace = (now - self._began) / (worked - self._before)
+        self._end = now + left * pace if left else None
 
     def text(self) -> str:
         """As "about 5 min left"; empty where nothing is known, or less than a second left."""

@@ -75,11 +75,11 @@ def _run(
     from lungscore.learning.run import run_experiment
 
     if (load_experiment(experiment).pretraining is not None) != pretraining:
-        other = "train" if pretraining else "pretrain"
+        command = "train" if pretraining else "pretrain"
         raise UsageError(
             "usage",
             f"{experiment.name} has {'no' if pretraining else 'a'} section pretraining",
-            hint=f"Use lungscore {other}",
+            hint=f"Use lungscore {command}",
         )
     folder = run_experiment(
         experiment, out, fold=fold, seed=seed, resume=resume, threads=threads, report=note

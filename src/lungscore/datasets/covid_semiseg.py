@@ -24,7 +24,7 @@ NAME = "covid-semiseg"
 #: measure it, so figures are also given without this slice.
 NEAR_COPY = "91"
 
-_PARTS = {
+_FOLDERS = {
     "train": (
         "TrainingSet/LungInfection-Train/Doctor-label",
         "TrainingSet/MultiClassInfection-Train",
@@ -33,12 +33,12 @@ _PARTS = {
 }
 
 
-def load(root: Path, part: str) -> list[Sample]:
-    """The annotated slices of ``part`` ("train" or "test"), sorted by name.
+def load(root: Path, group: str) -> list[Sample]:
+    """The annotated slices of ``group`` ("train" or "test"), sorted by name.
 
     Raises InputError dataset-incomplete, label-invalid or input-unreadable, naming the file.
     """
-    binary, classes = (root / folder for folder in _PARTS[part])
+    binary, classes = (root / folder for folder in _FOLDERS[group])
     class_files = files_by_stem(classes / "GT")
     samples = []
     for name, image_file, mask_file in pair(binary / "Imgs", binary / "GT"):
@@ -60,9 +60,9 @@ def load(root: Path, part: str) -> list[Sample]:
     return samples
 
 
-def image_files(root: Path, part: str) -> dict[str, Path]:
-    """name -> picture of the annotated slices of ``part``, as it is stored (transposed)."""
-    return files_by_stem(root / _PARTS[part][0] / "Imgs")
+def image_files(root: Path, group: str) -> dict[str, Path]:
+    """name -> picture of the annotated slices of ``group``, as it is stored (transposed)."""
+    return files_by_stem(root / _FOLDERS[group][0] / "Imgs")
 
 
 def names(root: Path) -> list[str]:
@@ -134,7 +134,7 @@ _BESIDE: dict[str, dict[str, tuple[int, ...]]] = {
 
 def _walk(visit: Visit) -> Iterator[Entry]:
     yield from _annotated(visit, "train", published=50)
-    images, maps = (visit.files(f"{_UNLABELLED}/{part}") for part in ("Imgs", "GT"))
+    images, maps = (visit.files(f"{_UNLABELLED}/{folder}") for folder in ("Imgs", "GT"))
     visit.count("slices without radiologists' labels", len(images), 1600)
     for image, soft in visit.pairs(images, maps):
         volume = _volume(stem(image))
@@ -143,33 +143,35 @@ def _walk(visit: Visit) -> Iterator[Entry]:
     yield from _annotated(visit, "test", published=48)
 
 
-def _annotated(visit: Visit, part: Group, *, published: int) -> Iterator[Entry]:
-    folder = _PARTS[part][0]
+def _annotated(visit: Visit, group: Group, *, published: int) -> Iterator[Entry]:
+    folder = _FOLDERS[group][0]
     images = visit.files(f"{folder}/Imgs")
-    visit.count("training slices" if part == "train" else "test slices", len(images), published)
+    visit.count("training slices" if group == "train" else "test slices", len(images), published)
     masks = visit.files(f"{folder}/GT")
-    beside = {place: visit.files(place) for place in _BESIDE[part]}
-    by_name = {place: {stem(path): path for path in paths} for place, paths in beside.items()}
+    beside = {subfolder: visit.files(subfolder) for subfolder in _BESIDE[group]}
+    by_name = {
+        subfolder: {stem(path): path for path in paths} for subfolder, paths in beside.items()
+    }
     for mask in masks:  # what lies beside a slice without image is told with the image
         visit.use(*(paths.get(stem(mask)) for paths in by_name.values()))
     # What goes with a slice whose image or mask is missing is told by that, and by no more.
     alone = {stem(path) for path in images} ^ {stem(path) for path in masks}
-    for of_place in by_name.values():
-        visit.use(*(of_place[name] for name in alone & of_place.keys()))
+    for paths in by_name.values():
+        visit.use(*(paths[name] for name in alone & paths.keys()))
     for image, mask in visit.pairs(images, masks):
         name, companions = stem(image), []
-        for place, values in _BESIDE[part].items():
-            if name in by_name[place]:
-                companions.append(Companion(visit.relative(by_name[place][name]), values))
-            elif visit.root.joinpath(place).is_dir():
-                others = beside[place]
-                missing = partner(image, others) if others else f"{place}/{name}"
+        for subfolder, values in _BESIDE[group].items():
+            if name in by_name[subfolder]:
+                companions.append(Companion(visit.relative(by_name[subfolder][name]), values))
+            elif visit.root.joinpath(subfolder).is_dir():
+                siblings = beside[subfolder]
+                missing = partner(image, siblings) if siblings else f"{subfolder}/{name}"
                 visit.problem("file-missing", missing, f"the slice {name} lacks it")
         yield Entry(
             visit.relative(image),
-            f"{part}-{name}",
+            f"{group}-{name}",
             "slice",
-            group=part,
+            group=group,
             mask=visit.relative(mask),
             mask_values=(0, 255),
             companions=tuple(companions),

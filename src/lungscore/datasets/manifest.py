@@ -55,7 +55,7 @@ class Row:
         return replace(self, path=_from(self.path, root, folder), mask=mask)
 
 
-COLUMNS = tuple(each.name for each in fields(Row))
+COLUMNS = tuple(column.name for column in fields(Row))
 _cells = attrgetter(*COLUMNS)
 _NEVER_EMPTY = ("case", "group", "source", "kind", "path", "sha256")
 

@@ -26,7 +26,7 @@ NAME = "medseg-volumes"
 
 PUBLISHED = 9
 
-_PARTS = ("rp_im", "rp_msk")
+_FOLDERS = ("rp_im", "rp_msk")
 _LUNGS = "rp_lung_msk"
 
 
@@ -84,7 +84,7 @@ def _read_labels(file: Path, scan: Scan) -> np.ndarray:
 
 def _pairs(root: Path) -> list[tuple[Path, Path]]:
     """(image, labels) of every volume, sorted by name."""
-    images, labels = ({path.name: path for path in _files(root / part)} for part in _PARTS)
+    images, labels = ({path.name: path for path in _files(root / folder)} for folder in _FOLDERS)
     alone = sorted(images.keys() ^ labels.keys())
     if alone or not images:
         raise InputError(
@@ -102,7 +102,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _walk(visit: Visit) -> Iterator[Entry]:
-    images, labels, lungs = (visit.files(part, VOLUMES) for part in (*_PARTS, _LUNGS))
+    images, labels, lungs = (visit.files(folder, VOLUMES) for folder in (*_FOLDERS, _LUNGS))
     visit.count("volumes", len(images), PUBLISHED)
     lungs_of = {stem(path): path for path in lungs}
     for image, mask in visit.pairs(images, labels):

@@ -10,7 +10,7 @@ from lungscore.datasets.visit import Visit
 
 def read_table(
     visit: Visit,
-    place: str,
+    table: str,
     columns: Sequence[str],
     *,
     encodings: Sequence[str] = ("utf-8-sig",),
@@ -22,16 +22,16 @@ def read_table(
     names. A missing table (unless ``optional``), another encoding, a missing column and a row of
     another length are told to the visit; after the first three nothing is yielded.
     """
-    text = _text(visit, place, encodings, optional=optional)
+    text = _text(visit, table, encodings, optional=optional)
     if text is None:
         return
     if "\0" in text:
-        visit.problem("table-values", place, "it contains zero bytes, so it is not a table")
+        visit.problem("table-values", table, "it contains zero bytes, so it is not a table")
         return
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
-        names = _names(visit, place, header, columns)
+        names = _names(visit, table, header, columns)
         if names is None:
             return
         for cells in reader:
@@ -39,36 +39,36 @@ def read_table(
                 continue
             if len(cells) != len(names):
                 fault = f"line {reader.line_num} has {len(cells)} cells, the header {len(names)}"
-                visit.problem("table-values", place, fault)
+                visit.problem("table-values", table, fault)
                 continue
             yield reader.line_num, {n: c.strip() for n, c in zip(names, cells, strict=True)}
     except csv.Error as error:
-        visit.problem("table-values", place, f"line {reader.line_num} is not CSV ({error})")
+        visit.problem("table-values", table, f"line {reader.line_num} is not CSV ({error})")
 
 
 def read_lines(
-    visit: Visit, place: str, *, encodings: Sequence[str] = ("utf-8-sig",)
+    visit: Visit, table: str, *, encodings: Sequence[str] = ("utf-8-sig",)
 ) -> list[str] | None:
     """The lines of a list below the visit's root, stripped, empty ones left out.
 
     A missing list and another encoding are told to the visit; None then.
     """
-    text = _text(visit, place, encodings)
+    text = _text(visit, table, encodings)
     return None if text is None else [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _text(
-    visit: Visit, place: str, encodings: Sequence[str], *, optional: bool = False
+    visit: Visit, table: str, encodings: Sequence[str], *, optional: bool = False
 ) -> str | None:
-    path = visit.root / place
+    path = visit.root / table
     if not path.is_file():
         if not optional:
-            visit.problem("table-missing", place, "there is no such table")
+            visit.problem("table-missing", table, "there is no such table")
         return None
     visit.use(path)
     text = _decoded(path.read_bytes(), encodings)
     if text is None:
-        visit.problem("table-encoding", place, f"it is not in {' or '.join(encodings)}")
+        visit.problem("table-encoding", table, f"it is not in {' or '.join(encodings)}")
     return text
 
 
@@ -82,7 +82,7 @@ def _decoded(content: bytes, encodings: Sequence[str]) -> str | None:
 
 
 def _names(
-    visit: Visit, place: str, header: Sequence[str], columns: Sequence[str]
+    visit: Visit, table: str, header: Sequence[str], columns: Sequence[str]
 ) -> list[str] | None:
     """What the columns of the header are called here; None where one is missing."""
     wanted = {_folded(name): name for name in columns}
@@ -95,7 +95,7 @@ def _names(
         close = difflib.get_close_matches(folded, map(_folded, header), n=1)
         nearest = next((h.strip() for h in header if close and _folded(h) == close[0]), None)
         also = f"; the nearest is {nearest!r}" if nearest else ""
-        visit.problem("table-columns", place, f"it has no column {name!r}{also}")
+        visit.problem("table-columns", table, f"it has no column {name!r}{also}")
     return None if wanted else names
 
 

@@ -53,9 +53,9 @@ class Visit:
         """These files are known and used."""
         self._used.update(self.relative(path) for path in paths if path is not None)
 
-    def use_folder(self, place: str) -> None:
-        """All that lies below ``place``, if anything, is known and not looked at (code, say)."""
-        self.use(*(path for path in (self.root / place).rglob("*") if path.is_file()))
+    def use_folder(self, name: str) -> None:
+        """All below the folder ``name``, if anything, is known and not looked at (code, say)."""
+        self.use(*(path for path in (self.root / name).rglob("*") if path.is_file()))
 
     def count(self, name: str, found: int, published: int | None) -> None:
         """So many were found; fewer than published is a problem."""
@@ -71,27 +71,27 @@ class Visit:
             return path
         return path.relative_to(self.root).as_posix()
 
-    def folder(self, place: str) -> Path | None:
-        """The folder at ``place``, or None and a problem."""
-        path = self.root / place
+    def folder(self, name: str) -> Path | None:
+        """The folder ``name``, or None and a problem."""
+        path = self.root / name
         try:
             os.scandir(path).close()
         except (FileNotFoundError, NotADirectoryError):
-            self.problem("folder-missing", place, "there is no such folder")
+            self.problem("folder-missing", name, "there is no such folder")
         except OSError as error:
             self._closed(error)
         else:
             return path
         return None
 
-    def files(self, place: str, suffixes: Iterable[str] = PICTURES) -> list[Path]:
-        """The files in the folder at ``place`` that end so, in natural order of their names."""
-        folder = self.folder(place)
+    def files(self, name: str, suffixes: Iterable[str] = PICTURES) -> list[Path]:
+        """The files in the folder ``name`` that end so, in natural order of their names."""
+        folder = self.folder(name)
         return [] if folder is None else files_in(folder, suffixes)
 
-    def folders(self, place: str) -> list[Path]:
-        """The folders in the folder at ``place``, in natural order; a missing one is a problem."""
-        folder = self.folder(place)
+    def folders(self, name: str) -> list[Path]:
+        """The folders in the folder ``name``, in natural order; a missing one is a problem."""
+        folder = self.folder(name)
         if folder is None:
             return []
         inside = (path for path in folder.iterdir() if path.is_dir())
@@ -152,9 +152,9 @@ def stem(path: Path) -> str:
     return name
 
 
-def partner(path: Path, others: list[Path]) -> Path:
-    """Where the file that belongs to ``path`` should lie among ``others``, named like them."""
-    second = others[0]
+def partner(path: Path, siblings: list[Path]) -> Path:
+    """Where the file that belongs to ``path`` should lie among ``siblings``, named like them."""
+    second = siblings[0]
     return second.with_name(stem(path) + second.name.removeprefix(stem(second)))
 
 

@@ -11,7 +11,6 @@ from lungscore.anatomy import (
     Lungs,
     divide_regions,
     find_lobes,
-    find_lungs,
     include_infection,
 )
 from lungscore.datasets import covid_semiseg
@@ -25,6 +24,7 @@ from lungscore.evaluation.lesions import score_lesions
 from lungscore.evaluation.marked_lobes import against_marked_lobes
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
+from lungscore.inference.segment import find_lungs_of
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
 from lungscore.severity import Segmentation, measure
@@ -44,8 +44,8 @@ def on_test_slices(root: Path, segmenter: Segmenter) -> dict[str, Any]:
     copy = covid_semiseg.NEAR_COPY
     without = score_maps(slice_map for slice_map in maps if slice_map[0] != copy)
     without["lesions"] = score_lesions(slice_map for slice_map in classes if slice_map[0] != copy)
-    for part in (without, *without["lesions"].values()):
-        del part["slices"]
+    for section in (without, *without["lesions"].values()):
+        del section["slices"]
     return {**figures, "without_91": without}
 
 
@@ -66,10 +66,10 @@ _Scored = list[tuple[str, np.ndarray, np.ndarray]]
 
 
 def _predicted(
-    root: Path, part: str, slices: Sequence[tuple[Sample, Segmenter]]
+    root: Path, group: str, slices: Sequence[tuple[Sample, Segmenter]]
 ) -> tuple[_Scored, _Scored]:
     """Probabilities and classes of slices, read from their files, as those are stored."""
-    files = covid_semiseg.image_files(root, part)
+    files = covid_semiseg.image_files(root, group)
     maps, classes = [], []
     for sample, segmenter in slices:
         prediction = predict_slice(read_scan(files[sample.name], name=sample.name), segmenter)
@@ -105,7 +105,7 @@ def on_healthy_halves(scan_path: Path, by_half: dict[str, Segmenter]) -> dict[st
     on the other one. ``category``: of both halves together.
     """
     scan = read_scan(scan_path)
-    lungs = find_lungs(scan)
+    lungs = find_lungs_of(scan, lambda: next(iter(by_half.values())))
     halves: dict[str, Any] = {}
     infected = lung = 0
     together = np.zeros(scan.shape, np.uint8)
@@ -146,7 +146,7 @@ def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str,
     under ``lobes`` those of lobes.against_marked_lobes.
     """
     scan = read_scan(scan_path)
-    joined, lesions = _found(scan, find_lungs(scan), segmenter)
+    joined, lesions = _found(scan, find_lungs_of(scan, lambda: segmenter), segmenter)
     with open(labels, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if len(rows) != scan.shape[0]:

@@ -123,13 +123,13 @@ def _models(content: Mapping[str, Any]) -> str:
 
 
 def _given_masks(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
-    for part in ("lungs", "lobes"):
-        given = [f"user-{part}" in _codes(result) for result in (earlier, later)]
+    for mask in ("lungs", "lobes"):
+        given = [f"user-{mask}" in _codes(result) for result in (earlier, later)]
         if given[0] != given[1]:
             which = _SIDES[given.index(True)]
             text = (
-                f"The {part} of the {which} scan were supplied by the user, those of the other "
-                f"were segmented: part of the change {'of the lobes ' if part == 'lobes' else ''}"
+                f"The {mask} of the {which} scan were supplied by the user, those of the other "
+                f"were segmented: part of the change {'of the lobes ' if mask == 'lobes' else ''}"
                 "may come from that"
             )
             yield Notice("masks-differ", text)

@@ -48,7 +48,7 @@ def height_curve(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
     level: of the slice's middle, 0 apex to 1 base. percent: NaN for a slice between without lung.
     """
-    percents = [part["infection_percent"] for part in case.result["slices"]]
+    percents = [entry["infection_percent"] for entry in case.result["slices"]]
     occupied = [index for index, percent in enumerate(percents) if percent is not None]
     if not occupied:
         return np.empty(0), np.empty(0)

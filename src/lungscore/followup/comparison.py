@@ -16,7 +16,7 @@ from lungscore.result.numbers import COMPARED, DECIMALS, Number, Unit, value_at
 
 Direction = Literal["more", "less", "same"]
 Value = int | float | str
-Part = TypeVar("Part", bound=BaseModel)
+Record = TypeVar("Record", bound=BaseModel)
 
 
 class _Model(BaseModel):
@@ -206,6 +206,6 @@ def _side(content: Mapping[str, Any], version: str | None) -> Side:
     )
 
 
-def _known(part: type[Part], content: Mapping[str, Any]) -> Part:
+def _known(kind: type[Record], content: Mapping[str, Any]) -> Record:
     """``content`` without the keys that another version may have added."""
-    return part(**{key: content[key] for key in part.model_fields})
+    return kind(**{key: content[key] for key in kind.model_fields})

@@ -145,14 +145,14 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     """The small print: what each examination is and what measured it."""
     facts = []
     for which, side in (("Earlier", comparison.earlier), ("Later", comparison.later)):
-        parts = [side.case, "1 slice" if side.slices == 1 else f"{side.slices} slices"]
+        details = [side.case, "1 slice" if side.slices == 1 else f"{side.slices} slices"]
         if side.spacing_mm:
-            parts.append(" × ".join(f"{v:.3g}" for v in side.spacing_mm) + " mm")
+            details.append(" × ".join(f"{v:.3g}" for v in side.spacing_mm) + " mm")
         models = ", ".join(f"model {model.name} {model.version}" for model in side.models)
-        parts.append(models or "masks as given")
+        details.append(models or "masks as given")
         if side.engine:
-            parts.append(f"{side.engine.name} {side.engine.precision}")
+            details.append(f"{side.engine.name} {side.engine.precision}")
         if side.version:
-            parts.append(f"lungscore {side.version}")
-        facts.append((which, "; ".join(parts)))
+            details.append(f"lungscore {side.version}")
+        facts.append((which, "; ".join(details)))
     return facts

@@ -86,22 +86,22 @@ def headline(comparison: Comparison) -> str:
 def second_line(comparison: Comparison) -> str:
     """Category, CT-SS against its cut-off, and what the ranges say of the headline."""
     category, ct_ss = (change_of(comparison, name) for name in ("category", "ct_ss"))
-    parts = []
+    sentences = []
     if category.earlier is not None or category.later is not None:
-        parts.append("Severity: " + _turn(category, "not given"))
+        sentences.append("Severity: " + _turn(category, "not given"))
     if isinstance(ct_ss.earlier, int) and isinstance(ct_ss.later, int):
         sides = [value > CT_SS_CUTOFF for value in (ct_ss.earlier, ct_ss.later)]
         crossed = "" if sides[0] == sides[1] else f", across the cut-off of {CT_SS_CUTOFF}"
         number = NUMBERS["ct_ss"]
-        parts.append(f"{number.title}: {_turn(ct_ss, NONE)} of {number.highest:g}{crossed}")
+        sentences.append(f"{number.title}: {_turn(ct_ss, NONE)} of {number.highest:g}{crossed}")
     infection = change_of(comparison, "infection_percent")
     if infection.beyond_range is not None:
-        parts.append(
+        sentences.append(
             "The ranges do not overlap: the change exceeds them"
             if infection.beyond_range
             else "The ranges overlap: the change may be due to measurement"
         )
-    return "".join(f"{part}. " for part in parts).strip()
+    return "".join(f"{sentence}. " for sentence in sentences).strip()
 
 
 def lobe_rows(comparison: Comparison) -> list[tuple[str, Change]]:

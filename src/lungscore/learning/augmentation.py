@@ -93,18 +93,18 @@ def apply_augmentation(
     )
     image, mask = moved[:, :1], moved[:, 1:]
 
-    def each(values: np.ndarray) -> Tensor:
+    def per_image(values: np.ndarray) -> Tensor:
         return _on(device, values).view(count, 1, 1, 1)
 
-    lower, upper = each(augmentation.lower), each(augmentation.upper)
-    image = ((image - lower) / (upper - lower)).clamp(0, 1) ** each(augmentation.gamma)
+    lower, upper = per_image(augmentation.lower), per_image(augmentation.upper)
+    image = ((image - lower) / (upper - lower)).clamp(0, 1) ** per_image(augmentation.gamma)
     softened = functional.avg_pool2d(
         functional.pad(image, (1, 1, 1, 1), mode="replicate"), 3, stride=1
     )
-    image = torch.lerp(image, softened, each(augmentation.blur))
+    image = torch.lerp(image, softened, per_image(augmentation.blur))
     generator = torch.Generator(device).manual_seed(augmentation.noise_seed)
     noise = torch.randn(image.shape, generator=generator, device=device)
-    image = (image + each(augmentation.noise) * noise).clamp(0, 1)
+    image = (image + per_image(augmentation.noise) * noise).clamp(0, 1)
     return _cut_out(image, augmentation), mask
 
 

@@ -94,12 +94,12 @@ def load_checkpoint(
         ]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(f"{name}/optimizer/", tensors).items():
-            index, _, part = key.partition("/")
+            index, _, moment = key.partition("/")
             if not (index.isascii() and index.isdigit() and int(index) < len(parameters)):
                 raise InputError(
                     "checkpoint-mismatch", f"{path.name} contains the state of another optimiser"
                 )
-            state.setdefault(int(index), {})[part] = _laid_out_as(parameters[int(index)], value)
+            state.setdefault(int(index), {})[moment] = _laid_out_as(parameters[int(index)], value)
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     return facts

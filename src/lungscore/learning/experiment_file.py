@@ -61,8 +61,8 @@ def read_yaml(path: Path) -> Any:
     except OSError as error:
         raise InputError("input-not-found", f"No such file: {path}") from error
     except yaml.constructor.ConstructorError as error:
-        found = f"{path.name} is not YAML: {error.problem}"
-        raise InputError("config-invalid", found) from error
+        fault = f"{path.name} is not YAML: {error.problem}"
+        raise InputError("config-invalid", fault) from error
     except Exception as error:  # dates, numbers and tags are converted by code that raises anything
         raise InputError("config-invalid", f"{path.name} is not YAML") from error
 
@@ -118,12 +118,12 @@ def _merge(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 def _explain(path: Path, error: ValidationError) -> InputError:
     """The first thing wrong, with the nearest known key where a key is unknown."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(key) for key in first["loc"])
     if first["type"] != "extra_forbidden":
         return InputError("config-invalid", f"{path.name}: {where}: {first['msg']}")
     model: Any = ExperimentConfig
-    for part in first["loc"][:-1]:
-        kinds = (model.model_fields[str(part)].annotation,)
+    for key in first["loc"][:-1]:
+        kinds = (model.model_fields[str(key)].annotation,)
         kinds = get_args(kinds[0]) or kinds  # a section that may be null
         model = next(kind for kind in kinds if issubclass(kind, BaseModel))
     near = difflib.get_close_matches(str(first["loc"][-1]), model.model_fields, n=1, cutoff=0.3)

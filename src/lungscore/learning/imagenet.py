@@ -136,21 +136,21 @@ def efficientnet_names(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if not blocks or len(widths) < len(blocks) or "_conv_stem.weight" not in stored:
         raise InputError("checkpoint-mismatch", "these are no weights of an EfficientNet-Lite")
     # Blocks of one stage follow each other and are of one width.
-    places: dict[int, str] = {}
+    stages: dict[int, str] = {}
     stage, position = -1, 0
     for index, block in enumerate(blocks):
         new = index == 0 or widths[index] != widths[index - 1]
         stage, position = (stage + 1, 0) if new else (stage, position + 1)
-        places[block] = f"stages.{stage}.{position}"
+        stages[block] = f"stages.{stage}.{position}"
     names = {}
     for name, value in stored.items():
         head, _, rest = name.partition(".")
         if head in ("_conv_stem", "_bn0"):
             names[f"stem.{'conv' if head == '_conv_stem' else 'bn'}.{rest}"] = value
         elif head == "_blocks":
-            number, part, kind = rest.split(".")
+            number, layer, kind = rest.split(".")
             expanded = f"_blocks.{number}._expand_conv.weight" in stored
-            names[f"{places[int(number)]}.{_EFFICIENTNET_PARTS[part, expanded]}.{kind}"] = value
+            names[f"{stages[int(number)]}.{_EFFICIENTNET_PARTS[layer, expanded]}.{kind}"] = value
     return {
         name: value.float().contiguous()
         for name, value in names.items()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lungscore.learning.config import ExperimentConfig, PretrainingConfig
-from lungscore.learning.loop import Task, augmentation_device, optimise, part, set_rate
+from lungscore.learning.loop import Task, augmentation_device, optimise, own_share, set_rate
 from lungscore.learning.slices import SliceStore, epoch_indices
 from lungscore.learning.train import learning_rate
 from lungscore.networks import NetworkOutput, normalise
@@ -128,7 +128,7 @@ class Inpainting(Task):
 
     def _images(self, fabric: Fabric, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         batch = self.store.batch(indices, self.config, rng, augmentation_device(fabric))
-        return normalise(part(fabric, batch.image))
+        return normalise(own_share(fabric, batch.image))
 
     def _coach_batches(self, batches: int, *, learns: bool) -> int:
         if self.paper:

@@ -1,7 +1,7 @@
 """The training loop that every kind of training shares: resumable after any epoch, logged.
 
 One process or several (``torchrun``): Lightning Fabric moves batches, averages gradients and casts
-to bf16. Every process draws the same batch and keeps its own part, so that the gradients of a loss
+to bf16. Every process draws the same batch and keeps its own share, so that the gradients of a loss
 that is a mean over slices are those of one process, up to the statistics of batch norm.
 """
 
@@ -183,8 +183,8 @@ def augmentation_device(fabric: Fabric) -> torch.device:
     return fabric.device if fabric.device.type == "cuda" else torch.device("cpu")
 
 
-def part(fabric: Fabric, batch: Tensor) -> Tensor:
-    """This process's part of a batch (N, …), on its device."""
+def own_share(fabric: Fabric, batch: Tensor) -> Tensor:
+    """This process's share of a batch (N, …), on its device."""
     own: Tensor = fabric.to_device(batch[fabric.global_rank :: fabric.world_size])
     return own
 

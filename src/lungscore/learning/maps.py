@@ -29,7 +29,7 @@ from lungscore.networks import InfectionProbability, LesionProbabilities, make_n
 from lungscore.scan.window import resize, window
 
 #: What a run is measured on.
-Part = Literal["held-out", "test"]
+Subset = Literal["held-out", "test"]
 
 
 def load_network(run: Path, config: ExperimentConfig) -> nn.Module:
@@ -87,37 +87,37 @@ def read_map(file: Path) -> np.ndarray:
     return channels.astype(np.float32) / 255
 
 
-def slices_of(part: Part, config: ExperimentConfig, root: Path) -> list[Sample]:
+def slices_of(subset: Subset, config: ExperimentConfig, root: Path) -> list[Sample]:
     """The slices that a run is measured on."""
-    if part == "test":
+    if subset == "test":
         return covid_semiseg.load(root / "covid-semiseg", "test")
     return held_out_slices(config, root)
 
 
-def ensure_maps(config: ExperimentConfig, file: Path, part: Part) -> dict[str, np.ndarray]:
+def ensure_maps(config: ExperimentConfig, file: Path, subset: Subset) -> dict[str, np.ndarray]:
     """name -> probabilities (C, H, W) of the run of ``config``, from its folder or made now.
 
     file: the experiment file, beside which other experiments are looked up. Raises run-missing.
     """
-    folder = run_folder(config) / part
-    samples = slices_of(part, config, data_root())
+    folder = run_folder(config) / subset
+    samples = slices_of(subset, config, data_root())
     missing = [sample for sample in samples if not (folder / f"{sample.name}.png").is_file()]
     if missing:
         network = load_network(run_folder(config), config)
         priors = None
         if config.target == "lesions":
-            priors = priors_of_part(config, file, part)
+            priors = priors_of(config, file, subset)
         maps = predict(network, missing, config, priors=priors)
         write_maps(folder, ((s.name, probs) for s, probs in zip(missing, maps, strict=True)))
     return {sample.name: read_map(folder / f"{sample.name}.png") for sample in samples}
 
 
-def priors_of_part(config: ExperimentConfig, file: Path, part: Part) -> dict[str, np.ndarray]:
+def priors_of(config: ExperimentConfig, file: Path, subset: Subset) -> dict[str, np.ndarray]:
     """Infection priors (H, W) for a run's held-out or test slices: from the same fold's network."""
     if config.data.priors is None:
         raise ValueError("the experiment names no priors")
     experiment = referred(config.data.priors, config, file)
-    maps = ensure_maps(experiment, referred_file(config.data.priors, file), part)
+    maps = ensure_maps(experiment, referred_file(config.data.priors, file), subset)
     return {name: probs[0] for name, probs in maps.items()}
 
 

@@ -48,20 +48,20 @@ class Pictures:
             for module, _ in modes:
                 module.training = False
             with torch.no_grad():
-                parts = [image]
+                panels = [image]
                 for mask in _masks(task, image, epoch):
                     filled = image * mask + task.reconstruct(image, mask) * (1 - mask)
-                    parts += [image * mask, filled]
+                    panels += [image * mask, filled]
         finally:
             for module, training in modes:
                 module.training = training
-        grey = [(part * GREY_DEVIATION + GREY_MEAN).clamp(0, 1).cpu().numpy() for part in parts]
+        grey = [(panel * GREY_DEVIATION + GREY_MEAN).clamp(0, 1).cpu().numpy() for panel in panels]
         _save(self.folder / f"epoch-{epoch:02d}.png", np.concatenate(grey, axis=1))
 
 
 def phantom_slices(height: int, width: int, *, window_hu: tuple[float, float]) -> Tensor:
     """Two slices of the phantom as a network sees them: grey levels 0…1 (2, 1, height, width)."""
-    images = [resize(window(part, *window_hu), height, width) for part in _crops()]
+    images = [resize(window(values, *window_hu), height, width) for values in _crops()]
     return torch.from_numpy(np.stack(images))[:, None]
 
 
@@ -77,11 +77,11 @@ def _crops() -> tuple[np.ndarray, ...]:
     )
 
 
-def _save(path: Path, parts: np.ndarray) -> None:
+def _save(path: Path, pictures: np.ndarray) -> None:
     """Write grey levels 0…1 (rows, columns, H, W) as one PNG, GAP white pixels between them."""
-    rows, columns, height, width = parts.shape
+    rows, columns, height, width = pictures.shape
     page = np.ones((rows, height + GAP, columns, width + GAP), np.float32)
-    page[:, :height, :, :width] = parts.transpose(0, 2, 1, 3)
+    page[:, :height, :, :width] = pictures.transpose(0, 2, 1, 3)
     page = page.reshape(rows * (height + GAP), columns * (width + GAP))[:-GAP, :-GAP]
     with atomic_path(path) as temporary:
         Image.fromarray(np.round(page * 255).astype(np.uint8)).save(temporary, format="PNG")

@@ -63,11 +63,11 @@ class SliceStore:
     def __len__(self) -> int:
         return len(self.images)
 
-    def add(self, other: "SliceStore") -> None:
+    def add(self, store: "SliceStore") -> None:
         """Append the slices of another store of the same experiment."""
-        self.images = torch.cat([self.images, other.images])
-        self.masks = torch.cat([self.masks, other.masks])
-        self.soft = torch.cat([self.soft, other.soft])
+        self.images = torch.cat([self.images, store.images])
+        self.masks = torch.cat([self.masks, store.masks])
+        self.soft = torch.cat([self.soft, store.soft])
 
     def batch(
         self,

@@ -24,7 +24,7 @@ from lungscore.learning.loop import (
     fit,
     make_fabric,
     optimise,
-    part,
+    own_share,
     set_rate,
 )
 from lungscore.learning.losses import infection_loss, lesion_loss
@@ -144,7 +144,7 @@ class Supervised(Task):
             progress = (number + step / len(batches)) / training.epochs
             set_rate(optimizer, rate := self.rate(progress, number))
             batch = self.store.batch(indices, self.config, rng, augmentation_device(fabric))
-            own = Batch(*(part(fabric, tensors) for tensors in batch))
+            own = Batch(*(own_share(fabric, tensors) for tensors in batch))
             for scaled in _sizes(own, self.config):
                 if self.config.target == "lesions":
                     output = network(lesion_input(scaled.image, scaled.prior))

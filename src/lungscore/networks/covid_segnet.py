@@ -101,7 +101,7 @@ class ProgressivePyramid(nn.Module):
         """(N, C, …) to the same shape."""
         reduced = [layer(x) for layer in self.reduce]  # four of (N, C/4, …)
         near, next_near, far, farthest = (
-            layer(part) for layer, part in zip(self.dilated, reduced, strict=True)
+            layer(features) for layer, features in zip(self.dilated, reduced, strict=True)
         )
         first, second = reduced[0] + reduced[1], reduced[2] + reduced[3]
         near_merged = self.merge_near(torch.cat([near + first, next_near + first], dim=1))

@@ -53,9 +53,9 @@ def restore_heads(network: nn.Module, saved: SavedHeads) -> None:
         _replace(network, name, module)
 
 
-def reconstruction_error(found: Tensor, image: Tensor, *, limit: float | None = None) -> Tensor:
+def reconstruction_error(filled: Tensor, image: Tensor, *, limit: float | None = None) -> Tensor:
     """Squared error of every pixel (N, 1, H, W), of at most ``limit`` (2 as published)."""
-    error = (found - image).square()
+    error = (filled - image).square()
     return error if limit is None else error.clamp(max=limit)
 
 

@@ -126,15 +126,15 @@ def _widened(name: str, value: Tensor, *, first: set[str]) -> Tensor:
     """A tensor of the single network as the network of three classes needs it."""
     if name in first:
         return torch.cat([value, torch.zeros_like(value)], dim=1)
-    part, _, rest = name.partition(".head.")
-    if not rest or part == "edge_attention" or value.ndim == 0:
+    module, _, rest = name.partition(".head.")
+    if not rest or module == "edge_attention" or value.ndim == 0:
         return value
     shared = torch.cat([share * value for share in _SHARES])
-    if part == "partial_decoder":  # a convolution with bias
+    if module == "partial_decoder":  # a convolution with bias
         return shared if rest == "weight" else shared - torch.tensor(_SHIFT).to(value)
     # A convolution, then batch norm, whose scale and shift carry the shares. The finer stage's head
     # is a convolution alone.
-    if rest in ("1.weight", "1.bias") or part == "finer":
+    if rest in ("1.weight", "1.bias") or module == "finer":
         return shared
     return value.repeat(3, *[1] * (value.ndim - 1))
 

@@ -50,8 +50,8 @@ class FinerStage(nn.Module):
         (N, fused, …) and coarser logits (N, classes, …) to logits (N, classes, H, W).
         """
         detail = functional.relu(self.detail(image))  # (N, 32, H/4, W/4), rounded up
-        others = [resize_like(x, detail) for x in (self.carry(fused), edge_features)]
-        x = torch.cat([detail, *others], dim=1)
+        context = [resize_like(x, detail) for x in (self.carry(fused), edge_features)]
+        x = torch.cat([detail, *context], dim=1)
         for block in self.refine:
             x = functional.relu(block(x))
         # Where a side is no multiple of four, the last place stands for pixels beyond the slice.

@@ -126,8 +126,8 @@ def cross_validated(
         point = _point(model, values[train], cohort.classes[train], classes)
         return np.column_stack([model.at_least(values[held_out]), np.full(len(held_out), point)])
 
-    parts = patient_folds(cohort.classes, cohort.patients, seed=seed)
-    predicted = out_of_fold(parts, predict)
+    splits = patient_folds(cohort.classes, cohort.patients, seed=seed)
+    predicted = out_of_fold(splits, predict)
     how = {"how": "cross-validated by patient", "folds": FOLDS, "seed": seed}
     return {
         **how,

@@ -113,8 +113,8 @@ def cross_validated(
         predicted = model.probability(values[held_out])
         return np.stack([predicted, np.full(len(held_out), point)], axis=1)
 
-    parts = patient_folds(cohort.classes, cohort.patients, seed=seed)
-    probability, point = out_of_fold(parts, predict).T
+    splits = patient_folds(cohort.classes, cohort.patients, seed=seed)
+    probability, point = out_of_fold(splits, predict).T
     how = {"how": "cross-validated by patient", "folds": FOLDS, "seed": seed}
     return {**how, "features": list(names), **figures(cohort, probability, point)}
 

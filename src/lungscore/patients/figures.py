@@ -84,5 +84,6 @@ def without_cases(left_out: Mapping[str, Any]) -> dict[str, Any]:
     """``left_out_content`` for a model that others will be given: counts, but no names."""
     kept = ("meaning", "n", "labels")
     return {
-        reason: {key: part[key] for key in kept if key in part} for reason, part in left_out.items()
+        reason: {key: entry[key] for key in kept if key in entry}
+        for reason, entry in left_out.items()
     }

@@ -24,25 +24,25 @@ def patient_folds(
     from sklearn.model_selection import StratifiedGroupKFold
 
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    parts = list(split.split(np.zeros(len(classes)), classes, np.asarray(patients)))
-    if any(set(classes[train]) != set(classes) for train, _ in parts):
+    splits = list(split.split(np.zeros(len(classes)), classes, np.asarray(patients)))
+    if any(set(classes[train]) != set(classes) for train, _ in splits):
         raise InputError(
             "too-few-patients",
             "A class is missing in the training part of a fold",
             expected="the cases of each class spread over more patients",
         )
-    return parts
+    return splits
 
 
 def out_of_fold(
-    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    splits: Sequence[tuple[np.ndarray, np.ndarray]],
     predict: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """What ``predict(train, held_out)`` returns for the held-out cases, in the order of all cases.
 
     The first axis of what it returns is that of the held-out cases.
     """
-    predictions = [(held_out, predict(train, held_out)) for train, held_out in parts]
+    predictions = [(held_out, predict(train, held_out)) for train, held_out in splits]
     together = np.concatenate([values for _, values in predictions])
     ordered = np.empty_like(together)
     ordered[np.concatenate([held_out for held_out, _ in predictions])] = together

@@ -136,7 +136,7 @@ def read_model(path: Path, kind: type[M]) -> tuple[M, str]:
         raise ResourceError("model-missing", f"{path.name} ({error.strerror})") from None
     except (ValidationError, ValueError, RecursionError) as error:
         told = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
-        field = ".".join(str(part) for part in told.get("loc", ()))
+        field = ".".join(str(key) for key in told.get("loc", ()))
         raise ResourceError(
             "model-damaged",
             f"{path.name} is none: {f'{field}: ' if field else ''}{str(told['msg'])[:80]}",
@@ -160,7 +160,7 @@ def feature_parts(
     standard: Standard, coefficients: np.ndarray, errors: np.ndarray | None = None
 ) -> list[FeaturePart]:
     """The numbers that a fitted model takes."""
-    parts = []
+    features = []
     for index, name in enumerate(standard.names):
         value = float(coefficients[index])
         interval: dict[str, float] = {}
@@ -168,7 +168,7 @@ def feature_parts(
             error = float(errors[index])
             half = 1.959964 * error
             interval = {"standard_error": error, "low": value - half, "high": value + half}
-        parts.append(
+        features.append(
             FeaturePart(
                 name=name,
                 transform=standard.transforms[index],
@@ -178,7 +178,7 @@ def feature_parts(
                 **interval,
             )
         )
-    return parts
+    return features
 
 
 def trained_on(cohort: Cohort, classes: list[str], labels: dict[str, str]) -> TrainedOn:

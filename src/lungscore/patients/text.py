@@ -130,12 +130,12 @@ def _left_out(content: Mapping[str, Any]) -> list[str]:
     if not content.get("left_out"):
         return []
     lines = ["", "  left out:"]
-    for reason, part in content["left_out"].items():
-        labels = part.get("labels")
+    for reason, entry in content["left_out"].items():
+        labels = entry.get("labels")
         told = f" ({', '.join(f'{label} {n}' for label, n in labels.items())})" if labels else ""
-        cases = part.get("cases", [])
+        cases = entry.get("cases", [])
         few = f": {', '.join(cases)}" if 0 < len(cases) <= 3 else ""
-        lines.append(f"    {part['n']:>6}  [{reason}] {part['meaning']}{told}{few}")
+        lines.append(f"    {entry['n']:>6}  [{reason}] {entry['meaning']}{told}{few}")
     return lines
 
 

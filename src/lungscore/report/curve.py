@@ -16,7 +16,7 @@ def infection_curve(severity: Severity) -> bytes | None:
     None where fewer than two slices hold lung.
     """
     slices = severity.slices
-    occupied = [i for i, part in enumerate(slices) if part.infection_percent is not None]
+    occupied = [i for i, entry in enumerate(slices) if entry.infection_percent is not None]
     if len(occupied) < 2:
         return None
     numbers = np.arange(occupied[0], occupied[-1] + 1)

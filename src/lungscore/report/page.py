@@ -71,7 +71,7 @@ def render_page(
         lobes=[(name, LOBE_NAMES[name]) for name in LOBE_ORDER],
         has_lobes=analysis.lobes is not None,
         bands=_bands(result),
-        places=SHARES,
+        shares=SHARES,
         lesions=lesions_text(result),
         detection=detection_text(result),
         affected=_affected(result),
@@ -182,13 +182,13 @@ def _affected(result: Result) -> str | None:
     """
     bilateral, affected = (NUMBERS[name].value(result) for name in ("bilateral", "lobes_affected"))
     sides = [NUMBERS[f"{side}_percent"].value(result) for side in ("right", "left")]
-    parts = []
+    phrases = []
     if bilateral is not None:
         reached = any(share is not None and share >= FLOOR_PERCENT for share in sides)
-        parts.append(f"{2 if bilateral else int(reached)} of 2 lungs")
+        phrases.append(f"{2 if bilateral else int(reached)} of 2 lungs")
     if affected is not None:
-        parts.append(f"{affected} of {len(LOBE_ORDER)} lobes")
-    return ", ".join(parts) or None
+        phrases.append(f"{affected} of {len(LOBE_ORDER)} lobes")
+    return ", ".join(phrases) or None
 
 
 def _regions(result: Result) -> list[list[tuple[str, str, str, str]]]:

@@ -133,8 +133,8 @@ class Number:
         return reduce(_step, self.keys, content)
 
 
-def _step(part: Any, key: str) -> Any:
-    return getattr(part, key) if isinstance(part, Model) else part[key]
+def _step(node: Any, key: str) -> Any:
+    return getattr(node, key) if isinstance(node, Model) else node[key]
 
 
 _NO_VOLUME, _NO_DENSITY = "scores.ct_ss.reason", "scores.lhos.reason"
@@ -266,10 +266,10 @@ def _of_lobe(lobe: str) -> Iterator[Number]:
 LOBES: tuple[Number, ...] = tuple(number for lobe in LOBE_ORDER for number in _of_lobe(lobe))
 
 
-def _parts(score: str, parts: str, names: tuple[str, ...]) -> Iterator[Number]:
+def _parts(score: str, group: str, names: tuple[str, ...]) -> Iterator[Number]:
     """Percent and score of every part of a score."""
     for name in names:
-        path, because = f"scores.{score}.{parts}.{name}", f"scores.{score}.reason"
+        path, because = f"scores.{score}.{group}.{name}", f"scores.{score}.reason"
         yield Number(f"{path}.percent", f"{name} opacity", "percent", because)
         yield Number(f"{path}.score", f"{name} score", "points", because)
 

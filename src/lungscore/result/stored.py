@@ -76,10 +76,10 @@ def read_results(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
         yield case, path, content
 
 
-def damaged(called: str, found: str, *, expected: str = "") -> InputError:
+def damaged(called: str, fault: str, *, expected: str = "") -> InputError:
     """The error ``case-damaged`` of a result.json."""
     hint = "analyse the scan again"
-    return InputError("case-damaged", f"{called} is damaged: {found}", expected=expected, hint=hint)
+    return InputError("case-damaged", f"{called} is damaged: {fault}", expected=expected, hint=hint)
 
 
 def _refuse(constant: str) -> None:

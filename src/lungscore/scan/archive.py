@@ -94,20 +94,20 @@ def _name(member: zipfile.ZipInfo) -> str:
 def _check_name(path: Path, member: zipfile.ZipInfo) -> None:
     """The name as it stands in the archive must stay below the folder it is unpacked in."""
     name = member.orig_filename.replace("\\", "/")  # some tools on Windows write these
-    parts = PurePosixPath(name).parts
-    escapes = name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) is not None
+    components = PurePosixPath(name).parts
+    escapes = name.startswith("/") or ".." in components or re.match(r"[A-Za-z]:", name) is not None
     if not name or escapes or re.search(r"[\x00-\x1f]", name):
         raise _unsafe(path, "a member's name leads out of the archive", "plain relative names")
-    if len(parts) > MAX_FOLDER_DEPTH + 1:
-        raise _unsafe(path, f"{len(parts) - 1} folders in each other", f"{MAX_FOLDER_DEPTH}")
+    if len(components) > MAX_FOLDER_DEPTH + 1:
+        raise _unsafe(path, f"{len(components) - 1} folders in each other", f"{MAX_FOLDER_DEPTH}")
 
 
 def _write_member(
     path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
 ) -> None:
-    place = target.joinpath(*PurePosixPath(_name(member)).parts)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(member) as source, open(place, "xb") as file:
+    destination = target.joinpath(*PurePosixPath(_name(member)).parts)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as source, open(destination, "xb") as file:
         block = source.read(HEAD_BYTES)
         if content_of_bytes(block) == "zip":
             raise _unsafe(path, "an archive inside the archive", "one archive")
@@ -128,7 +128,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
     )
 
 
-def _unsafe(path: Path, found: str, expected: str) -> InputError:
+def _unsafe(path: Path, fault: str, expected: str) -> InputError:
     return InputError(
-        "archive-unsafe", f"{path.name}: {found}", expected=expected, hint="Unpack it yourself"
+        "archive-unsafe", f"{path.name}: {fault}", expected=expected, hint="Unpack it yourself"
     )

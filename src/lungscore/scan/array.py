@@ -67,10 +67,10 @@ def _affine(spacing_mm: tuple[float, float, float] | None, affine: ArrayLike | N
         raise UsageError("usage", f"The affine has the shape {given.shape}", expected="(4, 4)")
     sizes = np.linalg.norm(given[:3, :3], axis=0)
     if spacing_mm is not None and np.abs(sizes - spacing_mm).max() > TOLERANCE_MM:
-        stated, found = (" × ".join(f"{v:g}" for v in size) for size in (spacing_mm, sizes))
+        stated, implied = (" × ".join(f"{v:g}" for v in size) for size in (spacing_mm, sizes))
         raise InputError(
             "geometry-invalid",
-            f"The spacing is {stated} mm, that of the affine {found} mm",
+            f"The spacing is {stated} mm, that of the affine {implied} mm",
             expected="the voxel size along each axis of the array",
         )
     return given

@@ -124,14 +124,14 @@ def fill(values: np.ndarray, faulty: Collection[int], *, air: int) -> None:
     lost = set(faulty)
     good = [index for index in range(len(values)) if index not in lost]
     for index in lost:
-        below = max((other for other in good if other < index), default=None)
-        above = min((other for other in good if other > index), default=None)
+        below = max((candidate for candidate in good if candidate < index), default=None)
+        above = min((candidate for candidate in good if candidate > index), default=None)
         if below is None or above is None:
             values[index] = air
             continue
-        part = np.float32((index - below) / (above - below))
+        fraction = np.float32((index - below) / (above - below))
         low, high = values[below].astype(np.float32), values[above].astype(np.float32)
-        values[index] = np.rint(low + part * (high - low)).astype(values.dtype)
+        values[index] = np.rint(low + fraction * (high - low)).astype(values.dtype)
 
 
 def shown_ranges(indices: tuple[int, ...], most: int = 5) -> str:
@@ -167,11 +167,11 @@ def _blank_within(shown: np.ndarray, seen: list[int]) -> list[int]:
     """
     bodies = [np.count_nonzero(shown[index]) for index in seen]
     least = LEAST_BODY * shown[0].size
-    found: list[int] = []
+    blank: list[int] = []
     for number, (before, here) in enumerate(pairwise(seen)):
         if min(bodies[number], bodies[number + 1]) > least:
-            found.extend(range(before + 1, here))
-    return found
+            blank.extend(range(before + 1, here))
+    return blank
 
 
 def _partly_blank(values: np.ndarray, seen: list[int], scale: _Scale) -> list[int]:
@@ -180,12 +180,12 @@ def _partly_blank(values: np.ndarray, seen: list[int], scale: _Scale) -> list[in
     seen: the slices to look at, in order.
     """
     rows, columns = values.shape[1:]
-    parts = max(1, min(ROW_PARTS, columns // PART_PIXELS))
-    width = columns // parts
-    constant = np.empty((len(seen), rows, parts), bool)
-    means = np.empty((len(seen), rows, parts), np.float32)
+    segments = max(1, min(ROW_PARTS, columns // PART_PIXELS))
+    width = columns // segments
+    constant = np.empty((len(seen), rows, segments), bool)
+    means = np.empty((len(seen), rows, segments), np.float32)
     for number, index in enumerate(seen):
-        blocks = values[index][:, : parts * width].reshape(rows, parts, width)
+        blocks = values[index][:, : segments * width].reshape(rows, segments, width)
         constant[number] = (blocks == blocks[..., :1]).all(axis=-1)
         means[number] = blocks[..., ::4].mean(axis=-1)
     if not constant.any():
@@ -202,8 +202,8 @@ def _partly_blank(values: np.ndarray, seen: list[int], scale: _Scale) -> list[in
     wrong = lost_between > LOST_BETWEEN
     # A neck is narrower than the shoulders: at an end only the outermost slices are judged.
     fringe = max(1, len(seen) // 10)
-    places = np.arange(len(seen))
-    wrong |= ((places < fringe) | (places >= len(seen) - fringe)) & (lost_at_end > LOST_AT_END)
+    ranks = np.arange(len(seen))
+    wrong |= ((ranks < fringe) | (ranks >= len(seen) - fringe)) & (lost_at_end > LOST_AT_END)
     return [index for index, bad in zip(seen, wrong, strict=True) if bad]
 
 

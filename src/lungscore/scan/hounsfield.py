@@ -66,24 +66,28 @@ def check_hounsfield(values: np.ndarray, source: str) -> tuple[Notice, ...]:
     -500 HU and 1 % above -300 HU. Raises InputError ``constant-image`` or ``not-hounsfield``;
     gives the notice ``hu-implausible`` where air or soft tissue is not at its place.
     """
-    found = describe(values)
-    if found.lowest == found.highest:
-        raise InputError("constant-image", f"{source}: all voxels are {found.lowest}")
+    summary = describe(values)
+    if summary.lowest == summary.highest:
+        raise InputError("constant-image", f"{source}: all voxels are {summary.lowest}")
     expected = "air near -1000 and soft tissue near 0 to 100 HU"
     shares = (
-        f"{found.air_percent:g} % of the values are air (< {AIR}) and "
-        f"{found.tissue_percent:g} % tissue (> {TISSUE})"
+        f"{summary.air_percent:g} % of the values are air (< {AIR}) and "
+        f"{summary.tissue_percent:g} % tissue (> {TISSUE})"
     )
-    if min(found.air_percent, found.tissue_percent) < 100 * SMALLEST_SHARE:
+    if min(summary.air_percent, summary.tissue_percent) < 100 * SMALLEST_SHARE:
         raise InputError(
             "not-hounsfield",
-            f"{source}: values from {found.lowest} to {found.highest}; {shares}",
+            f"{source}: values from {summary.lowest} to {summary.highest}; {shares}",
             expected=expected,
             hint="Export the original CT with its rescale slope and intercept",
         )
-    peak = found.tissue_peak
-    if found.air_floor > AIR_FLOOR or peak is None or not TISSUE_PEAK[0] <= peak <= TISSUE_PEAK[1]:
-        text = f"{source}: the darkest air has {found.air_floor} HU, most soft tissue {peak} HU"
+    peak = summary.tissue_peak
+    if (
+        summary.air_floor > AIR_FLOOR
+        or peak is None
+        or not TISSUE_PEAK[0] <= peak <= TISSUE_PEAK[1]
+    ):
+        text = f"{source}: the darkest air has {summary.air_floor} HU, most soft tissue {peak} HU"
         return (Notice("hu-implausible", f"{text}. Expected: {expected}"),)
     return ()
 

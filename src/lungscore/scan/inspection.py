@@ -8,8 +8,8 @@ from lungscore.errors import InputError
 from lungscore.guard import reported
 from lungscore.scan.hounsfield import describe
 from lungscore.scan.names import case_name
-from lungscore.scan.read import opened, read_found
-from lungscore.scan.recognise import Found
+from lungscore.scan.read import opened, read_inventory
+from lungscore.scan.recognise import Inventory
 from lungscore.scan.scan import CANONICAL_AXES, Scan
 
 
@@ -36,11 +36,11 @@ def inspect_input(path: str | PathLike[str]) -> dict[str, Any]:
         "rejection": None,
     }
     try:
-        with reported(path.name), opened(path) as found:
-            report |= _files(found)
-            if found.content == "dicom":
-                report["series"] = _series(found, path.name)
-            scan = read_found(path, found)
+        with reported(path.name), opened(path) as inventory:
+            report |= _files(inventory)
+            if inventory.content == "dicom":
+                report["series"] = _series(inventory, path.name)
+            scan = read_inventory(path, inventory)
             report |= _scan(scan)
             for entry in report["series"] or ():
                 entry["chosen"] = entry["series_uid"] == (scan.series_uid or "")
@@ -55,29 +55,29 @@ def inspect_input(path: str | PathLike[str]) -> dict[str, Any]:
     return report
 
 
-def _files(found: Found) -> dict[str, Any]:
+def _files(inventory: Inventory) -> dict[str, Any]:
     return {
-        "kind": found.content,
-        "archive": found.archive,
+        "kind": inventory.content,
+        "archive": inventory.archive,
         "files": {
-            "used": len(found.files),
-            "ignored": found.ignored,
-            "unreadable": found.unreadable,
+            "used": len(inventory.files),
+            "ignored": inventory.ignored,
+            "unreadable": inventory.unreadable,
         },
     }
 
 
-def _series(found: Found, given: str) -> list[dict[str, Any]]:
+def _series(inventory: Inventory, given: str) -> list[dict[str, Any]]:
     from lungscore.scan.dicom.read import read_groups
 
-    groups = read_groups(found.files, found.names(given)).groups
+    groups = read_groups(inventory.files, inventory.names(given)).groups
     return [{**group.as_dict(), "chosen": False} for group in groups]
 
 
 def _reason(scan: Scan, entry: dict[str, Any]) -> str:
-    for other in scan.left_out:
-        if other["series_uid"] == entry["series_uid"]:
-            return other["reason"]
+    for series in scan.left_out:
+        if series["series_uid"] == entry["series_uid"]:
+            return series["reason"]
     return entry["reason"]
 
 

@@ -42,13 +42,13 @@ def read_label_volume(path: Path, kind: Kind) -> tuple[np.ndarray, Geometry]:
     ``scan.nifti.open_nifti`` raises for a header.
     """
     with reported(path.name), open_volume(path, mask_format(path)) as stored:
-        values, found = _gather(stored.planes, stored.shape, path.name)
-    if kind == "lobes" and max(found) > _HIGHEST[kind] and found <= {0, *_FOREIGN_LOBES}:
+        values, labels = _gather(stored.planes, stored.shape, path.name)
+    if kind == "lobes" and max(labels) > _HIGHEST[kind] and labels <= {0, *_FOREIGN_LOBES}:
         table = np.zeros(max(_FOREIGN_LOBES) + 1, np.uint8)
         table[list(_FOREIGN_LOBES)] = list(_FOREIGN_LOBES.values())
         values = table[values]
-    elif max(found) > _HIGHEST[kind]:
-        shown = ", ".join(str(label) for label in sorted(found)[:10])
+    elif max(labels) > _HIGHEST[kind]:
+        shown = ", ".join(str(label) for label in sorted(labels)[:10])
         raise InputError(
             "mask-labels",
             f"{path.name} contains the labels {shown}",
@@ -60,22 +60,22 @@ def read_label_volume(path: Path, kind: Kind) -> tuple[np.ndarray, Geometry]:
 
 
 def check_same_place(
-    name: str, mask: Geometry, other: Geometry, *, spacing_known: bool = True
+    name: str, mask: Geometry, reference: Geometry, *, spacing_known: bool = True
 ) -> None:
     """Raise mask-geometry unless both geometries put the same voxels at the same places."""
-    shapes = tuple(g.to_canonical(np.empty(g.shape, np.uint8)).shape for g in (mask, other))
+    shapes = tuple(g.to_canonical(np.empty(g.shape, np.uint8)).shape for g in (mask, reference))
     if shapes[0] != shapes[1]:
         raise InputError(
             "mask-geometry",
             f"{name} has {shapes[0]} voxels (slices, rows, columns)",
             expected=f"{shapes[1]}",
-            hint=_what_to_do(mask, other, spacing_known),
+            hint=_what_to_do(mask, reference, spacing_known),
         )
     if not spacing_known:
         return
     corners = np.array([(z, y, x, 1) for z in (0, 1) for y in (0, 1) for x in (0, 1)], float)
     corners[:, :3] *= np.array(shapes[0]) - 1
-    apart = np.abs((mask.canonical_affine - other.canonical_affine) @ corners.T).max()
+    apart = np.abs((mask.canonical_affine - reference.canonical_affine) @ corners.T).max()
     if apart > TOLERANCE_MM:
         raise InputError(
             "mask-geometry",
@@ -85,13 +85,13 @@ def check_same_place(
         )
 
 
-def _what_to_do(mask: Geometry, other: Geometry, spacing_known: bool) -> str:
+def _what_to_do(mask: Geometry, reference: Geometry, spacing_known: bool) -> str:
     """Advice for a mask of another size: cropped, or of another grid."""
     if not spacing_known:
         return "save the mask at the size of the scan"
-    into = np.linalg.inv(other.canonical_affine) @ mask.canonical_affine
+    into = np.linalg.inv(reference.canonical_affine) @ mask.canonical_affine
     size = np.array(mask.to_canonical(np.empty(mask.shape, np.uint8)).shape)
-    room = np.array(other.to_canonical(np.empty(other.shape, np.uint8)).shape)
+    room = np.array(reference.to_canonical(np.empty(reference.shape, np.uint8)).shape)
     first, last = into[:3, 3], into[:3, 3] + into[:3, :3] @ (size - 1)
     same_grid = np.abs(into[:3, :3] - np.eye(3)).max() < 0.01
     if same_grid and (first > -0.5).all() and (last < room - 0.5).all():
@@ -127,7 +127,7 @@ def _gather(
 ) -> tuple[np.ndarray, set[int]]:
     """uint8 labels in the source's own order, and which occur."""
     values = np.empty(shape, np.uint8, order="F")
-    found: set[int] = set()
+    present: set[int] = set()
     for index, plane in enumerate(planes):
         with np.errstate(invalid="ignore"):
             labels = plane.astype(np.uint8)
@@ -139,5 +139,5 @@ def _gather(
                 hint="Resample masks without interpolation",
             )
         values[..., index] = labels
-        found.update(np.flatnonzero(np.bincount(labels.ravel())).tolist())
-    return values, found
+        present.update(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+    return values, present

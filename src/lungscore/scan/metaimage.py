@@ -104,8 +104,8 @@ def _header(path: Path, source: str) -> tuple[dict[str, str], int]:
             left -= len(line)
             key, equals, value = line.decode("latin-1").partition("=")
             if not equals or left <= 0:
-                found = f"{source}: the MetaImage header cannot be read"
-                raise InputError("input-unreadable", found)
+                fault = f"{source}: the MetaImage header cannot be read"
+                raise InputError("input-unreadable", fault)
             header[key.strip()] = value.strip()
         return header, file.tell()
 
@@ -164,21 +164,21 @@ def _numbers(
     Raises InputError ``geometry-invalid`` for anything but ``count`` numbers, and for synonyms
     that contradict each other.
     """
-    found = None
+    agreed = None
     for key in (key for key in keys if key in header):
         try:
             # Blanks part the numbers, so a comma can only be a decimal sign.
-            parts = header[key].replace(",", ".").split()
-            numbers = np.array([(int if whole else float)(part) for part in parts])
+            texts = header[key].replace(",", ".").split()
+            numbers = np.array([(int if whole else float)(text) for text in texts])
             wrong = len(numbers) != count or not np.isfinite(numbers.astype(np.float64)).all()
         except (ValueError, OverflowError):
             wrong = True
-        if wrong or (found is not None and not np.array_equal(found, numbers)):
+        if wrong or (agreed is not None and not np.array_equal(agreed, numbers)):
             kind = "whole numbers" if whole else "numbers"
             expected = f"{count} {kind}, and the same under every name of it"
             raise InputError("geometry-invalid", f"{source}: {key} is wrong", expected=expected)
-        found = numbers
-    return found
+        agreed = numbers
+    return agreed
 
 
 def _shape(header: Mapping[str, str], source: str) -> tuple[int, int, int]:
@@ -202,8 +202,8 @@ def _shape(header: Mapping[str, str], source: str) -> tuple[int, int, int]:
 def _dtype(header: Mapping[str, str], source: str) -> np.dtype:
     code = TYPES.get(header.get("ElementType", ""))
     if code is None:
-        found = f"{source}: voxels of an unknown ElementType"
-        raise InputError("not-hounsfield", found, expected="numbers such as MET_SHORT")
+        fault = f"{source}: voxels of an unknown ElementType"
+        raise InputError("not-hounsfield", fault, expected="numbers such as MET_SHORT")
     big = _is_true(header, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
     return np.dtype((">" if big else "<") + code)
 
@@ -240,10 +240,10 @@ def _affine(header: Mapping[str, str], source: str) -> tuple[np.ndarray, list[No
     axes = np.eye(3) if directions is None else directions.reshape(3, 3).T
     lengths = np.linalg.norm(axes, axis=0)
     if (abs(lengths - 1) > _LENGTH_TOLERANCE).any():
-        found = " ".join(f"{length:.4g}" for length in lengths)
+        shown = " ".join(f"{length:.4g}" for length in lengths)
         raise InputError(
             "geometry-invalid",
-            f"{source}: directions of length {found} in TransformMatrix",
+            f"{source}: directions of length {shown} in TransformMatrix",
             expected="length 1, with the voxel size in ElementSpacing",
         )
     affine = np.eye(4)

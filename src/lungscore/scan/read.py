@@ -10,7 +10,7 @@ from lungscore.errors import InputError, Notice, UsageError
 from lungscore.guard import reported
 from lungscore.scan.archive import unpacked
 from lungscore.scan.names import case_name, safe_name
-from lungscore.scan.recognise import Found, content_of, find
+from lungscore.scan.recognise import Inventory, content_of, find
 from lungscore.scan.scan import Scan
 from lungscore.scan.volume import to_scan
 from lungscore.scan.volume_files import read_volume
@@ -61,19 +61,19 @@ def read_scan(
     Scan('chest', nifti, 24 × 96 × 96, 11.67 × 3.733 × 3.733 mm, hu)
     """
     path = Path(path)
-    with opened(path) as found:
-        return read_found(path, found, series=series, allow_gaps=allow_gaps, name=name)
+    with opened(path) as inventory:
+        return read_inventory(path, inventory, series=series, allow_gaps=allow_gaps, name=name)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Found]:
+def opened(path: Path) -> Iterator[Inventory]:
     """The files of the input at ``path``, unpacked for as long as the block lasts."""
     if not _is_archive(path):
         yield find(path)
         return
     with unpacked(path) as folder:
         try:
-            found = find(folder)
+            inventory = find(folder)
         except InputError as error:
             if error.code == "input-empty":
                 raise InputError("input-empty", f"{path.name} contains no image") from None
@@ -83,7 +83,7 @@ def opened(path: Path) -> Iterator[Found]:
                 expected=error.expected,
                 hint=error.hint,
             ) from None
-        yield replace(found, archive=True)
+        yield replace(inventory, archive=True)
 
 
 @contextmanager
@@ -103,58 +103,58 @@ def source_of(
         return
     path = Path(given)
     with opened(path) as files:
-        yield lambda: read_found(path, files, series=series, allow_gaps=allow_gaps, name=name)
+        yield lambda: read_inventory(path, files, series=series, allow_gaps=allow_gaps, name=name)
 
 
-def read_found(
+def read_inventory(
     path: Path,
-    found: Found,
+    inventory: Inventory,
     *,
     series: str | None = None,
     allow_gaps: bool = False,
     name: str | None = None,
 ) -> Scan:
-    """The Scan of ``found``, the files of the input at ``path``."""
+    """The Scan of ``inventory``, the files of the input at ``path``."""
     with reported(path.name):
-        return _read_found(path, found, series=series, allow_gaps=allow_gaps, name=name)
+        return _read(path, inventory, series=series, allow_gaps=allow_gaps, name=name)
 
 
-def _read_found(
-    path: Path, found: Found, *, series: str | None, allow_gaps: bool, name: str | None
+def _read(
+    path: Path, inventory: Inventory, *, series: str | None, allow_gaps: bool, name: str | None
 ) -> Scan:
-    if series is not None and found.content != "dicom":
+    if series is not None and inventory.content != "dicom":
         raise InputError("series-not-found", f"{path.name} is not DICOM and has no series")
-    ignored = found.ignored
+    ignored = inventory.ignored
     try:
-        if found.content == "dicom":
+        if inventory.content == "dicom":
             from lungscore.scan.dicom.read import read_dicom, read_groups
 
-            groups = read_groups(found.files, found.names(path.name))
+            groups = read_groups(inventory.files, inventory.names(path.name))
             ignored += groups.not_images
             volume = read_dicom(groups, series=series, allow_gaps=allow_gaps)
-        elif found.content == "image":
+        elif inventory.content == "image":
             from lungscore.scan.slices import read_slices
 
-            volume = read_slices(found.files, found.names(path.name))
+            volume = read_slices(inventory.files, inventory.names(path.name))
         else:
-            volume = read_volume(found.files[0], found.content, name=path.name)
+            volume = read_volume(inventory.files[0], inventory.content, name=path.name)
     except FileNotFoundError:
         text = f"{path.name}: a file of it vanished while it was read"
         raise InputError("input-not-found", text) from None
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name}: {error.strerror}") from error
-    notices = tuple(_ignored_notices(found, ignored))
+    notices = tuple(_ignored_notices(inventory, ignored))
     volume = replace(volume, notices=(*notices, *volume.notices))
     return to_scan(volume, case_name(path, name), path.name, allow_gaps=allow_gaps)
 
 
-def _ignored_notices(found: Found, ignored: int) -> Iterator[Notice]:
+def _ignored_notices(inventory: Inventory, ignored: int) -> Iterator[Notice]:
     if ignored:
         yield Notice(
             "files-ignored", f"{ignored} files were ignored because they are not images of the scan"
         )
-    if found.unreadable:
-        text = f"{found.unreadable} files or folders could not be opened and were ignored"
+    if inventory.unreadable:
+        text = f"{inventory.unreadable} files or folders could not be opened and were ignored"
         yield Notice("files-ignored", text)
 
 

@@ -30,8 +30,8 @@ _VALUE_REPRESENTATIONS = {b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"UL", b"OB"
 
 
 @dataclass(frozen=True)
-class Found:
-    """The files of one input.
+class Inventory:
+    """The files of an input.
 
     content: what they are. files: one volume (of MetaImage the header, and the file of its data
     where they lie beside it), or all DICOM files or all slice images.
@@ -84,7 +84,7 @@ def content_of_bytes(head: bytes) -> Content:
     return "other"
 
 
-def find(path: Path) -> Found:
+def find(path: Path) -> Inventory:
     """The input at ``path``: a file of a supported format, or a folder with one input in it.
 
     In a folder DICOM goes first, then one volume, then slice images; what is left is counted as
@@ -116,16 +116,16 @@ def find(path: Path) -> Found:
             f"The format of {path.name} is not recognised",
             expected="DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder or zip of these",
         )
-    return Found(content, _with_data(path, content))  # type: ignore[arg-type]
+    return Inventory(content, _with_data(path, content))  # type: ignore[arg-type]
 
 
 def _has_results(files: list[Path]) -> bool:
     """Whether a folder among those of ``files`` is a case that ``analyze`` or ``score`` wrote."""
-    first, *others = ({file.parent for file in files if file.name == name} for name in RESULT_FILES)
-    return bool(first.intersection(*others))
+    first, *rest = ({file.parent for file in files if file.name == name} for name in RESULT_FILES)
+    return bool(first.intersection(*rest))
 
 
-def _find_in_folder(folder: Path) -> Found:
+def _find_in_folder(folder: Path) -> Inventory:
     files, unreadable = _ordinary_files(folder)
     by_content: dict[str, list[Path]] = {}
     for file in files:
@@ -167,7 +167,7 @@ def _find_in_folder(folder: Path) -> Found:
             hint="Give one of the zip files" if counts["zip"] else "",
         )
     ignored = len(files) - len(chosen)
-    return Found(content, tuple(chosen), True, ignored, unreadable)  # type: ignore[arg-type]
+    return Inventory(content, tuple(chosen), True, ignored, unreadable)  # type: ignore[arg-type]
 
 
 def _any_image(files: list[Path]) -> bool:
@@ -203,11 +203,11 @@ def _ordinary_files(folder: Path) -> tuple[list[Path], int]:
     unreadable = 0
     waiting = [(folder, 0)]
     while waiting:
-        place, depth = waiting.pop()
+        current, depth = waiting.pop()
         try:
-            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
         except OSError as error:
-            if place == folder:
+            if current == folder:
                 raise InputError("input-unreadable", f"{folder.name}: {error.strerror}") from None
             unreadable += 1
             continue

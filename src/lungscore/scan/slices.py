@@ -160,8 +160,8 @@ def natural_order(path: Path) -> tuple:
     """Sort key in which numbers within names count as numbers; folders first."""
     return tuple(
         [
-            (part[0] in _DIGITS, int(part) if part[0] in _DIGITS else 0, part)
-            for part in _pieces(name)
+            (piece[0] in _DIGITS, int(piece) if piece[0] in _DIGITS else 0, piece)
+            for piece in _pieces(name)
         ]
         for name in path.parts
     )
@@ -187,11 +187,11 @@ def shows_whole_body(grey: np.ndarray) -> bool:
     border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
     if 1 - border.mean() <= AIR_BORDER_SHARE:
         return False
-    parts, count = ndimage.label(bright)
+    components, count = ndimage.label(bright)
     if count == 0:
         return False
-    body = int(np.argmax(np.bincount(parts.ravel())[1:])) + 1
-    rows, columns = ndimage.find_objects(parts, max_label=body)[body - 1]
+    body = int(np.argmax(np.bincount(components.ravel())[1:])) + 1
+    rows, columns = ndimage.find_objects(components, max_label=body)[body - 1]
     return (columns.stop - columns.start) >= BODY_WIDTH_TO_DEPTH * (rows.stop - rows.start)
 
 
@@ -243,9 +243,9 @@ def _size(image: np.ndarray) -> str:
     return f"{image.shape[0]} × {image.shape[1]}"
 
 
-def _too_large(name: str, found: str) -> InputError:
+def _too_large(name: str, fault: str) -> InputError:
     return InputError(
         "volume-too-large",
-        f"{name}: {found}",
+        f"{name}: {fault}",
         expected=f"at most {MAX_SLICE_PIXELS} pixels in a slice",
     )

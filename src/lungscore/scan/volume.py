@@ -71,8 +71,8 @@ def to_scan(volume: Volume, name: str, source: str, *, allow_gaps: bool = False)
     values = np.ascontiguousarray(geometry.to_canonical(volume.values))
     notices = list(volume.notices)
     if depth * rows * columns > max(rows * columns, depth * rows, depth * columns):
-        values, found = _checked_slices(volume, values, source, allow_gaps=allow_gaps)
-        notices += found
+        values, slice_notices = _checked_slices(volume, values, source, allow_gaps=allow_gaps)
+        notices += slice_notices
     if volume.units == "hu":
         notices += check_hounsfield(values, source)
     scan = Scan(

@@ -34,14 +34,14 @@ def crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     return result
 
 
-def paste(part: np.ndarray, box: tuple[int, int, int, int], shape: tuple[int, int]) -> np.ndarray:
-    """The opposite of crop: ``part`` at its box in a zero image of ``shape``."""
+def paste(patch: np.ndarray, box: tuple[int, int, int, int], shape: tuple[int, int]) -> np.ndarray:
+    """The opposite of crop: ``patch`` at its box in a zero image of ``shape``."""
     row0, row1, column0, column1 = box
     height, width = shape
-    result = np.zeros(shape, dtype=part.dtype)
+    result = np.zeros(shape, dtype=patch.dtype)
     top, left = max(row0, 0), max(column0, 0)
     bottom, right = min(row1, height), min(column1, width)
-    result[top:bottom, left:right] = part[
+    result[top:bottom, left:right] = patch[
         top - row0 : bottom - row0, left - column0 : right - column0
     ]
     return result

@@ -83,8 +83,8 @@ def write_dicom_series(scan: Scan, folder: Path) -> str:
     return _uid(identity, "series")
 
 
-def _uid(identity: str, *parts: str) -> UID:
-    return generate_uid(entropy_srcs=[identity, *parts])
+def _uid(identity: str, *names: str) -> UID:
+    return generate_uid(entropy_srcs=[identity, *names])
 
 
 def _slice_dataset(scan: Scan, affine: np.ndarray, identity: str, index: int) -> FileDataset:

@@ -116,10 +116,10 @@ def icc_agreement(ratings: np.ndarray) -> Estimate:
     if 1 - value < 1e-12:
         return Estimate(1.0, 1.0, 1.0, n)
     # McGraw and Wong's table 7: F with the degrees of freedom of Satterthwaite.
-    one = k * value / (n * (1 - value)) * raters
-    other = (1 + k * value * (n - 1) / (n * (1 - value))) * rest
-    spread = one**2 / (k - 1) + other**2 / ((n - 1) * (k - 1))
-    freedom = (one + other) ** 2 / spread if spread > 0 else np.nan
+    of_raters = k * value / (n * (1 - value)) * raters
+    of_rest = (1 + k * value * (n - 1) / (n * (1 - value))) * rest
+    spread = of_raters**2 / (k - 1) + of_rest**2 / ((n - 1) * (k - 1))
+    freedom = (of_raters + of_rest) ** 2 / spread if spread > 0 else np.nan
     upper_f, lower_f = (
         float(f_distribution.ppf(0.975, *degrees))
         for degrees in ((n - 1, freedom), (freedom, n - 1))
@@ -188,11 +188,11 @@ def weighted_kappa(
     bootstrap over cases, drawn as counts of the pairs that occur. Resamples in which all values
     are the same, where kappa is not defined, are passed over.
     """
-    one, other = _classes(a, b, highest)
-    n = len(one)
+    first, second = _classes(a, b, highest)
+    n = len(first)
     if n < MIN_PAIRS:
         return undefined(n, TOO_FEW)
-    pairs, counts = np.unique(np.stack([one, other], axis=1), axis=0, return_counts=True)
+    pairs, counts = np.unique(np.stack([first, second], axis=1), axis=0, return_counts=True)
     apart = np.abs(np.subtract.outer(np.arange(highest + 1), np.arange(highest + 1)))
     cost = (apart if weights == "linear" else apart**2).astype(np.float64)
     value = float(_kappas(counts[None], pairs, cost)[0])
@@ -207,11 +207,11 @@ def _kappas(counts: np.ndarray, pairs: np.ndarray, cost: np.ndarray) -> np.ndarr
 
     pairs: (pairs, 2) classes. cost: (classes, classes), 0 on the diagonal.
     """
-    each = np.eye(len(cost))
-    one, other = counts @ each[pairs[:, 0]], counts @ each[pairs[:, 1]]
-    found = counts @ cost[pairs[:, 0], pairs[:, 1]]
-    expected = ((one @ cost) * other).sum(axis=1) / counts.sum(axis=1)
-    ratio = np.divide(found, expected, out=np.full(len(found), np.nan), where=expected > 0)
+    indicators = np.eye(len(cost))
+    first, second = counts @ indicators[pairs[:, 0]], counts @ indicators[pairs[:, 1]]
+    observed = counts @ cost[pairs[:, 0], pairs[:, 1]]
+    expected = ((first @ cost) * second).sum(axis=1) / counts.sum(axis=1)
+    ratio = np.divide(observed, expected, out=np.full(len(observed), np.nan), where=expected > 0)
     return 1 - ratio
 
 
@@ -231,9 +231,9 @@ def exact_agreement(a: np.ndarray, b: np.ndarray) -> Estimate:
 
 def confusion(a: np.ndarray, b: np.ndarray, *, highest: int) -> np.ndarray:
     """(classes, classes) counts: rows the classes of a, columns those of b, 0…``highest``."""
-    one, other = _classes(a, b, highest)
+    first, second = _classes(a, b, highest)
     table = np.zeros((highest + 1, highest + 1), np.int64)
-    np.add.at(table, (one, other), 1)
+    np.add.at(table, (first, second), 1)
     return table
 
 
@@ -253,8 +253,8 @@ def spearman(a: np.ndarray, b: np.ndarray) -> Estimate:
     if n <= MIN_PAIRS:
         return Estimate(rho, None, None, n, "an interval needs four pairs")
     if 1 - abs(rho) < 1e-12:
-        one = float(round(rho))
-        return Estimate(one, one, one, n)
+        sign = float(round(rho))
+        return Estimate(sign, sign, sign, n)
     half = _Z * np.sqrt((1 + rho**2 / 2) / (n - 3))
     low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
     return Estimate(rho, float(low), float(high), n)

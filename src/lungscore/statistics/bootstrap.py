@@ -43,7 +43,7 @@ def interval(
     """
     draws = RESAMPLES if draws is None else draws
     drawn = _of_clusters(cases, clusters, draws) if weights is None else _of_groups(weights, draws)
-    values = np.concatenate([statistic(part) for part in drawn])
+    values = np.concatenate([statistic(chunk) for chunk in drawn])
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")
@@ -116,9 +116,9 @@ def rate(hit: np.ndarray, patients: Sequence[Hashable]) -> Estimate:
     hit = np.asarray(hit, bool)
     if not len(hit):
         return undefined(0, "there is no such case")
-    each = np.bincount(_numbered(patients))
+    cases = np.bincount(_numbered(patients))
     share = float(hit.mean())
-    low, high = wilson(share, float(each.sum() ** 2 / (each**2).sum()))
+    low, high = wilson(share, float(cases.sum() ** 2 / (cases**2).sum()))
     return Estimate(share, low, high, len(hit))
 
 
@@ -143,8 +143,8 @@ def median_of(values: np.ndarray) -> Statistic:
     def statistic(weights: np.ndarray) -> np.ndarray:
         reached = np.cumsum(weights[:, order], axis=1)
         total = reached[:, -1]
-        places = (np.floor((total - 1) / 2), np.floor(total / 2))
-        lower, upper = ((reached <= place[:, None]).sum(axis=1) for place in places)
+        ranks = (np.floor((total - 1) / 2), np.floor(total / 2))
+        lower, upper = ((reached <= rank[:, None]).sum(axis=1) for rank in ranks)
         return np.asarray((values[lower] + values[upper]) / 2)
 
     return statistic

@@ -113,22 +113,22 @@ def sd_between_seeds(values: np.ndarray) -> float:
     return _spread(common.mean(axis=1)) if common.size else float("nan")
 
 
-def area_agreement(found: np.ndarray, true: np.ndarray) -> dict[str, Any]:
+def area_agreement(predicted: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     """Agreement of predicted and true fractions of the same slices, (slices,) each.
 
     correlation: Pearson's r with its interval, None without spread. mean_absolute_error: with its
-    interval. bias: mean of found − true; lower_limit and upper_limit: Bland–Altman's 95 % limits
-    of agreement, bias ± 1.96 standard deviations (NaN of fewer than two slices).
+    interval. bias: mean of predicted − true; lower_limit and upper_limit: Bland–Altman's 95 %
+    limits of agreement, bias ± 1.96 standard deviations (NaN of fewer than two slices).
     """
-    found, true = np.asarray(found, np.float64), np.asarray(true, np.float64)
-    difference = found - true
+    predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    difference = predicted - true
     bias, spread = float(difference.mean()), _spread(difference)
-    correlation: dict[str, Any] = dict.fromkeys(("r", "low", "high")) | {"n": len(found)}
-    statistic = correlation_of(found, true)
+    correlation: dict[str, Any] = dict.fromkeys(("r", "low", "high")) | {"n": len(predicted)}
+    statistic = correlation_of(predicted, true)
     # Not the standard deviation: of equal fractions it may be a rounding error above 0.
-    if not np.isnan(r := value_of(statistic, len(found))):
-        low, high = interval(statistic, len(found))
-        correlation = {"r": r, "low": low, "high": high, "n": len(found)}
+    if not np.isnan(r := value_of(statistic, len(predicted))):
+        low, high = interval(statistic, len(predicted))
+        correlation = {"r": r, "low": low, "high": high, "n": len(predicted)}
     return {
         "correlation": correlation,
         "mean_absolute_error": mean_with_interval(np.abs(difference)),

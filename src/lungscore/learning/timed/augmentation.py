@@ -65,13 +65,13 @@ def smooth_field(
 
 
 @tools.cache
-def _bicubic(places: int, length: int, device: torch.device) -> Tensor:
-    """(length, places), what ``functional.interpolate`` does along one axis, corners aligned.
+def _bicubic(knots: int, length: int, device: torch.device) -> Tensor:
+    """(length, knots), what ``functional.interpolate`` does along one axis, corners aligned.
 
     Two products of matrices are several times as fast as the function, which weighs 16 places
     for every pixel.
     """
-    units = torch.eye(places)[:, None, :, None]
+    units = torch.eye(knots)[:, None, :, None]
     weights = functional.interpolate(units, (length, 1), mode="bicubic", align_corners=True)
     return weights[:, 0, :, 0].T.contiguous().to(device)
 
@@ -99,8 +99,8 @@ def move(maps: Tensor, size: tuple[int, int]) -> Tensor:
     )
     shape = [len(maps), maps.shape[1], *size]
     grid = functional.affine_grid(matrix, shape, align_corners=False)
-    for places, extent in (((4, 5), BEND), ((9, 11), WOBBLE)):
-        bend = smooth_field(2, places, maps, size) * extent
+    for knots, extent in (((4, 5), BEND), ((9, 11), WOBBLE)):
+        bend = smooth_field(2, knots, maps, size) * extent
         grid = grid + bend.permute(0, 2, 3, 1)
     return functional.grid_sample(maps, grid, padding_mode="zeros", align_corners=False)
 
@@ -160,8 +160,8 @@ def _cosines_and_table(device: torch.device) -> tuple[Tensor, Tensor]:
 
     One matrix for whole blocks: products of thousands of 8 × 8 matrices keep no device busy.
     """
-    place = torch.arange(8, dtype=torch.float32)
-    basis = torch.cos((2 * place[None] + 1) * place[:, None] * math.pi / 16) / 2
+    position = torch.arange(8, dtype=torch.float32)
+    basis = torch.cos((2 * position[None] + 1) * position[:, None] * math.pi / 16) / 2
     basis[0] /= math.sqrt(2)
     table = torch.tensor(_QUANTISATION, dtype=torch.float32).view(-1)
     return torch.kron(basis, basis).to(device), table.to(device)

@@ -54,17 +54,17 @@ def with_disease(slices: Truth, sick: Tensor, healthy: Tensor, *, at_most: float
     return _of_part(twice, at_most, _harmless(slices, tissue, healthy), tissue, sick)
 
 
-def with_lesions_of(slices: Truth, other: Truth, chosen: Tensor) -> Truth:
-    """Real lesions pasted: those of ``other`` slices, where both have lung, for ``chosen`` ones.
+def with_lesions_of(slices: Truth, donors: Truth, chosen: Tensor) -> Truth:
+    """Real lesions pasted: those of ``donors``, where both have lung, for ``chosen`` ones.
 
     chosen: (N, 1, 1, 1), 0 or 1.
     """
-    mask = other.infection * (slices.lungs > 0.5) * chosen
+    mask = donors.infection * (slices.lungs > 0.5) * chosen
     alpha = soften(mask, 1)
     return slices._replace(
-        grey=torch.lerp(slices.grey, other.grey, alpha),
+        grey=torch.lerp(slices.grey, donors.grey, alpha),
         infection=torch.maximum(slices.infection, mask),
-        consolidation=torch.where(mask > 0.5, other.consolidation, slices.consolidation),
+        consolidation=torch.where(mask > 0.5, donors.consolidation, slices.consolidation),
     )
 
 
@@ -91,8 +91,8 @@ def _of_part(
     How many that are depends on the size of the batch alone, so that a step can be recorded.
     """
     some = sick.flatten().topk(math.ceil(len(sick) * share)).indices
-    made = work(Truth(*(part[some] for part in slices)), tissue[some], sick[some])
-    return Truth(*(part.index_copy(0, some, new) for part, new in zip(slices, made, strict=True)))
+    made = work(Truth(*(maps[some] for maps in slices)), tissue[some], sick[some])
+    return Truth(*(maps.index_copy(0, some, new) for maps, new in zip(slices, made, strict=True)))
 
 
 def _lesion(slices: Truth, tissue: Tensor, sick: Tensor) -> Truth:
@@ -118,14 +118,14 @@ def _lesion(slices: Truth, tissue: Tensor, sick: Tensor) -> Truth:
     tubes = _bronchi(grey) * chance(grey, BRONCHI)
     solid_grey = torch.lerp(solid_grey, air, tubes)
     grey = torch.lerp(grey, solid_grey, core * dense)
-    found = (whole > 0.5).float()
-    solid_found = (core > 0.5).float() * dense
-    fresh = found * (slices.infection < 0.5)
+    infected = (whole > 0.5).float()
+    consolidated = (core > 0.5).float() * dense
+    fresh = infected * (slices.infection < 0.5)
     consolidation = slices.consolidation * (1 - fresh)
     return slices._replace(
         grey=grey,
-        infection=torch.maximum(slices.infection, found),
-        consolidation=torch.maximum(consolidation, solid_found),
+        infection=torch.maximum(slices.infection, infected),
+        consolidation=torch.maximum(consolidation, consolidated),
     )
 
 

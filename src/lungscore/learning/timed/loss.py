@@ -26,11 +26,11 @@ def two_answers_loss(output: SlimOutput, infection: Tensor, consolidation: Tenso
     logits = output.consolidation.float()
     entropy = functional.binary_cross_entropy_with_logits(logits, consolidation, reduction="none")
     within = (infection * entropy).sum() / (infection.sum() + 1)
-    found, dense = output.side_outputs[-1].float().sigmoid().detach(), logits.sigmoid()
+    predicted, dense = output.side_outputs[-1].float().sigmoid().detach(), logits.sigmoid()
     shortfall = [
         1
-        - (2 * (found * share * infection * true).sum() + 1)
-        / ((found * share + infection * true).sum() + 1)
+        - (2 * (predicted * share * infection * true).sum() + 1)
+        / ((predicted * share + infection * true).sum() + 1)
         for share, true in ((dense, consolidation), (1 - dense, 1 - consolidation))
     ]
     return total + CONSOLIDATION * (within + torch.stack(shortfall).mean())

@@ -24,8 +24,8 @@ def label(networks: Sequence[nn.Module], store: SliceStore, indices: Tensor) -> 
     """
     for some in indices.split(64):
         grey = store.seen(some)
-        parts = [_both_ways(network, grey) for network in networks]
-        mean = torch.stack(parts).mean(0)
+        predictions = [_both_ways(network, grey) for network in networks]
+        mean = torch.stack(predictions).mean(0)
         store.label(some, functional.interpolate(mean, (HEIGHT, WIDTH), mode="bilinear"))
 
 
@@ -63,10 +63,10 @@ def _scaled(maps: Tensor, times: float) -> Tensor:
     return functional.grid_sample(maps, grid, align_corners=False)
 
 
-def dice(found: np.ndarray, true: np.ndarray) -> float:
+def dice(predicted: np.ndarray, true: np.ndarray) -> float:
     """2 |A ∩ B| / (|A| + |B|); NaN where both are empty."""
-    total = int(found.sum()) + int(true.sum())
-    return 2 * int((found & true).sum()) / total if total else float("nan")
+    total = int(predicted.sum()) + int(true.sum())
+    return 2 * int((predicted & true).sum()) / total if total else float("nan")
 
 
 def quick_figures(maps: np.ndarray, slices: Slices, names: Sequence[str]) -> dict[str, float]:
@@ -81,13 +81,13 @@ def quick_figures(maps: np.ndarray, slices: Slices, names: Sequence[str]) -> dic
         true, dense = (
             resize((classes >= least).astype(np.float32), height, width) >= 0.5 for least in (1, 2)
         )
-        found = probability[0] >= 0.5
-        solid = found & (probability[1] >= 0.5)
-        figures["infection"].append(dice(found, true))
-        for key, one, other in (
-            ("ggo", found & ~solid, true & ~dense),
+        infected = probability[0] >= 0.5
+        solid = infected & (probability[1] >= 0.5)
+        figures["infection"].append(dice(infected, true))
+        for key, predicted, truth in (
+            ("ggo", infected & ~solid, true & ~dense),
             ("consolidation", solid, true & dense),
         ):
-            if other.any():
-                figures[key].append(dice(one, other))
+            if truth.any():
+                figures[key].append(dice(predicted, truth))
     return {key: float(np.mean(values)) for key, values in figures.items() if values}

@@ -115,10 +115,10 @@ class SliceStore:
         if synthesis:
             healthy = (pool == POOLS.index("healthy")).view(-1, 1, 1, 1).float()
             sick = chance(grey, self.sick[pool].view(-1, 1, 1, 1))
-            other = Truth(*(part.roll(1, dims=0) for part in truth))
+            donors = Truth(*(channel.roll(1, dims=0) for channel in truth))
             pasted = chance(grey, PASTED) * annotated.roll(1, dims=0)
             truth = with_disease(truth, sick, healthy, at_most=AT_MOST_SICK)
-            truth = with_lesions_of(truth, other, pasted)
+            truth = with_lesions_of(truth, donors, pasted)
         # Consolidation is moved as a share of infection and separated again: where infection ends
         # neither class is mixed with background.
         both = torch.cat(

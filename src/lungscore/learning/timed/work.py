@@ -75,9 +75,9 @@ def read_folds(path: Path) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(names) for names in json.loads(path.read_text())["folds"])
 
 
-def held_out(run: Run, place: Environment) -> tuple[str, ...]:
+def held_out(run: Run, environment: Environment) -> tuple[str, ...]:
     """Names of the annotated slices that the run must not see."""
-    return place.folds[FOLDS.index(run.split)] if run.split in FOLDS else ()
+    return environment.folds[FOLDS.index(run.split)] if run.split in FOLDS else ()
 
 
 def finished(run: Run, folder: Path) -> bool:
@@ -85,35 +85,35 @@ def finished(run: Run, folder: Path) -> bool:
     return (folder / run.name / FACTS).is_file()
 
 
-def do(run: Run, place: Environment, seconds: float) -> dict[str, object]:
+def do(run: Run, environment: Environment, seconds: float) -> dict[str, object]:
     """Train a run, or go on with it, within ``seconds`` from now; keeps and returns its facts."""
     began = time.perf_counter()
-    folder = place.folder / run.name
-    if finished(run, place.folder):
+    folder = environment.folder / run.name
+    if finished(run, environment.folder):
         facts: dict[str, object] = json.loads((folder / FACTS).read_text())
         return facts
     folder.mkdir(parents=True, exist_ok=True)
-    names = held_out(run, place)
+    names = held_out(run, environment)
     store = SliceStore(
-        place.slices,
-        place.device,
+        environment.slices,
+        environment.device,
         hold=names,
         healthy_part=run.split if run.split in ("cranial", "caudal") else None,
-        size=place.size,
+        size=environment.size,
     )
     if run.kind == "today":
-        share = 1.0 if place.pace.steps is None else place.pace.steps / 1600
+        share = 1.0 if environment.pace.steps is None else environment.pace.steps / 1600
         network, _ = today.train(
-            store, place.encoders / ENCODERS["resnet18"], seed=run.seed, share=share
+            store, environment.encoders / ENCODERS["resnet18"], seed=run.seed, share=share
         )
         asked: nn.Module = today.InfectionOnly(network)
         told: dict[str, object] = {}
     else:
-        labelled = _label(run, place, store)
+        labelled = _label(run, environment, store)
         training = TimedTraining(
-            new_network(run, place, store),
+            new_network(run, environment, store),
             store,
-            place.pace,
+            environment.pace,
             synthesis=run.synthesis,
             seed=run.seed,
         )
@@ -133,7 +133,7 @@ def do(run: Run, place: Environment, seconds: float) -> dict[str, object]:
         asked = InfectionAndConsolidation(network)
         told = {
             "steps": training.done,
-            "slices": training.done * place.pace.batch,
+            "slices": training.done * environment.pace.batch,
             "seconds": round(training.spent, 1),
             "labelled": labelled,
             "recorded": training.curve.recorded,
@@ -143,17 +143,18 @@ def do(run: Run, place: Environment, seconds: float) -> dict[str, object]:
     asked.eval()
     save_half(network, folder / WEIGHTS)
     if names:
-        single, views = of_annotated(asked, place.slices, names, place.device, place.size)
+        single, views = of_annotated(
+            asked, environment.slices, names, environment.device, environment.size
+        )
         np.savez_compressed(
             folder / MAPS, names=np.array(names), single=levels(single), views=levels(views)
         )
-        told["dice"] = quick_figures(single, place.slices, names)
-        told["dice_of_views"] = quick_figures(views, place.slices, names)
-    height, width = place.size
-    size = {"height": height, "width": width}
+        told["dice"] = quick_figures(single, environment.slices, names)
+        told["dice_of_views"] = quick_figures(views, environment.slices, names)
+    height, width = environment.size
     told = {
         "run": asdict(run),
-        "input": size,
+        "input": {"height": height, "width": width},
         "whole_seconds": round(time.perf_counter() - began, 1),
         **told,
     }
@@ -162,22 +163,22 @@ def do(run: Run, place: Environment, seconds: float) -> dict[str, object]:
     return told
 
 
-def new_network(run: Run, place: Environment, store: SliceStore) -> SlimInfNet:
+def new_network(run: Run, environment: Environment, store: SliceStore) -> SlimInfNet:
     """Random heads on ImageNet's encoder, its folded batch norms filled from training slices."""
     torch.manual_seed(run.seed)
     network = SlimInfNet(run.encoder)
-    norms = load_imagenet_weights(network.encoder, place.encoders / ENCODERS[run.encoder])
+    norms = load_imagenet_weights(network.encoder, environment.encoders / ENCODERS[run.encoder])
     if norms:
         some = store.seen(store.by_pool["annotated"][:16]).cpu()
         calibrate_batch_norm(network.encoder, norms, normalise(some))
     return network
 
 
-def load_network(run: Run, place: Environment) -> nn.Module:
+def load_network(run: Run, environment: Environment) -> nn.Module:
     """A finished run's network, giving probabilities, on the device."""
     network = SlimInfNet(run.encoder)
-    load_weights(network, place.folder / run.name / WEIGHTS)
-    return InfectionAndConsolidation(network).eval().to(place.device)
+    load_weights(network, environment.folder / run.name / WEIGHTS)
+    return InfectionAndConsolidation(network).eval().to(environment.device)
 
 
 def save_half(network: nn.Module, path: Path) -> None:
@@ -196,13 +197,15 @@ def levels(probabilities: np.ndarray) -> np.ndarray:
     return np.minimum(np.floor(probabilities * 256), 255).astype(np.uint8)
 
 
-def _label(run: Run, place: Environment, store: SliceStore) -> bool:
+def _label(run: Run, environment: Environment, store: SliceStore) -> bool:
     """Label the slices without labels by the run's teachers; whether there are any."""
     if not run.teachers:
         return False
     networks = []
     for arm in run.teachers:
-        facts = json.loads((place.folder / f"{arm}-{run.split}" / FACTS).read_text())["run"]
-        networks.append(load_network(Run(**{**facts, "teachers": tuple(facts["teachers"])}), place))
+        facts = json.loads((environment.folder / f"{arm}-{run.split}" / FACTS).read_text())["run"]
+        networks.append(
+            load_network(Run(**{**facts, "teachers": tuple(facts["teachers"])}), environment)
+        )
     label(networks, store, store.unlabelled())
     return True

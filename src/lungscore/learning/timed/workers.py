@@ -77,7 +77,7 @@ class Workers:
                     waiting.append((piece, tries - 1))
                     continue
                 report(piece, result)
-                if any(piece is one for one in asked):
+                if any(piece is request for request in asked):
                     results.append((piece, result))
         return results
 

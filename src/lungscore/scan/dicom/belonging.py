@@ -99,8 +99,8 @@ def joined(groups: dict[str, list[Header]], smallest: int) -> tuple[dict[str, li
     result, merged = dict(groups), 0
     for uids in families.values():
         headers = [h for uid in uids for h in groups[uid]]
-        places = {h.position for h in headers}
-        if len(uids) < 2 or None in places or len(places) < len(headers):
+        positions = {h.position for h in headers}
+        if len(uids) < 2 or None in positions or len(positions) < len(headers):
             continue
         for uid in uids:
             del result[uid]

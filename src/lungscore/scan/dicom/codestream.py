@@ -57,13 +57,13 @@ def syntax_of(data: bytes) -> str:
 
 
 def _jpeg(frame: bytes) -> str:
-    place = 2
-    while place + 4 <= len(frame) and frame[place] == 0xFF:
-        marker = frame[place + 1]
+    offset = 2
+    while offset + 4 <= len(frame) and frame[offset] == 0xFF:
+        marker = frame[offset + 1]
         if marker in _FRAMES:
             return _FRAMES[marker]
         if marker == 0xFF:  # a fill byte
-            place += 1
+            offset += 1
             continue
-        place += 2 + int.from_bytes(frame[place + 2 : place + 4], "big")
+        offset += 2 + int.from_bytes(frame[offset + 2 : offset + 4], "big")
     return ""

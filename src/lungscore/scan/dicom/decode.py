@@ -94,7 +94,7 @@ class _Worker:
     def __enter__(self) -> "_Worker":
         # The same modules as here, and none from the folder the user happens to stand in.
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(place for place in sys.path if place),
+            "PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }

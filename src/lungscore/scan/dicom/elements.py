@@ -62,11 +62,11 @@ def numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
             raise Unreadable(keyword)
         return None
     if isinstance(value, str):
-        parts: list[Any] = [_number(part) for part in _parts(value, count)]
+        items: list[Any] = [_number(item) for item in _items(value, count)]
     else:
-        parts = list(value) if hasattr(value, "__iter__") else [value]
+        items = list(value) if hasattr(value, "__iter__") else [value]
     try:
-        result = tuple(float(part) for part in parts)
+        result = tuple(float(item) for item in items)
     except (TypeError, ValueError, OverflowError):
         raise Unreadable(keyword) from None
     if len(result) != count or not all(map(math.isfinite, result)):
@@ -76,8 +76,8 @@ def numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
 
 def number(dataset: Any, keyword: str) -> float | None:
     """The one number of an element, None where it is absent or empty. Raises Unreadable."""
-    found = numbers(dataset, keyword, 1)
-    return None if found is None else found[0]
+    values = numbers(dataset, keyword, 1)
+    return None if values is None else values[0]
 
 
 def integer(dataset: Any, keyword: str, default: int) -> int:
@@ -100,18 +100,18 @@ def _representation(raw: Any) -> str:
         return "UN"
 
 
-def _parts(value: str, count: int) -> list[str]:
+def _items(value: str, count: int) -> list[str]:
     """The numbers in a text: separated by backslashes or, where there are none, by blanks."""
     value = value.strip(" \0[]()\r\n\t")
     if "\\" in value or count == 1:
         return value.split("\\")
     if "," in value and "." in value:  # points are the decimal signs, so commas part
-        return [part for part in re.split(r"[,;\s]+", value) if part]
-    return [part for part in re.split(r"[;\s]+", value) if part]
+        return [item for item in re.split(r"[,;\s]+", value) if item]
+    return [item for item in re.split(r"[;\s]+", value) if item]
 
 
-def _number(part: str) -> str:
-    part = part.strip(" \0")
-    if not _NUMBER.fullmatch(part):
-        raise Unreadable(part)
-    return part.replace(",", ".")
+def _number(item: str) -> str:
+    item = item.strip(" \0")
+    if not _NUMBER.fullmatch(item):
+        raise Unreadable(item)
+    return item.replace(",", ".")

@@ -316,9 +316,9 @@ def _acquired(dataset: Any) -> float | None:
     for keyword in ("AcquisitionDateTime", "AcquisitionTime"):
         digits = re.sub(r"[:\s]", "", text(dataset, keyword)).removeprefix("-")
         digits = digits[8:] if keyword == "AcquisitionDateTime" else digits
-        found = re.match(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)", digits)
-        if found:
-            hours, minutes, seconds = map(float, found.groups())
+        match = re.match(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)", digits)
+        if match:
+            hours, minutes, seconds = map(float, match.groups())
             return 3600 * hours + 60 * minutes + seconds
     return None
 

@@ -112,6 +112,8 @@ def _stored(header: Header, dataset: Any, decode: bool) -> np.ndarray:
         ) from error
     if not isinstance(raw.value, bytes) or not raw.value:
         raise _without_pixels(header, f"{keyword} is empty")
+    if PIXELS[keyword] is not None or not is_encapsulated(raw):
+        _refuse_unknown_syntax(header)
     if PIXELS[keyword] is not None:
         order = NATIVE.get(header.syntax, "<")
         kind = PIXELS[keyword].replace("<", ">" if order == ">" else "<")  # type: ignore[union-attr]
@@ -138,12 +140,12 @@ def _native(header: Header, raw: Any, dtype: np.dtype) -> np.ndarray:
     expected = count * dtype.itemsize
     if len(data) < expected:
         stated = getattr(raw, "length", len(data))
-        found = f"{len(data)} of {expected} bytes of pixels"
+        fault = f"{len(data)} of {expected} bytes of pixels"
         if len(data) < stated:
-            raise _truncated(header, found)
+            raise _truncated(header, fault)
         raise InputError(
             "dicom-unreadable",
-            f"{header.name}: {found} for {header.rows} × {header.columns} pixels",
+            f"{header.name}: {fault} for {header.rows} × {header.columns} pixels",
             expected="Rows, Columns and BitsAllocated that agree with the pixels",
             hint="Export the image again",
         )
@@ -156,6 +158,18 @@ def _native(header: Header, raw: Any, dtype: np.dtype) -> np.ndarray:
         )
     pixels = np.frombuffer(data, dtype=dtype, count=count)
     return pixels.astype(dtype.newbyteorder("=")).reshape(header.rows, header.columns)
+
+
+def _refuse_unknown_syntax(header: Header) -> None:
+    """Native pixels say nothing of their byte order: a syntax that nobody knows leaves it open."""
+    if header.syntax in NATIVE or _is_standard(header.syntax):
+        return
+    raise InputError(
+        "codec-missing",
+        f"{header.name}: no decoder for {_syntax_text(header.syntax)}",
+        hint="Export the images in a transfer syntax of the standard, such as Explicit VR "
+        "Little Endian",
+    )
 
 
 def _guessed_order(dataset: Any) -> str:
@@ -258,10 +272,17 @@ def _syntax_text(syntax: str) -> str:
     """A transfer syntax as messages call it: one that is not in the standard may be any text."""
     from pydicom.uid import UID
 
-    known = UID(syntax)
-    if known.name == syntax or not known.is_transfer_syntax:
+    if not _is_standard(syntax):
         return "a transfer syntax that DICOM does not know"
-    return f"transfer syntax {syntax} ({known.name})"
+    return f"transfer syntax {syntax} ({UID(syntax).name})"
+
+
+def _is_standard(syntax: str) -> bool:
+    """Whether the standard lists this transfer syntax, be it retired."""
+    from pydicom.uid import UID
+
+    uid = UID(syntax)
+    return uid.name != syntax and uid.is_transfer_syntax
 
 
 def _rescale(header: Header, dataset: Any, stored: np.ndarray) -> tuple[np.ndarray, str]:
@@ -327,19 +348,19 @@ def _number(header: Header, dataset: Any, keyword: str) -> float | None:
         raise InputError("dicom-unreadable", text) from None
 
 
-def _truncated(header: Header, found: str) -> InputError:
+def _truncated(header: Header, fault: str) -> InputError:
     return InputError(
         "dicom-truncated",
-        f"{header.name}: {found}",
+        f"{header.name}: {fault}",
         expected="the whole file",
         hint="Copy it again from its source",
     )
 
 
-def _without_pixels(header: Header, found: str) -> InputError:
+def _without_pixels(header: Header, fault: str) -> InputError:
     return InputError(
         "dicom-truncated",
-        f"{header.name}: {found}",
+        f"{header.name}: {fault}",
         expected="an image",
         hint="The file is cut off or was exported without its image: export it again",
     )

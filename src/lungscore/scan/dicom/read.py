@@ -52,13 +52,13 @@ def read_groups(files: Sequence[Path], names: Sequence[str] | None = None) -> Di
 def read_dicom(groups: DicomInput, *, series: str | None, allow_gaps: bool) -> Volume:
     """The chosen series as a Volume. Raises InputError; see docs/errors.md."""
     chosen = choose_series(groups.groups, series)
-    others = left_out(groups.groups, chosen)
+    unused = left_out(groups.groups, chosen)
     with quiet_pydicom():
         _check_readable(chosen.headers)
         headers, repeated = _unique(chosen.headers)
         _check_alike(headers)
         volume = _read_volume(headers, allow_gaps=allow_gaps)
-    notices = list(_notices(chosen, headers, repeated=repeated, others=others))
+    notices = list(_notices(chosen, headers, repeated=repeated, unused=unused))
     return Volume(
         values=volume.values,
         affine=volume.affine,
@@ -68,7 +68,7 @@ def read_dicom(groups: DicomInput, *, series: str | None, allow_gaps: bool) -> V
         sides_known=volume.sides_known,
         notices=(*notices, *volume.notices),
         series_uid=chosen.uid or None,
-        left_out=others,
+        left_out=unused,
     )
 
 
@@ -213,14 +213,14 @@ def _read_volume(headers: list[Header], *, allow_gaps: bool) -> _Read:
 def _check_scales(scales: Sequence[str], stack: Stack) -> None:
     """Raise ``rescale-inconsistent`` where slices differ in how they state their scale."""
     usual = Counter(scales).most_common(1)[0][0]
-    others = [number for number, scale in enumerate(scales) if scale != usual]
-    if not others:
+    deviating = [number for number, scale in enumerate(scales) if scale != usual]
+    if not deviating:
         return
-    shown = shown_ranges(tuple(int(stack.slots[number]) for number in others))
-    found = scales[others[0]] or "neither"
+    shown = shown_ranges(tuple(int(stack.slots[number]) for number in deviating))
+    stated = scales[deviating[0]] or "neither"
     raise InputError(
         "rescale-inconsistent",
-        f"Slices {shown} of {stack.depth} state {found} of RescaleSlope and RescaleIntercept, "
+        f"Slices {shown} of {stack.depth} state {stated} of RescaleSlope and RescaleIntercept, "
         f"the others {usual or 'neither'}",
         expected="both in every slice",
         hint="Export the series again from its source",
@@ -291,9 +291,9 @@ def _interpolate(values: np.ndarray, stack: Stack) -> None:
     """Fill missing slices linearly between their neighbours, in place."""
     for before, after in zip(stack.slots[:-1], stack.slots[1:], strict=True):
         for slot in range(before + 1, after):
-            part = np.float32((slot - before) / (after - before))
+            fraction = np.float32((slot - before) / (after - before))
             low, high = values[before].astype(np.float32), values[after].astype(np.float32)
-            values[slot] = np.rint(low + part * (high - low)).astype(np.int16)
+            values[slot] = np.rint(low + fraction * (high - low)).astype(np.int16)
 
 
 def _notices(
@@ -301,16 +301,18 @@ def _notices(
     headers: list[Header],
     *,
     repeated: list[Header],
-    others: tuple[dict[str, Any], ...],
+    unused: tuple[dict[str, Any], ...],
 ) -> list[Notice]:
     notices = []
-    if others:
-        reasons = sorted({entry["reason"] for entry in others})
-        text = f"{len(others)} further series were not used: " + ", ".join(reasons)
+    if unused:
+        reasons = sorted({entry["reason"] for entry in unused})
+        text = f"{len(unused)} further series were not used: " + ", ".join(reasons)
         notices.append(Notice("series-left-out", text))
-    if chosen.others:
+    if chosen.other_images:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(chosen.strangers.items()))
-        text = f"{len(chosen.others)} images of the series are not its slices and were ignored"
+        text = (
+            f"{len(chosen.other_images)} images of the series are not its slices and were ignored"
+        )
         notices.append(Notice("files-ignored", f"{text}: {kinds}"))
     if chosen.merged:
         text = f"Each of {len(headers)} images has a series UID of its own and agrees in all else"

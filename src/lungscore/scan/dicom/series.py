@@ -22,15 +22,15 @@ AXIAL_COSINE = 0.8
 class Series:
     """The images of one SeriesInstanceUID.
 
-    headers: its usable CT images. others: its scouts, projections, captures and coloured images.
-    strangers: what kinds of others lie in it, and how many of each. merged: how many series UIDs it
+    headers: its usable CT images. other_images: its scouts, projections, captures and coloured
+    images. strangers: their kinds, and how many there are of each. merged: how many series UIDs it
     was written under where every image has one of its own. reason: why it cannot be the chest CT,
     or "". code: the rejection that reason stands for when nothing else is there.
     """
 
     uid: str
     headers: tuple[Header, ...]
-    others: tuple[Header, ...]
+    other_images: tuple[Header, ...]
     reason: str = ""
     code: str = ""
     strangers: dict[str, int] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Series:
     @property
     def modality(self) -> str:
         """The most frequent modality of its images."""
-        every = self.headers + self.others
+        every = self.headers + self.other_images
         return Counter(header.modality for header in every).most_common(1)[0][0]
 
     @property
@@ -49,12 +49,12 @@ class Series:
 
     def as_dict(self) -> dict[str, Any]:
         """What inspect and the report list of a series; no DICOM text but UID and modality."""
-        first = (self.headers or self.others)[0]
+        first = (self.headers or self.other_images)[0]
         return {
             "series_uid": self.uid,
             "modality": self.modality,
             "slices": len(self.headers),
-            "other_images": len(self.others),
+            "other_images": len(self.other_images),
             "rows": first.rows,
             "columns": first.columns,
             "pixel_spacing_mm": list(first.pixel_spacing) if first.pixel_spacing else None,
@@ -111,24 +111,24 @@ def is_axial(header: Header) -> bool:
 
 def _series(uid: str, members: Sequence[Header], *, merged: int = 0) -> Series:
     usable, foreign = set_aside([header for header in members if _is_ct_slice(header)])
-    others = [header for header in members if not _is_ct_slice(header)]
-    kinds = Counter(_kind(header) for header in others)
+    other_images = [header for header in members if not _is_ct_slice(header)]
+    kinds = Counter(_kind(header) for header in other_images)
     kinds.update({kind: len(strangers) for kind, strangers in foreign.items()})
-    others += [header for strangers in foreign.values() for header in strangers]
+    other_images += [header for strangers in foreign.values() for header in strangers]
 
     def build(reason: str = "", code: str = "") -> Series:
-        return Series(uid, tuple(usable), tuple(others), reason, code, dict(kinds), merged)
+        return Series(uid, tuple(usable), tuple(other_images), reason, code, dict(kinds), merged)
 
     if usable:
         group = build()
         if not any(map(is_axial, usable)) and group.positions < VOLUME_SLICES:
             return build("no axial slices", "no-axial-ct")
         return group
-    if others and all(header.projection for header in others):
+    if other_images and all(header.projection for header in other_images):
         return build("projections through several slices (MIP, MinIP), not slices", "no-axial-ct")
-    if any(_is_multiframe(header) for header in others):
+    if any(_is_multiframe(header) for header in other_images):
         return build("enhanced multi-frame images", "multiframe-unsupported")
-    if any("LOCALIZER" in header.image_type for header in others):
+    if any("LOCALIZER" in header.image_type for header in other_images):
         return build("scout images only", "no-axial-ct")
     modality = build().modality
     if modality == "CT":

@@ -147,11 +147,11 @@ def _usual_step(steps: np.ndarray) -> float:
 
 def gap_text(stack: Stack, heights: np.ndarray) -> str:
     """The places (mm along the normal) at which slices are missing; heights are sorted."""
-    places = []
+    gaps = []
     for before in np.nonzero(np.diff(stack.slots) > 1)[0]:
         lost = int(stack.slots[before + 1] - stack.slots[before] - 1)
-        places.append(f"{lost} between {heights[before]:.1f} and {heights[before + 1]:.1f} mm")
-    return ", ".join(places[:5]) + (", …" if len(places) > 5 else "")
+        gaps.append(f"{lost} between {heights[before]:.1f} and {heights[before + 1]:.1f} mm")
+    return ", ".join(gaps[:5]) + (", …" if len(gaps) > 5 else "")
 
 
 def volume_affine(

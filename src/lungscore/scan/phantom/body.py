@@ -20,7 +20,7 @@ from lungscore.scan.phantom.shapes import (
     coverage,
     paint,
     paint_shapes,
-    part,
+    subgrid,
 )
 
 #: Hounsfield units.
@@ -62,7 +62,7 @@ def paint_body(
     depth_inside = _body(hu, axes, patient, width_mm)
     _muscles(hu, axes, patient, depth_inside, streaks, width_mm)
     _shoulder_bones(hu, axes, width_mm)
-    inner, near = hu[where], part(axes, where)
+    inner, near = hu[where], subgrid(axes, where)
     paint(inner, coverage(chest.cage - 11, 2 * width_mm), MUSCLE - 22)
     _abdomen(inner, near, patient, chest, streaks, width_mm)
     above = coverage(chest.diaphragm, width_mm) * coverage(chest.cage - 1, width_mm)
@@ -176,7 +176,7 @@ def _abdomen(
     lumen = Ellipsoid((top + 46, -14, 62), (38, 48, 39), 25)
     where = box(axes, lumen.low, lumen.high, margin=width_mm)
     if all(s.stop > s.start for s in where):
-        near = part(axes, where)
+        near = subgrid(axes, where)
         filled = coverage(lumen.distance(near), width_mm)
         content = np.where(near[1] < -28, AIR + 20, 22 + 14 * streaks(near))  # air lies in front
         paint(hu[where], filled, content)
@@ -219,10 +219,10 @@ def _ribs(hu: np.ndarray, axes: Axes, chest: LungShape, width_mm: float) -> None
     where = np.nonzero(near)
     out, cosine = outward[where], chest.angle[where]
     height = z[where[0], 0, 0] - RIB_DROP_MM * (1 - cosine) / 2
-    place = ((height / RIB_PITCH_MM + 0.35) % 1.0 - 0.5) * RIB_PITCH_MM
+    phase = ((height / RIB_PITCH_MM + 0.35) % 1.0 - 0.5) * RIB_PITCH_MM
     # Only every rib's own course exists: none above the first, no cartilage below the tenth.
     exists = (height > -16) & (height < 205)
-    distance = (np.sqrt((out / 4.0) ** 2 + (place / 6.6) ** 2) - 1) * 4.0
+    distance = (np.sqrt((out / 4.0) ** 2 + (phase / 6.6) ** 2) - 1) * 4.0
     cartilage = cosine < -0.86 + 0.25 * np.clip((height - 40) / 100, 0, 1)
     shell = np.where(cartilage, 105.0, CORTEX)
     core = np.where(cartilage, 95.0, MARROW)

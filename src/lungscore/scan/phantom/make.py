@@ -21,7 +21,7 @@ from lungscore.scan.phantom.lesions import (
     reach_mm,
 )
 from lungscore.scan.phantom.lungs import LungShape, draw_patient, lung_shape
-from lungscore.scan.phantom.shapes import Axes, SmoothField, box, coverage, paint, part
+from lungscore.scan.phantom.shapes import Axes, SmoothField, box, coverage, paint, subgrid
 from lungscore.scan.phantom.vessels import Branches, fill_points, grow_trees
 from lungscore.scan.scan import Geometry, Scan
 
@@ -120,7 +120,7 @@ def make_phantom(
         near = (axes[0][slab], axes[1], axes[2])
         hu = np.full((slab.stop - slab.start, *shape[1:]), -1000, np.float32)
         where = (slice(None), *box(near, *CHEST_BOX, margin=0.0)[1:])
-        inner = part(near, where)
+        inner = subgrid(near, where)
         chest = lung_shape(patient, inner)
         paint_body(
             hu,
@@ -264,7 +264,7 @@ def _paint_lesions(
         where = box(axes, *reach_mm(lesion), margin=0.0)
         if any(s.stop <= s.start for s in where):
             continue
-        near = part(axes, where)
+        near = subgrid(axes, where)
         lobe = LOBES[lesion.lesion.lobe]
         if not (chest.lobes[where] == lobe).any():
             continue
@@ -282,9 +282,9 @@ def _paint_lesions(
             amount_hu = amount
         view = hu[where]
         paint(view, amount_hu, np.maximum(view, target))
-        found = (amount > 0.5) & (chest.lobes[where] > 0)
-        labels[where][found] = GGO if lesion.lesion.kind == "ggo" else CONSOLIDATION
-        voxels[number] = np.count_nonzero(found)
+        infected = (amount > 0.5) & (chest.lobes[where] > 0)
+        labels[where][infected] = GGO if lesion.lesion.kind == "ggo" else CONSOLIDATION
+        voxels[number] = np.count_nonzero(infected)
     return voxels
 
 

@@ -41,10 +41,10 @@ class SmoothField:
     def _weights(self, positions: np.ndarray, axis: int) -> tuple[np.ndarray, slice]:
         """(positions, lattice points) float32, and which lattice points those are."""
         size = self.coefficients.shape[axis]
-        places = (positions - FIELD_BOX[axis][0]) / self.length_mm + 1.0
-        places = np.clip(places, 1, size - 2)
-        used = slice(max(int(places.min()) - 1, 0), min(int(places.max()) + 3, size))
-        distance = np.abs(places[:, None] - np.arange(used.start, used.stop))
+        cells = (positions - FIELD_BOX[axis][0]) / self.length_mm + 1.0
+        cells = np.clip(cells, 1, size - 2)
+        used = slice(max(int(cells.min()) - 1, 0), min(int(cells.max()) + 3, size))
+        distance = np.abs(cells[:, None] - np.arange(used.start, used.stop))
         inner = 2 / 3 - distance**2 + distance**3 / 2
         outer = np.clip(2 - distance, 0, None) ** 3 / 6
         return np.where(distance < 1, inner, outer).astype(np.float32), used
@@ -138,7 +138,7 @@ def box(axes: Axes, low: np.ndarray, high: np.ndarray, *, margin: float) -> tupl
     )
 
 
-def part(axes: Axes, where: tuple[slice, ...]) -> Axes:
+def subgrid(axes: Axes, where: tuple[slice, ...]) -> Axes:
     """The axes of a part of the grid."""
     z, y, x = axes
     return z[where[0]], y[:, where[1]], x[:, :, where[2]]
@@ -152,7 +152,7 @@ def union_distance(axes: Axes, shapes: Sequence[Shape], *, blend_mm: float) -> n
         for piece in solid.pieces():
             where = box(axes, piece.low, piece.high, margin=14.0)
             if all(s.stop > s.start for s in where):
-                near = piece.distance(part(axes, where))
+                near = piece.distance(subgrid(axes, where))
                 result[where] = soft_minimum(result[where], near, blend_mm)
     return result
 
@@ -184,5 +184,5 @@ def paint_shapes(hu: np.ndarray, axes: Axes, shapes: Sequence[Shape], *, width_m
         for piece in solid.pieces():
             where = box(axes, piece.low, piece.high, margin=width_mm)
             if all(s.stop > s.start for s in where):
-                distance = piece.distance(part(axes, where))
+                distance = piece.distance(subgrid(axes, where))
                 paint(hu[where], coverage(distance, width_mm), solid.hu)

@@ -128,9 +128,9 @@ def _bronchi_beside(artery: Branches) -> Branches:
     )
 
 
-def _join(parts: list[Branches]) -> Branches:
+def _join(trees: list[Branches]) -> Branches:
     names = Branches.__dataclass_fields__
-    return Branches(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Branches(*(np.concatenate([getattr(tree, name) for tree in trees]) for name in names))
 
 
 def fill_points(branches: Branches, *, voxel_mm3: float) -> tuple[np.ndarray, np.ndarray]:

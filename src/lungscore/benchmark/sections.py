@@ -1,4 +1,4 @@
-"""Figures of many slices by several networks: a part of a result."""
+"""Figures of many slices by several networks: a section of a result."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,9 @@ FIGURES = (
 )
 
 
-def part_of(rows: Mapping[str, list[dict[str, Any]]], without: str | None = None) -> dict[str, Any]:
+def section_of(
+    rows: Mapping[str, list[dict[str, Any]]], without: str | None = None
+) -> dict[str, Any]:
     """Figures of every slice by network, and their means over slices.
 
     rows: network -> a row of figures for every slice, as the functions that score maps give them,
@@ -44,26 +46,28 @@ def part_of(rows: Mapping[str, list[dict[str, Any]]], without: str | None = None
         name: {network: [row[name] for row in slices] for network, slices in rows.items()}
         for name in kept
     }
-    part: dict[str, Any] = {"slices": names, "per_slice": per_slice}
+    section: dict[str, Any] = {"slices": names, "per_slice": per_slice}
     if "true_fraction" in first[0]:
-        part["true_fraction"] = [row["true_fraction"] for row in first]
-    part |= _means(part, list(range(len(names))))
+        section["true_fraction"] = [row["true_fraction"] for row in first]
+    section |= _means(section, list(range(len(names))))
     if without is not None:
-        part["without_91"] = _means(part, [i for i, name in enumerate(names) if name != without])
-    return part
+        section["without_91"] = _means(
+            section, [i for i, name in enumerate(names) if name != without]
+        )
+    return section
 
 
-def _means(part: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
+def _means(section: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
     """Every figure over the chosen slices with its interval, and the agreement of areas."""
     means: dict[str, Any] = {"figures": {}}
-    for name, networks in part["per_slice"].items():
+    for name, networks in section["per_slice"].items():
         values = np.array(list(networks.values()), np.float64)[:, chosen]
         means["figures"][name] = {
             **mean_with_interval(mean_over_seeds(values)),
             "sd_between_networks": sd_between_seeds(values),
         }
-    if "true_fraction" in part and chosen:
-        fractions = np.array(list(part["per_slice"]["infected_fraction"].values()))[:, chosen]
-        true = np.array(part["true_fraction"])[chosen]
+    if "true_fraction" in section and chosen:
+        fractions = np.array(list(section["per_slice"]["infected_fraction"].values()))[:, chosen]
+        true = np.array(section["true_fraction"])[chosen]
         means["area"] = area_agreement(mean_over_seeds(fractions), true)
     return means
