@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from calibration import FOLDS, cross_fitted, figures, maps_of
+from calibration import FOLDS, cross_fitted, figures, maps_of, maps_of_folds
+from lungscore.datasets import covid_semiseg
+from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.pixel_calibration import fit_temperature, tempered
+from lungscore.inference.bundle import models_folder
 
 
 def made_up(seed: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -37,3 +40,14 @@ def test_levels_are_read_in_the_middle_of_their_step(tmp_path):
     (maps,) = maps_of(tmp_path / "maps.npz", "arm").values()
     np.testing.assert_allclose(maps[0, 0] * 256, [0.5, 127.5, 128.5, 255.5])
     assert (maps >= 0.5).tolist() == [[[False, False, True, True]]]
+
+
+@pytest.mark.data
+def test_maps_of_bundles_lie_as_the_samples_do(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LUNGSCORE_DATA", str(real_data))
+    for fold in range(FOLDS):
+        (tmp_path / f"fold{fold}").symlink_to(models_folder() / "infection")
+    (sample, *_) = covid_semiseg.load(real_data / "covid-semiseg", "train")
+    (maps,) = maps_of_folds(tmp_path, [sample]).values()
+    assert maps.shape == (1, *sample.infection.shape)
+    assert dice(maps[0] >= 0.5, sample.infection) > 0.6
