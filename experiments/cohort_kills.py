@@ -27,7 +27,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cohort_stress import generate
-
 from lungscore.batch.case import COHORT_FILES
 from lungscore.files import atomic_write
 from lungscore.version import __version__
@@ -128,7 +127,7 @@ class Victim:
         self.out, self.began = out, time.monotonic()
         self.since = 0.0
         self.left_before = set(temporary(out))
-        self.process = subprocess.Popen(  # noqa: S603
+        self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
 

@@ -219,7 +219,7 @@ def main() -> None:
     command = [sys.executable, "-m", "lungscore", "analyze", str(scans), "-o", str(out)]
     command += ["--no-ranges", *(("--model", arguments.model) if arguments.model else ())]
     began, memory = time.monotonic(), list[tuple[int, float]]()
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(temporary)}
     )
     watcher = threading.Thread(target=watch, args=(process, out, memory))

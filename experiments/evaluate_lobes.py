@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fit_lobe_atlas import fit_atlas, lung_case, lungs_of, read_lobes
 from scipy import ndimage
 
+from fit_lobe_atlas import fit_atlas, lung_case, lungs_of, read_lobes
 from lungscore.anatomy import find_lungs, include_infection
 from lungscore.anatomy.atlas import LUNG_LOBES
 from lungscore.anatomy.boxes import lung_box

@@ -16,15 +16,15 @@ from typing import Any
 
 import nrrd
 import numpy as np
-from lungs_under_stress import SIDES, dice, measure_stress
 from PIL import Image
-from real_lung_shapes import measure_shapes
 
+from lungs_under_stress import SIDES, dice, measure_stress
 from lungscore.anatomy import find_lungs, include_infection, lung_field
 from lungscore.files import atomic_write
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import PRESETS, make_phantom
+from real_lung_shapes import measure_shapes
 
 
 def by_side(labels: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:

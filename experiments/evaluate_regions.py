@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evaluate_lobes import read_lobes
-from region_properties import HOLDS, NUMBERS, TOUCHES, largest_parts, percents, properties
 
+from evaluate_lobes import read_lobes
 from lungscore.anatomy import divide_regions, find_lobes
 from lungscore.anatomy.regions import SEGMENTS
 from lungscore.files import atomic_write
 from lungscore.labels import LEFT_LUNG, LOBES, RIGHT_LUNG
 from lungscore.scan.phantom import PRESETS, make_phantom
+from region_properties import HOLDS, NUMBERS, TOUCHES, largest_parts, percents, properties
 
 #: What every region should measure, percent of both lungs, and hold in its largest piece.
 SMALLEST, LARGEST, WHOLE = 2.0, 10.0, 0.95

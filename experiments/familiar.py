@@ -5,8 +5,8 @@
 Writes experiments/results/familiar.json, and its block ``familiar`` into the card of the shipped
 bundle. False alarms: every volume against the ranges of all others. True alarms: training slices
 spoiled in ways that a reader of files could let through. Then scans and phantoms that the network
-never saw. The size of the margins (learning/familiarity.py) was chosen on the false and true alarms.
-Needs LUNGSCORE_DATA.
+never saw. The size of the margins (learning/familiarity.py) was chosen on the false and true
+alarms. Needs LUNGSCORE_DATA.
 """
 
 import json
@@ -22,9 +22,9 @@ from lungscore.datasets import covid_semiseg, healthy, medseg
 from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
+from lungscore.inference.appearance import STATISTICS
 from lungscore.inference.bundle import CARD, Familiar, InputSpec, models_folder
 from lungscore.inference.familiarity import MOST, looks, strange_in
-from lungscore.inference.appearance import STATISTICS
 from lungscore.learning.familiarity import (
     LEAST,
     MIDDLE,

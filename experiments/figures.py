@@ -20,10 +20,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
-from schematics import INK, draw_multi, draw_pretraining, draw_single
 
 from lungscore.files import atomic_path, atomic_write
 from lungscore.learning.pictures import GAP
+from schematics import INK, draw_multi, draw_pretraining, draw_single
 
 HERE = Path(__file__).parent
 FIGURES = HERE.parent / "docs" / "figures"

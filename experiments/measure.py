@@ -57,8 +57,8 @@ def folds(root: Path) -> None:
     """
     from lungscore.evaluation.protocols import on_held_out_slices
     from lungscore.evaluation.results import write_result
-    from lungscore.statistics.estimate import text_of
     from lungscore.inference import Segmenter, load_bundle
+    from lungscore.statistics.estimate import text_of
 
     bundles = {
         name: [load_bundle(str(exported(name, f"fold{fold}-seed0"))) for fold in range(FOLDS)]

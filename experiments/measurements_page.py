@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import timed_stages_page
-from volumes_page import sections
-
 from lungscore.statistics.estimate import text_of
+from volumes_page import sections
 
 
 def page(results: Path) -> str:
@@ -66,7 +65,7 @@ def _aims(results: Path) -> str:
     of_slices.append(("infected area, r", 0.985, *correlations))
     return "\n".join(
         [
-            "## What was aimed at",
+            "## Aims, and what was reached",
             "",
             "Out of fold: the 50 annotated slices, each by networks that had its fold held out, "
             "through the same code as `predict` (`python experiments/measure.py folds`). It is "
@@ -101,21 +100,22 @@ def _tried(results: Path) -> str:
         [
             "## What was tried to improve on this",
             "",
-            f"- A finer stage: {supervised:.3f} to {finer:.3f} out of fold, all else the same (rows of "
-            "[benchmarks.md](benchmarks.md), seed 0). Ships.",
-            "- Pre-training under the coach: no difference ([benchmarks.md](benchmarks.md)). Does not "
-            "ship.",
+            f"- A finer stage: {supervised:.3f} to {finer:.3f} out of fold, all else the same "
+            "(rows of [benchmarks.md](benchmarks.md), seed 0). Ships.",
+            "- Pre-training under the coach: no difference ([benchmarks.md](benchmarks.md)). Does "
+            "not ship.",
             "- Pseudo-labels, ImageNet weights, 256 × 320 pixels, both windows and healthy slices "
             f"together: {once:.3f} out of fold. Ship.",
-            f"- Six views of a lone slice: {once:.3f} to {six:.3f} out of fold. Ship. A wider margin "
-            "around the lungs in volumes: see below. Ships.",
+            f"- Six views of a lone slice: {once:.3f} to {six:.3f} out of fold. Ship. A wider "
+            "margin around the lungs in volumes: see below. Ships.",
             "- A network for GGO and consolidation: "
-            f"{network['ggo']['dice']['mean']:.3f} and {network['consolidation']['dice']['mean']:.3f}"
-            f", where density gives {density['ggo']['dice']['mean']:.3f} and "
+            f"{network['ggo']['dice']['mean']:.3f} and "
+            f"{network['consolidation']['dice']['mean']:.3f}, where density gives "
+            f"{density['ggo']['dice']['mean']:.3f} and "
             f"{density['consolidation']['dice']['mean']:.3f}. Does not ship.",
-            "- A smaller network with two answers, stronger augmentation, averaged weights, synthetic "
-            "dense disease and pseudo-labels of our own networks: trained too briefly to tell, see "
-            "[below](#trainings-of-fixed-time-too-short-to-tell). Does not ship.",
+            "- A smaller network with two answers, stronger augmentation, averaged weights, "
+            "synthetic dense disease and pseudo-labels of our own networks: trained too briefly to "
+            "tell, see [below](#trainings-of-fixed-time-too-short-to-tell). Does not ship.",
             "- Not tried: more than 320 pixels, encoders larger than these.",
         ]
     )
@@ -132,12 +132,12 @@ def _finer(results: Path) -> str:
         [
             "## How fine a map must be",
             "",
-            f"Command: `{resolution['command']}`. Dice of the annotations with themselves, rendered "
-            "through a map that is coarser than the network's input: no network with such an output "
-            "can exceed it. Inf-Net's finest map is 1/8, that of the finer stage 1/1 "
+            f"Command: `{resolution['command']}`. Dice of the annotations with themselves, "
+            "rendered through a map that is coarser than the network's input: no network with such "
+            "an output can exceed it. Inf-Net's finest map is 1/8, that of the finer stage 1/1 "
             "([method.md](method.md)).",
             "",
-            "| input | map | Dice at best, n = 50 |",
+            "| input | map | highest possible Dice, n = 50 |",
             "|---|---|---|",
             *rows,
         ]
@@ -161,9 +161,9 @@ def _views(results: Path) -> str:
             "## In which box a slice is seen",
             "",
             f"Command: `{views['command']}`. Dice at 0.5 of the {views['crop'][chosen]['n']} "
-            "annotated slices, each by the network that had its fold held out. For a crop: size of the box "
-            "as a multiple of the crop's. For a full slice: how much the box of its lungs is widened "
-            "on each side. The shipped choice is in bold.",
+            "annotated slices, each by the network that had its fold held out. For a crop: size of "
+            "the box as a multiple of the crop's. For a full slice: how much the box of its lungs "
+            "is widened on each side. The shipped choice is in bold.",
             "",
             "| slice | box | Dice at 0.5 |",
             "|---|---|---|",
@@ -198,9 +198,9 @@ def _lesions(results: Path) -> str:
         [
             "## Ground-glass opacity and consolidation",
             "",
-            "Dice over the slices that contain the class. The peers' are the best of their released "
-            "maps on the same test slices. The grey level of the density rule is a single number, chosen on "
-            "these very 50 slices.",
+            "Dice over the slices that contain the class. The peers' are the best of their "
+            "released maps on the same test slices. The grey level of the density rule is a single "
+            "number, chosen on these very 50 slices.",
             "",
             "| maps | GGO | consolidation |",
             "|---|---|---|",
@@ -245,9 +245,9 @@ def _slices(results: Path) -> str:
         [
             "## Infection in the public test slices of COVID-SemiSeg",
             "",
-            "Command: `lungscore evaluate slices` (ours), `lungscore evaluate maps` (released maps). "
-            "Slice 91 is nearly a copy of a training slice. The toolbox stretches each map to 0…1 "
-            "before scoring; Dice at 0.5 does not. One training, seed 0.",
+            "Command: `lungscore evaluate slices` (ours), `lungscore evaluate maps` (released "
+            "maps). Slice 91 is nearly a copy of a training slice. The toolbox stretches each map "
+            "to 0…1 before scoring; Dice at 0.5 does not. One training, seed 0.",
             "",
             "| method | slices | Dice at 0.5 | toolbox mean Dice | toolbox MAE | area r |",
             "|---|---|---|---|---|---|",
@@ -266,8 +266,8 @@ def _healthy(results: Path) -> str:
         "## A healthy person (COVID-CT-MD normal002)\n\n"
         f"Infection found: **{figures['infection_percent']:.2f} %** of the lungs, two-fold: each "
         f"half measured by a network that trained with the other half only ({halves}). n = 1 "
-        f"person. Severity category of both halves together: **{figures['category']}**. The shipped "
-        "network trained with both halves."
+        f"person. Severity category of both halves together: **{figures['category']}**. The "
+        "shipped network trained with both halves."
     )
 
 
@@ -284,13 +284,14 @@ def _patient(results: Path) -> str:
         f"**{text_of(auc, 'auc')}**, n = {auc['n']} slices ({auc['positive']} marked infected) of "
         f"one patient, so the interval says nothing about other patients. Of the infected "
         f"millilitres **{figures['left_percent_of_infection']:.1f} %** lie in the left lung, where "
-        f"radiologists marked the disease, and **{lobes['marked_percent_of_infection']:.1f} %** in the "
-        f"lobes that they marked, {' and '.join(lobes['marked_lobes'])} (lobes of our own; aim: at "
-        f"least 90 %). Of each right lobe {right} is marked as infected (aim: below 1 %). "
-        f"Slices of those lobes, classified at 1 % or more of the area of the lobe: balanced accuracy "
-        f"**{text_of(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
+        f"radiologists marked the disease, and **{lobes['marked_percent_of_infection']:.1f} %** in "
+        f"the lobes that they marked, {' and '.join(lobes['marked_lobes'])} (lobes of our own; "
+        f"aim: at least 90 %). Of each right lobe {right} is marked as infected (aim: below 1 %). "
+        "Slices of those lobes, classified at 1 % or more of the area of the lobe: balanced "
+        f"accuracy **{text_of(slices, 'balanced_accuracy')}**, n = {slices['n']} slices of lobes "
         f"({slices['marked']} marked; aim: 0.85), sensitivity {slices['sensitivity']:.2f}, "
-        f"specificity {slices['specificity']:.2f}. Every evaluation on this scan is logged in looks.md."
+        f"specificity {slices['specificity']:.2f}. Every evaluation on this scan is logged in "
+        "looks.md."
     )
 
 
@@ -379,7 +380,7 @@ def _engines(results: Path) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"Aim between engines at equal precision: Dice at least 0.999. Lowest {verdict}. At bf16 "
-            "each engine rounds at different points, so the masks differ.",
+            f"Aim between engines at equal precision: Dice at least 0.999. Lowest {verdict}. At "
+            "bf16 each engine rounds at different points, so the masks differ.",
         ]
     )

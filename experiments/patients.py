@@ -19,8 +19,8 @@ from lungscore.patients.clinical import clinical_cohort
 from lungscore.patients.cohort import measured
 from lungscore.patients.features import FEATURES
 from lungscore.patients.figures import area
-from made_up_patients import CLINICAL, DETECTION, Generated, generate, write_generated
 from lungscore.patients.ordinal import fit_ordinal
+from made_up_patients import CLINICAL, DETECTION, Generated, generate, write_generated
 
 RESULTS = Path(__file__).parent / "results"
 PATIENTS, SEED = 1500, 1

@@ -106,7 +106,7 @@ def prepare(root: Path, *options: str) -> dict[str, Any]:
     manifest = root.parent / f"{root.name}.parquet"
     arguments = ["data", "prepare", "cc-ccii", str(root), "-o", str(manifest), "--overwrite"]
     began = time.perf_counter()
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "lungscore", *arguments, *options],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from measurements_page import load
-
 from lungscore.statistics.estimate import text_of
+from measurements_page import load
 
 
 def readme_figures(results: Path) -> str:
@@ -24,8 +23,8 @@ def readme_figures(results: Path) -> str:
             f"{text_of(slices['dice'])} (released maps of Inf-Net: {text_of(inf_net['dice'])}, "
             f"of Semi-Inf-Net: {text_of(semi['dice'])}). Out of fold on the {folds['dice']['n']} "
             f"annotated slices: {text_of(folds['dice'])}; the goal was 0.80.",
-            f"- In a healthy person, {healthy['infection_percent']:.2f} % of the lungs was marked as infected "
-            "(two-fold, n = 1).",
+            f"- In a healthy person, {healthy['infection_percent']:.2f} % of the lungs was marked "
+            "as infected (two-fold, n = 1).",
             f"- A patient never trained on: infected and clean slices distinguished with an AUC of "
             f"{text_of(auc, 'auc')} (n = {auc['n']} slices of 1 patient); "
             f"{patient['left_percent_of_infection']:.0f} % of the infected volume in the lung "
@@ -45,8 +44,8 @@ def _told_apart(results: Path) -> str:
         ", ".join(f"{name} {text_of(rule[name], 'value')}" for name in rule) for rule in rules
     )
     return (
-        f"- Slices classified as infected at 1 % or more of their lungs: {out_of_fold} (out of fold, "
-        f"{slices['infected']['slices']} annotated slices and {slices['healthy']['slices']} of one "
-        f"healthy person, processed alike); in the patient never trained on {of_patient} "
+        f"- Slices classified as infected at 1 % or more of their lungs: {out_of_fold} (out of "
+        f"fold, {slices['infected']['slices']} annotated slices and {slices['healthy']['slices']} "
+        f"of one healthy person, processed alike); in the patient never trained on {of_patient} "
         f"(n = {patient['slices']} slices)."
     )

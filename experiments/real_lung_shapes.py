@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fit_lobe_atlas import read_values
 from lungs_under_stress import dice
-
 from lungscore.anatomy.enclosed import enclosed_bays
 from lungscore.anatomy.grid import Grid
 from lungscore.anatomy.lungs import WALL_MM

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from lungscore.severity.edges import FLOOR_PERCENT
-from lungscore.statistics.calibration import calibration
 from lungscore.statistics.bootstrap import area_under_curve_of, estimate, rate
+from lungscore.statistics.calibration import calibration
 
 #: The columns of ``features``.
 FEATURES = ("burden", "peak", "lungs_affected")

@@ -14,8 +14,8 @@ keeping: weights, what each network found in the slices it never saw, and one lo
 How to budget. A device gets through so many slices a second however many processes share it; what
 ``--speed`` says, times the seconds, is all there is. Give each network at least 60,000 slices: few
 ``--arms`` and ``--splits``, then long stages; docs/training.md has an example that had too few. The
-first step of a process takes about ten seconds, and ``--search`` can take a minute on a machine that
-has just started; seconds that are counted are spent on both.
+first step of a process takes about ten seconds, and ``--search`` can take a minute on a machine
+that has just started; seconds that are counted are spent on both.
 """
 
 import argparse

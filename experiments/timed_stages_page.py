@@ -31,18 +31,19 @@ def section(content: dict[str, Any]) -> str:
         [
             "## Trainings of fixed time, too short to tell",
             "",
-            f"Command: `{content['command']}`, n = {content['n']} annotated slices, each by networks "
-            "of its fold, one training per arm and fold; every label a network learned from was made "
-            "by networks that never saw the fold. All "
+            f"Command: `{content['command']}`, n = {content['n']} annotated slices, each by "
+            "networks of its fold, one training per arm and fold; every label a network learned "
+            "from was made by networks that never saw the fold. All "
             f"{sum(arm['networks'] for arm in trained.values())} trainings shared one GPU. "
             "Intervals are over slices, not over trainings.",
             "",
-            "**The baseline without the leak.** The shipped recipe, with pseudo-labels that come from "
-            "a network of the same fold (and of every second unlabelled slice): Dice "
-            f"{text_of(leakless['dice'], 'mean')}, where it was {text_of(leaky['dice'], 'mean')} with "
-            f"released pseudo-labels; paired {_signed(leak['dice'])}. No leak shows. The two "
-            "trainings differ in their number of unlabelled slices and their precision as well, so one "
-            f"of a hundredth cannot be ruled out. Without it: toolbox {text_of(leakless['toolbox_dice'], 'mean')}, GGO by density "
+            "**The baseline without the leak.** The shipped recipe, with pseudo-labels that come "
+            "from a network of the same fold (and of every second unlabelled slice): Dice "
+            f"{text_of(leakless['dice'], 'mean')}, where it was {text_of(leaky['dice'], 'mean')} "
+            f"with released pseudo-labels; paired {_signed(leak['dice'])}. No leak is visible. The "
+            "two trainings differ in their number of unlabelled slices and their precision as "
+            "well, so a leak of 0.01 cannot be ruled out. Without it: toolbox "
+            f"{text_of(leakless['toolbox_dice'], 'mean')}, GGO by density "
             f"{text_of(leakless['ggo_by_density'], 'mean')}, consolidation by density "
             f"{text_of(leakless['consolidation_by_density'], 'mean')}, area r "
             f"{leakless['area_r']:.3f}, all in six views.",
@@ -73,29 +74,30 @@ def section(content: dict[str, Any]) -> str:
                 for s in content["steps"]
             ),
             "",
-            "The classes are separated by the network's second answer, in the shipped recipe by density.",
+            "The classes are separated by the network's second answer, in the shipped recipe by "
+            "density.",
             "",
-            "**None of these networks ships.** The learning rate fell to its end as planned, but the "
-            "loss was still falling while it did: under strong augmentation these were too few steps. "
-            f"The last network had {_range(trained['iterated']['steps'])} steps of "
+            "**None of these networks ships.** The learning rate fell to its end as planned, but "
+            "the loss was still falling while it did: under strong augmentation these were too few "
+            f"steps. The last network had {_range(trained['iterated']['steps'])} steps of "
             f"{trained['iterated']['batch']} slices, the shipped recipe's "
             f"{_range(trained['today']['steps'])} of {trained['today']['batch']} (and its labeller "
-            f"{trained['today']['steps_of_the_labeller']}). Its Dice less that of the shipped recipe, "
-            f"six views each: {_signed(final['dice'])}. Besides, the average of the weights began with "
-            f"those before training and, by its rule, still held {_share(trained['teacher'])} of them "
-            f"in teachers, {_share(trained['student'])} in students and {_share(trained['iterated'])} "
-            "in the last networks. That is mended (the average now spans the last tenth of the steps); "
-            "the figures above are from before.",
+            f"{trained['today']['steps_of_the_labeller']}). Its Dice less that of the shipped "
+            f"recipe, six views each: {_signed(final['dice'])}. Besides, the average of the "
+            "weights began with those before training and, by its rule, still held "
+            f"{_share(trained['teacher'])} of them in teachers, {_share(trained['student'])} in "
+            f"students and {_share(trained['iterated'])} in the last networks. That is mended (the "
+            "average now spans the last tenth of the steps); the figures above are from before.",
             "",
-            f"**GGO or consolidation**: the second answer against density, one view, paired: {heads}. "
-            "It would ship with both intervals above 0. The density rule stays.",
+            "**GGO or consolidation**: the second answer against density, one view, paired: "
+            f"{heads}. It would ship with both intervals above 0. The density rule stays.",
             "",
             "**What this cannot say.** Whether the recipe, trained to its end, is better than the "
-            "shipped one. What self-training adds: the last step had twice the steps of the one before "
-            "it, and teachers of both encoders differ in steps and seed. What dense disease adds: no "
-            "network trained without it. How seeds differ: there is one. Nothing was measured on test "
-            "slices, the healthy person or volumes. A longer run of fewer arms has to tell: at least "
-            "60,000 slices per network ([training.md](training.md)).",
+            "shipped one. What self-training adds: the last step had twice the steps of the one "
+            "before it, and teachers of both encoders differ in steps and seed. What dense disease "
+            "adds: no network trained without it. How seeds differ: there is one. Nothing was "
+            "measured on test slices, the healthy person or volumes. A longer run of fewer arms "
+            "has to tell: at least 60,000 slices per network ([training.md](training.md)).",
         ]
     )
 

@@ -68,9 +68,8 @@ def _flicker(results: Path, content: dict[str, Any]) -> str:
             )
         share, aim = new["steadied"]["vanished_share"], old["alone"]["vanished_share"] / 4
         met = share is None or share < aim
-        verdicts.append(
-            f"{title} {_percent(share)} %, aim below {_percent(aim)} %: {'met' if met else 'missed'}"
-        )
+        verdict = "met" if met else "missed"
+        verdicts.append(f"{title} {_percent(share)} %, aim below {_percent(aim)} %: {verdict}")
     volumes = []
     for kind in ("real", "phantoms"):
         for name, row in content[kind]["volumes"].items():
@@ -131,8 +130,8 @@ def _dense(results: Path, content: dict[str, Any]) -> str:
         f"Command: `{content['command']}`. Phantoms that nothing was trained on (seeds "
         f"{content['seeds'][0]} to {content['seeds'][-1]}), a part of one lobe consolidated "
         f"(15, 40 or 75 %), n = {dense['all']['n']}. Shares of the true consolidation: inside the "
-        "lungs as found, called infected, called consolidation. False alarms: percent of sound lung "
-        "that is called infected, in the same people with no and with little disease.",
+        "lungs as found, called infected, called consolidation. False alarms: percent of sound "
+        "lung that is called infected, in the same people with no and with little disease.",
         "",
         "| lobe | in the lungs | called infected | by the network before | called consolidation | "
         "false, healthy, % | false, mild, % |",
@@ -173,8 +172,8 @@ def _calibration(results: Path, content: dict[str, Any]) -> str:
         "|---|---|---|---|",
         *rows,
         "",
-        f"Temperature of all 50: {temperatures}. Aim for infection: at most {content['aim']} by slice, "
-        f"{'met' if error <= content['aim'] else 'missed'}.",
+        f"Temperature of all 50: {temperatures}. Aim for infection: at most {content['aim']} by "
+        f"slice, {'met' if error <= content['aim'] else 'missed'}.",
         "",
         "![Predicted probability and observed share](figures/reliability.png)",
     )
@@ -195,7 +194,8 @@ def ranges_table(content: dict[str, Any]) -> str:
     """That of docs/uncertainty.md: one view, at the thresholds that were measured."""
     shipped = [content["shipped"][0], content["shipped"][-1]]
     lines = [
-        "| thresholds | full slice: contains it | width, points | crop: contains it | width, points |",
+        "| thresholds | full slice: contains it | width, points | crop: contains it | "
+        "width, points |",
         "|---" * 5 + "|",
     ]
     for row in content["pairs"]:
@@ -245,8 +245,8 @@ def _ranges(results: Path, content: dict[str, Any]) -> str:
         f"Command: `{content['command']}`. Shipped: {content['shipped'][0]} and "
         f"{content['shipped'][-1]}. How often the range of a slice's infected percent holds what "
         "radiologists drew, its mean width in points, and how many figures lie below and above. "
-        "“Chosen”: the pair is chosen on four folds and measured on the fifth. “Lungs given”: the lungs "
-        "found and the infection drawn, since dense disease hides lung in a lone slice.",
+        "“Chosen”: the pair is chosen on four folds and measured on the fifth. “Lungs given”: the "
+        "lungs found and the infection drawn, since dense disease hides lung in a lone slice.",
         "",
         "| slices and thresholds | holds it | width, points | below | above |",
         "|---|---|---|---|---|",
@@ -275,9 +275,9 @@ def _precision(results: Path, content: dict[str, Any]) -> str:
         "## Precision",
         "",
         f"Command: `{content['command']}`. OpenVINO; masks against those of f32 on "
-        f"{len(content['volumes'])} volumes; int8: {content['int8']}. A precision may be the default "
-        f"with Dice at least {rule['least_dice']} and no burden more than {rule['most_points']} points "
-        "off.",
+        f"{len(content['volumes'])} volumes; int8: {content['int8']}. A precision may be the "
+        f"default with Dice at least {rule['least_dice']} and no burden more than "
+        f"{rule['most_points']} points off.",
         "",
         "| precision | Dice, real volumes | Dice, phantoms | Dice of consolidation | "
         "largest difference, points | network's time | may be the default |",

@@ -28,8 +28,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     source = Path(lungscore.__file__).parent
-    commit = subprocess.run(  # noqa: S603
-        ["git", "-C", source, "rev-parse", "HEAD"],  # noqa: S607
+    commit = subprocess.run(
+        ["git", "-C", source, "rev-parse", "HEAD"],
         capture_output=True,
         text=True,
         check=True,

@@ -108,7 +108,7 @@ class Pack:
 
 
 def make_samples(
-    pack: Pack, index: np.ndarray, z: np.ndarray, seed: int, *, ill: bool = True
+    pack: Pack, index: np.ndarray, z: np.ndarray, seed: int, *, denser: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs (B, 7, 192, 192) in 0…1, classes (B, 192, 192) uint8 (255: none), weights."""
     device = pack.pictures.device
@@ -122,8 +122,7 @@ def make_samples(
     labels = torch.where(there, labels, 0)
     table = torch.tensor(MIRRORED, device=device, dtype=torch.uint8)
     labels = torch.where(mirrored, table[labels.long()], labels)
-    if ill:
-        make_ill(hu, labels, torch.from_numpy(z).to(device), random)
+    make_ill(hu, labels, torch.from_numpy(z).to(device), random, denser=denser)
     field = _field_of_view(hu, random) & there
     middle_hu, middle = hu[:, 3], torch.where(field[:, 3], labels[:, 3], 0)
     classes = torch.tensor(CLASS_OF, device=device, dtype=torch.uint8)[middle.long()]

@@ -20,7 +20,8 @@ from cohort import UNSURE, labelled_scan
 from masks import finder_of, fold_of
 from scipy import ndimage
 
-from lungscore.anatomy import find_lungs
+from lungscore.anatomy import find_lungs, lung_field
+from lungscore.anatomy.hidden import dense_outside
 from lungscore.errors import LungscoreError
 from lungscore.files import atomic_write
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
@@ -126,7 +127,8 @@ def measured(scan: Scan, lungs: np.ndarray, unsure: np.ndarray, finder: Any) -> 
     wrong = (answer.labels > 0) & ~near
     row["wrong_air_ml"] = round(float((wrong & air).sum()) * ml, 1)
     row["wrong_dense_ml"] = round(float((wrong & ~air).sum()) * ml, 1)
-    row["notices"] = [notice.code for notice in answer.notices]
+    _, dense = dense_outside(answer, lung_field(answer, scan.spacing_mm), scan)
+    row["notices"] = [notice.code for notice in (*answer.notices, *dense)]
     return row
 
 

@@ -181,6 +181,12 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=2000, help="batches in all")
+    parser.add_argument(
+        "--denser-from",
+        type=int,
+        default=850,
+        help="batch from which dense lung is made more often",
+    )
     parser.add_argument("--folds", default="all,a,b,c,d,e", help="comma-separated names")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
@@ -201,7 +207,8 @@ def main() -> None:
         rate = arguments.rate * min(1, part / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * part))
         random = np.random.default_rng((arguments.seed, step))
         scans, index, z = pack.draw(arguments.batch, random)
-        inputs, classes, weight = make_samples(pack, index, z, int(random.integers(2**31)))
+        seed, denser = int(random.integers(2**31)), step >= arguments.denser_from
+        inputs, classes, weight = make_samples(pack, index, z, seed, denser=denser)
         for learner in learners:
             mine = np.flatnonzero(~np.isin(patients[scans], learner.held_out))
             if len(mine) < 2:  # batch norm needs two
@@ -218,6 +225,7 @@ def main() -> None:
         facts = {
             "command": " ".join(["python", *sys.argv]),
             "steps": arguments.steps,
+            "denser_from": arguments.denser_from,
             "batch": arguments.batch,
             "seed": arguments.seed,
             "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,

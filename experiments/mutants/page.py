@@ -24,17 +24,17 @@ OPEN = "no test tells it yet"
 INTRODUCTION = """# Do the tests notice?
 
 `make mutants` makes one small change at a time in the code below and runs its tests: a comparison
-with the other edge or turned round, `+` for `−`, `and` for `or`, a number larger by one or a tenth,
-a sentence or a code gone, a branch always or never taken, a statement left out, a result left out.
-A change that no test notices *survives*. This page is made of `experiments/results/mutants.json` by
-`python experiments/mutants/page.py`; every run writes both. Which tests run for which file is in
-`experiments/mutants/mutants.yaml`, the kinds of change in `experiments/mutants/changes.py`.
-A *quick* run leaves out tests that take more than 0.1 s, *again* repeats only what survived before:
-the code and tests of a row are those of its commit, or of the uncommitted ones beside it.
+that includes its edge or is reversed, `+` for `−`, `and` for `or`, a number larger by one or by a
+tenth, a text or code removed, a branch always or never taken, a statement or a result left out. A
+change that no test notices *survives*. This page is made from `experiments/results/mutants.json` by
+`python experiments/mutants/page.py`; every run writes both. `experiments/mutants/mutants.yaml`
+lists the tests of each file, `experiments/mutants/changes.py` the kinds of change. A *quick* run
+leaves out tests that take more than 0.1 s; *again* repeats only what survived before. A row holds
+for the code and tests of its commit, or for uncommitted changes to them.
 
 Neither mutmut nor cosmic-ray suits this code: mutmut changes neither properties nor what is
-computed on import, which here is most tables of edges and limits; cosmic-ray starts Python for
-every change.
+computed on import, which here includes most tables of edges and limits; cosmic-ray starts Python
+for every change.
 """
 
 
@@ -84,7 +84,7 @@ def page(results: dict[str, Any], reasons: list[dict[str, Any]], modules: Iterab
             "",
             "## What survives, and why",
             "",
-            "| place | change | why no test tells |",
+            "| where | change | why no test can tell |",
             "|---|---|---|",
             *survivors,
             "",

@@ -78,7 +78,7 @@ def main() -> None:
 def _commit() -> str:
     """The commit whose code is changed."""
     command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def _in_a_process(function: Any) -> Any:

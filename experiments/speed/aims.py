@@ -8,9 +8,8 @@ from statistics import median
 from typing import Any
 
 from estimates import ratio, straight_line
-from parts import BESIDE
-
 from lungscore.statistics.estimate import text_of
+from parts import BESIDE
 
 Line = dict[str, Any]
 

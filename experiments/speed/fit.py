@@ -14,9 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from performance_page import page
-
 from lungscore.files import atomic_write
+from performance_page import page
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/performance.md"

@@ -52,8 +52,8 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str] | None:
 def commit(folder: Path = Path(lungscore.__file__).parent) -> str | None:
     """The commit of the package that runs, with "-dirty" where the code differs from it.
 
-    folder: any folder of the working tree. Code is what lies in src and beside this file: results that a
-    script has written do not make the next one's commit another.
+    folder: any folder of the working tree. Code is what lies in src and beside this file: results
+    that a script has written do not make the next one's commit another.
     """
     code = [":(top)src", ":(top)experiments/speed"]
     try:

@@ -21,10 +21,10 @@ os.environ["OMP_WAIT_POLICY"] = "passive"
 
 import numpy as np
 import torch
+
 from estimates import ratio
 from host import commit, host
 from latency import append, command
-
 from lungscore.inference.bundle import Bundle, load_bundle
 from lungscore.inference.engines import load_network, make_engine
 from lungscore.networks import make_network

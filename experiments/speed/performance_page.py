@@ -15,26 +15,25 @@ from aims import (
     verdicts,
 )
 from estimates import ratio
-from parts import BESIDE
-
 from lungscore.statistics.estimate import Estimate, text_of
+from parts import BESIDE
 
 HEAD = """# Performance
 
-Written by `python experiments/speed/fit.py` from the lines in `benchmarks/results/`, and from nothing \
-else. Every figure stands with the command that measured it, n and its spread.
+Written by `python experiments/speed/fit.py` from the lines in `benchmarks/results/` \
+alone. Every figure is given with the command that measured it, n and its spread.
 
-- `experiments/speed/latency.py` runs `lungscore analyze` in fresh processes: wall time from the command \
-to its end (cold start included), CPU time, the most memory that it and its helpers held together, \
-the stages of `run.json`, and the checksums of what was written.
+- `experiments/speed/latency.py` runs `lungscore analyze` in fresh processes: wall time from the \
+command to its end (cold start included), CPU time, the most memory that it and its helpers held \
+together, the stages of `run.json`, and the checksums of what was written.
 - `experiments/speed/stages.py` times the functions inside one analysis.
-- `experiments/speed/networks.py` lets networks take turns on the same slices inside one run.
-- What training takes is measured by `experiments/speed/training.py`: \
+- `experiments/speed/networks.py` times networks in turn on the same slices, within one run.
+- `experiments/speed/training.py` measures training: \
 [performance-training.md](performance-training.md).
 
-The phantom shows the same whole chest in every number of slices of 512 × 512; more slices are \
-thinner ones. p50 is the median and p95 the 95th percentile of n runs; square brackets hold \
-smallest and largest, or the 95 % bootstrap interval where that is said."""
+The phantom shows the same whole chest in any number of slices of 512 × 512; the more slices, the \
+thinner they are. p50 is the median and p95 the 95th percentile of n runs; square brackets give \
+the smallest and the largest value, or the 95 % bootstrap interval where stated."""
 
 TO_MEASURE = """    python experiments/speed/latency.py -o benchmarks/results/latency.jsonl \\
         --scan covid-ct-md/P002
@@ -42,14 +41,14 @@ TO_MEASURE = """    python experiments/speed/latency.py -o benchmarks/results/la
     python experiments/speed/networks.py -o benchmarks/results/networks.jsonl --threads 1 2
     python experiments/speed/fit.py"""
 
-CHANGED = """The largest stage first: density is looked at only around infection, in whole \
-numbers; the lung field is found once instead of twice; counting and filling of holes take fewer \
-passes; the model and what writing needs load beside reading; the readings for ranges go on \
-beside the anatomy; masks take memory only where the lungs are, and are let go when they are not \
-needed. “Files alike” counts the files of results with the same bytes before and after; masks of \
-a DICOM series were stored in another order of axes before. What is left is mostly the network. \
-It computes in float32 unless asked otherwise, so that masks are the same on every computer; \
-`--precision bf16` is faster where the processor has it \
+CHANGED = """Largest stage first: density is computed only around infection, in whole \
+numbers; the lung field is found once instead of twice; counting and filling holes take fewer \
+passes; the model and the libraries for writing load while the scan is read; the readings for \
+ranges run in parallel with the anatomy; masks take memory only where the lungs are, and are freed \
+when no longer needed. “Files alike” counts the result files with the same bytes before and \
+after; masks of a DICOM series used to be stored in another order of axes. Most of what remains \
+is the network. It computes in float32 by default, so that masks are the same on every computer; \
+`--precision bf16` is faster on processors that support it \
 ([measurements.md](measurements.md#the-same-masks-from-every-engine))."""
 
 AIMED = "The aims are for two cores with AMX."
@@ -78,7 +77,7 @@ def page(lines: Sequence[Line], quality: Path, before: Sequence[Line] = ()) -> s
         sections += [_scans(own), _stages(own), _costs(own), *map(_parts, timed)]
     sections.append(_changed(before, scans))
     sections += map(_networks, networks)
-    sections.append(f"## To measure again\n\n{TO_MEASURE}")
+    sections.append(f"## To repeat the measurements\n\n{TO_MEASURE}")
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -156,8 +155,8 @@ def _stages(lines: Sequence[Line]) -> str:
         ]
         for line in _in_order(lines)
     ]
-    text = "### Stages\n\nSeconds, p50 (p95), of the same runs. “start and end” is what no stage "
-    text += "holds: Python, imports, the end.\n\n"
+    text = "### Stages\n\nSeconds, p50 (p95), of the same runs. “start and end” is the time "
+    text += "outside all stages: Python, imports, shutdown.\n\n"
     return text + table(["input", "slices", "n", *names], rows)
 
 
@@ -245,7 +244,7 @@ def _parts(line: Line) -> str:
         f"### Where the time goes: {line['input']['name']}, {line['input']['slices']} slices, "
         f"{form(line)}\n\nCommand: `{line['command']}`, commit {line['commit']}, n = 1. "
         f"{total:.2f} s in all, {network_seconds(line):.2f} s of them waiting for the networks. "
-        f"Largest: {shares}. “Own” is what no part below it took.\n\n"
+        f"Largest: {shares}. “Own” is the time outside the parts below it.\n\n"
         + table(["part", "seconds", "own", "calls"], rows)
     )
 
@@ -271,7 +270,7 @@ def _networks(line: Line) -> str:
     versions = ", ".join(f"{name} {found}" for name, found in line["versions"].items())
     columns = ["network", "run by", "input", "parameters", "ms per slice", "times the first (95 %)"]
     return (
-        f"## Networks beside each other: {_processor(line)}, {line['threads']} threads\n\n"
+        f"## Networks compared: {_processor(line)}, {line['threads']} threads\n\n"
         f"Command: `{line['command']}`, commit {line['commit']}; {versions}. n = {line['repeats']} "
         f"repeats of {line['slices']} slices, taking turns. The network alone: no reading, no "
         "resizing. The last two have random weights, which cost the same time.\n\n"

@@ -17,7 +17,6 @@ from statistics import linear_regression, mean
 from typing import Any
 
 from fit import read_lines
-
 from lungscore.datasets.cc_ccii import PUBLISHED
 from lungscore.files import atomic_write
 from lungscore.version import __version__
@@ -228,24 +227,25 @@ def page(measured_costs: Sequence[Cost], measured_sizes: dict[str, Any], memory_
     assumed, stored = Assumptions(), storage(measured_sizes)
     parts = [
         "# Planning a large archive",
-        "Written by `python experiments/speed/plan.py page`. **Measured** are the seconds and bytes of "
-        "the first two tables, on the scans that they name. **Assumed** is everything under "
-        "[Assumptions](#assumptions). The rest is arithmetic: `plan` in `experiments/speed/plan.py` takes "
-        "your own figures. Measure a hundred scans of your own, on your own computers, before you "
-        "order any: thick or thin slices, compression and the disk change everything.",
+        "Written by `python experiments/speed/plan.py page`. **Measured** are the seconds and "
+        "bytes of the first two tables, on the scans that they name. **Assumed** is everything "
+        "under [Assumptions](#assumptions). The rest is arithmetic: `plan` in "
+        "`experiments/speed/plan.py` takes your own figures. Measure a hundred scans of your own, "
+        "on your own computers, before you order any: slice thickness, compression and the disk "
+        "change everything.",
         "## What a scan costs",
         _cost_table(measured_costs),
         "The first row is an upper bound: it counts every thread as busy from the command to its "
         "end, the start of the program included, and spreads all of it over the slices. Fits are "
-        "of processor time, which excludes waiting for the disk. `lungscore` computes on CPUs: no "
-        "engine of it uses a GPU, so that there is no throughput per GPU to plan with. Memory: "
+        "of processor time, which excludes waiting for the disk. `lungscore` computes on CPUs: "
+        "none of its engines uses a GPU, so there is no throughput per GPU to plan with. Memory: "
         f"{memory_mib:,.0f} MiB at the peak of {PATIENT}; allow as much for each worker.",
-        "## What a scan takes on the disk",
+        "## Disk space per scan",
         _size_table(measured_sizes),
-        f"On average {stored.read_per_slice / 1e3:.0f} kB a slice are read, and "
-        f"{stored.masks_per_slice / 1e3:.0f} kB a slice (masks) and "
-        f"{stored.reports_per_scan / 1e6:.1f} MB a scan (reports and figures) are written. A slice "
-        "of 512 × 512 without compression has 524 kB.",
+        f"On average {stored.read_per_slice / 1e3:.0f} kB per slice are read, and "
+        f"{stored.masks_per_slice / 1e3:.0f} kB per slice (masks) and "
+        f"{stored.reports_per_scan / 1e6:.1f} MB per scan (reports and figures) are written. An "
+        "uncompressed slice of 512 × 512 has 524 kB.",
     ]
     for archive in ARCHIVES:
         parts += [f"## {archive.name}", *_archive(archive, measured_costs, stored, assumed)]
@@ -275,7 +275,7 @@ def _cost_table(measured: Sequence[Cost]) -> str:
         for cost in measured
     ]
     head = (
-        "measured on", "core-seconds a scan", "and a slice", "scans of 300 slices per core-hour",
+        "measured on", "core-seconds per scan", "per slice", "scans of 300 slices per core-hour",
         "slices per core-hour",
     )  # fmt: skip
     return _table(head, rows)

@@ -1,6 +1,7 @@
 """Where the time of ``lungscore analyze`` goes, part by part, for one scan.
 
-    python experiments/speed/stages.py -o benchmarks/results/stages.jsonl --slices 300 --formats dicom
+    python experiments/speed/stages.py -o benchmarks/results/stages.jsonl \\
+        --slices 300 --formats dicom
     python experiments/speed/stages.py -o … --slices --scan covid-ct-md/P002
 
 Each scan is analysed once in a fresh process, whose functions are timed where they are called
@@ -17,10 +18,9 @@ from pathlib import Path
 
 from host import commit, host
 from latency import add_input_options, analyze_options, append, command, inputs, threads_of
+from lungscore.machine import available_threads
 from parts import BESIDE, PartClock, time_parts
 from processes import python, run_measured
-
-from lungscore.machine import available_threads
 
 SCHEMA = "lungscore.stages/1"
 

@@ -1,6 +1,7 @@
 """Where the time of a step of experiments/timed_stages.py goes.
 
-    python experiments/speed/timed_step.py PACK/slices.zip --batch 8 -o benchmarks/results/timed-step.json
+    python experiments/speed/timed_step.py PACK/slices.zip --batch 8 \\
+        -o benchmarks/results/timed-step.json
 
 Each part is done ``--times`` times after a first one that does not count; seconds are medians, of
 the processor where there is no GPU and of the clock where there is one. ``slices`` draws and moves

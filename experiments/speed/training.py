@@ -30,17 +30,17 @@ if "--cpu" in sys.argv:
 
 import numpy as np
 import torch
+
 from host import commit, host
 from latency import append, command
-from step_parts import timed_parts
-
 from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig, TrainingConfig
-from lungscore.learning.loop import Task, make_fabric, set_up
 from lungscore.learning.inpainting import Inpainting
+from lungscore.learning.loop import Task, make_fabric, set_up
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import Supervised, build_network
 from lungscore.machine import available_threads
+from step_parts import timed_parts
 
 SCHEMA = "lungscore.training/1"
 SEED = 0

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from estimates import ratio
-from performance_page import table
-
 from lungscore.files import atomic_write
 from lungscore.statistics.estimate import Estimate, text_of
+from performance_page import table
 
 Line = dict[str, Any]
 
@@ -50,28 +49,28 @@ MARGIN = 0.05
 HEAD = f"""# Performance of training
 
 Written by `python experiments/speed/training_page.py` from the lines in \
-`benchmarks/results/training.jsonl`, and from nothing else. [performance.md](performance.md) says \
-what an analysis takes.
+`benchmarks/results/training.jsonl` alone. [performance.md](performance.md) gives the cost of an \
+analysis.
 
-`experiments/speed/training.py` runs epochs of the training loop, on made slices in memory: reading and \
-cutting images is not in it. The network is Inf-Net with ResNet-18. **Now** is what \
-`lungscore train` and `lungscore pretrain` do unless an experiment says otherwise. **Before** has \
-all tuning undone: float32, weights in torch's own order, AdamW not fused, slices augmented on the \
-CPU. bf16 and channels_last are as old as the code for training, so that no version of it was \
-quite so untuned. All others are now with one change.
+`experiments/speed/training.py` runs epochs of the training loop on synthetic slices in memory: \
+reading and cropping images is not included. The network is Inf-Net with ResNet-18. **Now** is \
+what `lungscore train` and `lungscore pretrain` do unless an experiment says otherwise. \
+**Before** has all tuning undone: float32, weights in torch's own order, AdamW not fused, slices \
+augmented on the CPU. bf16 and channels_last are as old as the training code, so no version of it \
+was quite so untuned. All other settings are **now** with one change.
 
-Slices a second are the median of n epochs, [smallest, largest], after an epoch that is not \
-counted; per core is that divided by the threads. Settings take turns, and “× now” is the median, \
-over turns, of a setting's speed as a multiple of now's, with its 95 % bootstrap interval. A \
-setting is called faster or slower where this interval lies beyond {1 + MARGIN:.2f} or \
-{1 - MARGIN:.2f}, whole. Another batch size is another training, and an experiment's choice."""
+Slices per second are the median of n epochs, [smallest, largest], after an epoch that is not \
+counted; per core is that divided by the number of threads. Settings take turns, and “× now” is \
+the median, over turns, of a setting's speed as a multiple of now's, with its 95 % bootstrap \
+interval. A setting is called faster or slower if this whole interval lies above {1 + MARGIN:.2f} \
+or below {1 - MARGIN:.2f}. Another batch size is a different training, and up to the experiment."""
 
 TO_MEASURE = """    python experiments/speed/training.py -o benchmarks/results/training.jsonl
     python experiments/speed/training_page.py
 
-On a quiet machine and from a commit: lines say where the code differed from it. `--quick` takes 3 \
-turns instead of 7 and tries less, `--cpu` hides a GPU, `--kinds` measures some kinds of training \
-only, and `--compile` tries torch.compile too."""
+Measure on an idle machine, with the code committed: a line records whether the code differed from \
+its commit. `--quick` takes 3 turns instead of 7 and tries fewer settings, `--cpu` hides a GPU, \
+`--kinds` measures only some kinds of training, and `--compile` tries torch.compile too."""
 
 
 def read_lines(file: Path) -> list[Line]:
@@ -94,7 +93,7 @@ def page(lines: Sequence[Line]) -> str:
         for name, kinds in devices.items():
             own = [kinds[kind] for kind in TITLES if kind in kinds]
             sections += [f"## {processor}: {name}", _summary(own), *map(_kind, own)]
-    sections.append(f"## To measure again\n\n{TO_MEASURE}")
+    sections.append(f"## To repeat the measurements\n\n{TO_MEASURE}")
     return "\n\n".join(sections) + "\n"
 
 
@@ -113,7 +112,7 @@ def _device(line: Line) -> str:
 def _summary(lines: Sequence[Line]) -> str:
     """Before and after tuning, a row a kind."""
     per_core = ["per core"] if _on_cpu(lines[0]) else []
-    columns = ["", "n", "before, slices a second", *per_core, "now", *per_core, "now / before"]
+    columns = ["", "n", "before, slices per second", *per_core, "now", *per_core, "now / before"]
     rows = []
     for line in lines:
         now, before = line["settings"][:2]
@@ -127,7 +126,7 @@ def _kind(line: Line) -> str:
     """Everything about one kind of training on one device."""
     now, _, *tried = line["settings"]
     per_core = ["per core"] if _on_cpu(line) else []
-    columns = ["setting", "n", "slices a second", *per_core, "× now", ""]
+    columns = ["setting", "n", "slices per second", *per_core, "× now", ""]
     names = [f"now: {', '.join(_words(now).values())}", "before", *(changed(x, now) for x in tried)]
     rows = []
     for name, row in zip(names, line["settings"], strict=True):

@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from lungscore.errors import ResourceError, UsageError
@@ -76,26 +76,32 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
+def staging_folder(parent: Path) -> AbstractContextManager[Path]:
+    """A new hidden folder in ``parent``; what is left of it when the block ends is removed."""
+    return locked_folder(parent, ".tmp-")
+
+
 @contextmanager
-def staging_folder(parent: Path) -> Iterator[Path]:
-    """A new hidden folder in ``parent``; what is left of it when the block ends is removed.
+def locked_folder(parent: Path, prefix: str, *, mode: int = 0o777) -> Iterator[Path]:
+    """A new folder in ``parent`` whose name begins with ``prefix``, removed when the block ends.
 
     It is locked all the while, so that another process can tell it from what a killed one left.
+    Raises OSError where it cannot be made.
     """
     while True:
-        staging = parent / f".tmp-{secrets.token_hex(6)}"
-        keep_until_removed(staging)
-        staging.mkdir()
-        lock = lock_folder(staging)
-        if staging.is_dir():  # unless somebody cleared it up before it was locked
+        folder = parent / f"{prefix}{secrets.token_hex(6)}"
+        keep_until_removed(folder)
+        folder.mkdir(mode)
+        lock = lock_folder(folder)
+        if folder.is_dir():  # unless somebody cleared it up before it was locked
             break
         unlock(lock)
-        is_removed(staging)
+        is_removed(folder)
     try:
-        yield staging
+        yield folder
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        is_removed(staging)
+        shutil.rmtree(folder, ignore_errors=True)
+        is_removed(folder)
         unlock(lock)
 
 

@@ -3,18 +3,17 @@
 import logging
 import os
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lungscore.errors import ResourceError
-from lungscore.files import lock_folder, unlock, write_error
-from lungscore.interruption import is_removed, keep_until_removed
+from lungscore.files import lock_folder, locked_folder, unlock, write_error
 
-_NAME = re.compile(r"lungscore-[0-9a-f]{12}")
+_PREFIX = "lungscore-"
+_NAME = re.compile(_PREFIX + "[0-9a-f]{12}")
 _VARIABLES = ("TMPDIR", "TEMP", "TMP")
 
 
@@ -27,24 +26,12 @@ def temporary_folder() -> Iterator[Path]:
     """
     parent = parent_folder()
     clear_temporary_folders(parent)
-    while True:
-        folder = parent / f"lungscore-{secrets.token_hex(6)}"
-        keep_until_removed(folder)
+    with ExitStack() as stack:
         try:
-            folder.mkdir(mode=0o700)
+            folder = stack.enter_context(locked_folder(parent, _PREFIX, mode=0o700))
         except OSError as error:
             raise write_error(parent, error) from error
-        lock = lock_folder(folder)
-        if folder.is_dir():  # unless somebody cleared it up before it was locked
-            break
-        unlock(lock)
-        is_removed(folder)
-    try:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        is_removed(folder)
-        unlock(lock)
 
 
 def parent_folder() -> Path:

@@ -180,6 +180,21 @@ def test_ctrl_c_leaves_whole_cases_and_no_process_and_the_rest_to_resume(
     assert files(out) == uninterrupted[0]
 
 
+def printed(code: str, folder: Path) -> list[str]:
+    """The lines that a script prints, which is run in ``folder``."""
+    script = folder / "script.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        cwd=folder,
+    )
+    return done.stdout.splitlines()
+
+
 ROBBED = """
 import os, signal, sys
 from pathlib import Path
@@ -201,12 +216,7 @@ if __name__ == "__main__":
 
 
 def test_a_killed_worker_costs_its_own_case_alone_even_of_one_worker(tmp_path: Path) -> None:
-    script = tmp_path / "robbed.py"
-    script.write_text(ROBBED)
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=120, check=True
-    )
-    lines = done.stdout.splitlines()
+    lines = printed(ROBBED, tmp_path)
     assert lines[4] == "guilty out-of-memory"
     assert len(lines) == 13
     assert all(line.endswith("analysed") for line in lines[:4] + lines[5:])
@@ -242,17 +252,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_as_it_waits_holds_nobody_up(tmp_path: Path) -> None:
-    script = tmp_path / "others.py"
-    script.write_text(OTHERS)
-    done = subprocess.run(
-        [sys.executable, script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        cwd=tmp_path,
-    )
-    assert done.stdout.splitlines() == ["slow analysed", "quick analysed"]
+    assert printed(OTHERS, tmp_path) == ["slow analysed", "quick analysed"]
 
 
 DEAF = """
@@ -281,14 +281,4 @@ if __name__ == "__main__":
 
 
 def test_a_worker_that_does_not_listen_is_killed_when_the_run_stops(tmp_path: Path) -> None:
-    script = tmp_path / "deaf.py"
-    script.write_text(DEAF)
-    done = subprocess.run(
-        [sys.executable, script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        cwd=tmp_path,
-    )
-    assert done.stdout.splitlines() == ["quick"]
+    assert printed(DEAF, tmp_path) == ["quick"]

@@ -121,7 +121,7 @@ def card(folder: Path) -> None:
 def graph(folder: Path) -> None:
     """The graph of a bundle, its checksum right, in its engine, and one slice through it."""
     import numpy as np
-    from seeds import card_files
+    from document_seeds import card_files
 
     from lungscore.inference.bundle import load_bundle
     from lungscore.inference.engines import make_engine

@@ -1,4 +1,4 @@
-"""Small bundles with random weights, exported once for all tests and all workers."""
+"""A small phantom, and small bundles of random weights, exported once for all tests and workers."""
 
 import os
 import time
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lungscore.anatomy import Lungs
 from lungscore.inference import Bundle, Segmenter, load_bundle
 from lungscore.inference.bundle import CARD
+from lungscore.scan.phantom import make_phantom
 from tests.inference.random_bundle import make_random_bundle, make_random_lesions_bundle
 
 
@@ -51,3 +53,13 @@ def lesions_bundle(tmp_path_factory):
 def segmenter(bundle):
     """The random bundle in the default engine."""
     return Segmenter(bundle, threads=2)
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return make_phantom("moderate", shape=(12, 96, 96))
+
+
+@pytest.fixture(scope="module")
+def lungs(phantom):
+    return Lungs(phantom.lungs, sides_known=True)

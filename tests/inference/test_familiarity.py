@@ -18,17 +18,6 @@ from lungscore.scan.phantom import make_phantom
 from tests.inference.random_bundle import images_of
 from tests.inference.small_scans import scan_of
 
-
-@pytest.fixture(scope="module")
-def phantom():
-    return make_phantom("moderate", shape=(12, 96, 96))
-
-
-@pytest.fixture(scope="module")
-def lungs(phantom):
-    return Lungs(phantom.lungs, sides_known=True)
-
-
 # One slice
 
 

@@ -20,7 +20,6 @@ from lungscore.inference.views import views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.result import to_result
 from lungscore.scan import Scan
-from lungscore.scan.phantom import make_phantom
 from lungscore.scan.window import resize
 from tests.inference.random_bundle import (
     LESIONS_HEIGHT,
@@ -35,16 +34,6 @@ from tests.inference.small_scans import scan_of
 def both(bundle, lesions_bundle) -> Segmenter:
     """The two random bundles in the default engine."""
     return Segmenter(bundle, lesions_bundle, threads=2)
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    return make_phantom("moderate", shape=(12, 96, 96))
-
-
-@pytest.fixture(scope="module")
-def lungs(phantom) -> Lungs:
-    return Lungs(phantom.lungs, sides_known=True)
 
 
 # With real engines

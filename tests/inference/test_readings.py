@@ -21,7 +21,6 @@ from lungscore.inference.readings import (
     thresholds_reached,
 )
 from lungscore.labels import CONSOLIDATION, GGO
-from lungscore.scan.phantom import make_phantom
 from tests.inference.random_bundle import images_of
 from tests.inference.small_scans import scan_of
 
@@ -79,16 +78,6 @@ def test_the_thresholds_lie_about_the_one_that_counts():
 
 
 # In a volume
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    return make_phantom("moderate", shape=(12, 96, 96))
-
-
-@pytest.fixture(scope="module")
-def lungs(phantom):
-    return Lungs(phantom.lungs, sides_known=True)
 
 
 @pytest.mark.parametrize("with_lesions", [False, True])

@@ -13,16 +13,14 @@ from lungscore.errors import InputError
 from lungscore.learning import pseudo_labels
 from lungscore.learning import train as train_module
 from lungscore.learning.checkpoints import load_weights
-from lungscore.learning.config import ExperimentConfig
-from lungscore.learning.experiment_file import load_experiment, run_folder
-from lungscore.learning.pseudo_labels import drawn_slices, pseudo_labelled, split, stretched
+from lungscore.learning.experiment_file import load_experiment
+from lungscore.learning.pseudo_labels import pseudo_labelled, split
 from lungscore.learning.run import run_experiment
 from lungscore.learning.selection import annotated_folds
 from lungscore.learning.slices import SliceStore
 from lungscore.networks import InfectionProbability, make_network
 from tests.learning.tiny_training import NO_AUGMENTATION
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "benchmark"
 DOCTORS = "TrainingSet/LungInfection-Train/Doctor-label"
 CLASSES = "TrainingSet/MultiClassInfection-Train/GT"
 UNLABELLED = "TrainingSet/LungInfection-Train/Pseudo-label/Imgs"
@@ -42,15 +40,6 @@ def stop_after(epoch: int):
             raise StoppedError
 
     return report
-
-
-@pytest.fixture
-def one_thread():
-    """Sums in one order, so that runs can be compared bit by bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def save(path: Path, values: np.ndarray) -> None:
@@ -301,34 +290,6 @@ def test_the_published_recipe_stretches_every_label_to_its_own_range(place):
         assert (picture.min(), picture.max()) == (0, 255)
 
 
-def test_a_constant_map_is_not_stretched():
-    np.testing.assert_array_equal(stretched(np.full((1, 3, 3), 0.2)), np.full((1, 3, 3), 0.2))
-    found = stretched(np.array([[[0.2, 0.3, 0.6]]]))
-    np.testing.assert_allclose(found, [[[0, 0.25, 1]]])
-
-
-def test_groups_are_a_seeded_shuffle_that_takes_no_slice_twice():
-    config = load_experiment(EXPERIMENTS / "semi-inf-net-labels.yaml")
-    names = [f"{index:04d}" for index in range(1600)]
-    groups = split(config, names)
-    assert [len(group) for group in groups] == [200] * 8
-    assert sorted(name for group in groups for name in group) == names
-    assert split(config, names[::-1]) == groups
-    assert split(config.at(seed=1), names) != groups
-
-
-@pytest.mark.parametrize(
-    ("name", "annotated", "slices"),
-    [
-        ("semi-inf-net-labels", 40, 8 * 160),
-        # 9 passes over 50 + 5, 50 + 10, … 50 + 1600 slices.
-        ("semi-inf-net-paper-labels", 50, 2_455_200),
-    ],
-)
-def test_what_a_schedule_costs_in_slices(name, annotated, slices):
-    assert drawn_slices(load_experiment(EXPERIMENTS / f"{name}.yaml"), annotated) == slices
-
-
 def test_passes_grow_with_the_set(place, drawn):
     text = (
         Path("labels.yaml").read_text().replace("group_slices: 4", "group_slices: 4\n  passes: 1")
@@ -338,41 +299,6 @@ def test_passes_grow_with_the_set(place, drawn):
     drawn["sizes"].clear()
     run("labels")
     assert drawn["sizes"] == [8] * 4 + [12] * 6
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"training": {"epochs": 3}}, "training.epochs"),
-        ({"network": {}}, "network.start"),
-        ({"data": {"healthy": "somebody"}}, "data.healthy"),
-        ({"pretraining": {}}, "not both"),
-    ],
-)
-def test_an_experiment_that_cannot_label_is_refused(tmp_path, change, named):
-    path = tmp_path / "one.yaml"
-    values = {
-        "name": "one",
-        "network": {"start": {"experiment": "supervised"}},
-        "training": {"epochs": 8},
-        "pseudo_labelling": {},
-    }
-    path.write_text(yaml.safe_dump(values))
-    load_experiment(path)
-    path.write_text(yaml.safe_dump(values | change))
-    assert named in rejected("config-invalid", load_experiment, path)
-
-
-def test_an_experiment_without_the_section_makes_no_labels():
-    assert "pseudo_labelling" in rejected("config-invalid", split, ExperimentConfig(name="x"), [])
-
-
-def test_no_annotated_slices_are_fine_only_with_pseudo_labels():
-    with pytest.raises(ValueError, match=r"data\.infected"):
-        ExperimentConfig.model_validate({"name": "x", "data": {"infected": []}})
-    stage = load_experiment(EXPERIMENTS / "semi-inf-net-stage.yaml")
-    assert stage.data.infected == ()
-    assert run_folder(stage.at(fold=2)) == Path("runs/semi-inf-net-stage/fold2-seed0")
 
 
 def test_annotated_slices_are_drawn_as_they_were_without_soft_ones_beside_them(place):

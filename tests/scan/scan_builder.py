@@ -1,10 +1,11 @@
-"""Small chest-like volumes and DICOM series for the tests of readers."""
+"""Small chest-like volumes, DICOM series and slice images for the tests of readers."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -117,3 +118,10 @@ def compress(path: Path, syntax: str) -> None:
     writer.SetFile(reader.GetFile())
     writer.SetImage(change.GetOutput())
     assert writer.Write()
+
+
+def write_slices(folder: Path) -> None:
+    """Write the chest as 8-bit PNG slices, superior first."""
+    folder.mkdir()
+    for index, plane in enumerate(np.clip((chest() + 1350) / 6, 0, 255).astype(np.uint8)):
+        Image.fromarray(plane).save(folder / f"{index}.png")

@@ -9,22 +9,12 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from lungscore.errors import InputError
-from lungscore.scan import Scan, inspect_input, read_scan
+from lungscore.scan import inspect_input, read_scan
+from tests.scan.reading import codes, rejection
 from tests.scan.scan_builder import chest, save, write_series
 
 STUDY = generate_uid(entropy_srcs=["study"])
 Edit = Callable[[int, pydicom.Dataset], None]
-
-
-def codes(scan: Scan) -> list[str]:
-    return [notice.code for notice in scan.notices]
-
-
-def rejection(path: Path) -> InputError:
-    with pytest.raises(InputError) as caught:
-        read_scan(path)
-    return caught.value
 
 
 def setting(**values: object) -> Edit:

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from lungscore.errors import InputError
-from lungscore.scan import Scan, read_scan
+from lungscore.scan import read_scan
 from lungscore.scan.continuity import fill, find_faults, shown_ranges
 from lungscore.scan.phantom import make_phantom
 from tests.sampling import sampled
+from tests.scan.reading import codes, rejection
 from tests.scan.scan_builder import write_series
 
 DEPTH, SIZE = 24, 96
@@ -62,16 +63,6 @@ WRITERS = {
     "scan.nrrd": save_nrrd,
     "slices": save_slices,
 }
-
-
-def codes(scan: Scan) -> list[str]:
-    return [notice.code for notice in scan.notices]
-
-
-def rejection(path: Path, **options: bool) -> InputError:
-    with pytest.raises(InputError) as caught:
-        read_scan(path, **options)
-    return caught.value
 
 
 def named(error: InputError) -> set[int]:

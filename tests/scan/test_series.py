@@ -8,8 +8,8 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from lungscore.errors import InputError
 from lungscore.scan import inspect_input, read_scan
+from tests.scan.reading import rejection
 from tests.scan.scan_builder import chest, save, write_series
 
 STUDY = "1.2.3.4"
@@ -26,12 +26,6 @@ def with_tags(**tags: object) -> Callable[[int, pydicom.Dataset], None]:
             setattr(dataset, keyword, value)
 
     return edit
-
-
-def rejection(path: Path, **options: object) -> InputError:
-    with pytest.raises(InputError) as caught:
-        read_scan(path, **options)  # type: ignore[arg-type]
-    return caught.value
 
 
 def notices(path: Path, **options: object) -> dict[str, str]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungscore.errors import InputError
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.slices import natural_order, otsu_threshold, shows_whole_body
+from tests.scan.reading import rejection
 from tests.scan.scan_builder import chest
 
 
@@ -26,12 +26,6 @@ def save(path: Path, image: np.ndarray, **options: object) -> Path:
 
 def codes(scan: Scan) -> set[str]:
     return {notice.code for notice in scan.notices}
-
-
-def rejection(path: Path) -> InputError:
-    with pytest.raises(InputError) as caught:
-        read_scan(path)
-    return caught.value
 
 
 def test_folder_is_stacked_in_the_order_people_count(tmp_path: Path) -> None:

@@ -1,13 +1,10 @@
 """Agreement against published examples, scipy, plain loops, simulation, and its own laws."""
 
-import itertools
 import math
-import warnings
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from lungscore.statistics.agreement import (
@@ -16,40 +13,21 @@ from lungscore.statistics.agreement import (
     TOO_FEW,
     BlandAltman,
     bland_altman,
-    confusion,
     exact_agreement,
     icc_agreement,
     icc_consistency,
     spearman,
     weighted_kappa,
 )
-from lungscore.statistics.bootstrap import RESAMPLES, SEED
 from lungscore.statistics.estimate import Estimate, undefined
+from tests.statistics.rated import columns, made_up, ratings
+
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 #: Shrout and Fleiss 1979, table 2: six targets, four judges.
 SHROUT_FLEISS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
 )
-
-ratings = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=25)
-
-
-@pytest.fixture(autouse=True)
-def no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-def columns(pairs) -> tuple[np.ndarray, np.ndarray]:
-    a, b = np.array(pairs, float).T
-    return a, b
-
-
-def made_up(n=20, seed=0, bias=2.0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    true = rng.normal(30, 10, n)
-    return true + bias + rng.normal(0, 3, n), true + rng.normal(0, 3, n)
 
 
 # Bland and Altman
@@ -167,117 +145,6 @@ def test_intraclass_correlations_are_at_most_1_and_within_their_intervals(pairs)
             assert found.high <= 1 + 1e-9
 
 
-# Weighted kappa
-
-
-def test_kappa_of_two_classes_worked_by_hand():
-    # 20 yes-yes, 5 yes-no, 10 no-yes, 15 no-no: 0.7 found, 0.5 by chance, so 0.4.
-    a = np.repeat([1, 1, 0, 0], [20, 5, 10, 15])
-    b = np.repeat([1, 0, 1, 0], [20, 5, 10, 15])
-    for weights in ("linear", "quadratic"):
-        assert weighted_kappa(a, b, highest=1, weights=weights).value == pytest.approx(0.4)
-
-
-def test_weighted_kappa_of_three_classes_worked_by_hand():
-    # Pairs 00, 01, 11, 22: linear cost 1/4 found. By chance: rows ½ ¼ ¼, columns ¼ ½ ¼, so
-    # ½(½·1 + ¼·2) + ¼(¼ + ¼) + ¼(¼·2 + ½·1) = ⅞.
-    a, b = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
-    linear = weighted_kappa(a, b, highest=2, weights="linear")
-    assert linear.value == pytest.approx(1 - 0.25 / 0.875)
-
-
-@settings(max_examples=25, deadline=None)
-@given(ratings, st.sampled_from([1, 2]))
-def test_weighted_kappa_is_that_of_a_plain_loop(pairs, power):
-    a, b = columns(pairs)
-    found = weighted_kappa(a, b, highest=6, weights=("linear", "quadratic")[power - 1])
-    disagreement = np.mean([abs(i - j) ** power for i, j in pairs])
-    chance = np.mean([abs(i - j) ** power for i, j in itertools.product(a, b)])
-    if chance == 0:
-        assert found.reason == SAME_VALUE
-    else:
-        assert found.value == pytest.approx(1 - disagreement / chance)
-        assert found.low <= found.high <= 1
-
-
-def test_quadratic_kappa_is_lins_concordance():
-    a, b = np.random.default_rng(3).integers(0, 5, (2, 50)).astype(float)
-    b = np.where(np.arange(50) % 3, a, b)
-    expected = 2 * np.cov(a, b, ddof=0)[0, 1] / (a.var() + b.var() + (a.mean() - b.mean()) ** 2)
-    found = weighted_kappa(a, b, highest=4, weights="quadratic")
-    assert found.value == pytest.approx(expected)
-
-
-def test_classes_that_nobody_uses_change_nothing():
-    a, b = np.array([0, 1, 2, 2, 1, 0]), np.array([0, 2, 2, 1, 1, 0])
-    small, large = (weighted_kappa(a, b, highest=h, weights="linear") for h in (2, 40))
-    assert (small.value, small.low, small.high) == (large.value, large.low, large.high)
-
-
-def test_the_interval_of_kappa_is_the_bootstrap_over_cases():
-    rng = np.random.default_rng(4)
-    a = rng.integers(0, 5, 60)
-    b = np.clip(a + rng.integers(-1, 2, 60), 0, 4)
-    found = weighted_kappa(a, b, highest=4, weights="quadratic")
-    values = []
-    for index in rng.integers(0, 60, (3000, 60)):
-        one, other = a[index], b[index]
-        cost = one.var() + other.var() + (one.mean() - other.mean()) ** 2
-        values.append(1 - np.mean((one - other) ** 2) / cost)
-    expected = np.percentile(values, [2.5, 97.5])
-    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.01)
-
-
-@pytest.mark.parametrize("wrong", [[0, 1, 5], [0, 1, -1], [0, 1, 1.5]])
-def test_classes_outside_the_range_are_refused(wrong):
-    with pytest.raises(ValueError, match="whole numbers from 0 to 4"):
-        weighted_kappa(np.array(wrong), np.array([0, 1, 2]), highest=4, weights="linear")
-
-
-def test_the_confusion_matrix_counts_a_along_rows():
-    table = confusion(np.array([0, 0, 2]), np.array([1, 1, 2]), highest=2)
-    assert table.tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 1]]
-
-
-def test_exact_agreement_has_wilsons_interval():
-    a, b = np.arange(20) % 3, np.where(np.arange(20) < 15, np.arange(20) % 3, 9)
-    found = exact_agreement(a, b)
-    expected = stats.binomtest(15, 20).proportion_ci(method="wilson")
-    assert found.value == 0.75
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-
-
-# Spearman
-
-
-@given(ratings)
-def test_spearman_is_scipys_ties_included(pairs):
-    a, b = columns(pairs)
-    found = spearman(a, b)
-    if found.value is None:
-        assert found.reason == CONSTANT
-        assert np.ptp(a) == 0 or np.ptp(b) == 0
-    else:
-        assert found.value == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-9)
-
-
-def test_the_interval_of_spearman_holds_the_true_one():
-    rng, inside = np.random.default_rng(5), 0
-    true = 6 / np.pi * np.arcsin(0.8 / 2)
-    for _ in range(600):
-        a, b = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 40).T
-        found = spearman(a, b)
-        inside += found.low <= true <= found.high
-    assert inside / 600 == pytest.approx(0.95, abs=0.03)
-
-
-def test_three_pairs_have_a_rank_correlation_without_interval():
-    found = spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
-    assert found.value == pytest.approx(0.5)
-    assert (found.low, found.high) == (None, None)
-    assert "four pairs" in found.reason
-
-
 # Laws that all keep
 
 
@@ -352,49 +219,6 @@ def test_pairs_must_be_pairs_and_numbers():
         spearman(np.arange(3.0), np.arange(4.0))
     with pytest.raises(ValueError, match="finite"):
         bland_altman(np.array([1.0, np.nan, 2.0]), np.arange(3.0))
-
-
-# Figures worked out apart from the code, to the last digit that matters
-
-
-def test_the_interval_of_spearman_is_bonett_and_wrights():
-    """Eight pairs with ρ = 1 − 6·Σd² / (n(n² − 1)): Σd² = 16, so ρ = 17/21."""
-    a, b = np.arange(8.0), np.array([2, 0, 1, 4, 6, 3, 5, 7.0])
-    assert ((a - b) ** 2).sum() == 16
-    found = spearman(a, b)
-    rho = 17 / 21
-    error = math.sqrt((1 + rho * rho / 2) / 5)
-    z = 0.5 * math.log((1 + rho) / (1 - rho))
-    expected = [math.tanh(z + sign * 1.959963984540054 * error) for sign in (-1, 1)]
-    assert (found.value, found.n) == (pytest.approx(rho, abs=1e-12), 8)
-    assert [found.low, found.high] == pytest.approx(expected, abs=1e-12)
-    turned = spearman(a, -b)
-    assert [turned.high, turned.low] == pytest.approx([-expected[0], -expected[1]], abs=1e-12)
-
-
-def test_spearman_has_an_interval_from_four_pairs():
-    four = spearman(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4]))
-    assert four.value == pytest.approx(0.8)
-    assert -1 < four.low < 0.8 < four.high < 1
-    assert four.reason is None
-    three = spearman(np.array([1.0, 2, 3]), np.array([1.0, 3, 2]))
-    assert (three.low, three.high) == (None, None)
-    assert three.reason
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_perfect_ranks_have_an_interval_of_no_width(sign):
-    found = spearman(np.arange(5.0), sign * np.arange(5.0))
-    assert (found.value, found.low, found.high, found.n) == (sign, sign, sign, 5)
-
-
-@pytest.mark.parametrize("constant", [0, 1])
-def test_one_constant_rater_has_no_rank_correlation(constant):
-    ratings = [np.arange(5.0), np.arange(5.0)]
-    ratings[constant] = np.ones(5)
-    found = spearman(*ratings)
-    assert (found.value, found.n) == (None, 5)
-    assert found.reason == CONSTANT
 
 
 def test_bland_altman_of_a_hand_made_example_to_the_last_digit():
@@ -507,25 +331,6 @@ def test_intraclass_correlations_of_three_raters_by_the_published_formulas():
     assert found.n == 6
 
 
-def test_the_confusion_matrix_has_all_classes_and_kappa_its_number_of_cases():
-    a, b = np.array([0, 1, 1, 3.0]), np.array([0, 1, 2, 3.0])
-    assert confusion(a, b, highest=4).shape == (5, 5)
-    assert weighted_kappa(a, b, highest=4, weights="linear").n == 4
-
-
-def test_one_class_alone_has_no_kappa():
-    found = weighted_kappa(np.ones(4), np.ones(4), highest=3, weights="linear")
-    assert (found.value, found.n, found.reason) == (None, 4, SAME_VALUE)
-
-
-def test_exact_agreement_of_four_in_five():
-    a, b = np.array([0, 1, 2, 3, 0.0]), np.array([0, 1, 2, 3, 1.0])
-    found = exact_agreement(a, b)
-    assert (found.value, found.n, found.reason) == (0.8, 5, None)
-    assert exact_agreement(a[:3], b[:3]).value == 1
-    assert exact_agreement(a[:2], b[:2]).reason == TOO_FEW
-
-
 @pytest.mark.parametrize("raters", [2, 3])
 def test_the_same_ratings_agree_perfectly(raters):
     ratings = np.repeat(np.array([[1.0], [3], [4], [9]]), raters, axis=1)
@@ -545,38 +350,6 @@ def test_only_where_every_rater_is_constant_is_there_no_coefficient():
     assert icc_consistency(of_one_case).value > 0.9
     steps = np.array([[1.0, 1], [2, 2], [1, 2]])  # every rater's values lie 1 apart
     assert icc_consistency(steps).value is not None
-
-
-def test_kappa_of_three_pairs_and_of_little_chance():
-    a, b = np.array([0, 0, 0.0]), np.array([0, 0, 1.0])
-    found = weighted_kappa(a, b, highest=1, weights="linear")
-    assert (found.value, found.n) == (0, 3)
-    assert weighted_kappa(a[:2], b[:2], highest=1, weights="linear").reason == TOO_FEW
-
-
-@pytest.mark.parametrize(("weights", "power"), [("linear", 1), ("quadratic", 2)])
-def test_the_interval_of_kappa_is_that_of_the_drawn_counts(weights, power):
-    rng = np.random.default_rng(3)
-    a = rng.integers(0, 4, 25)
-    b = np.clip(a + rng.integers(-1, 2, 25), 0, 3)
-    pairs, counts = np.unique(np.stack([a, b], axis=1), axis=0, return_counts=True)
-    draws = np.random.default_rng(SEED).multinomial(25, counts / 25, RESAMPLES)
-    cost = np.abs(np.subtract.outer(np.arange(4), np.arange(4))).astype(float) ** power
-    tables = np.zeros((RESAMPLES, 4, 4))
-    tables[:, pairs[:, 0], pairs[:, 1]] = draws
-    chance = tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None, :] / 25
-    kappas = 1 - (tables * cost).sum(axis=(1, 2)) / (chance * cost).sum(axis=(1, 2))
-    found = weighted_kappa(a, b, highest=3, weights=weights)
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(kappas, [2.5, 97.5])))
-
-
-@pytest.mark.parametrize("wrong", [-1.0, 4.0, 1.5])
-@pytest.mark.parametrize("rater", [0, 1])
-def test_a_class_of_either_rater_outside_the_range_is_refused(wrong, rater):
-    ratings = [np.array([0.0, 3, 2]), np.array([0.0, 3, 1])]
-    ratings[rater][2] = wrong
-    with pytest.raises(ValueError, match="0 to 3"):
-        confusion(*ratings, highest=3)
 
 
 @pytest.mark.parametrize(

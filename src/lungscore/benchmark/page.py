@@ -82,7 +82,7 @@ def page_text(benchmark: Benchmark, results: Results, released: Peers, folder: s
         _label_efficiency(benchmark, results, comparisons),
         "## The public test slices",
         "Each network of a finished row predicted the test slices once; a slice's value is the "
-        "mean over the row's networks. Nothing was chosen by them. Released maps of others are "
+        "mean over the row's networks. Nothing was chosen on them. Released maps of others are "
         "scored by the same code (`lungscore evaluate maps`); the column without slice 91 leaves "
         "out the slice that is nearly a copy of a training slice.",
         *_test(benchmark, results, released),
@@ -108,10 +108,10 @@ _LIMITS = (
     "slice, not the patient. The dataset does not say which slices are of one patient, so folds "
     "and test set may share patients, and every interval is too narrow for a claim about new "
     "patients. Test slices 91 and 93 are nearly copies of two training slices.",
-    "One pre-training a fold serves all seeds of fine-tuning: the chance in pre-training is in no "
-    "interval. Semi-Inf-Net's released pseudo-labels came from a network that was trained on all "
-    "50 annotated slices, those that a fold holds out among them: the out-of-fold figures of the "
-    "row that uses them are optimistic. Peers' networks were trained on all 50 slices, the "
+    "One pre-training per fold serves all seeds of fine-tuning, so no interval includes the chance "
+    "in pre-training. Semi-Inf-Net's released pseudo-labels came from a network that was trained "
+    "on all 50 annotated slices, including those that a fold holds out: the out-of-fold figures of "
+    "the row that uses them are optimistic. Peers' networks were trained on all 50 slices, the "
     "networks of our folds on 40.",
 )
 
@@ -168,8 +168,8 @@ def _absent(rows: Sequence[Row], results: Results, finding: str) -> str:
                 alarms = sum(figures["false_alarms"] for figures in absent)
                 said.append(f"{row.label} {alarms} of {total}")
     if not said:
-        return "Slices without it: none, or not measured."
-    return f"Slices without it in which it was found, seeds added up: {'; '.join(said)}."
+        return "False alarms: no slices without it, or not measured."
+    return f"False alarms, in slices without it, summed over seeds: {'; '.join(said)}."
 
 
 def _differences(benchmark: Benchmark, comparisons: Comparisons) -> str:

@@ -45,11 +45,11 @@ def sections(results: Path) -> list[str]:
     return [
         "## Is a slice infected?",
         *(_of_slices(slices, patient) if slices else [_NOT_RUN.format(SLICES)]),
-        "## Is a patient infected, and how gravely?",
-        "**These patients are generated.** Their figures prove that the method finds what was "
-        "planted and that its intervals hold; they are no evidence about patients. No detector of "
-        "patients and no clinical model is shipped: none was trained on real labels, and "
-        "`detection.probability` stays null without a detector of the user's own "
+        "## Is a patient infected, and how severely?",
+        "**These patients are generated.** Their figures show that the method recovers what was "
+        "planted and that its intervals have the stated coverage; they are no evidence about "
+        "patients. No detector of patients and no clinical model is shipped: none was trained on "
+        "real labels, and `detection.probability` stays null without a detector of the user's own "
         "([patients.md](patients.md)).",
         *(
             [_of_detection(detection), *_of_clinical(clinical)]

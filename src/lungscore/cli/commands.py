@@ -86,7 +86,7 @@ def main(
         "-q",
         "--quiet",
         metavar="",
-        help="Print only errors and the output asked for, no progress.",
+        help="Print errors and the requested output only, no progress.",
     ),
     verbose: bool = typer.Option(
         False, "-v", "--verbose", metavar="", help="Print details: engine, models, time and memory."
