@@ -44,8 +44,19 @@ def tile(plane: np.ndarray, labels: np.ndarray, size: tuple[int, int], text: str
     return image
 
 
-def sheet(scan: Scan, labels: np.ndarray, axial: list[int], coronal: list[float]) -> Image.Image:
-    """All levels of one scan, axial ones first."""
+def sheet(
+    scan: Scan,
+    labels: np.ndarray,
+    axial: list[int],
+    coronal: list[float],
+    *,
+    width: int = TILE,
+    above_mm: float = 60.0,
+) -> Image.Image:
+    """All levels of one scan, axial ones first, each ``width`` pixels wide.
+
+    Coronal planes are shown around the axial levels, with six centimetres below and ``above_mm``.
+    """
     dz, dy, dx = scan.spacing_mm or assumed_spacing_mm(scan.shape)
     depth, rows, columns = scan.shape
     tiles = []
@@ -55,26 +66,25 @@ def sheet(scan: Scan, labels: np.ndarray, axial: list[int], coronal: list[float]
             tile(
                 hounsfield,
                 labels[z],
-                (TILE, round(TILE * rows * dy / (columns * dx))),
+                (width, round(width * rows * dy / (columns * dx))),
                 f"slice {z}",
             )
         )
     if depth > 2:
-        # Coronal planes are shown around the lungs, with six centimetres above and below.
-        margin = round(60 / dz)
-        first, last = max(0, axial[0] - margin), min(depth, axial[-1] + margin + 1)
+        first = max(0, axial[0] - round(above_mm / dz))
+        last = min(depth, axial[-1] + round(60 / dz) + 1)
         for part in coronal:
             row = round(part * (rows - 1))
             hounsfield = to_hounsfield(scan.values[first:last, row], scan)
-            height = round(TILE * (last - first) * dz / (columns * dx))
-            tiles.append(tile(hounsfield, labels[first:last, row], (TILE, height), f"row {row}"))
+            height = round(width * (last - first) * dz / (columns * dx))
+            tiles.append(tile(hounsfield, labels[first:last, row], (width, height), f"row {row}"))
     lines = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
     heights = [max(image.height for image in line) + GAP for line in lines]
-    out = Image.new("RGB", (COLUMNS * (TILE + GAP), sum(heights)))
+    out = Image.new("RGB", (COLUMNS * (width + GAP), sum(heights)))
     top = 0
     for line, height in zip(lines, heights, strict=True):
         for column, image in enumerate(line):
-            out.paste(image, (column * (TILE + GAP), top))
+            out.paste(image, (column * (width + GAP), top))
         top += height
     return out
 

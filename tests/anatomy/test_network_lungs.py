@@ -75,6 +75,19 @@ def test_where_the_network_sees_no_lungs_there_are_none():
     assert error.value.code == "no-lungs"
 
 
+def test_lungs_that_are_all_emphysema_are_no_gas():
+    values, labels = two_lungs()
+    values[labels > 0] = -985
+    # What is left of usual lung, for the rules to find.
+    kept = ellipsoid(values.shape, (24, 40, 48), (6, 6, 6))
+    values[kept] = -850
+    labels[kept] = RIGHT_LUNG
+    lungs = found_with(as_scan(values), labels, certainty=180)
+    for side in (RIGHT_LUNG, LEFT_LUNG):
+        assert dice(lungs.labels == side, labels == side) > 0.95
+    assert "lungs-disagree" in codes(lungs)
+
+
 def test_a_speck_is_no_lung_and_a_stray_piece_of_a_side_joins_its_lung():
     values, labels = two_lungs()
     told = labels.copy()

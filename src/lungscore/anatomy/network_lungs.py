@@ -13,13 +13,15 @@ from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
 #: Aerated blocks that rules call lung join the lungs from this probability on, of 255; dense ones
 #: are lung from the second. From the third on dense tissue may be lung, from the last it surely is.
-LIKELY, DENSE, POSSIBLE, SURE = 51, 170, 115, 217
+LIKELY, DENSE, POSSIBLE, SURE = 51, 245, 165, 217
 #: Pieces below this are none (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 150.0
 #: A piece below this part of a lung that touches the other lung belongs to that.
 STRAY = 0.1
 #: A piece with less air than this part cannot be told from fluid: it may be lung.
 LEAST_AIR = 0.1
+#: Gas that rules left out is the lung itself, and emphysema, from this part of the network's lungs.
+MOST = 0.3
 #: A piece of which less than this part is inside the body is air around it.
 INSIDE = 0.5
 
@@ -80,14 +82,21 @@ def network_lungs(
 def _gas(
     overview: Overview, aerated: np.ndarray, airways: np.ndarray, lung: np.ndarray
 ) -> np.ndarray:
-    """Pieces of plain gas that rules left out of the lungs and of which the network is not sure."""
+    """Pieces of plain gas that rules left out of the lungs and of which the network is not sure.
+
+    Lungs that are all emphysema look like gas to the rules: of pieces as large as a lung it is
+    enough that the network rather calls them lung.
+    """
     if overview.levels.gas is None or not aerated.any():
         return np.zeros(aerated.shape, bool)
     left_out = overview.aerated & (aerated == 0) & ~airways
     pieces, count = ndimage.label(left_out)
     index = np.arange(count + 1)
     gas = ndimage.median(overview.values, pieces, index) < overview.levels.gas
-    gas &= ndimage.mean(lung, pieces, index) < SURE
+    large = np.bincount(pieces.ravel()) > MOST * np.count_nonzero(
+        overview.aerated & (2 * lung > 255)
+    )
+    gas &= ndimage.mean(lung, pieces, index) < np.where(large, 255 / 2, SURE)
     gas[0] = False
     # The rim of gas is mixed with its wall.
     return ndimage.binary_dilation(gas[pieces], IN_PLANE, mask=overview.aerated | (lung < SURE))
