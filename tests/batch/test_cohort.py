@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,9 +20,12 @@ from lungscore.batch.leftovers import clear_leftovers
 from lungscore.batch.table import refuse_tables, write_cohort
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
 from lungscore.files import lock_folder, staging_folder, unlock
+from lungscore.report.outputs import write_outputs
+from lungscore.report.settings import ReportSettings
 from lungscore.result.numbers import MEASURES
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.write import write_nifti
+from tests.small_case import analysis_of_boxes
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +130,31 @@ def test_a_result_that_cannot_be_read_back_is_a_failure(tmp_path: Path) -> None:
         "b": "input-empty",
     }
     assert [row["message"] for row in rows(tmp_path / "failures.csv")][1] == "b\\nis empty."
+
+
+@pytest.mark.parametrize("percent", [-1200.0, 100.1, True, "much"])
+def test_a_result_with_a_number_that_there_cannot_be_is_a_failure(
+    tmp_path: Path, percent: float | str
+) -> None:
+    analysis = analysis_of_boxes(name="a")
+    write_outputs(analysis, tmp_path, settings=ReportSettings("small"))
+    path = tmp_path / "a" / "result.json"
+    content = json.loads(path.read_text())
+    content["burden"]["infection_percent"] = percent
+    path.write_text(json.dumps(content))
+    failures = write_cohort(tmp_path, ["a"], {})
+    assert failures["a"].code == "case-damaged"
+    assert "burden.infection_percent" in failures["a"].message
+
+
+@pytest.mark.parametrize("text", ["\\ud800", {}, None])
+def test_a_result_whose_text_cannot_be_written_is_a_failure(tmp_path: Path, text: Any) -> None:
+    write_outputs(analysis_of_boxes(name="a"), tmp_path, settings=ReportSettings("small"))
+    path = tmp_path / "a" / "result.json"
+    content = json.loads(path.read_text())
+    content["warnings"][0]["code"] = text
+    path.write_text(json.dumps(content).replace("\\\\ud800", "\\ud800"))
+    assert write_cohort(tmp_path, ["a"], {})["a"].code == "case-damaged"
 
 
 def test_names_are_escaped_on_the_page(tmp_path: Path) -> None:

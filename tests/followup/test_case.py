@@ -10,8 +10,9 @@ import pytest
 
 from lungscore.errors import InputError
 from lungscore.followup import compare
-from lungscore.followup.case import KEYS, case_of, is_case_folder, read_case, read_result
+from lungscore.followup.case import case_of, is_case_folder, read_case, read_result
 from lungscore.result import Analysis
+from lungscore.result.valid import KEYS
 from lungscore.scan.write import write_dicom_series, write_nifti
 from lungscore.version import __version__
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from lungscore.errors import InputError
 from lungscore.result.case_tables import Table, read_table
-from lungscore.result.numbers import MEASURES, Number, parse
+from lungscore.result.numbers import MEASURES, Number, parse, stored_value
 from lungscore.result.stored import damaged, place_of, printable, read_results
 from lungscore.result.table_columns import RANGE_COLUMNS, REGION_COLUMNS
 
@@ -64,15 +64,10 @@ def _value(content: dict[str, Any], measure: Number, path: Path) -> float | None
         if not isinstance(value, dict) or key not in value:
             raise damaged(place_of(path), f"it has no {measure.path}")
         value = value[key]
-    if value is None:
-        return None
     try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError("a number or a name")
-        return parse(measure, str(value))
+        return stored_value(measure, value)
     except ValueError as error:
-        fault = f"{measure.path} is {str(value)[:40]!r}"
-        raise damaged(place_of(path), fault, expected=str(error)) from None
+        raise damaged(place_of(path), str(error)) from None
 
 
 def _from_table(table: Table, file: str, name: str) -> Ratings:

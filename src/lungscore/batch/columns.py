@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lungscore.labels import REGIONS
-from lungscore.result.numbers import MEASURES, NUMBERS, Number, value_at
+from lungscore.result.numbers import MEASURES, NUMBERS, Number, stored_value, value_at
 from lungscore.result.table_columns import RANGE_COLUMNS, REGION_COLUMNS
 
 #: Before the measures: code of the failure. Behind them: codes joined by semicolons, and by what
@@ -67,8 +67,8 @@ def row_of(
 
 
 def typed(measure: Number, value: Any) -> float | int | str | None:
-    """``value`` as the type that its column has."""
-    if value is None:
+    """``value`` as the type that its column has; ValueError for one that there cannot be."""
+    if stored_value(measure, value) is None:
         return None
     if kind_of(measure) == "integer":
         return int(value)

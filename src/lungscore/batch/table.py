@@ -16,7 +16,8 @@ from lungscore.batch.workbook import is_our_workbook, workbook
 from lungscore.errors import InputError, LungscoreError, UsageError
 from lungscore.files import atomic_path, atomic_write, staging_folder, text_cell, write_error
 from lungscore.report.case_folder import check_writable
-from lungscore.result.stored import damaged, read_stored, stored_identifiers, stored_version
+from lungscore.result.stored import damaged, stored_identifiers, stored_version
+from lungscore.result.valid import read_valid
 
 FAILURE_COLUMNS = ("case", "code", "message")
 
@@ -143,11 +144,14 @@ def _rows(out: Path, cases: Iterable[str], failures: dict[str, LungscoreError]) 
 
 
 def _row(path: Path, case: str) -> Row:
-    content = read_stored(path, f"result.json of {case}")
+    called = f"result.json of {case}"
+    content = read_valid(path, called)
     try:
         return row_of(content, case, stored_version(path.parent), stored_identifiers(path.parent))
-    except (LookupError, TypeError, ValueError) as error:
-        raise damaged(f"result.json of {case}", f"it lacks {error}") from None
+    except (LookupError, TypeError) as error:
+        raise damaged(called, f"it lacks {error}") from None
+    except ValueError as error:
+        raise damaged(called, str(error)) from None
 
 
 def _schema() -> Any:

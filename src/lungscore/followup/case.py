@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
-
 from lungscore.errors import InputError
-from lungscore.result import Analysis, Result, to_result
+from lungscore.result import Analysis, to_result
 from lungscore.result.numbers import NUMBERS
-from lungscore.result.stored import damaged, read_stored, stored_identifiers, stored_version
+from lungscore.result.stored import damaged, stored_identifiers, stored_version
+from lungscore.result.valid import read_valid
 from lungscore.scan import read_scan
 from lungscore.scan.masks import check_same_place, read_label_volume
 from lungscore.scan.names import safe_name
@@ -21,14 +20,6 @@ from lungscore.version import __version__
 RESULT = "result.json"
 MASKS = ("lungs.nii.gz", "lesions.nii.gz")
 
-#: Keys that a result must have wherever they belong; others may be missing, as later versions add
-#: some: their numbers are then null.
-KEYS = (
-    *("case", "input", "lungs", "burden", "scores", "severity"),
-    *("lobes", "slices", "detection", "warnings", "models", "engine"),
-    *("shape", "spacing_mm", "series_uid", "sides_known", "infection_percent"),
-    *("code", "message", "name", "version", "sha256", "precision"),
-)
 #: The masks' percent may differ from the result's by its rounding.
 TOLERANCE_PERCENT = 1e-3
 
@@ -118,17 +109,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     path = folder / RESULT
     if not path.is_file():
         raise InputError("case-incomplete", f"{folder.name} has no {RESULT}", hint=_HINT)
-    called = _called(folder)
-    content = read_stored(path, called)
-    try:
-        Result.model_validate(content)
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            where = ".".join(str(key) for key in problem["loc"])
-            added = problem["type"] == "extra_forbidden"
-            lacks = problem["type"] == "missing" and problem["loc"][-1] not in KEYS
-            if not (added or lacks):
-                raise damaged(_called(folder), f"{where}: {problem['msg']}") from None
+    content = read_valid(path, _called(folder))
     # A case's name may become a folder's.
     return {**content, "case": safe_name(content["case"])}
 

@@ -272,7 +272,8 @@ def _parts(score: str, group: str, names: tuple[str, ...]) -> Iterator[Number]:
     for name in names:
         path, because = f"scores.{score}.{group}.{name}", f"scores.{score}.reason"
         yield Number(f"{path}.percent", f"{name} opacity", "percent", because)
-        yield Number(f"{path}.score", f"{name} score", "points", because)
+        most = highest_score(score)
+        yield Number(f"{path}.score", f"{name} score", "points", because, most=most)
 
 
 #: The 20 regions of CT-SS and the six zones.
@@ -363,6 +364,22 @@ def parse(number: Number, text: str) -> float:
     if not 0 <= value <= number.highest or (number.ordinal and value != int(value)):
         raise ValueError(_expected(number))
     return value + 0.0  # no −0
+
+
+def stored_value(number: Number, value: Any) -> float | None:
+    """The value that ``value`` of a result.json means, as ``parse`` gives it; None for null.
+
+    Raises ValueError for one that ``number`` cannot have.
+    """
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError("a number or a name")
+        return parse(number, str(value))
+    except ValueError as error:
+        fault = f"{number.path} is {str(value)[:40]!r}, expected {error}"
+        raise ValueError(fault) from None
 
 
 def _expected(number: Number) -> str:

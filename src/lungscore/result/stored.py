@@ -29,7 +29,8 @@ def read_stored(path: Path, called: str) -> dict[str, Any]:
         if path.stat().st_size > LONGEST:
             raise ValueError("it is longer than any result")
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        json.dumps(content, allow_nan=False)  # 1e999 is read as infinite
+        # 1e999 is read as infinite, and half of a character can be escaped.
+        json.dumps(content, allow_nan=False, ensure_ascii=False).encode("utf-8")
     except OSError as error:
         fault = f"{called} cannot be read ({error.strerror})"
         raise InputError("input-unreadable", fault) from None
@@ -51,7 +52,7 @@ def stored_version(folder: Path) -> str | None:
     """The version of lungscore that ``folder``/run.json names; None where it does not."""
     try:
         content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return str(content["lungscore"])
+        return printable(str(content["lungscore"]))
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return None
 
@@ -60,7 +61,7 @@ def stored_identifiers(folder: Path) -> dict[str, str | None]:
     """What ``folder``/identifiers.json holds; nothing where there is none, or no such thing."""
     try:
         content = json.loads((folder / IDENTIFIERS).read_text(encoding="utf-8"))
-        return {str(k): v for k, v in content.items() if isinstance(v, str)}
+        return {str(k): printable(v) for k, v in content.items() if isinstance(v, str)}
     except (OSError, ValueError, RecursionError, AttributeError):
         return {}
 
