@@ -106,6 +106,7 @@ def test_the_page_shows_every_measure_and_notice(written, agreement):
     assert text.count("<img ") == 5
 
 
+@pytest.mark.slow
 def test_equal_agreements_give_equal_files(written, agreement, tmp_path):
     again = write_agreement(agreement, to_content(agreement), tmp_path / "again")
     for path in written.rglob("*.*"):

@@ -47,6 +47,7 @@ def test_every_pair_becomes_a_folder(make_follow_up, tmp_path, case):
     assert not re.search(r"\bnan\b|None", re.sub(r'src="[^"]*"', "", text))
 
 
+@pytest.mark.slow
 def test_equal_follow_ups_give_equal_files(make_follow_up, tmp_path):
     one, two = (write_comparison(make_follow_up(), tmp_path / name) for name in "ab")
     for path in one.rglob("*.*"):
