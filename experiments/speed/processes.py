@@ -93,7 +93,11 @@ def _family(pid: int) -> list[int]:
     found, waiting = [], [pid]
     while waiting:
         found.append(waiting.pop())
-        for children in Path(f"/proc/{found[-1]}/task").glob("*/children"):
+        try:
+            threads = list(Path(f"/proc/{found[-1]}/task").glob("*/children"))
+        except OSError:  # that process has just ended
+            continue
+        for children in threads:
             try:
                 waiting.extend(map(int, children.read_text().split()))
             except OSError:  # that thread has just ended

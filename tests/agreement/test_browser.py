@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lungscore.agreement import write_agreement
-from lungscore.agreement.raters import compare_raters, to_content
+from lungscore.agreement.content import to_content
+from lungscore.agreement.raters import compare_raters
 from lungscore.agreement.ratings import read_ratings
 from lungscore.report.outputs import write_outputs
 from lungscore.report.settings import ReportSettings
