@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from lungscore.agreement import text_table, write_agreement
+from lungscore.agreement.content import to_content
 from lungscore.agreement.outputs import OUTPUTS
-from lungscore.agreement.raters import Agreement, compare_raters, to_content
+from lungscore.agreement.raters import Agreement, compare_raters
 from lungscore.agreement.ratings import Ratings, read_ratings
 from lungscore.agreement.text import methods_text
 from lungscore.errors import UsageError
