@@ -61,14 +61,20 @@ def measure(
     """Analyse ``scan`` ``repeats`` times with every kind of run, and say what each took.
 
     described: what stands for the input in the line. options: of analyze, for all kinds. Ends the
-    script where a run fails.
+    script where a run fails. After Ctrl-C the whole repeats until then count.
     """
     on = host()
     runs: dict[str, list[dict[str, Any]]] = {kind.name: [] for kind in compared}
-    for repeat in range(repeats):
-        first = repeat % len(compared)
-        for kind in (*compared[first:], *compared[:first]):
-            runs[kind.name].append(_run(scan, kind, options))
+    try:
+        for repeat in range(repeats):
+            first = repeat % len(compared)
+            for kind in (*compared[first:], *compared[:first]):
+                runs[kind.name].append(_run(scan, kind, options))
+    except KeyboardInterrupt:
+        repeats = min(map(len, runs.values()))
+        if not repeats:
+            raise
+        runs = {name: taken[:repeats] for name, taken in runs.items()}
     last = next(iter(runs.values()))[-1]
     return {
         "schema": SCHEMA,

@@ -54,6 +54,21 @@ def test_every_kind_runs_in_every_repeat_from_its_own_tree_and_takes_turns(
     assert len({repeat[0] for repeat in repeats}) == 3
 
 
+def test_what_was_measured_before_an_interruption_counts(measured, monkeypatch) -> None:
+    run, calls = report_cost.run_measured, []
+
+    def interrupted(*arguments: Any, **keywords: Any) -> Finished:
+        calls.append(arguments)
+        if len(calls) > 10:
+            raise KeyboardInterrupt
+        return run(*arguments, **keywords)
+
+    monkeypatch.setattr(report_cost, "run_measured", interrupted)
+    content = measure(Path("scan"), {}, kinds(Path("now"), Path("earlier")), [], 5)
+    assert content["repeats"] == 2
+    assert {len(runs["cpu_seconds"]["values"]) for runs in content["runs"].values()} == {2}
+
+
 def test_ratios_are_taken_within_a_repeat(measured) -> None:
     content, _ = measured
     assert content["schema"] == "lungscore.report-cost/1"
