@@ -84,6 +84,8 @@ REJECTIONS: dict[str, str] = {
     "run-missing": "An experiment builds on a run that is not finished.",
     "benchmark-incomplete": "A run or a row of the comparison failed; the others went on.",
     "loss-not-finite": "The training loss became NaN or infinite.",
+    "review-invalid": "A change of the masks that a browser asked for cannot be made.",
+    "review-behind": "A change was made to another version of the masks.",
     "not-analysable": "The input led to an error in lungscore; the message is the report to send.",
     "usage": "The arguments do not fit together.",
     "internal": "A bug in lungscore.",
