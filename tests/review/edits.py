@@ -32,7 +32,12 @@ def random_edit(generator: np.random.Generator, masks: Masks, version: int) -> d
         return {"tool": tool, "layer": layer, "from": first, "to": last, "add": add} | {
             "version": version
         }
-    if tool == "fill" and first != last and masks.lesions[first].any() and masks.lesions[last].any():
+    if (
+        tool == "fill"
+        and first != last
+        and masks.lesions[first].any()
+        and masks.lesions[last].any()
+    ):
         return {"tool": "fill_between", "slices": [first, last], "version": version}
     if tool == "clear":
         return {"tool": tool, "layer": "lesions", "slices": [first, last], "version": version}
@@ -44,7 +49,7 @@ def _painted(
 ) -> dict:
     """A disc in a picture of a plane that shows lung."""
     plane = str(generator.choice(["axial", "coronal", "sagittal"]))
-    pictures, rows, columns = picture_shape(plane, masks.shape)
+    _, rows, columns = picture_shape(plane, masks.shape)
     places = np.argwhere(masks.lungs > 0)
     z, y, x = places[generator.integers(0, len(places))].tolist()
     index, row, column = {"axial": (z, y, x), "coronal": (y, z, x), "sagittal": (x, z, y)}[plane]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lungscore import score
 from lungscore.anatomy import separate_lesions
 from lungscore.assessment import as_lungs, assess, placeholder
-from lungscore.errors import LungscoreError
+from lungscore.errors import InputError
 from lungscore.inference import Lesions
 from lungscore.result import to_result
 from lungscore.review.correction import Correction
@@ -39,21 +39,28 @@ def scored(masks: Masks, scan, *, has_ct: bool = True):
     return to_result(assess(scan, lungs, lesions, lobes=masks.lobes, has_ct=has_ct))
 
 
+def refused(error: InputError) -> None:
+    """An edit may be refused, as one without a lung to paint in."""
+    assert error.code == "review-invalid"
+
+
 def edited(correction: Correction, seed: int, number: int, counting: Counting) -> None:
     """Make random edits, and take some of them back."""
     generator = np.random.default_rng(seed)
     for _ in range(number):
         if generator.random() < 0.2 and correction.done:
-            step = correction.undo(correction.version)
+            step = correction.undoing(correction.version)
         elif generator.random() < 0.1 and correction.undone:
-            step = correction.redo(correction.version)
+            step = correction.redoing(correction.version)
         else:
             body = random_edit(generator, correction.masks, correction.version)
             try:
-                step = correction.edit(parse_edit(json.dumps(body).encode()))
-            except LungscoreError as error:
-                assert error.code == "review-invalid"
+                step = correction.planned(parse_edit(json.dumps(body).encode()))
+            except InputError as error:
+                refused(error)
                 continue
+        if step.changes:
+            correction.take(step)
         counting.update(step.changes)
         if generator.random() < 0.4:
             counting.analysis()
@@ -104,7 +111,9 @@ def test_lung_edits_are_pending_until_somebody_asks(phantom, original):
     counting = Counting(correction.masks, phantom.scan, has_ct=True)
     z = len(original.lungs) // 2
     body = {"version": 0, "tool": "clear", "layer": "lungs", "slices": [z, z]}
-    counting.update(correction.edit(parse_edit(json.dumps(body).encode())).changes)
+    step = correction.planned(parse_edit(json.dumps(body).encode()))
+    correction.take(step)
+    counting.update(step.changes)
     assert counting.pending
     counting.analysis()
     assert not counting.pending

@@ -74,12 +74,13 @@ def divide_regions(
     """The 20 regions of Yang et al. 2020, uint8 (D, H, W), 1 to 20 in the order of labels.REGIONS.
 
     lobes: (D, H, W) of labels.LOBES. spacing_mm: (z, y, x), None where unknown. names: the lobes
-    that are divided, the others stay 0. Every voxel of a lobe gets one of the regions of that lobe. Segments have no borders that a scan shows; a voxel
-    belongs to the region in whose direction (SEGMENTS) it lies farthest from the lobe's middle.
-    Before they are compared, each region's distances are offset by the one number that gives the
-    region its share of the lobe (a power diagram with given volumes: Aurenhammer, Hoffmann and
-    Aronov, Algorithmica 1998;20:61-76). So borders are planes, and regions are convex but for the
-    lobe's own outline. A piece that the outline cuts off from its region joins a neighbour.
+    that are divided; the others stay 0. Every voxel of a lobe gets one of the regions of that lobe.
+    Segments have no borders that a scan shows; a voxel belongs to the region in whose direction
+    (SEGMENTS) it lies farthest from the lobe's middle. Before they are compared, each region's
+    distances are offset by the one number that gives the region its share of the lobe (a power
+    diagram with given volumes: Aurenhammer, Hoffmann and Aronov, Algorithmica 1998;20:61-76). So
+    borders are planes, and regions are convex but for the lobe's own outline. A piece that the
+    outline cuts off from its region joins a neighbour.
     """
     if spacing_mm is None:
         spacing_mm = assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]

@@ -48,38 +48,31 @@ class Correction:
         """Of masks that nobody has corrected yet."""
         return cls(original, original.copied())
 
-    def edit(self, edit: Edit) -> Step:
-        """Do what ``edit`` asks; a step without changes has done nothing.
+    def planned(self, edit: Edit) -> Step:
+        """What ``edit`` asks, for ``take``; without changes there is nothing to take.
 
         Raises InputError ``review-behind`` where it was meant for another version, and
-        ``review-invalid`` where it cannot be done; then nothing has changed.
+        ``review-invalid`` where it cannot be done.
         """
         self.check_version(edit.version)
         wish = wish_of(edit, self.masks)
         changes, outside = settled(wish, self.masks)
-        step = Step("edit", edit.tool, changes, outside)
-        if changes:
-            self._check_lungs(changes)
-            self.take(step)
-        return step
+        self._check_lungs(changes)
+        return Step("edit", edit.tool, changes, outside)
 
-    def undo(self, version: int) -> Step:
-        """Take the last step back. Raises InputError as ``edit``."""
+    def undoing(self, version: int) -> Step:
+        """What takes the last step back, for ``take``. Raises InputError as ``planned``."""
         self.check_version(version)
         if not self.done:
             raise invalid("there is nothing to undo")
-        step = Step("undo", self.done[-1].tool, _reverted(self.done[-1].changes))
-        self.take(step)
-        return step
+        return Step("undo", self.done[-1].tool, _reverted(self.done[-1].changes))
 
-    def redo(self, version: int) -> Step:
-        """Do the step again that was taken back last. Raises InputError as ``edit``."""
+    def redoing(self, version: int) -> Step:
+        """The step that was taken back last, for ``take``. Raises InputError as ``planned``."""
         self.check_version(version)
         if not self.undone:
             raise invalid("there is nothing to redo")
-        step = Step("redo", self.undone[-1].tool, self.undone[-1].changes)
-        self.take(step)
-        return step
+        return Step("redo", self.undone[-1].tool, self.undone[-1].changes)
 
     def take(self, step: Step) -> None:
         """Make the changes of ``step``, which follows from what was done before."""

@@ -1,7 +1,7 @@
 """The numbers of masks under correction: only what changed is counted again.
 
-Every count is kept slice by slice; the numbers are made of them as ``lungscore score`` makes them of
-saved masks, and are equal to the last digit.
+Every count is kept slice by slice; the numbers are made of them as ``lungscore score`` makes them
+of saved masks, and are equal to the last digit.
 """
 
 from collections.abc import Collection, Iterable
@@ -44,6 +44,12 @@ class Counting:
     scan: the CT, or a placeholder that carries the geometry (assessment.placeholder). has_ct: which
     of the two it is.
     """
+
+    _parts: Parts
+    _peripheral: np.ndarray | None
+    _box: tuple[slice, slice, slice]
+    _rows: np.ndarray
+    _pieces: LesionPieces
 
     def __init__(self, masks: Masks, scan: Scan, *, has_ct: bool) -> None:
         self._masks, self._scan, self._has_ct = masks, scan, has_ct

@@ -61,7 +61,9 @@ def masks_within(
     """Copies of the labels; those of lesions and lobes where there is lung."""
     inside = lungs > 0
     kept = None if lobes is None else np.ascontiguousarray(lobes * inside)
-    return Masks(np.array(lungs, np.uint8, order="C"), np.ascontiguousarray(lesions * inside), kept, hu)
+    return Masks(
+        np.array(lungs, np.uint8, order="C"), np.ascontiguousarray(lesions * inside), kept, hu
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,7 @@ class Change:
     def of(
         cls, layer: Layer, voxels: np.ndarray, before: np.ndarray, after: np.ndarray, *, plane: int
     ) -> "Change":
-        """From single voxels: (n,) ascending places, and the labels there. plane: voxels a slice."""
+        """From single voxels: (n,) ascending places and the labels there. plane: voxels a slice."""
         begins = np.ones(len(voxels), bool)
         if len(voxels):
             goes_on = (np.diff(voxels) == 1) & (voxels[1:] % plane != 0)

@@ -49,4 +49,6 @@ def voxels_of_runs(
 
 def invalid(fault: str, *, expected: str = "", hint: str = "") -> InputError:
     """The error ``review-invalid`` of what a browser sent."""
-    return InputError("review-invalid", f"The change cannot be made: {fault}", expected=expected, hint=hint)
+    return InputError(
+        "review-invalid", f"The change cannot be made: {fault}", expected=expected, hint=hint
+    )
