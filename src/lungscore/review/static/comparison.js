@@ -100,7 +100,7 @@ export class Comparison {
       .map(([key, name]) => `${name} ${numberText(dice[key], 3)}`).join(" · ");
     const row = ({ title, unit, decimals, a, b }) => element("tr", {},
       element("th", { scope: "row", textContent: title }),
-      ...[a, b].map((value) => element("td", { className: "n", textContent: numberText(value, decimals), data: { value: String(value) } })),
+      ...[a, b].map((value) => element("td", { className: "n", textContent: numberText(value, decimals), data: { value: JSON.stringify(value) } })),
       element("td", { className: "unit", textContent: unit }));
     const captions = () => SIDES.map((side) => element("th", { scope: "col", className: "n", textContent: byId(`caption-${side}`).textContent }));
     const table = (lines) => element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col", textContent: "Number" }),

@@ -23,6 +23,7 @@ export function element(tag, properties = {}, ...children) {
 /** A number with its decimals and a true minus sign; a dash where there is none. */
 export function numberText(value, decimals = 0, symbol = "") {
   if (value === null || value === undefined) return "–";
+  if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return String(value);
   const text = value.toFixed(decimals).replace("-", "−");
   return symbol ? `${text} ${symbol}` : text;

@@ -23,7 +23,7 @@ export function numbersPanel(list, edits) {
     for (const number of numbers) {
       const now = element("td", { className: "n now", data: { path: number.path } });
       const row = element("tr", {}, element("th", { scope: "row", textContent: number.title }),
-        element("td", { className: "n before", textContent: numberText(number.before, number.decimals), data: { value: String(number.before) } }),
+        element("td", { className: "n before", textContent: numberText(number.before, number.decimals), data: { value: JSON.stringify(number.before) } }),
         now, element("td", { className: "unit", textContent: number.symbol || number.unit }));
       cells.set(number.path, { now, row, number });
       body.append(row);
@@ -44,7 +44,7 @@ export function numbersPanel(list, edits) {
       const value = numbers[path] ?? null;
       const text = uncounted.has(path) ? "…" : numberText(value, number.decimals);
       if (now.textContent !== text) now.textContent = text;
-      now.dataset.value = String(value);
+      now.dataset.value = JSON.stringify(value);
       row.classList.toggle("changed", !uncounted.has(path) && value !== number.before);
     }
     byId("counting").textContent = busy && list.length ? "counting …" : "";
