@@ -40,3 +40,23 @@ def cohort(written_cohort: Path, tmp_path: Path) -> Path:
 
     shutil.copytree(written_cohort, tmp_path / "cohort")
     return tmp_path / "cohort"
+
+
+@pytest.fixture
+def desk_over(cohort: Path):
+    """Makes desks over the cohort, which are cleared when the test ends."""
+    from lungscore.review.opened_case import ScanFinder
+    from lungscore.review.server.desk import Desk, DeskSettings
+    from lungscore.review.work_list import listed_cases
+
+    desks = []
+
+    def make(scans: bool = True, **settings: object) -> Desk:
+        results = cohort / "results"
+        find = ScanFinder([cohort / "scans"] if scans else [], results)
+        desks.append(Desk(listed_cases(results), find, DeskSettings(**settings)))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.close_all()

@@ -17,11 +17,10 @@ from typing import Any
 
 from lungscore.errors import InputError
 from lungscore.files import write_error
+from lungscore.report.case_folder import REVIEWS
 from lungscore.scan.names import safe_name
 
 SCHEMA = "lungscore.review-log/1"
-#: The folder of reviews in a case folder.
-REVIEWS = "reviews"
 #: Seconds after which what was written must have reached the disk itself, not the system alone.
 SYNC_S = 10.0
 

@@ -14,7 +14,7 @@ from typing import Any
 from lungscore.errors import InputError
 from lungscore.files import atomic_write
 from lungscore.inference.lesions import ModelUsed
-from lungscore.report.case_folder import appearing
+from lungscore.report.case_folder import REVIEWS, appearing
 from lungscore.report.outputs import write_files
 from lungscore.report.settings import DEFAULT
 from lungscore.result import Analysis, to_result
@@ -22,7 +22,6 @@ from lungscore.result.numbers import NUMBERS, value_at
 from lungscore.result.stored import RESULT, printable
 from lungscore.result.valid import read_valid
 from lungscore.review.correction import Correction
-from lungscore.review.log import REVIEWS
 from lungscore.review.opened_case import OpenedCase
 from lungscore.scan.names import safe_name
 from lungscore.version import __version__

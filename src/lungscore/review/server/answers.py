@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.report.case_folder import REVIEWS
 from lungscore.result import to_result
 from lungscore.result.numbers import (
     DECIMALS,
@@ -17,7 +18,6 @@ from lungscore.result.numbers import (
     value_at,
 )
 from lungscore.review.correction import Step
-from lungscore.review.log import REVIEWS
 from lungscore.review.opened_case import window_of
 from lungscore.review.saving import saved_reviews
 from lungscore.review.server.desk import Desk

@@ -122,10 +122,9 @@ class Guard:
             if not answered:
                 await _answer(stated, status_of(error), error_content(error), more)
         except Exception as error:
-            # Neither text nor traceback: a path or a value may name a patient.
-            _log.error("%s in lungscore. This is a bug", type(error).__name__)
+            bug = told(error)
             if not answered:
-                await _answer(stated, 500, error_content(_bug(error)))
+                await _answer(stated, status_of(bug), error_content(bug))
 
     def _check(self, scope: Message, headers: dict[str, str]) -> dict[str, str] | None:
         """Raise Refused, or give the headers of an answer that lets a browser with the token in."""
@@ -171,9 +170,14 @@ def status_of(error: LungscoreError) -> int:
     return STATUS.get(error.code, fallback)
 
 
-def _bug(error: Exception) -> LungscoreError:
+def told(error: Exception) -> LungscoreError:
+    """The error that is answered where something unforeseen failed; it is logged, too.
+
+    Neither its text nor a traceback: a path or a value may name a patient.
+    """
     if isinstance(error, MemoryError):
         return ResourceError("out-of-memory", "There is not enough memory")
+    _log.error("%s in lungscore. This is a bug", type(error).__name__)
     return LungscoreError("internal", f"{type(error).__name__} in lungscore. This is a bug")
 
 

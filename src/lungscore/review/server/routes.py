@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lungscore.errors import InputError, LungscoreError
+from lungscore.report.case_folder import REVIEWS
 from lungscore.result.stored import printable
-from lungscore.review.log import REVIEWS
 from lungscore.review.masks import LAYERS
 from lungscore.review.opened_case import ct_block
 from lungscore.review.planes import invalid
@@ -27,7 +27,7 @@ from lungscore.review.requests import parse_edit
 from lungscore.review.saving import VERDICTS, Review, read_review, saved_reviews
 from lungscore.review.server import answers
 from lungscore.review.server.desk import Desk, not_found
-from lungscore.review.server.guard import Access, error_content, status_of
+from lungscore.review.server.guard import Access, error_content, status_of, told
 from lungscore.scan.masks import read_label_volume
 from lungscore.scan.names import safe_name
 from lungscore.version import RESEARCH_USE, __version__
@@ -270,6 +270,9 @@ def _endpoint(handler: Handler) -> Callable[[Request], Any]:
         except LungscoreError as error:
             headers = {"Retry-After": "5"} if error.code == "review-busy" else {}
             return JSONResponse(error_content(error), status_of(error), headers)
+        except Exception as error:
+            bug = told(error)
+            return JSONResponse(error_content(bug), status_of(bug))
 
     return endpoint
 
