@@ -202,6 +202,24 @@ def test_slices_between_two_are_interpolated(correction):
         do(correction, tool="fill_between", slices=[0, 4])
 
 
+def test_whole_slices_may_be_mended_in_one_lung_alone(correction):
+    left = np.zeros(SHAPE, bool)
+    left[:, 1:7, 5:9] = True
+    for z in (0, 4):
+        brush(correction, "lesions", 1, z, 3, 3)
+        brush(correction, "lesions", 1, z, 3, 6)
+    before = correction.masks.lesions.copy()
+    do(correction, tool="fill_between", slices=[0, 4], lung=2)
+    assert correction.masks.lesions[1:4, 3, 6].tolist() == [1, 1, 1]
+    do(correction, tool="copy", layer="lesions", **{"from": 1, "to": 4}, lung=2)
+    do(correction, tool="smooth", layer="lesions", slices=[0, 4], lung=2)
+    assert np.array_equal(correction.masks.lesions[~left], before[~left])
+    do(correction, tool="clear", layer="lesions", slices=[0, 4], lung=2)
+    assert not correction.masks.lesions[left].any()
+    with pytest.raises(InputError, match="no lesions"):
+        do(correction, tool="fill_between", slices=[0, 4], lung=2)
+
+
 def test_slices_are_cleared_by_label_and_lung(correction):
     do(correction, tool="clear", layer="lesions", slices=[0, 4], label=2)
     assert np.count_nonzero(correction.masks.lesions == 2) == 0

@@ -14,6 +14,7 @@ HOUNSFIELD = 2**15
 
 Index = Annotated[int, Field(ge=0, lt=MOST)]
 Label = Annotated[int, Field(ge=0, le=5)]
+Lung = Annotated[int, Field(ge=1, le=2)]
 Hounsfield = Annotated[int, Field(ge=-HOUNSFIELD, le=HOUNSFIELD)]
 Run = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
 At = tuple[Index, Index, Index]
@@ -74,15 +75,16 @@ class KeepHu(_Request):
 
 
 class Smooth(_Request):
-    """Give each voxel what the majority of three neighbouring slices says."""
+    """Give each voxel what the majority of three neighbouring slices says. lung: only in that."""
 
     tool: Literal["smooth"]
     layer: Layer
     slices: Span
+    lung: Lung | None = None
 
 
 class Copy(_Request):
-    """Put the labels of one slice into another."""
+    """Put the labels of one slice into another. lung: only into that lung."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -91,14 +93,16 @@ class Copy(_Request):
     source: Annotated[Index, Field(alias="from")]
     to: Index
     add: bool = False
+    lung: Lung | None = None
 
 
 class FillBetween(_Request):
-    """Interpolate the slices between two that are right."""
+    """Interpolate the slices between two that are right. lung: only in that lung."""
 
     tool: Literal["fill_between"]
     layer: Literal["lesions"] = "lesions"
     slices: Span
+    lung: Lung | None = None
 
 
 class Clear(_Request):
@@ -108,7 +112,7 @@ class Clear(_Request):
     layer: Layer
     slices: Span
     label: Annotated[int, Field(ge=1, le=5)] | None = None
-    lung: Annotated[int, Field(ge=1, le=2)] | None = None
+    lung: Lung | None = None
 
 
 Edit = Paint | Component | KeepHu | Smooth | Copy | FillBetween | Clear

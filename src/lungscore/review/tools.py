@@ -92,7 +92,7 @@ def _(edit: Smooth, masks: Masks) -> Wish:
         # Two of three agree, or the voxel stays as it is.
         return np.where(above == below, above, own)
 
-    return _of_slices(edit.layer, masks, _span(edit.slices, masks), smoothed)
+    return _of_slices(edit.layer, masks, _span(edit.slices, masks), smoothed, lung=edit.lung)
 
 
 @wish_of.register
@@ -104,13 +104,16 @@ def _(edit: Copy, masks: Masks) -> Wish:
     def copied(z: int) -> np.ndarray:
         return np.where(source > 0, source, labels[z]) if edit.add else source
 
-    return _of_slices(edit.layer, masks, range(target, target + 1), copied)
+    return _of_slices(edit.layer, masks, range(target, target + 1), copied, lung=edit.lung)
 
 
 @wish_of.register
 def _(edit: FillBetween, masks: Masks) -> Wish:
     first, last = sorted(_checked_slice(z, masks) for z in edit.slices)
-    ends = masks.lesions[first], masks.lesions[last]
+    ends = [
+        np.where(edit.lung is None or masks.lungs[z] == edit.lung, masks.lesions[z], 0)
+        for z in (first, last)
+    ]
     if not all(end.any() for end in ends):
         raise invalid("one of the two slices has no lesions", hint="Mark the lesion in both first")
     infected = [_depth_outside(end > 0) for end in ends]
@@ -123,7 +126,7 @@ def _(edit: FillBetween, masks: Masks) -> Wish:
         )
         return np.where(inside, np.where(solid, CONSOLIDATION, GGO), 0).astype(np.uint8)
 
-    return _of_slices("lesions", masks, range(first + 1, last), between)
+    return _of_slices("lesions", masks, range(first + 1, last), between, lung=edit.lung)
 
 
 @wish_of.register
@@ -132,11 +135,11 @@ def _(edit: Clear, masks: Masks) -> Wish:
 
     def cleared(z: int) -> np.ndarray:
         chosen = labels[z] > 0 if edit.label is None else labels[z] == edit.label
-        if edit.lung is not None:
-            chosen = chosen & (masks.lungs[z] == edit.lung)
         return np.where(chosen, np.uint8(0), labels[z])
 
-    return _of_slices(edit.layer, masks, _span(edit.slices, masks), cleared, erasing=True)
+    return _of_slices(
+        edit.layer, masks, _span(edit.slices, masks), cleared, erasing=True, lung=edit.lung
+    )
 
 
 def component_at(masks: Masks, layer: Layer, at: tuple[int, int, int]) -> np.ndarray:
@@ -167,10 +170,11 @@ def _of_slices(
     new: Callable[[int], np.ndarray],
     *,
     erasing: bool = False,
+    lung: int | None = None,
 ) -> Wish:
     """The wish that each of ``slices`` had the labels that ``new`` gives for it.
 
-    No lobe is taken from lung that goes on, unless ``erasing``.
+    No lobe is taken from lung that goes on, unless ``erasing``. lung: only in that lung.
     """
     labels, plane = _labels(masks, layer), masks.lungs[0].size
     voxels, wanted = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
@@ -179,6 +183,8 @@ def _of_slices(
         differs = after != labels[z]
         if layer == "lobes" and not erasing:
             differs &= (after > 0) | (masks.lungs[z] == 0)
+        if lung is not None:
+            differs &= masks.lungs[z] == lung
         places = np.flatnonzero(differs)
         voxels.append(places + z * plane)
         wanted.append(after.reshape(-1)[places])

@@ -12,6 +12,8 @@ from lungscore.analysis import score
 from lungscore.report.outputs import write_outputs
 from lungscore.report.settings import ReportSettings
 from lungscore.result import Analysis, to_result
+from lungscore.result.numbers import NUMBERS
+from lungscore.scan.names import safe_name
 from lungscore.scan.phantom import Phantom
 from lungscore.scan.write import write_nifti
 
@@ -42,7 +44,9 @@ def write_cohort(folder: Path, phantom: Phantom) -> Cohort:
     faulty, places = planted(phantom)
     faulty, emptied = with_gap(phantom, faulty)
     masks = {"lungs": phantom.lungs, "lobes": phantom.lobes, "lesions": faulty}
-    paths = {name: save(folder / f"{name}.nii.gz", labels, phantom) for name, labels in masks.items()}
+    paths = {
+        name: save(folder / f"{name}.nii.gz", labels, phantom) for name, labels in masks.items()
+    }
     scans, results = folder / "scans", folder / "results"
     scans.mkdir()
     ct = scans / f"{NAMES[0]}.nii.gz"
@@ -93,6 +97,11 @@ def with_gap(phantom: Phantom, lesions: np.ndarray) -> tuple[np.ndarray, tuple[i
     return emptied, (first, first + EMPTIED - 1)
 
 
+def review_folder(cohort: Cohort, name: str, reader: str) -> Path:
+    """Where a reader's saved review of a case lies."""
+    return cohort.results / name / "reviews" / safe_name(reader)
+
+
 def scored_again(folder: Path, ct: Path, name: str) -> Analysis:
     """What ``lungscore score`` gives for the masks of a folder."""
     paths = {mask: folder / f"{mask}.nii.gz" for mask in ("lungs", "lesions", "lobes")}
@@ -101,7 +110,5 @@ def scored_again(folder: Path, ct: Path, name: str) -> Analysis:
 
 def numbers_of(analysis: Analysis) -> dict[str, object]:
     """Every number of an analysis by its path."""
-    from lungscore.result.numbers import NUMBERS
-
     result = to_result(analysis)
     return {number.path: number.value(result) for number in NUMBERS.values()}

@@ -113,7 +113,9 @@ class Reading:
 
     def shown(self, plane: str = "axial") -> str:
         """Plane and index, once drawn."""
-        self.tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.tab.evaluate(
+            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
         return str(self.tab.get_attribute(f"#desk [data-plane={plane}]", "data-shown"))
 
     def press(self, *keys: str) -> None:
@@ -132,7 +134,9 @@ class Reading:
         self.actions += 1
         assert self.shown() == f"axial {z}"
 
-    def place(self, y: float, x: float, shape: tuple[int, int], mm: tuple[float, float]) -> tuple[float, float]:
+    def place(
+        self, y: float, x: float, shape: tuple[int, int], mm: tuple[float, float]
+    ) -> tuple[float, float]:
         """Where a pixel of the axial picture is on the screen."""
         box = self.axial.bounding_box()
         (rows, columns), (tall, wide) = shape, mm

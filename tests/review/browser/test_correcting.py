@@ -6,8 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lungscore.result.numbers import NUMBERS, value_at
 from lungscore.scan.masks import read_label_volume
-from tests.review.browser.cases import EMPTIED, PLANTED, Cohort, numbers_of, scored_again
+from tests.review.browser.cases import (
+    EMPTIED,
+    PLANTED,
+    Cohort,
+    numbers_of,
+    review_folder,
+    scored_again,
+)
 from tests.review.browser.pages import READER, Reading, Server, open_case, tab_at
 
 pytestmark = pytest.mark.ci
@@ -22,16 +30,9 @@ def same_numbers(reading: Reading, cohort: Cohort, name: str, folder: Any) -> di
     analysis = scored_again(folder, cohort.scans / f"{name}.nii.gz", name)
     expected = numbers_of(analysis)
     assert reading.numbers() == expected
-    from lungscore.result.numbers import NUMBERS, value_at
-
     stored = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert {number.path: value_at(stored, number.path) for number in NUMBERS.values()} == expected
     return expected
-
-
-def review_folder(cohort: Cohort, name: str) -> Any:
-    (path,) = (cohort.results / name / "reviews").glob("*/review.json")
-    return path.parent
 
 
 def test_strokes_undo_and_the_numbers_of_the_saved_masks(
@@ -69,7 +70,7 @@ def test_strokes_undo_and_the_numbers_of_the_saved_masks(
         reading.drag(at(5, 0), at(8, 3))
         assert "removed" in reading.note
         reading.judge("corrected", "Drawn anew.")
-        folder = review_folder(cohort, "strokes")
+        folder = review_folder(cohort, "strokes", READER)
         numbers = same_numbers(reading, cohort, "strokes", folder)
         assert numbers["burden.infection_percent"] is not None
         review = json.loads((folder / "review.json").read_text(encoding="utf-8"))
@@ -100,7 +101,7 @@ def test_whole_slices_are_copied_smoothed_cleared_and_kept_within_a_density(
         tab.select_option("#hu-scope", "all")
         tab.click("#keep-hu")
         assert "removed" in reading.note
-        tab.select_option("#clear-lung", "2")
+        tab.select_option("#lung", "2")
         tab.click("#clear")
         assert "removed" in reading.note
         count = int(tab.inner_text("#undo").strip("Undo ()"))
@@ -125,12 +126,14 @@ def test_planted_faults_are_mended_with_few_actions(
             assert reading.note == "9 voxels removed."
         reading.go(first - 1)
         reading.press("i")
+        tab.select_option("#lung", "2")
+        reading.actions += 1
         reading.go(last + 1)
         reading.press("o", "f")
         assert "added" in reading.note
         assert reading.actions <= 40
         reading.judge("corrected")
-        folder = review_folder(cohort, "planted")
+        folder = review_folder(cohort, "planted", READER)
         same_numbers(reading, cohort, "planted", folder)
     labels, _ = read_label_volume(folder / "lesions.nii.gz", "lesions")
     right = cohort.lungs == 1

@@ -11,22 +11,19 @@ import { byId } from "./elements.js";
 export function sliceCommands({ display, edits, density }) {
   const depth = display.geometry.shape[0];
   const number = (id) => Number(byId(id).value);
+  /** One lung alone, where the reader chose one. */
+  const side = () => (number("lung") && display.layer !== "lungs" ? { lung: number("lung") } : {});
 
   function copy(step) {
     const from = display.position[0];
     const to = from + step;
     if (to < 0 || to >= depth) return;
-    edits.add({ tool: "copy", layer: display.layer, from, to, ...(byId("copy-add").checked && { add: true }) });
+    edits.add({ tool: "copy", layer: display.layer, from, to, ...side(), ...(byId("copy-add").checked && { add: true }) });
     display.step(0, step);
   }
 
   function overRange(tool, more = {}) {
-    edits.add({ tool, layer: display.layer, slices: display.range, ...more });
-  }
-
-  function clear() {
-    const lung = number("clear-lung");
-    overRange("clear", { label: display.label, ...(lung && display.layer !== "lungs" && { lung }) });
+    edits.add({ tool, layer: display.layer, slices: display.range, ...side(), ...more });
   }
 
   function keepDensity() {
@@ -48,7 +45,7 @@ export function sliceCommands({ display, edits, density }) {
   const fill = () => display.layer === "lesions" && overRange("fill_between");
   const clicks = {
     "copy-next": () => copy(1), "copy-previous": () => copy(-1), smooth: () => overRange("smooth"),
-    "fill-between": fill, clear, "keep-hu": keepDensity,
+    "fill-between": fill, clear: () => overRange("clear", { label: display.label }), "keep-hu": keepDensity,
   };
   for (const [id, action] of Object.entries(clicks)) byId(id).addEventListener("click", action);
 
@@ -66,7 +63,7 @@ export function sliceCommands({ display, edits, density }) {
     byId("range-first").value = String(first + 1);
     byId("range-last").value = String(last + 1);
     byId("fill-between").disabled = display.layer !== "lesions" || last - first < 2;
-    byId("clear-lung").disabled = display.layer === "lungs";
+    byId("lung-line").hidden = display.layer === "lungs";
   };
   for (const id of ["range-first", "range-last"]) byId(id).max = String(depth);
   byId("density").hidden = !density;
