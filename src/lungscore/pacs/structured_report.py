@@ -60,8 +60,8 @@ def structured_report(
 
     segmentations: by kind; groups of measurements refer to their segments. etiology: a key of
     codes.ETIOLOGIES, recorded as stated by the user. verified_for: the organisation in whose name
-    the reader who reviewed the result verifies it; unverified without. A number that is null is left out, and the
-    reason is given as a comment.
+    the reader who reviewed the result verifies it; unverified without. A number that is null is
+    left out, and the reason is given as a comment.
     """
     from highdicom.sr import Comprehensive3DSR
 
