@@ -115,6 +115,7 @@ def review(
                 summarise(line)
             summarise(f"Manifest: {export / 'manifest.csv'}")
         return
+    from lungscore.batch.table import refresh_page
     from lungscore.review.server.desk import Desk, DeskSettings
     from lungscore.review.server.run import LOOPBACK, ServerSettings, serve
 
@@ -137,4 +138,9 @@ def review(
             webbrowser.open(address)
 
     detail(f"{len(cases)} cases")
-    serve(Desk(cases, find, settings), ServerSettings(host, port, tuple(name or ()), token), ready)
+    desk = Desk(cases, find, settings)
+    try:
+        serve(desk, ServerSettings(host, port, tuple(name or ()), token), ready)
+    finally:
+        if refresh_page(results):
+            note("cohort.html shows what was reviewed.")

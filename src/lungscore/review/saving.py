@@ -16,6 +16,7 @@ from lungscore.files import atomic_write
 from lungscore.inference.lesions import ModelUsed
 from lungscore.report.case_folder import REVIEWS, appearing
 from lungscore.report.outputs import write_files
+from lungscore.report.review_file import REVIEW, SCHEMA, review_content, review_folders
 from lungscore.report.settings import DEFAULT
 from lungscore.result import Analysis, to_result
 from lungscore.result.numbers import NUMBERS, value_at
@@ -25,10 +26,6 @@ from lungscore.review.correction import Correction
 from lungscore.review.opened_case import OpenedCase
 from lungscore.scan.names import safe_name
 from lungscore.version import __version__
-
-SCHEMA = "lungscore.review/1"
-REVIEW = "review.json"
-VERDICTS = ("accepted", "corrected", "rejected")
 
 _ASIDE = re.compile(r"\.tmp-[0-9a-f]{12}-old")
 
@@ -134,7 +131,7 @@ def put_back(case: Path, reader: str) -> None:
 
 def _reader_of(folder: Path) -> str | None:
     try:
-        return _content(folder)["reader"]
+        return review_content(folder)["reader"]
     except ValueError:
         return None
 
@@ -142,30 +139,17 @@ def _reader_of(folder: Path) -> str | None:
 def review_at(case: Path, reader: str) -> dict[str, Any] | None:
     """The review.json that ``reader`` saved of a case; None where there is none."""
     try:
-        content = _content(case / REVIEWS / safe_name(reader))
+        content = review_content(case / REVIEWS / safe_name(reader))
     except ValueError:
         return None
     return content if content["reader"] == reader else None
-
-
-def _content(folder: Path) -> dict[str, Any]:
-    """The review.json in ``folder``. Raises ValueError for what is none."""
-    try:
-        content = json.loads((folder / REVIEW).read_text(encoding="utf-8"))
-        whole = content["schema"] == SCHEMA and content["verdict"] in VERDICTS
-        whole = whole and all(isinstance(content[key], str) for key in ("reader", "comment", "at"))
-    except (OSError, RecursionError, LookupError, TypeError) as error:
-        raise ValueError(str(error)) from None
-    if not whole:
-        raise ValueError("it is another schema")
-    return dict(content)
 
 
 def read_review(folder: Path) -> Review:
     """The review in ``folder``. Raises InputError ``review-damaged``, or as ``read_valid``."""
     called = printable(f"{folder.parent.parent.name}/{REVIEWS}/{folder.name}")
     try:
-        content = _content(folder)
+        content = review_content(folder)
     except ValueError:
         raise InputError(
             "review-damaged",
@@ -181,7 +165,6 @@ def saved_reviews(case: Path) -> Iterator[Review]:
 
     One that cannot be read is left out: it can be saved again.
     """
-    for path in sorted((case / REVIEWS).glob(f"*/{REVIEW}")):
-        if not path.parent.name.startswith("."):
-            with suppress(InputError):
-                yield read_review(path.parent)
+    for folder in review_folders(case):
+        with suppress(InputError):
+            yield read_review(folder)

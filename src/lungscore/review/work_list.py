@@ -7,12 +7,12 @@ from typing import Any
 
 from lungscore.errors import InputError, LungscoreError
 from lungscore.files import plain_cell
+from lungscore.report.review_file import verdicts_of
 from lungscore.result.case_tables import read_table
 from lungscore.result.numbers import NUMBERS, value_at
 from lungscore.result.stored import RESULT, printable
 from lungscore.result.valid import read_valid
 from lungscore.review.log import logged_readers, read_log
-from lungscore.review.saving import saved_reviews
 
 #: Of a reader's work at a case that is not saved.
 OPEN = "open"
@@ -112,7 +112,7 @@ def states_of(folder: Path) -> dict[str, str]:
 
     A review that cannot be read is as if it were not there.
     """
-    states = {review.reader: review.verdict for review in saved_reviews(folder)}
+    states = verdicts_of(folder)
     for reader, path in logged_readers(folder):
         deeds = [record.get("do") for record in read_log(path).records]
         steps = [deed for deed in deeds if deed in ("edit", "undo", "redo", "save")]

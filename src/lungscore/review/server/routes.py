@@ -18,13 +18,14 @@ from starlette.routing import Route
 
 from lungscore.errors import InputError, LungscoreError
 from lungscore.report.case_folder import REVIEWS
+from lungscore.report.review_file import VERDICTS
 from lungscore.result.stored import printable
 from lungscore.review.masks import LAYERS
 from lungscore.review.opened_case import ct_block
 from lungscore.review.planes import invalid
 from lungscore.review.readings import numbers_beside, overlap, ratings_table
 from lungscore.review.requests import parse_edit
-from lungscore.review.saving import VERDICTS, Review, read_review, saved_reviews
+from lungscore.review.saving import Review, read_review, saved_reviews
 from lungscore.review.server import answers
 from lungscore.review.server.desk import Desk, not_found
 from lungscore.review.server.guard import Access, error_content, status_of, told
