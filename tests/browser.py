@@ -21,7 +21,7 @@ LAPTOP, PHONE = {"width": 1440, "height": 820}, {"width": 390, "height": 844}
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """The browser, which reaches this computer and no other; or a skip that says what is missing."""
+    """The browser, which reaches this computer alone; or a skip that says what is missing."""
     if CHROMIUM is None:
         pytest.skip("no browser is here: install chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

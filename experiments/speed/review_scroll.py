@@ -96,7 +96,8 @@ def scrolled(browser: Browser) -> dict[str, Any]:
 
 def _canvas(page: Page) -> list[int]:
     """Width and height of the axial plane in pixels of the screen."""
-    script = "() => { const c = document.querySelector('#desk .main canvas'); return [c.width, c.height]; }"
+    script = """() => { const { width, height } = document.querySelector('#desk .main canvas');
+        return [width, height]; }"""
     size: list[int] = page.evaluate(script)
     return size
 

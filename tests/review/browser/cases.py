@@ -27,7 +27,10 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Cohort:
-    """A folder of results and its scans. truth: labels without faults. places: of what is planted."""
+    """A folder of results and its scans.
+
+    truth: labels without faults. places: voxels of what is planted. emptied: first and last slice.
+    """
 
     results: Path
     scans: Path

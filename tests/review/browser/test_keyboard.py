@@ -24,8 +24,9 @@ def tab_to(tab: Any, selector: str, limit: int = 80) -> None:
 
 def move_cross(reading: Reading, to: tuple[int, int]) -> None:
     """Move the crosshair of the axial plane by arrow keys."""
-    script = """() => ['sagittal', 'coronal'].map((plane) =>
-        Number(document.querySelector(`#desk [data-plane=${plane}]`).dataset.shown.split(' ')[1]))"""
+    script = """() => ['sagittal', 'coronal'].map((plane) => {
+        const { shown } = document.querySelector(`#desk [data-plane=${plane}]`).dataset;
+        return Number(shown.split(' ')[1]); })"""
     reading.shown()
     column, row = reading.tab.evaluate(script)
     for now, then, keys in (

@@ -111,7 +111,8 @@ def test_what_is_drawn_is_where_the_masks_are(reading: Reading, cohort: Cohort) 
         """() => { const fill = document.querySelector('#fill'); fill.value = 80;
         fill.dispatchEvent(new Event('input')); }"""
     )
-    script = """([x, y]) => { const canvas = document.querySelector('#desk [data-plane=axial] .overlay');
+    script = """([x, y]) => {
+        const canvas = document.querySelector('#desk [data-plane=axial] .overlay');
         const box = canvas.getBoundingClientRect();
         const pixel = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
         pixel.drawImage(canvas, box.x - Math.round(x), box.y - Math.round(y));
