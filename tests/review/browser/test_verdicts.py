@@ -106,10 +106,13 @@ def test_two_readers_side_by_side(chromium: Any, server: Server, cohort: Cohort)
             ct = cohort.scans / "shared.nii.gz"
             folders = [review_folder(cohort, "shared", name) for name in ("Dr Two", "Dr One")]
             ours, theirs = (numbers_of(scored_again(f, ct, "shared")) for f in folders)
-            title = "burden.infection_percent"
-            shown = tab.locator("#differences tbody tr").first.locator("td.n")
-            values = [json.loads(shown.nth(side).get_attribute("data-value")) for side in (0, 1)]
-            assert values == [ours[title], theirs[title]]
+            script = """() => Object.fromEntries(
+                [...document.querySelectorAll('#differences tbody tr')].map((row) =>
+                    [row.dataset.path, [...row.querySelectorAll('.n')].map((cell) =>
+                        JSON.parse(cell.dataset.value))]))"""
+            shown = tab.evaluate(script)
+            assert {path: [ours[path], theirs[path]] for path in shown} == shown
+            assert "burden.infection_percent" in shown
             # Both views move together, to where the two differ.
             tab.click("#next-difference")
             tab.wait_for_timeout(200)

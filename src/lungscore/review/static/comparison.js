@@ -98,7 +98,7 @@ export class Comparison {
   #table({ numbers, dice }) {
     const overlap = DICE.filter(([key]) => dice[key] !== null && dice[key] !== undefined)
       .map(([key, name]) => `${name} ${numberText(dice[key], 3)}`).join(" · ");
-    const row = ({ title, unit, decimals, a, b }) => element("tr", {},
+    const row = ({ path, title, unit, decimals, a, b }) => element("tr", { data: { path } },
       element("th", { scope: "row", textContent: title }),
       ...[a, b].map((value) => element("td", { className: "n", textContent: numberText(value, decimals), data: { value: JSON.stringify(value) } })),
       element("td", { className: "unit", textContent: unit }));
