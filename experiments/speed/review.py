@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from host import commit, host
 
+from host import commit, host
 from lungscore.assessment import as_lungs, assess
 from lungscore.files import atomic_write
 from lungscore.inference import Lesions
@@ -68,7 +68,7 @@ def make_case(folder: Path, slices: int) -> tuple[Path, Path]:
 def steps_of(session: Session) -> dict[str, dict[str, Any]]:
     """The edits that are timed, by name."""
     masks = session.correction.masks
-    depth, height, width = masks.shape
+    depth, _, width = masks.shape
     per_slice = np.count_nonzero(masks.lesions, axis=(1, 2))
     z = int(per_slice.argmax())
     inside = np.argwhere(masks.lungs[z] == RIGHT_LUNG)
@@ -114,8 +114,11 @@ def main() -> None:
                 f"pack {answers.BLOCK} slices of CT",
                 lambda: gzip.compress(ct_block(case.scan, 10, answers.BLOCK).tobytes(), 1),
             )
-            lesions = session.correction.masks.lesions
-            timed(times, "pack a mask", lambda: gzip.compress(lesions.tobytes(), 1))
+            timed(
+                times,
+                "pack a mask",
+                lambda: gzip.compress(session.correction.masks.lesions.tobytes(), 1),
+            )
         session.close()
     content = {
         "command": f"python experiments/speed/review.py --slices {arguments.slices} "
