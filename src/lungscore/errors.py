@@ -90,7 +90,7 @@ REJECTIONS: dict[str, str] = {
     "review-missing": "No review can be exported.",
     "port-in-use": "The review server cannot listen on its address.",
     "review-stale": "A case was analysed anew after a review of it began.",
-    "review-damaged": "A saved review cannot be read.",
+    "review-damaged": "A saved review or the log of one cannot be read.",
     "review-not-found": "A case, review or slice that a browser asked for is not there.",
     "review-forbidden": "A request to the review server is not allowed.",
     "review-blinded": "A reader who is blinded asked for what must not be seen.",

@@ -51,6 +51,11 @@ def test_a_line_that_was_altered_ends_the_log(path):
     log.close()
     path.write_bytes(path.read_bytes().replace(b'"n":1', b'"n":7'))
     assert [record["n"] for record in read_log(path).records] == [0]
+    before = path.read_bytes()
+    with pytest.raises(InputError) as caught:
+        Log(path)
+    assert caught.value.code == "review-damaged"
+    assert path.read_bytes() == before
 
 
 def test_one_process_writes_a_log(path):

@@ -122,9 +122,11 @@ def test_what_a_killed_server_had_put_aside_is_put_back(browser, desk_over, coho
     browser.desk.close_all()
     reviews = cohort / "results" / "case-1" / "reviews"
     (reviews / "Anna").rename(reviews / ".tmp-0123456789ab-old")
+    (reviews / ".tmp-ba9876543210").mkdir()  # what it was writing
     again = Browser(desk_over())
     assert again.open()["state"]["saved"]["verdict"] == "corrected"
     assert (reviews / "Anna" / "review.json").is_file()
+    assert not list(reviews.glob(".tmp-*"))
 
 
 def test_a_review_that_was_saved_but_not_logged_counts(browser, desk_over, cohort):

@@ -134,8 +134,10 @@ def review(
         note("Press Ctrl-C to stop; nothing is lost.")
         if not no_browser:
             import webbrowser
+            from threading import Thread
 
-            webbrowser.open(address)
+            # Some browsers, and those of terminals, return when they are closed.
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     detail(f"{len(cases)} cases")
     desk = Desk(cases, find, settings)

@@ -36,10 +36,12 @@ def log_path(case: Path, reader: str) -> Path:
 
 @dataclass(frozen=True)
 class Read:
-    """What a log holds. length: bytes of its whole lines, after which an unfinished one may be."""
+    """What a log holds. length: bytes of its whole lines. unfinished: whether what follows is at
+    most one line that a killed process did not finish."""
 
     records: list[Record]
     length: int
+    unfinished: bool = True
 
 
 def read_log(path: Path) -> Read:
@@ -57,7 +59,7 @@ def read_log(path: Path) -> Read:
             break
         records.append(record)
         length += len(line)
-    return Read(records, length)
+    return Read(records, length, b"\n" not in content[length:])
 
 
 class Log:
@@ -66,8 +68,8 @@ class Log:
     def __init__(self, path: Path) -> None:
         """Open ``path``, which is made if need be, without its unfinished last line.
 
-        Raises InputError ``review-in-use`` where another process has it open, and ResourceError
-        where it cannot be written.
+        Raises InputError ``review-in-use`` where another process has it open, ``review-damaged``
+        where more than its last line is not whole, and ResourceError where it cannot be written.
         """
         self._path = path
         try:
@@ -79,6 +81,14 @@ class Log:
             os.close(self._file)
             raise in_use()
         read = read_log(path)
+        if not read.unfinished:  # what follows the damage is not thrown away
+            os.close(self._file)
+            raise InputError(
+                "review-damaged",
+                f"The log {path.name} is damaged after {len(read.records)} records",
+                expected="a log that lungscore review wrote",
+                hint="Move it away; the saved review beside it is whole",
+            )
         self.records = read.records
         self._length = read.length
         self._synced = time.monotonic()

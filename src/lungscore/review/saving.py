@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lungscore.errors import InputError
-from lungscore.files import atomic_write
+from lungscore.files import atomic_write, lock_folder, unlock
 from lungscore.inference.lesions import ModelUsed
 from lungscore.report.case_folder import REVIEWS, appearing
 from lungscore.report.outputs import write_files
@@ -27,6 +27,7 @@ from lungscore.review.opened_case import OpenedCase
 from lungscore.scan.names import safe_name
 from lungscore.version import __version__
 
+_UNFINISHED = re.compile(r"\.tmp-[0-9a-f]{12}")
 _ASIDE = re.compile(r"\.tmp-[0-9a-f]{12}-old")
 
 
@@ -114,11 +115,18 @@ def before_and_after(before: dict[str, Any], after: Any) -> list[dict[str, Any]]
 
 
 def put_back(case: Path, reader: str) -> None:
-    """Put back what a killed server had put aside, while it replaced a saved review.
+    """Put back what a killed server had put aside, while it replaced a saved review, and remove
+    what it was writing.
 
     Only for who holds the reader's log: nobody else is saving then.
     """
     reviews = case / REVIEWS
+    for unfinished in reviews.glob(".tmp-*"):
+        if _UNFINISHED.fullmatch(unfinished.name):
+            lock = lock_folder(unfinished, wait=False)
+            if lock is not None:  # else another reader's server is writing it
+                shutil.rmtree(unfinished, ignore_errors=True)
+            unlock(lock)
     folder = reviews / safe_name(reader)
     for aside in sorted(reviews.glob(".tmp-*-old")):
         if not _ASIDE.fullmatch(aside.name) or _reader_of(aside) != reader:
