@@ -109,6 +109,14 @@ def test_whole_slices_are_copied_smoothed_cleared_and_kept_within_a_density(
             tab.click("#undo")
         assert reading.numbers() == before
         assert tab.is_disabled("#undo")
+        # Nothing in the lungs is as dense as that.
+        reading.press("b")
+        tab.fill("#hu-low", "2000")
+        tab.fill("#hu-high", "3000")
+        tab.check("#within")
+        reading.go(cohort.places[0][0])
+        reading.click(on_screen(reading, cohort, *cohort.places[0][1:]))
+        assert reading.note.startswith("Nothing changed")
         assert tab.is_disabled("[value=corrected]")
 
 

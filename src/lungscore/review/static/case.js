@@ -158,6 +158,7 @@ async function start() {
   byId("undo").addEventListener("click", () => edits.undo());
   byId("redo").addEventListener("click", () => edits.redo());
 
+  edits.addEventListener("answered", () => hideMessage("review-invalid"));
   edits.addEventListener("failed", ({ detail }) => complain(detail));
   scan.addEventListener("failed", ({ detail }) => complain(detail));
   scan.addEventListener("loaded", () => { document.body.dataset.slices = String(scan.loaded.reduce((sum, here) => sum + here, 0)); });

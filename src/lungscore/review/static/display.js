@@ -24,6 +24,8 @@ export class Display extends EventTarget {
     this.size = 9;
     this.keepOthers = false;
     this.insideLungs = true;
+    /** Lowest and highest HU at which strokes draw; null: any. */
+    this.within = null;
     this.range = [0, 0];
   }
 
@@ -55,7 +57,7 @@ export class Display extends EventTarget {
     this.#tell("look");
   }
 
-  /** @param {Partial<Display>} choice of tool, layer, label, size, keepOthers, insideLungs, range */
+  /** @param {Partial<Display>} choice of tool, layer, label, size, keepOthers, insideLungs, within, range */
   choose(choice) {
     Object.assign(this, choice);
     this.size = Math.min(Math.max(Math.round(this.size), 1), 99);

@@ -71,6 +71,7 @@ export class Drawing {
       label: value,
       slices: [{ index: view.index, runs }],
       ...(replaceable && { over: replaceable }),
+      ...(this.#within(value) && { hu: this.#within(value) }),
       ...(layer === "lesions" && { inside_lungs: this.display.insideLungs }),
     }, { layer, voxels, value });
   }
@@ -94,14 +95,23 @@ export class Drawing {
     return ["eraser", "lasso-eraser"].includes(this.display.tool) ? 0 : this.display.label;
   }
 
+  /** Only opacity is drawn within densities; erasing goes anywhere. */
+  #within(value) {
+    return value > 0 && this.display.layer === "lesions" ? this.display.within : null;
+  }
+
   /** What the server will most likely change; its answer replaces this. */
   #passes(value) {
     const { layer, insideLungs, replaceable } = this.display;
     const { lungs } = this.volumes.layers;
     const labels = this.volumes.layers[layer];
+    const within = this.#within(value);
+    const { values } = this.view.scan;
     const confined = layer === "lesions" && insideLungs && value > 0 && lungs;
-    return (voxel) => (!confined || lungs[voxel] > 0) && (!replaceable || replaceable.includes(labels[voxel]))
-      && labels[voxel] !== value;
+    return (voxel) => labels[voxel] !== value
+      && (!confined || lungs[voxel] > 0)
+      && (!replaceable || replaceable.includes(labels[voxel]))
+      && (!within || (values[voxel] >= within[0] && values[voxel] <= within[1]));
   }
 
   #paint() {

@@ -49,6 +49,9 @@ export function sliceCommands({ display, edits, density }) {
   };
   for (const [id, action] of Object.entries(clicks)) byId(id).addEventListener("click", action);
 
+  const within = () => display.choose({ within: byId("within").checked ? [number("hu-low"), number("hu-high")] : null });
+  for (const id of ["within", "hu-low", "hu-high"]) byId(id).addEventListener("change", within);
+
   const slice = (value) => Math.min(Math.max((Number(value) || 1) - 1, 0), depth - 1);
   byId("range-first").addEventListener("change", ({ target }) => {
     const first = slice(target.value);
@@ -63,6 +66,7 @@ export function sliceCommands({ display, edits, density }) {
     byId("range-first").value = String(first + 1);
     byId("range-last").value = String(last + 1);
     byId("fill-between").disabled = display.layer !== "lesions" || last - first < 2;
+    byId("within-line").hidden = !density || display.layer !== "lesions";
     byId("lung-line").hidden = display.layer === "lungs";
   };
   for (const id of ["range-first", "range-last"]) byId(id).max = String(depth);
