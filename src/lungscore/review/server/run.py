@@ -41,18 +41,41 @@ class ServerSettings:
 class _Patient(H11Protocol):
     """Gives a connection up that does not say what it wants."""
 
+    _waiting: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the head of the first request."""
         super().connection_made(transport)
-        self._waiting = self.loop.call_later(HEAD_S, self._give_up)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of a head, no longer than for all of it."""
+        if self._waiting is None and self._is_idle():
+            self._wait()
+        super().data_received(data)
+        if not self._is_idle():
+            self._wait_no_more()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
-        self._waiting.cancel()
+        self._wait_no_more()
         super().connection_lost(exc)
 
+    def _is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(HEAD_S, self._give_up)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
     def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        self._waiting = None
+        if self._is_idle() and not self.transport.is_closing():
             self.transport.close()
 
 
