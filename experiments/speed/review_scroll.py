@@ -12,20 +12,20 @@ nothing else to do; ``cpu_seconds_per_slice`` is what the page's process used.
 import argparse
 import gzip
 import json
-from collections.abc import Callable
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import lungscore.review
 from host import commit, host
 
 STATIC = Path(lungscore.review.__file__).parent / "static"
 SHAPE, BLOCK = (300, 512, 512), 8
-ORIGIN = "http://127.0.0.1:1"
 _TYPES = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -78,9 +78,10 @@ def main() -> None:
 def scrolled(browser: Browser) -> dict[str, Any]:
     """Slices drawn, seconds, and what follows from them."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.route(f"{ORIGIN}/**", _server())
+    server = _server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     page.add_init_script("localStorage.setItem('lungscore-reader', 'Reader')")
-    page.goto(f"{ORIGIN}/case#1")
+    page.goto(f"http://127.0.0.1:{server.server_port}/case#1")
     page.wait_for_selector(f"body[data-ready][data-slices='{SHAPE[0]}']", timeout=600_000)
     before = _cpu_seconds(browser)
     drawn, seconds = page.evaluate(_SCROLL, SHAPE[0] - 1)
@@ -110,30 +111,51 @@ def _cpu_seconds(browser: Browser) -> float:
     return sum(process["cpuTime"] for process in processes if process["type"] == "renderer")
 
 
-def _server() -> Callable[[Route], None]:
+def _server() -> ThreadingHTTPServer:
     """What answers instead of a server."""
     lungs, lesions = _masks()
     noise = np.random.default_rng(0).normal(0, 40, (BLOCK, *SHAPE[1:]))
     block = (np.where(lungs[SHAPE[0] // 2] > 0, -850, 40) + noise).astype("<i2")
     bodies = {name: _zipped(labels) for name, labels in (("lungs", lungs), ("lesions", lesions))}
-    opened, session = json.dumps(_opened(lesions)), json.dumps(_SESSION)
+    opened, session = json.dumps(_opened(lesions)).encode(), json.dumps(_SESSION).encode()
     first, last = _zipped(block), _zipped(block[: SHAPE[0] % BLOCK or BLOCK])
     blocks = -(-SHAPE[0] // BLOCK)
 
-    def answer(route: Route) -> None:
-        path = urlsplit(route.request.url).path
-        name = path.rsplit("/", 1)[-1]
-        if path.startswith("/static/") or path == "/case":
-            file = STATIC / (name if path != "/case" else "case.html")
-            route.fulfill(body=file.read_bytes(), content_type=_TYPES[file.suffix])
-        elif "/labels/" in path or "/ct/" in path:
-            body = bodies.get(name) or (last if int(name) == blocks - 1 else first)
-            route.fulfill(body=body, headers={"Content-Encoding": "gzip", "X-Version": "0"})
-        else:
-            text = {"session": session, "open": opened}.get(name, '{"version": 0}')
-            route.fulfill(body=text, content_type="application/json")
+    class Answers(BaseHTTPRequestHandler):
+        """Every GET and POST that the page of a case makes."""
 
-    return answer
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path = urlsplit(self.path).path
+            name = path.rsplit("/", 1)[-1]
+            if path.startswith("/static/") or path == "/case":
+                file = STATIC / ("case.html" if path == "/case" else name)
+                self._send(file.read_bytes(), _TYPES[file.suffix])
+            elif "/labels/" in path or "/ct/" in path:
+                body = bodies.get(name) or (last if int(name) == blocks - 1 else first)
+                self._send(body, "application/octet-stream", zipped=True)
+            else:
+                self._send(session if name == "session" else b"{}", "application/json")
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = opened if self.path.endswith("/open") else b'{"version": 0}'
+            self._send(body, "application/json")
+
+        def log_message(self, *words: object) -> None:
+            """Say nothing."""
+
+        def _send(self, body: bytes, kind: str, zipped: bool = False) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            if zipped:
+                self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(body)
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Answers)
 
 
 def _zipped(values: np.ndarray) -> bytes:
