@@ -21,6 +21,7 @@ from lungscore.cli import (
     inspect,
     models,
     predict,
+    review,
     score,
     train,
 )
@@ -51,6 +52,7 @@ USE, COMPARE, RESEARCH = "Use", "Compare", "Research"
 app.command("analyze", rich_help_panel=USE)(analyze.analyze)
 app.command("predict", rich_help_panel=USE)(predict.predict)
 app.command("score", rich_help_panel=USE)(score.score)
+app.command("review", rich_help_panel=USE)(review.review)
 app.command("dicom", rich_help_panel=USE)(dicom.dicom)
 app.command("inspect", rich_help_panel=USE)(inspect.inspect)
 app.command("demo", rich_help_panel=USE)(demo.demo)
@@ -111,6 +113,8 @@ _EXTRAS = {
     "ray": "ray",
     "sklearn": "study",
     "statsmodels": "study",
+    "starlette": "review",
+    "uvicorn": "review",
     "highdicom": "dicom",
     "pynetdicom": "dicom",
     "dicomweb_client": "dicom",
