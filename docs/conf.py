@@ -16,6 +16,7 @@ html_title = f"lungscore {release}"
 
 extensions = [
     "reference_pages",
+    "not_run",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -28,12 +29,16 @@ napoleon_google_docstring = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autosummary_generate = True
+templates_path = ["_templates"]
 nitpicky = True
+# Types in docstrings are words ("ndarray", "str to Change"), not names to be looked up.
+nitpick_ignore_regex = [(r"py:(class|exc|obj)", r"(?!lungscore\.).*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_block"]
 myst_heading_anchors = 4
-# A link that leads nowhere is a warning, and `make docs` ends with an error for a warning.
-suppress_warnings: list[str] = []
+# A link that leads nowhere is a warning, and `make docs` ends with an error for a warning. The
+# language of a cell is known only once a kernel has run it.
+suppress_warnings = ["myst-nb.lexer"]
 
 # The tutorials run while the site is built; with the same text and code they are not run again.
 nb_execution_mode = "cache"

@@ -27,6 +27,7 @@ ROOT_PAGES = {
 def setup(app: Any) -> dict[str, bool]:
     """Write the pages when the build starts."""
     app.connect("builder-inited", lambda _: write_pages(DOCS / "generated"))
+    app.connect("source-read", _turn_links)
     return {"parallel_read_safe": True}
 
 
@@ -43,6 +44,22 @@ def write_pages(folder: Path) -> None:
         path = folder / f"{name}.md"
         if not path.is_file() or path.read_text("utf-8") != text:
             path.write_text(text, encoding="utf-8")
+
+
+def _turn_links(app: Any, page: str, source: list[str]) -> None:
+    """Links to Markdown outside docs/: to its copy on the site, or as a file to download."""
+    folder = (DOCS / page).parent
+
+    def turned(link: re.Match[str]) -> str:
+        text, target, anchor = link[1], (folder / link[2]).resolve(), link[3] or ""
+        if target.is_relative_to(DOCS) or not target.is_file():
+            return link[0]
+        if target.parent == ROOT and target.name in ROOT_PAGES:
+            up = "../" * page.count("/")
+            return f"[{text}]({up}generated/{ROOT_PAGES[target.name]}.md{anchor})"
+        return f"{{download}}`{text} <{link[2]}>`"
+
+    source[0] = re.sub(r"\[([^\]]*)\]\((\.\./[\w./-]+\.md)(#[\w-]+)?\)", turned, source[0])
 
 
 # The command line

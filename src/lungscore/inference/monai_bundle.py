@@ -124,8 +124,8 @@ def readme(bundle: Bundle) -> str:
         RESEARCH_USE,
         card.description + ".",
         f"One slice at a time: {card.input.orientation}, {card.input.height} × {card.input.width} "
-        f"pixels, {low:g} to {high:g} HU as 0 to 1. Finding the lungs, the views and the scores are "
-        "lungscore's: `lungscore analyze SCAN -o OUT --model models`.",
+        f"pixels, {low:g} to {high:g} HU as 0 to 1. Finding the lungs, the views and the scores "
+        "are lungscore's: `lungscore analyze SCAN -o OUT --model models`.",
         "## Data\n\n" + "\n".join(f"- {source}" for source in card.data),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
         "## Measured\n\n" + "\n".join(f"- {m['name']}: {m['text']}" for m in card.metrics),
