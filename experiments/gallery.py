@@ -1,6 +1,6 @@
-"""The pictures of docs/gallery.md and README.md: what the commands beside them write, in a browser.
+"""The pictures of docs/gallery.md and README.md: what their commands write, in a browser.
 
-    python experiments/gallery.py FOLDER                  # cases below FOLDER, pictures in docs/figures
+    python experiments/gallery.py FOLDER                  # cases there, pictures in docs/figures
     python experiments/gallery.py FOLDER --only dense     # one of them
 
 Needs chromium, playwright and, for the scans of patients, LUNGSCORE_DATA. A case that is in FOLDER

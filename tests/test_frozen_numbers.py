@@ -1,4 +1,4 @@
-"""Numbers of phantoms and of one patient, which move with an entry in CHANGELOG.md or not at all."""
+"""Numbers of phantoms and of one patient: they move with an entry in CHANGELOG.md or not at all."""
 
 import json
 from pathlib import Path

@@ -40,7 +40,7 @@ def test_a_mask_carries_the_names_of_its_labels(tmp_path):
         assert names_in(path) == {label.value: label.name for label in values}
         stored = np.asarray(nib.load(path).dataobj)
         np.testing.assert_array_equal(stored, analysis.masks()[mask])
-    assert read_labels(folder / "lobes.nii.gz", analysis.scan) is not None
+    assert read_labels(folder / "lobes.nii.gz", analysis.scan, "lobes") is not None
     folder = write_outputs(analysis_of_boxes(name="flat", sides=False), tmp_path, settings=small)
     assert names_in(folder / "lungs.nii.gz") == {1: "lung"}
 
