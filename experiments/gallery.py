@@ -124,6 +124,7 @@ def browser() -> Iterator[Any]:
 def picture(chromium: Any, page: Path, height: int) -> Image.Image:
     """The first screen of a page on a laptop."""
     tab = chromium.new_page(viewport={"width": 1280, "height": height}, device_scale_factor=1.25)
+    tab.set_default_timeout(300_000)  # the computer may be busy
     tab.goto(page.resolve().as_uri())
     tab.wait_for_timeout(800)
     content = tab.screenshot()
@@ -132,9 +133,10 @@ def picture(chromium: Any, page: Path, height: int) -> Image.Image:
 
 
 def save(image: Image.Image, name: str) -> None:
-    """As a small PNG: 128 colours show grey levels and contours well enough."""
+    """As a small PNG, of 256 colours; rare ones, such as those of a legend, are kept."""
     path = FIGURES / f"{name}.png"
-    image.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    colours = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    colours.save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}: {image.size}, {path.stat().st_size // 1024} kB")
 
 
