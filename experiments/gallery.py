@@ -133,10 +133,9 @@ def picture(chromium: Any, page: Path, height: int) -> Image.Image:
 
 
 def save(image: Image.Image, name: str) -> None:
-    """As a small PNG, of 256 colours; rare ones, such as those of a legend, are kept."""
-    path = FIGURES / f"{name}.png"
-    colours = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    colours.save(path, optimize=True)
+    """As a small JPEG, with all its colours."""
+    path = FIGURES / f"{name}.jpg"
+    image.save(path, quality=75, subsampling=0, optimize=True)
     print(f"{path.relative_to(ROOT)}: {image.size}, {path.stat().st_size // 1024} kB")
 
 

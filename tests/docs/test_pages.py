@@ -76,10 +76,10 @@ def test_the_gallery_shows_the_pictures_that_its_script_makes() -> None:
     import gallery
 
     text = (DOCS / "gallery.md").read_text(encoding="utf-8")
-    shown = re.findall(r"figures/gallery/([\w-]+)\.png", text)
+    shown = re.findall(r"figures/gallery/([\w-]+)\.jpg", text)
     assert shown == [example.name for example in gallery.EXAMPLES]
     for example in gallery.EXAMPLES:
-        assert (gallery.FIGURES / f"{example.name}.png").is_file(), example.name
+        assert (gallery.FIGURES / f"{example.name}.jpg").is_file(), example.name
         if "$DATA" not in example.commands[0]:
             assert all(f"    {command}\n" in text for command in example.commands)
 
