@@ -68,11 +68,10 @@ def label_table(names: Sequence[Label]) -> bytes:
     """
     table = ElementTree.Element("LabelTable")
     for label in names:
-        parts = dict(zip(("Red", "Green", "Blue"), rgb(label.colour), strict=True))
-        attributes = {name: f"{part / 255:.4f}" for name, part in parts.items()}
-        entry = ElementTree.SubElement(
-            table, "Label", Key=str(label.value), **attributes, Alpha="1"
-        )
+        attributes = {"Key": str(label.value)}
+        for name, part in zip(("Red", "Green", "Blue"), rgb(label.colour), strict=True):
+            attributes[name] = f"{part / 255:.4f}"
+        entry = ElementTree.SubElement(table, "Label", {**attributes, "Alpha": "1"})
         entry.text = label.name
     extension = ElementTree.Element("CaretExtension")
     volume = ElementTree.SubElement(extension, "VolumeInformation", Index="0")
