@@ -19,8 +19,10 @@ from lungscore.cli import (
     evaluate,
     info,
     inspect,
+    labels,
     models,
     predict,
+    quickstart,
     review,
     score,
     train,
@@ -49,6 +51,7 @@ app = typer.Typer(
 
 USE, COMPARE, RESEARCH = "Use", "Compare", "Research"
 
+app.command("quickstart", rich_help_panel=USE)(quickstart.quickstart)
 app.command("analyze", rich_help_panel=USE)(analyze.analyze)
 app.command("predict", rich_help_panel=USE)(predict.predict)
 app.command("score", rich_help_panel=USE)(score.score)
@@ -56,6 +59,7 @@ app.command("review", rich_help_panel=USE)(review.review)
 app.command("dicom", rich_help_panel=USE)(dicom.dicom)
 app.command("inspect", rich_help_panel=USE)(inspect.inspect)
 app.command("demo", rich_help_panel=USE)(demo.demo)
+app.command("labels", rich_help_panel=USE)(labels.labels)
 app.command("info", rich_help_panel=USE)(info.info)
 app.add_typer(models.app, name="models", rich_help_panel=USE)
 app.command("compare", rich_help_panel=COMPARE)(compare.compare)

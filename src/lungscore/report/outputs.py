@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from lungscore.files import atomic_write
+from lungscore.labels import MASK_LABELS, Label
 from lungscore.report.case_folder import appearing, refuse_existing
 from lungscore.report.curve import infection_curve
 from lungscore.report.page import render_page
@@ -75,7 +76,14 @@ def _write_masks(analysis: Analysis, folder: Path) -> None:
     for name, labels in masks.items():
         if labels is not None:
             path = folder / f"{name}.nii.gz"
-            atomic_write(path, nifti_bytes(labels, analysis.scan.geometry))
+            atomic_write(path, nifti_bytes(labels, analysis.scan.geometry, _names(analysis, name)))
+
+
+def _names(analysis: Analysis, mask: str) -> tuple[Label, ...]:
+    """What the values of a mask are called; where the sides are unknown, 1 is any lung."""
+    if mask == "lungs" and not analysis.scan.sides_known:
+        return (MASK_LABELS[mask][0]._replace(name="lung", title="Lung"),)
+    return MASK_LABELS[mask]
 
 
 def _write_report(analysis: Analysis, folder: Path, settings: ReportSettings) -> None:
