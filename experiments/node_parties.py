@@ -59,9 +59,14 @@ def write_studies(folder: Path, count: int, *, first: int = 0) -> list[Path]:
 
 
 class Node:
-    """``lungscore node`` as a process. settings: of its YAML file, beside folder and ports."""
+    """``lungscore node`` as a process. settings: of its YAML file, beside folder and ports.
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    stub: node_stub.py instead.
+    """
+
+    def __init__(self, folder: Path, *, stub: bool = False, **settings: Any) -> None:
+        script = Path(__file__).with_name("node_stub.py")
+        self._program = [str(script)] if stub else ["-m", "lungscore", "node"]
         folder.mkdir(parents=True, exist_ok=True)
         self.config, self.log = folder / "node.yaml", folder / "node.log"
         listen = {"port": free_port(), **settings.pop("listen", {})}
@@ -79,7 +84,7 @@ class Node:
         """Start it, and wait until it listens."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "lungscore", "node", "--config", str(self.config)],
+                [sys.executable, *self._program, "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -9,6 +9,8 @@ import yaml
 from lungscore.errors import InputError
 from lungscore.node.config import NodeConfig, read_config
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104
+
 
 def written(folder: Path, **values: Any) -> Path:
     path = folder / "node.yaml"
@@ -30,15 +32,15 @@ def test_paths_are_relative_to_the_file_and_all_is_closed_by_default(tmp_path: P
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"listen": {"address": "0.0.0.0"}}, "calling"),
-        ({"listen": {"address": "0.0.0.0", "calling": ["A"]}}, "calling"),
+        ({"listen": {"address": EVERYWHERE}}, "calling"),
+        ({"listen": {"address": EVERYWHERE, "calling": ["A"]}}, "calling"),
         ({"listen": {"address": "router"}}, "address"),
         ({"listen": {"ae_title": "much longer than it may be"}}, "ae_title"),
         ({"listen": {"addresses": ["10.0.0.1/8"]}}, "addresses"),
         ({"listen": {"tls": {"key": "nowhere.pem"}}}, "certificate"),
         ({"listen": {"tls": {"certificate": "nowhere.pem"}}}, "nowhere.pem"),
         ({"listen": None}, "watch"),
-        ({"monitoring": {"address": "0.0.0.0"}}, "loopback"),
+        ({"monitoring": {"address": EVERYWHERE}}, "loopback"),
         ({"quiet_seconds": 3}, "quiet_s"),
         ({"destinations": [{"name": "a", "kind": "dicom", "addres": "x"}]}, "address"),
         ({"destinations": [{"name": "../a", "kind": "folder", "path": "x"}]}, "name"),
@@ -55,7 +57,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, values: dict[str, Any], named: s
 
 
 def test_addresses_may_be_networks(tmp_path: Path) -> None:
-    listen = {"address": "0.0.0.0", "calling": ["PACS"], "addresses": ["10.1.0.0/16", "::1"]}
+    listen = {"address": EVERYWHERE, "calling": ["PACS"], "addresses": ["10.1.0.0/16", "::1"]}
     config = read_config(written(tmp_path, listen=listen))
     assert config.listen is not None
     assert config.listen.admits("10.1.2.3")

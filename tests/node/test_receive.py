@@ -1,9 +1,12 @@
 """What strangers send: taken, or refused by code and logged by id; the node lives."""
 
 import errno
+import gc
+import os
 import shutil
 import socket
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +246,22 @@ def test_echo_needs_no_image(listening: Any) -> None:
     _, sender = listening()
     with sender.association((VERIFICATION, None)) as association:
         assert association.send_c_echo().Status == 0
+
+
+def test_broken_connections_leave_no_open_files_and_no_threads(
+    listening: Any, images: list[Dataset]
+) -> None:
+    parts, sender = listening(limits={"image_mib": 1}, idle_s=1)
+    images[0].PixelData = bytes(2**22)
+    sender.send(images[1:])
+    files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for _ in range(5):
+        sender.send(images[:1])
+        with socket.create_connection((LOCAL, sender.port), 10) as connection:
+            connection.sendall(b"\x01\x00" + struct.pack(">L", 2**32 - 1) + b"\0" * 100)
+    idle = socket.create_connection((LOCAL, sender.port), 10)
+    wait_until(lambda: threading.active_count() <= threads, 30)
+    gc.collect()  # of the sender, whose side pynetdicom leaves open
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= files + 1, 10)
+    idle.close()
+    assert parts.codes.count("image-refused") >= 10

@@ -120,8 +120,9 @@ class Receiver:
         self._server.stop()
 
     def _bound(self, event: Any) -> None:
-        """Bound what one sender may make us hold in memory: see ``_bounded``."""
+        """Bound what one sender may make us hold in memory (``_bounded``), and for how long."""
         connection = event.assoc.dul.socket
+        self._server.opened.append((event.assoc, connection.socket))
         connection.recv = _bounded(connection.recv, event.assoc, self._most_bytes, self._journal)
 
     def _store(self, event: Any) -> int:
@@ -195,6 +196,8 @@ class _Server(ThreadedAssociationServer):
     ) -> None:
         self._listen, self._turned_away = listen, turned_away
         self._serving = False
+        #: Associations and their sockets, which pynetdicom leaves open where a connection breaks.
+        self.opened: list[tuple[Any, Any]] = []
         self._tls = None if listen.tls is None else server_tls(listen.tls)
         super().__init__(*arguments, **more)
 
@@ -217,6 +220,15 @@ class _Server(ThreadedAssociationServer):
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         self._serving = True
         super().serve_forever(poll_interval)
+
+    def service_actions(self) -> None:
+        """Every half second: close the sockets of associations that have ended."""
+        super().service_actions()
+        for entry in list(self.opened):
+            association, connection = entry
+            if association.ident is not None and not association.is_alive():
+                connection.close()
+                self.opened.remove(entry)
 
     def stop(self) -> None:
         """End ``serve_forever``, if it was called, and close the port."""
