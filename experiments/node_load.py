@@ -1,11 +1,12 @@
-"""A node under load: 200 associations of 8 senders at once, then 500 studies one after the other.
+"""A node under load: 200 associations of 8 senders, and 500 studies one after the other.
 
     python experiments/node_load.py senders FOLDER
     python experiments/node_load.py endurance FOLDER
 
 write experiments/results/node-senders.json and node-endurance.json. The analysis is a stub
-(node_stub.py): measured is the node. ``senders``: every association sends a study of its own and
-tries again what was not taken; every image must be there once, and every result in the archive.
+(node_stub.py): measured is the node. ``senders``: eight processes send at once, each over five
+associations at a time, twice as many as the node takes; every association sends a study of its own
+and tries again what was not taken. Every image must be there once, and every result in the archive.
 ``endurance``: memory and open files of the node and of its worker, after every tenth study. Linux
 only.
 """
@@ -53,10 +54,14 @@ def workers_of(process: int) -> list[int]:
     return found
 
 
+#: Associations that one sender has at a time.
+AT_ONCE = 5
+
+
 def _send_all(folders: list[Path], port: int, title: str) -> list[int]:
-    """One sender: all its studies at once; how many attempts each took."""
+    """One sender; how many attempts each of its studies took."""
     sender = Sender(port, calling=title)
-    with ThreadPoolExecutor(len(folders)) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(lambda folder: sender.send_surely(folder, seconds=1800), folders))
 
 
@@ -64,7 +69,7 @@ def senders(folder: Path, *, count: int, associations: int) -> dict[str, object]
     """``count`` senders with so many associations in all, at once."""
     studies = write_studies(folder / "ct", associations)
     archive = Archive(folder / "archive")
-    peak = {"associations": 0, "resident_mib": 0.0, "open_files": 0}
+    peak = {"resident_mib": 0.0, "open_files": 0}
     over = threading.Event()
     with (
         archive.running(),
@@ -102,6 +107,7 @@ def senders(folder: Path, *, count: int, associations: int) -> dict[str, object]
         return {
             "senders": count,
             "associations": associations,
+            "associations_at_once": count * AT_ONCE,
             "images": sum(len(list(study.glob("*.dcm"))) for study in studies),
             "images_taken": sum(row.images for row in rows),
             "studies_sent": sum(row.state == "sent" for row in rows),
@@ -112,7 +118,7 @@ def senders(folder: Path, *, count: int, associations: int) -> dict[str, object]
             "attempts": sum(attempts),
             "seconds_to_send": round(sent_s, 1),
             "idle": idle,
-            "peak": {name: peak[name] for name in ("resident_mib", "open_files")},
+            "peak": peak,
             "after": after,
         }
 

@@ -17,7 +17,8 @@ PLUGIN = Path("/usr/lib/orthanc/libOrthancDicomWeb.so.1.7")
 FORWARD = """
 function OnStableSeries(series, tags, metadata)
   if tags['Modality'] == 'CT' then
-    SendToModality(series, 'lungscore')
+    local job = { Resources = { series }, Synchronous = false }
+    RestApiPost('/modalities/lungscore/store', DumpJson(job, true), false)
   end
 end
 """

@@ -14,6 +14,7 @@ from lungscore.cli import (
     clinical,
     compare,
     data,
+    deidentify,
     demo,
     detection,
     dicom,
@@ -63,6 +64,7 @@ app.command("dicom", rich_help_panel=HOSPITAL)(dicom.dicom)
 app.add_typer(node.app, name="node", rich_help_panel=HOSPITAL)
 app.command("pull", rich_help_panel=HOSPITAL)(archive.pull)
 app.command("push", rich_help_panel=HOSPITAL)(archive.push)
+app.command("deidentify", rich_help_panel=HOSPITAL)(deidentify.deidentify)
 app.command("pretrain", rich_help_panel=RESEARCH)(train.pretrain)
 app.command("train", rich_help_panel=RESEARCH)(train.train)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel=RESEARCH)
