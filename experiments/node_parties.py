@@ -14,7 +14,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from lungscore.node.desk import overview
 from lungscore.node.destinations import FIND
 from lungscore.node.receive import AVAILABILITY, VERIFICATION
 from lungscore.scan.dicom.header import CT_IMAGE
-from lungscore.scan.phantom import make_phantom
+from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_dicom_series
 
 LOCAL = "127.0.0.1"
@@ -46,9 +47,7 @@ def free_port() -> int:
 
 def write_studies(folder: Path, count: int, *, first: int = 0) -> list[Path]:
     """So many studies of the small phantom, which differ in a few voxels and all identifiers."""
-    from dataclasses import replace
-
-    scan = make_phantom("moderate", shape=SMALL, spacing_mm=SMALL_MM).scan
+    scan = _small_phantom().scan
     studies = []
     for number in range(first, first + count):
         values = scan.values.copy()
@@ -56,6 +55,11 @@ def write_studies(folder: Path, count: int, *, first: int = 0) -> list[Path]:
         write_dicom_series(replace(scan, values=values), folder / f"study-{number:04d}")
         studies.append(folder / f"study-{number:04d}")
     return studies
+
+
+@cache
+def _small_phantom() -> Phantom:
+    return make_phantom("moderate", shape=SMALL, spacing_mm=SMALL_MM)
 
 
 class Node:

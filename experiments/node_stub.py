@@ -3,13 +3,14 @@
     python experiments/node_stub.py --config node.yaml
 
 All else is the node's own: processes that stay, folders, state, sending. The stub reads the study's
-first image, and writes three small objects of the same study.
+images, and writes small objects of the same study; a study of fewer images than there must be is
+refused as the analysis refuses one with a gap.
 """
 
 import argparse
-import shutil
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pydicom
@@ -17,19 +18,35 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from lungscore.batch import AnalyzeSettings, Case, Outcome, standing
+from lungscore.errors import InputError
 from lungscore.interruption import end_when_told
 from lungscore.pacs.uids import uid_of
+from lungscore.report.case_folder import appearing
 
-OBJECTS = 3
+IMAGES, OBJECTS = 16, 6
+#: Seconds that each object takes to write: an analysis must last for a kill to hit it.
+PAUSE_S = 0.05
 
 
 def stub(case: Case, options: AnalyzeSettings) -> Outcome:
     """What stands in for the analysis of a case."""
-    first = pydicom.dcmread(min(case.path.iterdir()), stop_before_pixels=True)
+    paths = sorted(case.path.glob("*.dcm"))
+    if len(paths) < IMAGES:
+        error = InputError("slice-gap", f"{IMAGES - len(paths)} slices are missing")
+        return Outcome(case.path, error=error, case=case.name)
+    first = pydicom.dcmread(paths[0], stop_before_pixels=True)
     folder = options.out / case.name
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "dicom").mkdir(parents=True)
+    if not folder.exists():  # else it was written just before the node was killed
+        with appearing(folder) as staging:
+            write(staging / "dicom", first)
+    return Outcome(case.path, folder, case=case.name)
+
+
+def write(folder: Path, first: Dataset) -> None:
+    """Write the objects."""
+    folder.mkdir()
     for number in range(OBJECTS):
+        time.sleep(PAUSE_S)
         dataset = Dataset()
         dataset.SOPClassUID = SecondaryCaptureImageStorage
         dataset.SOPInstanceUID = uid_of(first.StudyInstanceUID, "object", number)
@@ -40,9 +57,7 @@ def stub(case: Case, options: AnalyzeSettings) -> Outcome:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        path = folder / "dicom" / f"picture-{number + 1:02d}.dcm"
-        dataset.save_as(path, enforce_file_format=True)
-    return Outcome(case.path, folder, case=case.name)
+        dataset.save_as(folder / f"picture-{number + 1:02d}.dcm", enforce_file_format=True)
 
 
 def main() -> None:

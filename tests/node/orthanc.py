@@ -45,7 +45,7 @@ class Orthanc:
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
             "DicomAlwaysAllowFind": True,
-            "StableAge": 2,
+            "StableAge": 5,
             "DicomModalities": {"lungscore": ["LUNGSCORE", LOCAL, node_port]},
             "JobsHistorySize": 100,
             "OverwriteInstances": False,

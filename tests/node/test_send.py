@@ -67,6 +67,7 @@ def test_objects_arrive_as_they_are(make_parts: Any, archive: Archive) -> None:
     assert parts.state.counts()["sent"] == 1
     assert sender.all_due() == 0
     sent = pydicom.dcmread(archive.folder / f"{uids[0]}.dcm")
+    assert sent.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert sent == pydicom.dcmread(next(parts.config.results.rglob("picture-00.dcm")))
     assert "Canary" not in "".join(parts.lines)
 

@@ -121,6 +121,8 @@ _EXTRAS = {
     "highdicom": "dicom",
     "pynetdicom": "dicom",
     "dicomweb_client": "dicom",
+    "requests": "dicom",
+    "retrying": "dicom",
 }
 
 

@@ -121,8 +121,10 @@ def _associated(destination: DicomDestination, paths: list[Path]) -> Iterator[An
     entity = AE(ae_title=destination.calling or "LUNGSCORE")
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = PATIENCE_S
     entity.connection_timeout = 20
-    for sop_class in sorted({identity_of(path).sop_class for path in paths}):
-        entity.add_requested_context(sop_class)
+    identities = [identity_of(path) for path in paths]
+    # In the syntax that they are stored in, so that they arrive as they are.
+    for sop_class, syntax in sorted({(known.sop_class, known.syntax) for known in identities}):
+        entity.add_requested_context(sop_class, syntax)
     entity.add_requested_context(FIND)
     tls = None
     if destination.tls is not None:

@@ -35,6 +35,7 @@ class Identity(NamedTuple):
     series: str
     uid: str
     sop_class: str
+    syntax: str
 
 
 def identity_of(path: Path) -> Identity:
@@ -48,7 +49,9 @@ def identity_of(path: Path) -> Identity:
         raise InputError(
             "dicom-unreadable", f"{path.name} cannot be parsed ({type(error).__name__})"
         ) from None
-    values = Identity(*(text(dataset, tag) for tag in tags))
+    values = Identity(
+        *(text(dataset, tag) for tag in tags), text(dataset.file_meta, "TransferSyntaxUID")
+    )
     if not all(values):
         raise InputError("dicom-unreadable", f"{path.name} lacks one of its identifiers")
     return values
