@@ -35,17 +35,14 @@ def grow_ball(
 
 #: A hole of a slice from this size on may be the dome of the diaphragm, mm². It is, where so much of
 #: it lies on tissue that the lung leaves open in the slice below.
-DOME_MM2, ON_TISSUE = 300.0, 0.8
+DOME_MM2, ON_TISSUE = 150.0, 0.8
 
 
-def fill_slices(
-    mask: np.ndarray, *, pixel_mm2: float | None = None, certain: np.ndarray | None = None
-) -> np.ndarray:
+def fill_slices(mask: np.ndarray, *, pixel_mm2: float | None = None) -> np.ndarray:
     """``mask`` (D, H, W) with the holes of each slice filled.
 
     pixel_mm2: where it is given, domes of the diaphragm stay open: large holes in the lower half of
-    the lungs that go on below as what is not lung. certain: bool (D, H, W), where it surely is lung;
-    a hole of which that is the larger part is none.
+    the lungs that go on below as what is not lung.
     """
     filled = np.zeros_like(mask)
     slices = np.flatnonzero(mask.any(axis=(1, 2)))
@@ -66,8 +63,6 @@ def fill_slices(
             below = _share(pieces, ~filled[z + 1][box])
             large = np.bincount(pieces.ravel(), minlength=count + 1) * pixel_mm2 >= DOME_MM2
             domes = large & (below >= ON_TISSUE)
-            if certain is not None:
-                domes &= _share(pieces, certain[z][box]) <= 0.5
             domes[0] = False
             outside |= domes
         filled[z][box] = ~outside[pieces]

@@ -72,7 +72,7 @@ def network_lungs(
     closed[airless] = 0
     pixel_mm2 = grid.spacing_mm[1] * grid.spacing_mm[2]
     for side in np.unique(closed[closed > 0]):
-        whole = fill_slices(closed == side, pixel_mm2=pixel_mm2, certain=2 * lung > 255)
+        whole = fill_slices(closed == side, pixel_mm2=pixel_mm2)
         closed[whole & (closed == 0) & ~airways_or_gas] = side
     dense = ndimage.binary_opening((closed > 0) & ~dark, IN_PLANE)
     doubtful = dense & (lung < SURE)
