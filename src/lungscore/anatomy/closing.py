@@ -33,8 +33,8 @@ def grow_ball(
     return ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= radius_mm
 
 
-#: A hole of a slice from this size on may be the dome of the diaphragm, mm². It is, where so large a
-#: part of it lies on tissue that the lung leaves open in the slice below.
+#: A hole of a slice from this size on, mm², may be the dome of the diaphragm. It is, where so
+#: large a part of it lies on tissue that the lung leaves open in the slice below.
 DOME_MM2, ON_TISSUE = 150.0, 0.8
 
 
