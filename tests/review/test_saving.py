@@ -192,6 +192,23 @@ def test_a_scan_that_is_not_the_one_that_was_analysed_is_not_shown(browser, coho
     assert "not the one that was analysed" in opened["case"]["no_ct_reason"]
 
 
+@pytest.mark.parametrize("one_case", [False, True])
+def test_a_scan_beside_its_results_is_found_as_in_the_demo(cohort, one_case):
+    results = cohort / "results"
+    shutil.copyfile(cohort / "scans" / "case-1.nii.gz", results / "case-1.nii.gz")
+    shutil.rmtree(results / "case-0")
+    find = ScanFinder([], results / "case-1" if one_case else results)
+    assert open_case(results / "case-1", find).has_ct
+
+
+def test_a_scan_of_another_name_is_found_where_it_is_the_only_one(cohort):
+    (cohort / "scans" / "case-0.nii.gz").unlink()
+    (cohort / "scans" / "case-1.nii.gz").rename(cohort / "scans" / "other.nii.gz")
+    find = ScanFinder([cohort / "scans"], cohort / "results")
+    assert open_case(cohort / "results" / "case-1", find).has_ct
+    assert not open_case(cohort / "results" / "case-0", find).has_ct
+
+
 def test_the_ct_comes_in_blocks(browser, cohort):
     opened = browser.open()
     case, session = opened["case"], f"/api/sessions/{opened['session']}"

@@ -13,13 +13,15 @@ from lungscore.batch.case import Case
 from lungscore.batch.cohort import cohort_cases
 from lungscore.errors import InputError, LungscoreError
 from lungscore.followup.case import MASKS, check_belonging, read_result
-from lungscore.result.stored import damaged
+from lungscore.result.stored import RESULT, damaged
 from lungscore.review.masks import Masks, masks_within
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import check_same_place, mask_format, read_label_volume
+from lungscore.scan.names import case_name
 
 LOBES = "lobes.nii.gz"
 
+_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".zip")
 _NO_SCAN = "The CT of this case was not found: name its folder with --scans."
 _OTHER_SCAN = "The CT that bears the name of this case is not the one that was analysed."
 
@@ -112,7 +114,9 @@ class ScanFinder:
     """
 
     def __init__(self, places: Iterable[Path], beside: Path) -> None:
-        self._places, self._beside = list(places), beside
+        self._places = list(places)
+        # Beside a folder of cases, or beside the one case that is asked for.
+        self._beside = beside.resolve().parent if (beside / RESULT).is_file() else beside
         self._known: dict[str, Path] | None = None
 
     def __call__(self, result: dict[str, Any]) -> Path | None:
@@ -130,18 +134,22 @@ class ScanFinder:
                 raise InputError("input-not-found", f"No such file or folder: {place}")
         known: dict[str, Path] = {}
         for place in self._places or [self._beside]:
+            # A folder with one volume is called as the folder: its results need not be.
+            volumes = [path for path in _files(place) if path.name.lower().endswith(_VOLUMES)]
+            for path in volumes:
+                known.setdefault(case_name(path), path)
             for case in cohort_cases([place])[0]:
-                if isinstance(case, Case) and case.error is None:
-                    known.setdefault(case.name, case.path)
-                elif isinstance(case, Path):
-                    known.setdefault(_name_of(case), case)
+                path = case.path if isinstance(case, Case) else case
+                faulty = isinstance(case, Case) and case.error is not None
+                if not faulty and not (path == place and volumes):
+                    name = case.name if isinstance(case, Case) else case_name(case)
+                    known.setdefault(name, path)
         return known
 
 
-def _name_of(path: Path) -> str:
-    from lungscore.scan.names import case_name
-
-    return case_name(path)
+def _files(place: Path) -> list[Path]:
+    """The files directly in a folder; none of what is no folder."""
+    return sorted(path for path in place.iterdir() if path.is_file()) if place.is_dir() else []
 
 
 def _digest(path: Path) -> str:
