@@ -114,6 +114,7 @@ def test_equal_agreements_give_equal_files(written, agreement, tmp_path):
         assert path.read_bytes() == (again / path.relative_to(written)).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_existing_folder_is_refused_and_replaced_when_asked(written, agreement, tmp_path):
     content = to_content(agreement)
     folder = write_agreement(agreement, content, tmp_path / "out")

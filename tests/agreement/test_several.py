@@ -183,6 +183,7 @@ def test_every_link_of_the_page_leads_somewhere(written: Path) -> None:
         assert not anchor or f'id="{anchor}"' in target, link
 
 
+@pytest.mark.slow
 def test_equal_agreements_of_several_give_equal_files(
     written: Path, agreement: AgreementOfSeveral, tmp_path: Path
 ) -> None:

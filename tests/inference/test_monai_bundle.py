@@ -33,6 +33,7 @@ def test_the_layout_is_that_of_a_bundle(exported: Path) -> None:
     assert card.data_terms in (exported / "docs" / "data_license.txt").read_text()
 
 
+@pytest.mark.slow
 def test_monai_verifies_what_goes_in_and_comes_out(exported: Path) -> None:
     bundle = pytest.importorskip("monai.bundle", reason="monai is not installed")
     bundle.verify_net_in_out(

@@ -66,6 +66,7 @@ def test_a_reader_may_verify(review):
     assert observer.VerifyingOrganization == "Hospital"
 
 
+@pytest.mark.slow
 def test_nobody_can_verify_what_nobody_reviewed(made, tmp_path, capsys):
     series, folder = made("axial")
     command = ["dicom", str(folder), "--source", str(series), "-o", str(tmp_path / "out")]

@@ -49,6 +49,7 @@ def spine_is_at_the_bottom(scan: Scan) -> bool:
         ("chest-imaging-platform/ct-64.nrrd", (79, 64, 64), (3.98734, 4.171872, 4.171872)),
     ],
 )
+@pytest.mark.slow
 def test_volumes_stand_upright(
     real_data: Path, name: str, shape: tuple[int, ...], spacing_mm: tuple[float, ...]
 ) -> None:

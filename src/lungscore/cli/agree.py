@@ -13,7 +13,7 @@ _GIVEN = "Two raters or more, each a folder of results or a CSV table with a col
 
 
 def agree(
-    raters: Annotated[list[Path], typer.Argument(metavar="A B [C …]", help=_GIVEN)],
+    raters: Annotated[list[Path], typer.Argument(metavar="A B [C...]", help=_GIVEN)],
     out: Out,
     name: Annotated[
         list[str] | None,
