@@ -145,6 +145,7 @@ def test_regions_of_lobes_that_are_found_are_as_anatomy_asks(experiment):
     assert_regions_as_anatomy_asks(regions, lobes, experiment("region_properties"))
 
 
+@pytest.mark.slow
 def test_regions_out_of_place_fail_their_properties(experiment):
     """The properties can tell: upside down, back to front or with sides swapped, many fail."""
     measured = experiment("region_properties")

@@ -100,12 +100,14 @@ def test_p002_as_nifti_in_two_orientations_is_the_same(
     )
 
 
+@pytest.mark.slow
 def test_jpeg_volume_runs_from_apex_to_base(real_data: Path) -> None:
     scan = read_scan(real_data / "ictcf-volume-jpg")
     assert (scan.kind, scan.units, scan.shape) == ("slices", "grey", (50, 512, 512))
     assert scan.sides_known
 
 
+@pytest.mark.slow
 def test_sides_of_lone_slices(real_data: Path) -> None:
     crops = sorted((real_data / "covid-semiseg").glob("*/LungInfection-*/**/Imgs/*.jpg"))
     crops = [path for path in crops if "Pseudo" not in str(path)]

@@ -30,9 +30,9 @@ from lungscore.inference.density import density_near
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig
-from lungscore.learning.experiment_file import read_yaml
 from lungscore.learning.export import export_bundle
 from lungscore.networks import make_network
+from lungscore.yaml_file import read_yaml
 
 #: What a card says of its data where nothing is known.
 NO_TERMS = "not stated"

@@ -10,7 +10,15 @@ from pydicom.dataset import Dataset
 from lungscore import labels
 from lungscore.pacs import codes
 from lungscore.pacs.codes import Code
-from lungscore.pacs.objects import Stamp, algorithm_text, concept, finish, series_of
+from lungscore.pacs.objects import (
+    Stamp,
+    algorithm_text,
+    concept,
+    finish,
+    person_name,
+    reviewer_of,
+    series_of,
+)
 from lungscore.pacs.source import Source
 from lungscore.version import RESEARCH_USE, __version__
 
@@ -131,7 +139,10 @@ def segmentation(
         family=concept(_ARTIFICIAL_INTELLIGENCE),
         parameters={"models": algorithm_text(result)},
     )
-    given = _is_given(kind, result)
+    reviewer = reviewer_of(result)
+    kind_of_algorithm = MANUAL if _is_given(kind, result) else AUTOMATIC
+    if reviewer is not None and result["models"]:
+        kind_of_algorithm = SEMIAUTOMATIC
     numbers = np.zeros(256, np.uint8)
     descriptions = []
     for number, segment in enumerate(segments, start=1):
@@ -141,8 +152,8 @@ def segmentation(
             segment_label=segment.title,
             segmented_property_category=concept(segment.category),
             segmented_property_type=concept(segment.kind),
-            algorithm_type=MANUAL if given else AUTOMATIC,
-            algorithm_identification=None if given else algorithm,
+            algorithm_type=kind_of_algorithm,
+            algorithm_identification=None if kind_of_algorithm == MANUAL else algorithm,
             tracking_uid=tracking_uid(stamp, kind, segment),
             tracking_id=tracking_id(segment),
             anatomic_regions=[concept(segment.region)] if segment.region else None,
@@ -162,7 +173,7 @@ def segmentation(
         segment_descriptions=descriptions,
         content_label=kind.upper().replace("-", "_"),
         content_description=f"{_DESCRIPTIONS[kind]}. {RESEARCH_USE}",
-        content_creator_name="lungscore^",
+        content_creator_name=person_name(reviewer or "lungscore"),
         **series_of(kind, stamp, f"lungscore {kind} (research use only)"),
     )
     _state_organisation(instance, stamp.uid(kind, "dimension organisation"))
@@ -173,8 +184,9 @@ def segmentation(
 _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 
-#: How a segment came about (DICOM PS3.3, C.8.20.4): by lungscore, or entered by the user.
-AUTOMATIC, MANUAL = "AUTOMATIC", "MANUAL"
+#: How a segment came about (DICOM PS3.3, C.8.20.4): by lungscore, with a reader's help, or entered
+#: by the user.
+AUTOMATIC, SEMIAUTOMATIC, MANUAL = "AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"
 
 
 def _is_given(kind: str, result: Mapping[str, Any]) -> bool:

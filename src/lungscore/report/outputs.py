@@ -39,21 +39,31 @@ def write_outputs(
     started = time.perf_counter()
     folder = refuse_existing(out_dir, analysis.scan.name, overwrite=overwrite)
     with appearing(folder, overwrite=overwrite) as staging:
-        # Compression releases the interpreter's lock: the masks cost no time beside the figures.
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            masks = pool.submit(_write_masks, analysis, staging)
-            if settings.size != "none":
-                _write_report(analysis, staging, settings)
-            masks.result()
-        atomic_write(staging / "result.json", to_result(analysis).to_json())
-        record = run_record(analysis, write_seconds=time.perf_counter() - started)
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        atomic_write(staging / "run.json", text)
-        identifiers = analysis.scan.identifiers
-        if settings.identifiers and identifiers is not None:
-            text = json.dumps(asdict(identifiers), indent=1, ensure_ascii=False) + "\n"
-            atomic_write(staging / IDENTIFIERS, text)
+        write_files(analysis, staging, settings, started=started)
     return folder
+
+
+def write_files(
+    analysis: Analysis, folder: Path, settings: ReportSettings, *, started: float
+) -> None:
+    """Write everything of a case into ``folder``, which is there.
+
+    started: when writing began, by time.perf_counter.
+    """
+    # Compression releases the interpreter's lock: the masks cost no time beside the figures.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        masks = pool.submit(_write_masks, analysis, folder)
+        if settings.size != "none":
+            _write_report(analysis, folder, settings)
+        masks.result()
+    atomic_write(folder / "result.json", to_result(analysis).to_json())
+    record = run_record(analysis, write_seconds=time.perf_counter() - started)
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    atomic_write(folder / "run.json", text)
+    identifiers = analysis.scan.identifiers
+    if settings.identifiers and identifiers is not None:
+        text = json.dumps(asdict(identifiers), indent=1, ensure_ascii=False) + "\n"
+        atomic_write(folder / IDENTIFIERS, text)
 
 
 def _write_masks(analysis: Analysis, folder: Path) -> None:

@@ -65,6 +65,7 @@ def to_result(analysis: Analysis) -> Result:
         ],
         "engine": None,
         "ranges": ranges_part(severity.ranges, percent=percent, ml=millilitres),
+        "method": analysis.method,
     }
     if (engine := analysis.lesions.engine) is not None:
         content["engine"] = {"name": engine.name, "precision": engine.precision}
