@@ -7,6 +7,7 @@ wheel or the sdist, and a small phantom to analyse. Prints one line each; exits 
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -45,16 +46,10 @@ def main() -> int:
 
 def pythons() -> list[tuple[str, str]]:
     """Path and version of each Python here that pyproject.toml allows, one a minor version."""
-    done = (
-        subprocess.run(
-            ["uv", "python", "list", "--only-installed", "--output-format", "json"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if shutil.which("uv")
-        else None
-    )
+    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    uv = shutil.which("uv", path=places)
+    command = [uv, "python", "list", "--only-installed", "--output-format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False) if uv else None
     listed = json.loads(done.stdout) if done is not None and done.returncode == 0 else []
     by_minor = {
         (part["major"], part["minor"]): (entry["path"], entry["version"])

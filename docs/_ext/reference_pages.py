@@ -157,7 +157,11 @@ def labels_page() -> str:
         "lesions": {"GGO": codes.GROUND_GLASS, "consolidation": codes.CONSOLIDATION},
     }
     for mask, labels in MASK_LABELS.items():
-        lines += [f"## {mask}.nii.gz\n", "| value | name | meaning | colour | DICOM code |", "|---|---|---|---|---|"]
+        lines += [
+            f"## {mask}.nii.gz\n",
+            "| value | name | meaning | colour | DICOM code |",
+            "|---|---|---|---|---|",
+        ]
         for label in labels:
             code = dicom.get(mask, {}).get(label.name)
             if mask == "regions":
@@ -170,7 +174,9 @@ def labels_page() -> str:
                 shown += f"; {side.value} {side.scheme}, {side.meaning}"
             colour = label.colour
             swatch = f'<span class="swatch" style="background:{colour}"></span>'
-            lines.append(f"| {label.value} | {label.name} | {label.title} | {swatch} `{colour}` | {shown} |")
+            lines.append(
+                f"| {label.value} | {label.name} | {label.title} | {swatch} `{colour}` | {shown} |"
+            )
         lines.append("")
     return "\n".join(lines)
 
@@ -201,7 +207,9 @@ def _model(schema: dict[str, Any], title: str) -> list[str]:
     for key, field in schema.get("properties", {}).items():
         default = "required" if key in schema.get("required", []) else f"`{field.get('default')}`"
         kind = _kind(field).replace("|", "\\|")
-        lines.append(f"| `{key}` | {kind} | {default} | {_markdown(field.get('description', ''))} |")
+        lines.append(
+            f"| `{key}` | {kind} | {default} | {_markdown(field.get('description', ''))} |"
+        )
     return [*lines, ""]
 
 
