@@ -140,9 +140,9 @@ def endurance(folder: Path, *, studies: int, stub: bool) -> dict[str, object]:
         sender = Sender(node.port)
         for done in range(1, studies + 1):
             (study,) = write_studies(folder / "ct", 1, first=done)
-            sender.send_surely(study)
+            sender.send_surely(study, seconds=1800)
             shutil.rmtree(study)
-            wait_until(lambda done=done: node.ended(done), 300)
+            wait_until(lambda done=done: node.ended(done), 1800)
             if done % 10 == 0:
                 (worker,) = workers_of(number)
                 looks.append(

@@ -8,6 +8,8 @@ refused as the analysis refuses one with a gap.
 """
 
 import argparse
+import faulthandler
+import signal
 import sys
 import threading
 import time
@@ -19,7 +21,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from lungscore.batch import AnalyzeSettings, Case, Outcome, standing
 from lungscore.errors import InputError
-from lungscore.interruption import end_when_told
+from lungscore.interruption import EXIT_INTERRUPTED, end_when_told
 from lungscore.pacs.uids import uid_of
 from lungscore.report.case_folder import appearing
 
@@ -68,12 +70,16 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     arguments = parser.parse_args()
     end_when_told()
+    faulthandler.register(signal.SIGUSR1)
     standing.work = stub
 
     def tell(line: str) -> None:
         sys.stderr.write(f"{line}\n")
 
-    run_node(read_config(arguments.config), threading.Event(), tell=tell)
+    try:
+        run_node(read_config(arguments.config), threading.Event(), tell=tell)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

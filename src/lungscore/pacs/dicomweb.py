@@ -49,8 +49,8 @@ def identity_of(path: Path) -> Identity:
         raise InputError(
             "dicom-unreadable", f"{path.name} cannot be parsed ({type(error).__name__})"
         ) from None
-    syntax = text(dataset.file_meta, "TransferSyntaxUID")
-    values = Identity(*[*(text(dataset, tag) for tag in tags), syntax])
+    study, series, uid, sop_class = (text(dataset, tag) for tag in tags)
+    values = Identity(study, series, uid, sop_class, text(dataset.file_meta, "TransferSyntaxUID"))
     if not all(values):
         raise InputError("dicom-unreadable", f"{path.name} lacks one of its identifiers")
     return values
