@@ -29,6 +29,8 @@ def test_a_command_of_the_manual_exists_with_its_options(command: Command) -> No
     context, node = None, typer.main.get_command(app)
     while hasattr(node, "commands"):
         context = node.make_context(node.name, words, parent=context, resilient_parsing=True)
+        if not words and node.invoke_without_command:
+            return
         name, node, words = node.resolve_command(context, words)
         assert node is not None, name
     node.make_context(node.name, words, parent=context)
@@ -75,11 +77,12 @@ def folder(
             assert call(["-q", "analyze", source, "-o", "results", "--report-size", "none"]) == 0
         for name, source in (("EARLIER", "january"), ("LATER", "march")):
             shutil.copytree(place / "results" / source, place / name)
-        for name in ("A", "B"):
+        for name in ("A", "B", "C"):
             shutil.copytree(place / "results", place / name)
         shutil.copy("results/chest/lesions.nii.gz", "edited.nii.gz")
         rows = ["case,infection_percent,ct_ss", "january,3,4", "february,3,5", "march,20,18"]
-        (place / "ratings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        for name in ("ratings.csv", "reader1.csv", "reader2.csv"):
+            (place / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
         yield place
     finally:
         os.chdir(before)
