@@ -25,14 +25,13 @@ from host import commit, host
 from inputs import FORMATS
 from latency import add_input_options, analyze_options, append, command, inputs, spread
 from processes import python, run_measured
+from report_cost_page import RATIOS
 
 SCHEMA = "lungscore.report-cost/1"
 SIZES = ("full", "small", "none")
 BEFORE = "before"
 ROOT = Path(__file__).parents[2]
 
-#: Ratios that are given: of the first to the second.
-RATIOS = (("full", "none"), ("small", "none"), ("full", BEFORE), ("none", BEFORE))
 FIGURES = ("wall_seconds", "cpu_seconds")
 
 

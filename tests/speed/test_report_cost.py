@@ -76,17 +76,27 @@ def test_ratios_are_taken_within_a_repeat(measured) -> None:
     assert content["runs"]["before"]["commit"] == "earlier"
     assert content["runs"]["none"]["report_bytes"] == 0
     ratios = {(row["of"], row["to"], row["figure"]): row for row in content["ratios"]}
-    assert len(ratios) == 8
+    assert len(ratios) == 10
     assert ratios["small", "none", "cpu_seconds"]["n"] == 3
     assert ratios["small", "none", "cpu_seconds"]["p50"] == pytest.approx(1.01, abs=0.001)
 
 
-def test_growth_above_the_limit_is_said(measured) -> None:
+def test_growth_is_judged_by_its_whole_interval(measured) -> None:
     content, _ = measured
     content = {**content, "command": "python x", "host": HOST}
-    for ratio, word in ((1.05, "within 5 %"), (1.0501, "**above 5 %**")):
-        content["ratios"] = [{**content["ratios"][0], "p50": ratio}]
-        assert word in section([content])
+    for full, word in (
+        ((10.4, 10.4, 10.4), "within 5 %"),
+        ((10.4, 10.6, 10.7), "not decided"),
+        ((10.6, 10.6, 10.7), "**above 5 %**"),
+    ):
+        for name, values in (("full", full), ("none", (10.0, 10.0, 10.0))):
+            content["runs"][name]["cpu_seconds"] = {"values": list(values)}
+        (row,) = [
+            row
+            for row in section([content]).splitlines()
+            if row.startswith("| CPU time | report of every slice (default) / no report")
+        ]
+        assert row.endswith(f"| {word} |")
     assert section([]) == ""
 
 
