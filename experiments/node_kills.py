@@ -187,7 +187,7 @@ def run(
             moment = MOMENTS[number % len(MOMENTS)]
             whom = rng.choices(list(WHOM), list(WHOM.values()))[0]
             if whom == "worker" and moment not in ("analysing", "writing"):
-                whom = "node"
+                whom = "node"  # a worker that is idle may not have begun
             before, begun = watcher.now(), time.monotonic()
             while not watcher.reached(moment, before):
                 if time.monotonic() - begun > PATIENCE_S:
@@ -195,7 +195,10 @@ def run(
                 time.sleep(0.002)
             time.sleep(rng.uniform(0, 1.0 if moment == "any" else 0.08))
             states = dict(node.states())
-            if kill(node, whom, rng):
+            if not kill(node, whom, rng):
+                whom = "node"
+                kill(node, whom, rng)
+            if node.process is not None:
                 hits.append({"whom": whom, "moment": moment, "studies": states})
                 sys.stdout.write(f"{len(hits)}: {hits[-1]}\n")
                 sys.stdout.flush()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lungscore.batch import Case, Outcome
-from lungscore.errors import InputError, LungscoreError, ResourceError
+from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
 from lungscore.node import retention, work
 from lungscore.node.retention import clear_up, expire, purge
 from lungscore.node.watch import image_in
@@ -77,14 +77,20 @@ def test_a_study_that_cannot_be_analysed_is_a_dead_letter_without_identifiers(
     assert parts.state.counts()["sent"] == 1
 
 
+@pytest.mark.parametrize(
+    "error", [ResourceError("disk-full", "full"), UsageError("output-exists", "it is there")]
+)
 def test_what_the_computer_failed_is_tried_again_a_few_times(
-    make_parts: Any, series: list[Path], monkeypatch: pytest.MonkeyPatch
+    make_parts: Any,
+    series: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    error: LungscoreError,
 ) -> None:
     parts = make_parts(analysis={"attempts": 3})
     taken(parts, series)
     moment = 1e12
     monkeypatch.setattr(work.time, "time", lambda: moment)
-    worker = analysing(parts, ResourceError("disk-full", "full"))
+    worker = analysing(parts, error)
     assert worker.one()
     assert not worker.one()
     moment += 10

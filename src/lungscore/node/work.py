@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from lungscore.batch import Case, Outcome
-from lungscore.errors import LungscoreError, ResourceError
+from lungscore.errors import LungscoreError, ResourceError, UsageError
 from lungscore.files import atomic_write
 from lungscore.node.config import NodeConfig
 from lungscore.node.journal import Journal, without_uids
@@ -67,7 +67,9 @@ class Work:
         if error is None:
             error = ResourceError("internal", "The analysis ended without a result")
         last = claim.attempts + 1 >= self._config.analysis.attempts
-        if isinstance(error, ResourceError) and not last:
+        # A worker of a killed node may write the same results in its last breath: they are found
+        # the next time.
+        if isinstance(error, ResourceError | UsageError) and not last:
             due = now + pause(self._config, claim.attempts)
             return self._state.postpone(claim, error.code, due)
         write_dead(self._config, claim.study, "analysis", error)
