@@ -75,11 +75,12 @@ def folder(
             assert call(["-q", "analyze", source, "-o", "results", "--report-size", "none"]) == 0
         for name, source in (("EARLIER", "january"), ("LATER", "march")):
             shutil.copytree(place / "results" / source, place / name)
-        for name in ("A", "B"):
+        for name in ("A", "B", "C"):
             shutil.copytree(place / "results", place / name)
         shutil.copy("results/chest/lesions.nii.gz", "edited.nii.gz")
         rows = ["case,infection_percent,ct_ss", "january,3,4", "february,3,5", "march,20,18"]
-        (place / "ratings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        for name in ("ratings", "reader1", "reader2"):
+            (place / f"{name}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
         yield place
     finally:
         os.chdir(before)
