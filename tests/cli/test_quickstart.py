@@ -68,7 +68,7 @@ def test_of_results_it_names_what_is_done_with_them(tmp_path, capsys):
     shutil.rmtree(tmp_path / "results" / "b")
     what, (first, *_) = commands(tmp_path, capsys)
     assert what == "Here is the result of one case."
-    assert first.startswith("lungscore score ")
+    assert first.startswith("lungscore review ")
 
 
 def test_of_images_and_masks_it_names_training(tmp_path, capsys):

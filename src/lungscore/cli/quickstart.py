@@ -122,9 +122,9 @@ def _several_scans(folder: Path, first: Path) -> list[Step]:
 def _one_result(case: Path) -> list[Step]:
     masks = f"--lungs {_quoted(case / 'lungs.nii.gz')} --lesions {_quoted(case / 'lesions.nii.gz')}"
     return [
-        (f"lungscore score {masks} -o corrected", "Score masks again after you corrected them."),
+        (f"lungscore review {_quoted(case)}", "Look at every slice in the browser, and correct."),
+        (f"lungscore score {masks} -o corrected", "Score masks that you corrected elsewhere."),
         (f"lungscore compare {_quoted(case)} later/scan -o followup", "Compare a later scan."),
-        ("lungscore labels -o colours", "Colour tables, to look at the masks in 3D Slicer."),
     ]
 
 
@@ -135,7 +135,7 @@ def _several_results(folder: Path, cases: list[Path]) -> list[Step]:
     return [
         (f"lungscore compare {first} {second} -o followup", "Two examinations of one patient."),
         (f"lungscore agree {together} {_quoted(ratings)} -o agreement", "Agreement with a reader."),
-        (f"lungscore analyze scans -o {together} --resume", "Add the scans that are missing."),
+        (f"lungscore review {together}", "Look at all of them in the browser, and correct."),
     ]
 
 
