@@ -29,6 +29,8 @@ def test_a_command_of_the_manual_exists_with_its_options(command: Command) -> No
     context, node = None, typer.main.get_command(app)
     while hasattr(node, "commands"):
         context = node.make_context(node.name, words, parent=context, resilient_parsing=True)
+        if not words and node.invoke_without_command:
+            return
         name, node, words = node.resolve_command(context, words)
         assert node is not None, name
     node.make_context(node.name, words, parent=context)
