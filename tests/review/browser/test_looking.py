@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser import wait_until
 from tests.review.browser.cases import Cohort
 from tests.review.browser.pages import Reading, Server, open_case, tab_at
 
@@ -35,7 +36,7 @@ def test_wheel_keys_and_slider_move_the_slices(reading: Reading) -> None:
         assert reading.shown() == f"axial {place}", key
     reading.axial.hover()
     tab.mouse.wheel(0, -200)
-    tab.wait_for_function("document.querySelector('#slice').value === '14'")
+    wait_until(tab, "document.querySelector('#slice').value === '14'")
     assert reading.shown() == "axial 13"
     tab.locator("#slice").focus()
     tab.keyboard.press("ArrowLeft")

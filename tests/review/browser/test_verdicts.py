@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser import wait_until
 from tests.review.browser.cases import Cohort, numbers_of, review_folder, scored_again
 from tests.review.browser.pages import Reading, Server, open_case, tab_at
 
@@ -34,7 +35,7 @@ def test_a_case_is_accepted_as_it_is(chromium: Any, server: Server, cohort: Coho
         assert "Accepted" in tab.inner_text("#save-note")
         assert tab.evaluate("document.activeElement.id") == "next-case"
         tab.click("#next-case")
-        tab.wait_for_function("document.querySelector('#title').textContent !== 'accept'")
+        wait_until(tab, "document.querySelector('#title').textContent !== 'accept'")
         Reading(tab)
         tab.click("#back")
         assert state_of(tab, "accept") == "accepted"
@@ -125,4 +126,4 @@ def test_two_readers_side_by_side(chromium: Any, server: Server, cohort: Cohort)
             later = [tab.get_attribute(f"[data-side={side}]", "data-shown") for side in ("a", "b")]
             assert later[0] == later[1] != views[0]
             tab.click("#compare-button")
-            assert tab.is_visible("#desk")
+            tab.wait_for_selector("#desk:visible")
