@@ -197,11 +197,13 @@ def write(path: Path, command: str, content: dict) -> None:
 
 
 def docs(root: Path) -> None:
-    """docs/measurements.md and the README's figures from the result files."""
+    """docs/measurements.md, docs/volumes.md and the README's figures from the result files."""
+    import volumes_page
     from measurements_page import page
     from readme_figures import readme_figures
 
     atomic_write(HERE.parent / "docs/measurements.md", page(RESULTS))
+    atomic_write(volumes_page.PAGE, volumes_page.page(RESULTS))
     readme = HERE.parent / "README.md"
     head, rest = readme.read_text(encoding="utf-8").split("<!-- measured:begin -->")
     _, tail = rest.split("<!-- measured:end -->")

@@ -60,6 +60,7 @@ def analysis_of_boxes(
         lobes, regions = _lobes_and_regions(lungs)
     noted = [*codes, *(["no-ct"] if masks_only else [])]
     has_hu = units == "hu" and not masks_only
+    alternatives = _alternatives(lesions, lungs) if ranges else None
     severity = measure(
         Segmentation(
             lungs if sides else (lungs > 0).astype(np.uint8),
@@ -73,7 +74,7 @@ def analysis_of_boxes(
             voxel_ml=scan.voxel_ml,
             sides_known=sides,
             notice_codes=noted,
-            alternatives=_alternatives(lesions, lungs) if ranges else None,
+            alternatives=alternatives,
         )
     )
     notices = (*(Notice(code, f"About {code}.") for code in noted), *severity.notices)
@@ -84,6 +85,7 @@ def analysis_of_boxes(
             lesions,
             () if masks_only else (MODEL,),
             None if masks_only else EngineUsed("openvino", "f32"),
+            alternatives=alternatives,
         ),
         lobes,
         regions,

@@ -28,7 +28,7 @@ from lungscore.background import in_background
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions, Segmenter
 from lungscore.inference.density import DENSE_HU
-from lungscore.inference.readings import Alternatives, SliceAlternatives, joined
+from lungscore.inference.readings import Alternatives, Basis, SliceAlternatives, joined
 from lungscore.inference.segment import find_alternatives, find_lesions, find_lungs_of
 from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
@@ -104,7 +104,8 @@ def analyze(
         lesions, codes = find_lesions(scan, both_lungs, model, field)
         lesions = lesions.with_models(model.lung_models if own_lungs is None else ())
     slice_alternatives = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
-    with _read_otherwise(slice_alternatives if ranges else None, scan) as alternatives:
+    slices = slice_alternatives if ranges else None
+    with _read_otherwise(slices, scan, model.basis) as alternatives:
         if own_lungs is None:
             with clock.stage("regions"):
                 both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
@@ -137,14 +138,14 @@ def _opened(
 
 @contextmanager
 def _read_otherwise(
-    slices: Generator[SliceAlternatives, None, None] | None, scan: Scan
+    slices: Generator[SliceAlternatives, None, None] | None, scan: Scan, basis: Basis
 ) -> Iterator[Callable[[], Alternatives | None]]:
     """A function that waits for the other readings, which are made meanwhile; None without."""
     if slices is None:
         yield lambda: None
         return
     with in_background(slices) as readings:
-        yield lambda: joined(readings(), scan.shape[1] * scan.shape[2])
+        yield lambda: joined(readings(), scan.shape[1] * scan.shape[2], basis)
 
 
 def score(

@@ -4,7 +4,8 @@ import numpy as np
 
 from lungscore.scan import Geometry, Scan
 
-SPACING_MM = (5.0, 4.0, 4.0)
+#: Slices so far apart that none is averaged with its neighbours.
+SPACING_MM = (10.0, 4.0, 4.0)
 
 
 def scan_of(values: np.ndarray, *, sides_known: bool = True, name: str = "scan") -> Scan:

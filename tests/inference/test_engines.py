@@ -1,5 +1,6 @@
 import importlib
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,6 +172,28 @@ def test_unknown_engines_and_precisions_are_usage_errors(bundle, option, value):
         make_engine(bundle, **{option: value})
     assert caught.value.code == "usage"
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("equal", [False, True])
+@pytest.mark.parametrize("capable", [False, True])
+@pytest.mark.parametrize("name", list(ENGINE_MODULES))
+def test_auto_takes_bf16_only_where_card_engine_and_processor_allow_it(
+    bundle, monkeypatch, name, capable, equal
+):
+    monkeypatch.setattr(engines, "_openvino_has", lambda _: capable)
+    for maker in ("_openvino", "_onnxruntime", "_torch"):
+        monkeypatch.setattr(engines, maker, lambda *_: None)
+    card = bundle.card.model_copy(update={"equal_precisions": ("bf16",) if equal else ()})
+    _, used = make_engine(replace(bundle, card=card), name=name)
+    bf16 = equal and capable and name == "openvino"
+    assert used == EngineUsed(name, "bf16" if bf16 else "f32")
+    _, asked = make_engine(replace(bundle, card=card), name=name, precision="f32")
+    assert asked == EngineUsed(name, "f32")
+
+
+def test_openvino_says_what_this_processor_has():
+    assert engines._openvino_has("FP32")
+    assert not engines._openvino_has("ABACUS")
 
 
 def test_onnxruntime_does_not_pretend_to_run_bf16(bundle):

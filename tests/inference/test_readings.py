@@ -1,6 +1,7 @@
 """What the network could be taken to say as well."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from lungscore.inference.readings import (
     THRESHOLD,
     THRESHOLDS,
     Alternatives,
+    Basis,
     code,
     joined,
     of_slice,
@@ -184,6 +186,64 @@ def test_density_tells_the_classes_apart_where_only_an_alternative_is_infected(b
     low = spread(found.alternatives.voxels, next(found.alternatives.lesions()), scan.shape)
     assert set(np.unique(low[0])) == {0, GGO}
     assert low[1, 30, 45] == CONSOLIDATION
+
+
+@pytest.mark.usefixtures("grey")
+def test_every_reading_is_averaged_with_neighbouring_slices(bundle):
+    scan, lungs = levels(0.9, 0.9, 0.3, 0.9, 0.9)
+    near = replace(scan, spacing_mm=(2.0, 4.0, 4.0))
+    for volume, expected in ((scan, [0, 0, 0]), (near, [GGO] * 3)):
+        found = segment(volume, lungs, Segmenter(bundle), alternatives=True).alternatives
+        lesions = [spread(found.voxels, labels, scan.shape) for labels in found.lesions()]
+        # At 0.5, of each of the three readings.
+        assert [labels[2, 30, 45] for labels in lesions[1::3]] == expected
+
+
+@pytest.mark.usefixtures("grey")
+def test_neighbours_that_are_not_read_again_count_as_free_of_infection(bundle):
+    scan, lungs = levels(*[0.9] * 4, *[0.0] * 8)
+    near = replace(scan, spacing_mm=(3.0, 4.0, 4.0))
+    found = segment(near, lungs, Segmenter(bundle), alternatives=True).alternatives
+    usual, *others = (spread(found.voxels, labels, scan.shape) for labels in found.lesions())
+    assert set(np.flatnonzero(usual[:, 30, 45])) == {0, 1, 2, 3, 4}
+    for labels in (others[2], others[5]):  # at 0.2, of the two other readings
+        np.testing.assert_array_equal(labels[:, 30, 45] > 0, usual[:, 30, 45] > 0)
+
+
+# Where the card of the bundle has calibrated thresholds
+
+
+def calibrated(bundle, *thresholds):
+    return replace(bundle, card=bundle.card.model_copy(update={"range_thresholds": thresholds}))
+
+
+def test_one_reading_is_enough_with_thresholds_that_were_calibrated(grey, bundle):
+    scan, lungs = levels(0.0, 0.2, 0.4, 0.7, 0.95)
+    segmenter = Segmenter(calibrated(bundle, 0.3, 0.9))
+    found = segment(scan, lungs, segmenter, alternatives=True)
+    assert grey.shown == 5
+    assert found.alternatives.basis == segmenter.basis == Basis(1, (0.3, 0.5, 0.9))
+    assert len(found.alternatives) == 3
+    low, middle, high = (
+        spread(found.alternatives.voxels, labels, scan.shape)
+        for labels in found.alternatives.lesions()
+    )
+    assert low[:, 30, 45].tolist() == [0, 0, GGO, GGO, CONSOLIDATION]
+    assert high[:, 30, 45].tolist() == [0, 0, 0, 0, CONSOLIDATION]
+    np.testing.assert_array_equal(middle, found.labels)
+    box = slice(0, 5), slice(10, 50), slice(20, 70)
+    assert found.alternatives.within(box, scan.shape).basis == found.alternatives.basis
+
+
+@pytest.mark.usefixtures("grey")
+def test_a_low_calibrated_threshold_is_reached_in_slices_that_are_otherwise_silent(bundle):
+    scan, lungs = levels(SILENT - 0.02, 0.9)
+    found = segment(scan, lungs, Segmenter(calibrated(bundle, 0.05, 0.9)), alternatives=True)
+    assert set(found.alternatives.voxels // (64 * 96)) == {0, 1}
+
+
+def test_without_calibration_three_readings_are_made(bundle):
+    assert Segmenter(bundle).basis == Basis(3, THRESHOLDS)
 
 
 # Of one slice

@@ -113,7 +113,9 @@ def test_a_run_for_lesions_becomes_a_bundle_for_lesions(
     assert card.input.grey_split is None
     assert card.experiment["name"] == "lesions-test"
     made = {"lesion-inf-net": "LesionInfNet", "multi-inf-net": "MultiInfNet"}[network]
-    assert exported == [(made, {"height": 64, "width": 64, "target": "lesions"})]
+    assert exported == [
+        (made, {"height": 64, "width": 64, "target": "lesions", "temperature": 1.0})
+    ]
 
 
 def test_an_export_says_where_the_terms_of_the_data_are_missing(
@@ -183,7 +185,9 @@ def test_a_run_becomes_a_bundle_with_its_card(tmp_path, monkeypatch, exported):
         "resnet18",
         "ours",
     )
-    assert exported == [("InfNet", {"height": 64, "width": 64, "target": "infection"})]
+    assert exported == [
+        ("InfNet", {"height": 64, "width": 64, "target": "infection", "temperature": 1.0})
+    ]
     assert (card.network, card.inputs, card.outputs) == ("inf-net", ("grey",), ("infection",))
     assert (card.input.height, card.input.width) == (64, 64)
     assert card.metrics == [{"name": "Dice", "text": "1 of 1", "result": "figures.json"}]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungscore.inference.readings import THRESHOLDS
+from lungscore.inference.readings import THRESHOLDS, Alternatives, Basis
 from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.report.page import render_page
 from lungscore.report.text import text_table
 from lungscore.result import Detected, Result, json_schema, to_result
-from lungscore.result.ranges import BASIS
+from lungscore.result.ranges import basis_of
 
 KEYS = {
     "schema",
@@ -135,9 +135,17 @@ def test_given_masks_have_no_ranges(make_analysis):
     assert json.loads(to_result(make_analysis()).to_json())["ranges"] is None
 
 
-def test_the_basis_of_the_ranges_names_the_thresholds():
+def test_the_basis_of_the_ranges_names_readings_and_thresholds():
+    nothing = np.zeros(0, np.int32), np.zeros(0, np.uint8)
+    usual = basis_of(Alternatives(*nothing))
+    assert "three readings" in usual
     for threshold in THRESHOLDS:
-        assert str(threshold) in BASIS
+        assert str(threshold) in usual
+    calibrated = basis_of(Alternatives(*nothing, Basis(1, (0.12, 0.5, 0.9))))
+    assert calibrated == (
+        "lowest and highest at the probabilities 0.12, 0.5 and 0.9; lungs, lobes and regions are "
+        "held fixed"
+    )
 
 
 def test_the_stored_schema_is_the_schema_of_the_models():

@@ -123,10 +123,10 @@ def labels(
 def _infection_bundle(model: str) -> Any:
     """A bundle for infection. Raises config-invalid for one with another target."""
     from lungscore.errors import InputError
-    from lungscore.inference.bundle import load_bundle
+    from lungscore.inference.bundle import FINDERS, load_bundle
 
     bundle = load_bundle(model)
-    if bundle.card.target != "infection":
+    if bundle.card.target not in FINDERS:
         raise InputError(
             "config-invalid",
             f"The model {bundle.card.name} is for {bundle.card.target}",

@@ -11,7 +11,6 @@ from lungscore.anatomy import (
     Lungs,
     divide_regions,
     find_lobes,
-    find_lungs,
     include_infection,
 )
 from lungscore.datasets import covid_semiseg
@@ -25,6 +24,7 @@ from lungscore.evaluation.lesions import score_lesions
 from lungscore.evaluation.marked_lobes import against_marked_lobes
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
+from lungscore.inference.segment import find_lungs_of
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
 from lungscore.severity import Segmentation, measure
@@ -111,7 +111,7 @@ def on_healthy_halves(scan_path: Path, by_half: dict[str, Segmenter]) -> dict[st
     on the other one. ``category``: of both halves together.
     """
     scan = read_scan(scan_path)
-    lungs = find_lungs(scan)
+    lungs = find_lungs_of(scan, lambda: next(iter(by_half.values())))
     halves: dict[str, Any] = {}
     infected = lung = 0
     together = np.zeros(scan.shape, np.uint8)
@@ -152,7 +152,7 @@ def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str,
     under ``lobes`` those of lobes.against_marked_lobes.
     """
     scan = read_scan(scan_path)
-    joined, lesions = _found(scan, find_lungs(scan), segmenter)
+    joined, lesions = _found(scan, find_lungs_of(scan, lambda: segmenter), segmenter)
     with open(labels, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if len(rows) != scan.shape[0]:

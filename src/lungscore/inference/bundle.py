@@ -28,24 +28,31 @@ DEFAULT_MODEL, LESIONS_MODEL = "infection", "lesions"
 #: The bundle that finds the lungs; without it the rules of anatomy do.
 LUNGS_MODEL = "lungs"
 
-#: What a network is for: infection against everything else, GGO against consolidation, or lungs.
-Target = Literal["infection", "lesions", "lungs"]
+#: What a network is for: infection against everything else; that and, inside it, consolidation
+#: against GGO; only the latter, in infection that another network found; or lungs.
+Target = Literal["infection", "classes", "lesions", "lungs"]
 
 #: What its graph takes, each (1, channels, height, width) float32 in 0…1: grey levels in standard
 #: view, and the prior, the probability of infection that another network found in them; for lungs
 #: a slice with its neighbours (anatomy.lung_view).
 INPUTS: dict[Target, tuple[str, ...]] = {
     "infection": ("grey",),
+    "classes": ("grey",),
     "lesions": ("grey", "prior"),
     "lungs": ("slices",),
 }
 
 #: Channels of each of these inputs.
-CHANNELS: dict[Target, int] = {"infection": 1, "lesions": 1, "lungs": 7}
+CHANNELS: dict[Target, int] = {"infection": 1, "classes": 1, "lesions": 1, "lungs": 7}
 
-#: The channels of the probabilities that it gives, (1, channels, height, width) float32.
+#: The targets that find infection, so that ``--model`` takes them.
+FINDERS: tuple[Target, ...] = ("infection", "classes")
+
+#: The channels of the probabilities that it gives, (1, channels, height, width) float32. The second
+#: of "classes" is that of consolidation if the pixel is infected: 0.5 and more is consolidation.
 OUTPUTS: dict[Target, tuple[str, ...]] = {
     "infection": ("infection",),
+    "classes": ("infection", "consolidation"),
     "lesions": ("background", "ggo", "consolidation"),
     "lungs": ("background", "right", "left", "airways"),
 }
@@ -54,9 +61,9 @@ OUTPUTS: dict[Target, tuple[str, ...]] = {
 class InputSpec(BaseModel):
     """How the graph sees a slice.
 
-    window_hu: the Hounsfield units that are black and white. grey_split, for infection alone: the
-    grey level (0…1) from which infection counts as consolidation where there are neither
-    Hounsfield units nor a network that tells the two apart.
+    window_hu: the Hounsfield units that are black and white. grey_split, of every network that
+    finds infection: the grey level (0…1) from which infection counts as consolidation where there
+    are neither Hounsfield units nor a network that tells the two apart.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -99,8 +106,13 @@ class Card(BaseModel):
     """What a bundle is, what it was made from, how good it is and what its files must hash to.
 
     network, encoder, base_width: as networks.make_network takes them. inputs, outputs: INPUTS and
-    OUTPUTS of its target. familiar: None where nobody measured how the training slices looked; then
-    no scan is called unlike them.
+    OUTPUTS of its target. temperature: what the logits of infection are divided by, also in the
+    graph. range_thresholds: the probabilities about 0.5 that ranges span on one map, calibrated for
+    it (experiments/one_pass_ranges.py); None where nobody did, and several readings are needed.
+    equal_precisions: those that were measured to give the masks of float32, Dice at least
+    0.999 and burdens within 0.1 points (experiments/precision.py); inference may choose one.
+    familiar: None where nobody measured how the training slices looked; then no scan is called
+    unlike them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -120,6 +132,9 @@ class Card(BaseModel):
     experiment: dict[str, object]
     metrics: list[dict[str, object]]
     sha256: dict[str, str]
+    temperature: float = Field(default=1.0, gt=0)
+    range_thresholds: tuple[float, float] | None = None
+    equal_precisions: tuple[Literal["bf16"], ...] = ()
     familiar: Familiar | None = None
 
     @property
@@ -128,12 +143,22 @@ class Card(BaseModel):
         targets = (target for target, outputs in OUTPUTS.items() if outputs == self.outputs)
         return next(targets, "infection")
 
+    @property
+    def separates_classes(self) -> bool:
+        """Whether the network itself separates consolidation from GGO."""
+        return self.target in ("classes", "lesions")
+
     @model_validator(mode="after")
     def _of_one_target(self) -> Self:
         if (self.inputs, self.outputs) != (INPUTS[self.target], OUTPUTS[self.target]):
             raise ValueError(f"no network takes {self.inputs} and gives {self.outputs}")
-        if self.target == "infection" and self.input.grey_split is None:
+        if self.target in FINDERS and self.input.grey_split is None:
             raise ValueError("a network for infection needs a grey_split")
+        if self.target not in FINDERS and self.temperature != 1:
+            raise ValueError("only a network for infection has a temperature")
+        low, high = self.range_thresholds or (0.25, 0.75)
+        if not 0 < low < 0.5 < high < 1:
+            raise ValueError("range_thresholds lie below and above 0.5")
         return self
 
 

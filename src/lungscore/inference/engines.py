@@ -40,9 +40,11 @@ def make_engine(
 ) -> tuple[Engine, EngineUsed]:
     """Load ``bundle`` into an engine.
 
-    name: "auto" or a key of ENGINE_MODULES. precision: "auto" and "f32" compute in float32, so
-    that every host gives the same masks; "bf16" is faster on processors that have it and is not
-    offered by ONNX Runtime. Raises engine-missing, precision-unsupported or usage.
+    name: "auto" or a key of ENGINE_MODULES. precision: "f32" computes in float32, so that every
+    host gives the same masks; "bf16" is faster on processors that have it and is not offered by
+    ONNX Runtime; "auto" is bf16 where the card of the bundle says that it gives the same masks and
+    OpenVINO says that this processor has it, else f32. Raises engine-missing,
+    precision-unsupported or usage.
     """
     threads = threads or available_threads()
     if name not in (*ENGINE_MODULES, "auto"):
@@ -58,7 +60,9 @@ def make_engine(
         raise ResourceError(
             "engine-missing", f"{name} is not installed", hint=f"pip install {ENGINE_MODULES[name]}"
         )
-    precision = "f32" if precision == "auto" else precision
+    if precision == "auto":
+        equal = name == "openvino" and "bf16" in bundle.card.equal_precisions
+        precision = "bf16" if equal and _openvino_has("BF16") else "f32"
     makers = {"openvino": _openvino, "onnxruntime": _onnxruntime, "torch": _torch}
     with _of_the_model(bundle):
         engine = makers[name](bundle, precision, threads)
@@ -125,6 +129,12 @@ _ROUNDING = 0.01
 
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
+
+
+def _openvino_has(capability: str) -> bool:
+    """Whether OpenVINO computes in such numbers on this processor at full speed."""
+    core = _import_openvino_silently().Core()
+    return capability in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
@@ -257,12 +267,7 @@ def load_network(bundle: Bundle) -> "nn.Module":
     """
     from safetensors.torch import load_file
 
-    from lungscore.networks import (
-        InfectionProbability,
-        LesionProbabilities,
-        LungProbabilities,
-        make_network,
-    )
+    from lungscore.networks import make_network, with_probabilities
 
     card = bundle.card
     tensors = load_file(bundle.weights)
@@ -276,8 +281,7 @@ def load_network(bundle: Bundle) -> "nn.Module":
     missing = [key for key in left_out.missing_keys if not key.endswith("num_batches_tracked")]
     if missing or left_out.unexpected_keys:
         raise _not_the_weights_of(bundle)
-    wraps = {"lesions": LesionProbabilities, "lungs": LungProbabilities}
-    return wraps.get(card.target, InfectionProbability)(network).eval()
+    return with_probabilities(network, card.target, temperature=card.temperature)
 
 
 def _not_the_weights_of(bundle: Bundle) -> ResourceError:

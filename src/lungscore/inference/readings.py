@@ -6,7 +6,8 @@ uncertain.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,27 +30,43 @@ READINGS = 3
 DENSE = 1 << 2 * READINGS
 
 
+class Basis(NamedTuple):
+    """What alternatives are made of: so many readings of a slice, each at these thresholds.
+
+    One reading, the one that counts, is enough where the card of the bundle states thresholds that
+    were calibrated for it.
+    """
+
+    readings: int = READINGS
+    thresholds: tuple[float, float, float] = THRESHOLDS
+
+
+#: Where nothing was calibrated.
+UNCALIBRATED = Basis()
+
+
 @dataclass(frozen=True)
 class Alternatives:
     """The lesions of a scan under every alternative, where any of them finds infection.
 
     voxels: (N,) int32, ascending places in the flattened (D, H, W) arrays. codes: (N,) uint8, two
-    bits for each reading (how many of THRESHOLDS are reached) and one for consolidation, which is
-    the same in all alternatives.
+    bits for each reading (how many thresholds are reached) and one for consolidation, which is the
+    same in all alternatives. basis: what they are made of.
     """
 
     voxels: np.ndarray
     codes: np.ndarray
+    basis: Basis = UNCALIBRATED
 
     def __len__(self) -> int:
-        return READINGS * len(THRESHOLDS)
+        return self.basis.readings * len(self.basis.thresholds)
 
     def lesions(self) -> Iterator[np.ndarray]:
         """(N,) uint8 labels 0, 1 GGO, 2 consolidation at ``voxels``, one alternative at a time."""
         labels = np.where(self.codes & DENSE, np.uint8(CONSOLIDATION), np.uint8(GGO))
-        for reading in range(READINGS):
+        for reading in range(self.basis.readings):
             reached = self.codes >> 2 * reading & 3
-            for count in range(1, len(THRESHOLDS) + 1):
+            for count in range(1, len(self.basis.thresholds) + 1):
                 yield np.where(reached >= count, labels, np.uint8(0))
 
     def within(
@@ -63,13 +80,15 @@ class Alternatives:
         for coordinate, span in zip((index, row, column), box, strict=True):
             inside &= (coordinate >= span.start) & (coordinate < span.stop)
             voxels = voxels * np.int32(span.stop - span.start) + (coordinate - np.int32(span.start))
-        return Alternatives(voxels[inside], self.codes[inside])
+        return replace(self, voxels=voxels[inside], codes=self.codes[inside])
 
 
-def code(probability: np.ndarray, reading: int) -> np.ndarray:
+def code(
+    probability: np.ndarray, reading: int, thresholds: Iterable[float] = THRESHOLDS
+) -> np.ndarray:
     """Codes (H, W) uint8 of one reading of a slice, 0 being the one that counts."""
     reached = np.zeros(probability.shape, np.uint8)
-    for threshold in THRESHOLDS:
+    for threshold in thresholds:
         reached += probability >= threshold
     return reached << 2 * reading
 
@@ -95,10 +114,12 @@ def of_slice(index: int, codes: np.ndarray) -> SliceAlternatives:
     return SliceAlternatives(index, positions.astype(np.int32), codes.take(positions))
 
 
-def joined(slices: Iterable[SliceAlternatives], pixels: int) -> Alternatives:
+def joined(
+    slices: Iterable[SliceAlternatives], pixels: int, basis: Basis = UNCALIBRATED
+) -> Alternatives:
     """Those of a scan whose slices have so many ``pixels``, superior to inferior."""
     voxels, codes = [np.zeros(0, np.int32)], [np.zeros(0, np.uint8)]
     for alternative in slices:
         voxels.append(alternative.positions + np.int32(alternative.index * pixels))
         codes.append(alternative.codes)
-    return Alternatives(np.concatenate(voxels), np.concatenate(codes))
+    return Alternatives(np.concatenate(voxels), np.concatenate(codes), basis)

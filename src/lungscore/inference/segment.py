@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import groupby, islice, tee
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.background import in_background
 from lungscore.errors import UsageError
 from lungscore.inference.bundle import (
+    FINDERS,
     LESIONS_MODEL,
     LUNGS_MODEL,
     OUTPUTS,
@@ -29,11 +30,14 @@ from lungscore.inference.readings import (
     DENSE,
     SILENT,
     THRESHOLD,
+    UNCALIBRATED,
+    Basis,
     SliceAlternatives,
     code,
     joined,
     of_slice,
 )
+from lungscore.inference.steadiness import SliceMaps, steadied
 from lungscore.inference.views import OTHERS, View, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
@@ -51,8 +55,9 @@ class Segmenter:
     bundle : Bundle, optional
         The infection network; by default the shipped ones are loaded.
     lesions : Bundle, optional
-        The network that separates GGO from consolidation. If ``bundle`` is given without it, a
-        density threshold separates them.
+        The network that separates GGO from consolidation; it takes precedence over a ``bundle``
+        that separates them itself. If ``bundle`` is given alone and does not, a density threshold
+        separates them.
     lungs : Bundle, optional
         The network that finds the lungs; by default the shipped one. Without one, rules do.
     engine : {"auto", "openvino", "onnxruntime", "torch"}
@@ -86,18 +91,21 @@ class Segmenter:
         precision: str = "auto",
         threads: int | None = None,
     ) -> None:
-        if bundle is None and lesions is None and LESIONS_MODEL in list_bundles():
+        shipped = bundle is None
+        bundle = bundle or load_bundle()
+        _check_target(bundle, *FINDERS)
+        missing = lesions is None and not bundle.card.separates_classes
+        if shipped and missing and LESIONS_MODEL in list_bundles():
             lesions = load_bundle(LESIONS_MODEL)
-        self.bundle = bundle or load_bundle()
-        self.lesions = lesions
-        for network, target in zip(self.bundles, OUTPUTS, strict=False):
-            _check_target(network, target)
-        self._run, self.engine = make_engine(
+        if lesions is not None:
+            _check_target(lesions, "lesions")
+        self.bundle, self.lesions = bundle, lesions
+        self.run, self.engine = make_engine(
             self.bundle, name=engine, precision=precision, threads=threads
         )
         if lesions is not None:
             self._run_lesions, _ = make_engine(
-                lesions, name=engine, precision=precision, threads=threads
+                lesions, name=self.engine.name, precision=self.engine.precision, threads=threads
             )
         self.lung_finder: LungFinder | None = None
         if lungs is not None or LUNGS_MODEL in list_bundles():
@@ -123,71 +131,133 @@ class Segmenter:
         """The one or two that are used, that for infection first."""
         return (self.bundle,) if self.lesions is None else (self.bundle, self.lesions)
 
-    def find(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceFinding]:
+    @property
+    def by_density(self) -> bool:
+        """Whether density separates GGO from consolidation, since no network does."""
+        return self.lesions is None and not self.bundle.card.separates_classes
+
+    @property
+    def basis(self) -> Basis:
+        """What ranges are made of: one reading if the card has thresholds calibrated for it."""
+        calibrated = self.bundle.card.range_thresholds
+        if calibrated is None:
+            return UNCALIBRATED
+        low, high = calibrated
+        return Basis(1, (low, THRESHOLD, high))
+
+    def find(
+        self, scan: Scan, lungs: Lungs | None, field: np.ndarray | None = None
+    ) -> Iterator[SliceFinding]:
         """What is found in every slice that is seen, superior to inferior.
 
-        Several views of one slice are averaged. One slice is in memory at a time, or as many as
-        the engine works on at once.
+        Several views of one slice are averaged. field: anatomy.lung_field of ``lungs``; where it is
+        given, the slices of a volume are also averaged with their neighbours
+        (steadiness.steadied). In memory are as many slices as the engine works on at once and as
+        reach each other.
         """
+        for maps in self._steadied(self._maps(scan, lungs), scan, field):
+            if self.by_density:
+                infected = maps.probability >= THRESHOLD
+                dense = is_dense(scan, maps.index, infected, self.bundle.card.input)
+            elif maps.lean is None:
+                dense = np.zeros(scan.shape[1:], bool)
+            else:
+                dense = maps.lean > 0
+            yield SliceFinding(maps.index, maps.probability, dense)
+
+    def read_otherwise(
+        self,
+        scan: Scan,
+        lungs: Lungs | None,
+        where: Collection[int],
+        field: np.ndarray | None = None,
+    ) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """Slices of ``where`` and their probabilities (H, W) in each group of other views.
+
+        field: as in ``find``; of the neighbours that slices are averaged with, those not in
+        ``where`` count as free of infection. No map belongs to a slice if one reading is enough.
+        """
+        if self.basis.readings == 1:
+            yield from ((index, []) for index in sorted(where))
+            return
+        readings = tee(self._otherwise(scan, lungs, where), OTHERS)
+        steady = [
+            self._steadied(_of_reading(number, slices), scan, field)
+            for number, slices in enumerate(readings)
+        ]
+        for slices in zip(*steady, strict=True):
+            if slices[0].index in where:
+                yield slices[0].index, [maps.probability for maps in slices]
+
+    def see(self, scan: Scan, view: View) -> np.ndarray:
+        """The probabilities (channels, H, W) of one view, at the size of the network."""
+        ((_, maps),) = self._seen(scan, [view])
+        return maps
+
+    def _steadied(
+        self, slices: Iterator[SliceMaps], scan: Scan, field: np.ndarray | None
+    ) -> Iterator[SliceMaps]:
+        """``slices`` averaged with their neighbours where those of a volume have positions."""
+        if field is None or scan.spacing_mm is None:
+            return slices
+        nothing_below = self.basis.thresholds[0]
+        return steadied(slices, field, scan.spacing_mm[0], nothing_below=nothing_below)
+
+    def _maps(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceMaps]:
+        """What the networks say of every slice that is seen, averaged over its views."""
         shape = scan.shape[1:]
-        seen = self._tell_apart(scan, self._infection(scan, lungs))
+        seen = self._tell_apart(scan, self._seen(scan, list(views(scan, lungs))))
         for index, group in groupby(seen, key=lambda entry: entry[0].index):
             probabilities, leans = [], []
             for view, probability, lean in group:
                 probabilities.append(view.back(probability, shape))
                 if lean is not None:
                     leans.append(view.back(lean, shape))
-            probability = np.mean(probabilities, axis=0)
-            if self.lesions is None:
-                infected, spec = probability >= THRESHOLD, self.bundle.card.input
-                dense = is_dense(scan, index, infected, spec)
-            else:
-                dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
-            yield SliceFinding(index, probability, dense)
+            lean = np.mean(leans, axis=0) if leans else None
+            yield SliceMaps(index, np.mean(probabilities, axis=0), lean)
 
-    def read_otherwise(
+    def _otherwise(
         self, scan: Scan, lungs: Lungs | None, where: Collection[int]
     ) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """Slices of ``where`` and their probabilities (H, W) in each group of other views."""
-        groups = [g for g in other_views(scan, lungs) if g[0].index in where]
-        predictions = self._seen(scan, [view for group in groups for view in group])
-        readings: list[np.ndarray] = []
-        for group in groups:
-            maps = [
-                view.back(probability, scan.shape[1:])
-                for view, probability in islice(predictions, len(group))
-            ]
-            readings.append(np.mean(maps, axis=0))
-            if len(readings) == OTHERS:
-                yield group[0].index, readings
-                readings = []
-
-    def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
-        """Every view with its probability of infection, at the size of the network."""
-        return self._seen(scan, list(views(scan, lungs)))
+        """Every slice and its probabilities in each group of other views; 0 if not in ``where``."""
+        shape = scan.shape[1:]
+        groups = list(other_views(scan, lungs))
+        shown = [view for group in groups if group[0].index in where for view in group]
+        predictions = self._seen(scan, shown)
+        for index, views_of_slice in groupby(groups, key=lambda group: group[0].index):
+            if index not in where:
+                yield index, [np.zeros(shape, np.float32)] * OTHERS
+                continue
+            readings = []
+            for group in views_of_slice:
+                seen = islice(predictions, len(group))
+                readings.append(np.mean([view.back(maps[0], shape) for view, maps in seen], axis=0))
+            yield index, readings
 
     def _seen(self, scan: Scan, seen: list[View]) -> Iterator[tuple[View, np.ndarray]]:
-        """``seen`` with their probability of infection, at the size of the network."""
+        """``seen`` with their probabilities (channels, H, W), at the size of the network."""
         spec = self.bundle.card.input
-        maps = self._run((view.of(scan, spec),) for view in seen)
-        for view, output in zip(seen, maps, strict=True):
-            yield view, output[0]  # type: ignore[index]  # every view was shown
+        maps = self.run((view.of(scan, spec),) for view in seen)
+        yield from zip(seen, maps, strict=True)  # type: ignore[misc]  # every view was shown
 
     def _tell_apart(
         self, scan: Scan, predictions: Iterator[tuple[View, np.ndarray]]
     ) -> Iterator[tuple[View, np.ndarray, np.ndarray | None]]:
-        """Add P(consolidation) - P(GGO) of every view, at the size of the network for lesions.
+        """Every view with its probability of infection, and how much it leans to consolidation.
 
-        None where that network did not look, since nothing is infected, or where there is none.
+        The lean is above 0 where consolidation is likelier than GGO, at the size of the network
+        that tells the two apart; None where no network does, or nothing is infected.
         """
         if self.lesions is None:
-            yield from ((view, prior, None) for view, prior in predictions)
+            for view, maps in predictions:
+                told = self.bundle.card.separates_classes and (maps[0] >= SILENT).any()
+                yield view, maps[0], maps[1] - np.float32(0.5) if told else None
             return
         spec = self.lesions.card.input
         shown: deque[tuple[View, np.ndarray]] = deque()
 
         def inputs() -> Iterator[Inputs | None]:
-            for view, prior in predictions:
+            for view, (prior, *_) in predictions:
                 shown.append((view, prior))
                 if (prior >= THRESHOLD).any():
                     yield view.of(scan, spec), resize(prior, spec.height, spec.width)
@@ -199,12 +269,19 @@ class Segmenter:
             yield view, prior, None if told is None else told[_CONSOLIDATION] - told[_GGO]
 
 
-def _check_target(bundle: Bundle, target: Target) -> None:
-    if bundle.card.target != target:
+def _of_reading(number: int, slices: Iterator[tuple[int, list[np.ndarray]]]) -> Iterator[SliceMaps]:
+    """One of the readings of ``slices``."""
+    for index, readings in slices:
+        yield SliceMaps(index, readings[number])
+
+
+def _check_target(bundle: Bundle, *targets: Target) -> None:
+    if bundle.card.target not in targets:
+        expected = " or ".join(", ".join(OUTPUTS[target]) for target in targets)
         raise UsageError(
             "usage",
             f"The model {bundle.card.name} gives probabilities of {', '.join(bundle.card.outputs)}",
-            expected=f"one that gives those of {', '.join(OUTPUTS[target])}",
+            expected=f"one that gives those of {expected}",
             hint="--model takes models for infection, --lesions-model those for lesions",
         )
 
@@ -236,20 +313,28 @@ def find_lungs_of(scan: Scan, loaded: Callable[[], Segmenter]) -> Lungs:
 
 
 def segment(
-    scan: Scan, lungs: Lungs, segmenter: Segmenter, *, alternatives: bool = False
+    scan: Scan,
+    lungs: Lungs,
+    segmenter: Segmenter,
+    *,
+    field: np.ndarray | None = None,
+    alternatives: bool = False,
 ) -> Lesions:
     """Infection in ``scan``, divided into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
-    Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
-    the notice ``hu-split`` says so. alternatives: find them too; the labels stay the same.
+    Where no network of the segmenter separates the two, a threshold of density does, and the notice
+    ``hu-split`` says so.
+    field: that of anatomy.lung_field, where it is known. alternatives: find them too; the labels
+    stay the same.
     """
-    field = lung_field(lungs, scan.spacing_mm)
+    field = lung_field(lungs, scan.spacing_mm) if field is None else field
     lesions, usual = find_lesions(scan, lungs, segmenter, field)
     if not alternatives:
         return lesions
     slices = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual)
-    return replace(lesions, alternatives=joined(slices, lesions.labels[0].size))
+    basis = segmenter.basis
+    return replace(lesions, alternatives=joined(slices, lesions.labels[0].size, basis))
 
 
 def find_lesions(
@@ -260,13 +345,16 @@ def find_lesions(
     field: (D, H, W) bool, anatomy.lung_field of ``lungs``.
     """
     labels, usual = np.zeros(scan.shape, np.uint8), []
-    for finding in segmenter.find(scan, lungs):
+    thresholds = segmenter.basis.thresholds
+    silent = min(SILENT, thresholds[0])
+    for finding in segmenter.find(scan, lungs, field):
         plane, inside = labels[finding.index], field[finding.index]
         plane[inside] = classes(finding.probability >= THRESHOLD, finding.dense)[inside]
-        if finding.probability[inside].max(initial=0) >= SILENT:
-            usual.append(of_slice(finding.index, code(finding.probability, 0) * inside))
+        if finding.probability[inside].max(initial=0) >= silent:
+            codes = code(finding.probability, 0, thresholds) * inside
+            usual.append(of_slice(finding.index, codes))
     card = segmenter.bundle.card
-    by_density = density_notice(scan.units, card.input) if segmenter.lesions is None else None
+    by_density = density_notice(scan.units, card.input) if segmenter.by_density else None
     notices = (unlike_notice(scan, lungs, card), by_density)
     lesions = Lesions(
         labels,
@@ -292,10 +380,11 @@ def find_alternatives(
     that any alternative calls infected.
     """
     slices = {alternative.index: alternative for alternative in usual}
-    for index, readings in segmenter.read_otherwise(scan, lungs, slices):
+    thresholds = segmenter.basis.thresholds
+    for index, readings in segmenter.read_otherwise(scan, lungs, slices, field):
         codes = slices[index].plane(scan.shape[1:])
         for reading, probability in enumerate(readings, start=1):
-            codes |= code(probability, reading) * field[index]
+            codes |= code(probability, reading, thresholds) * field[index]
         infected, lesions = codes > 0, labels[index]
         dense = is_dense(scan, index, infected, segmenter.bundle.card.input)
         dense = np.where(lesions > 0, lesions == CONSOLIDATION, dense)

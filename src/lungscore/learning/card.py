@@ -3,10 +3,9 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
 
 from lungscore.datasets.sample import Sample
 from lungscore.errors import InputError
@@ -14,13 +13,13 @@ from lungscore.evaluation.metrics import dice
 from lungscore.files import atomic_write
 from lungscore.inference.bundle import (
     CARD,
+    FINDERS,
     GRAPH,
     INPUTS,
     OUTPUTS,
     WEIGHTS,
     Bundle,
     Card,
-    Familiar,
     InputSpec,
     Target,
     load_bundle,
@@ -28,11 +27,9 @@ from lungscore.inference.bundle import (
 )
 from lungscore.inference.density import density_near
 from lungscore.labels import CONSOLIDATION, GGO
-from lungscore.learning.checkpoints import load_weights, read_facts
-from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.experiment_file import read_yaml
 from lungscore.learning.export import export_bundle
-from lungscore.networks import make_network
+from lungscore.learning.trained import Trained, read_trained
 
 #: What a card says of its data where nothing is known.
 NO_TERMS = "not stated"
@@ -44,7 +41,16 @@ GREY_SPLIT = 140 / 255
 #: What a bundle does, in words.
 TASKS: dict[Target, str] = {
     "infection": "infection (ground-glass opacity or consolidation), binary",
+    "classes": "infection, and within it consolidation against ground-glass opacity",
     "lesions": "ground-glass opacity against consolidation, in infection that is already found",
+}
+
+#: The result files that a card's facts may name, and what each must contain.
+_CONTENT_OF = {
+    "familiar": "familiar",
+    "calibration": "infection",
+    "ranges": "chosen_on_all",
+    "precision": "precisions",
 }
 
 
@@ -59,14 +65,16 @@ def make_bundle(
 ) -> Bundle:
     """Write a bundle for the run's weights into ``out`` and verify it.
 
-    The target of the run's experiment says whether it is for infection or for lesions, which is
-    also its name by default; trained on one's own data, it is called as the experiment. What the
-    run started from stays in the card: its data, terms and limits are those of the new network,
+    run: of an experiment file, or of experiments/timed_stages.py. By default the bundle is called
+    "infection" or "lesions", as what it is for; trained on one's own data, as the experiment. What
+    the run started from stays in the card: its data, terms and limits are those of the new network,
     too.
-    facts: YAML with description, data, data_terms and limits, and under ``results`` the result
-    files whose figures the card repeats, and under ``familiar`` the one that says how the training
-    slices looked. results: further result files. Raises InputError where the run or a file is
-    missing.
+    facts: YAML with description, data, data_terms and limits, and result files: under ``results``
+    those whose figures the card repeats, under ``familiar`` the one that says how the training
+    slices looked, under ``calibration`` the one with the temperature, under ``ranges`` the one with
+    the thresholds of ranges, and under ``precision`` the one that says which precisions gave the
+    masks of float32 with these weights. results: further result files. Raises InputError where the
+    run or a file is missing, or a file is of another training.
     """
     weights = run / WEIGHTS
     if not weights.is_file():
@@ -78,57 +86,65 @@ def make_bundle(
     said = _read_card_facts(facts) if facts else {}
     beside = [facts.parent / file for file in said.get("results", [])] if facts else []
     metrics_of = {file: _read_result(file) for file in (*beside, *results)}
-    made_with = read_facts(weights)
-    try:
-        config = ExperimentConfig.model_validate(made_with.get("config"))
-    except ValidationError as error:
-        raise InputError(
-            "checkpoint-mismatch", f"{weights.name} does not say which experiment made it"
-        ) from error
+    measured = {
+        key: _read_result(facts.parent / said[key], content)
+        for key, content in _CONTENT_OF.items()
+        if facts and key in said
+    }
+    trained = read_trained(run)
     for file, result in metrics_of.items():
-        _check_same_training(file, result, config, made_with)
-    start = made_with.get("start", {})
+        _check_same_training(file, result, trained)
+    target, size = trained.target, trained.input
+    start = trained.made_with.get("start", {})
     split = None
-    if config.target == "infection":
+    if target in FINDERS:
         split = start.get("grey_split") or GREY_SPLIT
-    named = config.network
-    network = make_network(named.name, encoder=named.encoder, base_width=named.base_width)
-    load_weights(network, weights)
-    height, width = config.input.height, config.input.width
-    export_bundle(network, out, height=height, width=width, target=config.target)
+    network = trained.load(weights)
+    temperature = measured["calibration"]["temperature"] if "calibration" in measured else 1.0
+    export_bundle(
+        network,
+        out,
+        height=size.height,
+        width=size.width,
+        target=target,
+        temperature=temperature,
+    )
+    checksums = {file: sha256(out / file) for file in (GRAPH, WEIGHTS)}
+    own = trained.name if "own_data" in trained.made_with else None
     card = Card(
-        name=name or (config.name if "own_data" in made_with else config.target),
+        name=name or own or ("infection" if target in FINDERS else target),
         version=version,
-        task=TASKS[config.target],
-        network=named.name,
-        encoder=named.encoder if hasattr(network, "encoder") else "none",
-        base_width=named.base_width,
-        inputs=INPUTS[config.target],
-        outputs=OUTPUTS[config.target],
-        description=said.get("description", config.description),
-        data=[*said.get("data", []), *_own_data(made_with), *_inherited(start, "data")],
+        task=TASKS[target],
+        network=trained.network,
+        encoder=trained.encoder if hasattr(network, "encoder") else "none",
+        base_width=trained.base_width,
+        inputs=INPUTS[target],
+        outputs=OUTPUTS[target],
+        description=said.get("description", trained.description),
+        data=[*said.get("data", []), *_own_data(trained.made_with), *_inherited(start, "data")],
         data_terms="; ".join(
             [said.get("data_terms", NO_TERMS)]
             + ([f"of {_name_of(start)}: {start['data_terms']}"] if start else [])
         ),
         limits=[*said.get("limits", []), *_inherited(start, "limits")],
         input=InputSpec(
-            height=height,
-            width=width,
-            window_hu=config.input.window_hu,
+            height=size.height,
+            width=size.width,
+            window_hu=size.window_hu,
             orientation="anterior up, patient right at image left, box of the lungs",
             grey_split=split,
         ),
-        experiment=_experiment_in_card(config),
+        experiment=trained.experiment,
         metrics=[
             metric
             for file, result in metrics_of.items()
-            for metric in _metrics(file, result, config.target)
+            for metric in _metrics(file, result, target)
         ],
-        sha256={file: sha256(out / file) for file in (GRAPH, WEIGHTS)},
-        familiar=_familiar(facts.parent / said["familiar"])
-        if facts and "familiar" in said
-        else None,
+        sha256=checksums,
+        temperature=temperature,
+        range_thresholds=measured.get("ranges"),
+        equal_precisions=_equal_precisions(measured.get("precision"), checksums[WEIGHTS]),
+        familiar=measured.get("familiar"),
     )
     atomic_write(out / CARD, json.dumps(card.model_dump(mode="json"), indent=1) + "\n")
     return load_bundle(out)
@@ -139,14 +155,6 @@ def unstated(card: Card, facts: Path | None) -> list[str]:
     said = _read_card_facts(facts) if facts else {}
     missing = [key for key in ("data_terms", "limits") if not said.get(key)]
     return missing if card.data else ["data", *missing]
-
-
-def _experiment_in_card(config: ExperimentConfig) -> dict[str, Any]:
-    """The experiment without the folders of this computer: a bundle is told by its name."""
-    values = config.model_dump(mode="json")
-    if config.network.start is not None and config.network.start.bundle is not None:
-        values["network"]["start"]["bundle"] = Path(config.network.start.bundle).name
-    return values
 
 
 def _own_data(made_with: dict[str, Any]) -> list[str]:
@@ -195,56 +203,70 @@ def grey_split(samples: list[Sample]) -> float:
 
 def _read_card_facts(path: Path) -> dict[str, Any]:
     facts = read_yaml(path)
-    known = {"description", "data", "data_terms", "limits", "results", "familiar"}
+    known = {"description", "data", "data_terms", "limits", "results", *_CONTENT_OF}
     if not isinstance(facts, dict) or set(facts) - known:
         raise InputError("config-invalid", f"{path.name}: expected only the keys {sorted(known)}")
     return facts
 
 
-def _familiar(path: Path) -> Familiar:
-    """What a result file of experiments/familiar.py lists under ``familiar``."""
-    return Familiar.model_validate(_read_result(path)["familiar"])
-
-
-def _read_result(path: Path) -> dict[str, Any]:
+def _read_result(path: Path, content: str | None = None) -> Any:
+    """A result file with figures for the card, or what it lists under ``content``."""
     if not path.is_file():
         raise InputError("input-not-found", f"The card's result file {path.name} is missing")
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lines = result.get("card", [])
-        readable = bool({"card", "familiar"} & result.keys())
+        readable = (content or "card") in result
         readable &= all({"name", "text"} <= line.keys() for line in lines)
     except (ValueError, TypeError, AttributeError):
         readable = False
     if not readable:
         raise InputError(
             "config-invalid",
-            f"The card's result file {path.name} is none that lungscore evaluate writes",
-            expected="JSON with figures under card, or ranges under familiar",
+            f"The card's result file {path.name} is none that lungscore evaluate writes"
+            if content is None
+            else f"The card's result file {path.name} is of another kind",
+            expected=f"JSON with figures under {content or 'card'}",
         )
-    return result
+    return result if content in (None, "precisions") else result[content]
 
 
-def _check_same_training(
-    path: Path, result: dict[str, Any], config: ExperimentConfig, made_with: dict[str, Any]
-) -> None:
+def _check_same_training(path: Path, result: dict[str, Any], trained: Trained) -> None:
     """Raise config-invalid where a result of ``evaluate folds`` measured another training."""
     figures = result.get("figures") or {}
     measured = figures.get("experiment"), figures.get("manifests")
-    ours = config.name, made_with.get("manifests", {})
+    ours = trained.name, trained.made_with.get("manifests", {})
     if "experiment" in figures and measured != ours:
         raise InputError(
             "config-invalid",
             f"{path.name} measured the experiment {measured[0]}"
             + (" with another manifest" if measured[0] == ours[0] else ""),
-            expected=f"figures of {config.name}, with the data that it was trained on",
+            expected=f"figures of {trained.name}, with the data that it was trained on",
         )
+
+
+def _equal_precisions(result: dict[str, Any] | None, weights: str) -> tuple[Literal["bf16"], ...]:
+    """Those that a result of experiments/precision.py calls equal, which must be of ``weights``.
+
+    weights: their SHA-256. Raises InputError checkpoint-mismatch.
+    """
+    if result is None:
+        return ()
+    if result["model"]["sha256"] != weights:
+        raise InputError(
+            "checkpoint-mismatch",
+            "The card's result file for precision was measured with other weights",
+            expected="a result of experiments/precision.py with this model",
+        )
+    equal = result["precisions"].get("bf16", {}).get("equal_to_f32", False)
+    return ("bf16",) if equal else ()
 
 
 def _metrics(path: Path, result: dict[str, Any], target: Target) -> list[dict[str, Any]]:
     """What a result file lists under ``card`` of models for ``target``, with the file's name."""
+    targets = {target, "infection"} if target in FINDERS else {target}
     return [
         {"name": metric["name"], "text": metric["text"], "result": path.name}
         for metric in result.get("card", [])
-        if metric.get("target", "infection") == target
+        if metric.get("target", "infection") in targets
     ]

@@ -18,18 +18,25 @@ from torch import nn
 
 from lungscore.files import atomic_path, atomic_write
 from lungscore.inference.bundle import CHANNELS, GRAPH, INPUTS, WEIGHTS, Target
-from lungscore.networks import InfectionProbability, LesionProbabilities, LungProbabilities
+from lungscore.networks import with_probabilities
 
 #: The graph knows parameters below this name, the weights file without it.
 _PREFIX = "network."
 
 
 def export_bundle(
-    network: nn.Module, folder: Path, *, height: int, width: int, target: Target = "infection"
+    network: nn.Module,
+    folder: Path,
+    *,
+    height: int,
+    width: int,
+    target: Target = "infection",
+    temperature: float = 1.0,
 ) -> None:
     """Write model.onnx and weights.safetensors for slices of (height, width) into ``folder``.
 
-    network: one of networks.NETWORKS for ``target``; the graph takes bundle.INPUTS of it.
+    network: one that networks.make_network makes, for ``target``; the graph takes bundle.INPUTS of
+    it. temperature: divides the logits of infection in the graph; the weights know nothing of it.
 
     Convolution weights are stored in fp16 and cast to float32 when the graph is loaded; batch-norm
     values, which span many magnitudes, stay float32.
@@ -43,11 +50,10 @@ def export_bundle(
     atomic_write(folder / WEIGHTS, save(tensors))
     rounded = {name: value.float() for name, value in tensors.items()}
     network.load_state_dict(rounded, strict=False)
-    wraps = {"lesions": LesionProbabilities, "lungs": LungProbabilities}
     inputs = INPUTS[target]
     with _quiet():
         program = torch.onnx.export(
-            wraps.get(target, InfectionProbability)(network).eval(),
+            with_probabilities(network, target, temperature=temperature),
             tuple(torch.zeros(1, CHANNELS[target], height, width) for _ in inputs),
             input_names=inputs,
             output_names=[target],

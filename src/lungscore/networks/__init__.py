@@ -12,16 +12,25 @@ from lungscore.networks.probabilities import (
     lesion_input,
     normalise,
 )
-from lungscore.networks.registry import LESION_NETWORKS, NETWORKS, make_network
+from lungscore.networks.registry import (
+    LESION_NETWORKS,
+    NETWORKS,
+    SLIM_NETWORK,
+    make_network,
+    with_probabilities,
+)
+from lungscore.networks.slim_inf_net import InfectionAndConsolidation, SlimInfNet
 from lungscore.networks.u_net import MultiInfNet, UNet
 
 __all__ = [
     "ENCODERS",
     "LESION_NETWORKS",
     "NETWORKS",
+    "SLIM_NETWORK",
     "COVIDSegNet",
     "InfNet",
     "InfNetOutput",
+    "InfectionAndConsolidation",
     "InfectionProbability",
     "LesionInfNet",
     "LesionProbabilities",
@@ -30,8 +39,10 @@ __all__ = [
     "MultiInfNet",
     "NetworkOutput",
     "PlainOutput",
+    "SlimInfNet",
     "UNet",
     "lesion_input",
     "make_network",
     "normalise",
+    "with_probabilities",
 ]

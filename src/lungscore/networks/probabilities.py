@@ -17,15 +17,24 @@ def normalise(grey: Tensor) -> Tensor:
 
 
 class InfectionProbability(nn.Module):
-    """A single-class network: grey 0…1 (N, 1, H, W) to probability of infection, same shape."""
+    """A single-class network: grey 0…1 (N, 1, H, W) to probability of infection, same shape.
 
-    def __init__(self, network: nn.Module) -> None:
+    temperature: divides the logits; fitted, it makes the probabilities mean what they say.
+    """
+
+    def __init__(self, network: nn.Module, temperature: float = 1.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.temperature = network, temperature
 
     def forward(self, grey: Tensor) -> Tensor:
         """Sigmoid of the finest side output."""
-        return self.network(normalise(grey)).side_outputs[-1].sigmoid()
+        logits = self.network(normalise(grey)).side_outputs[-1]
+        return tempered(logits, self.temperature).sigmoid()
+
+
+def tempered(logits: Tensor, temperature: float) -> Tensor:
+    """``logits`` divided by ``temperature``, and untouched at 1."""
+    return logits if temperature == 1 else logits / temperature
 
 
 class LesionProbabilities(nn.Module):

@@ -21,7 +21,7 @@ from lungscore.networks.blocks import (
 )
 from lungscore.networks.encoders import ENCODERS
 from lungscore.networks.lesion_inf_net import DensitySplit
-from lungscore.networks.probabilities import normalise
+from lungscore.networks.probabilities import normalise, tempered
 from lungscore.networks.quarter_stage import FinerStage
 
 #: Channels of the reduced deep features, of the edge's, of the refinements and the finer stage.
@@ -83,14 +83,15 @@ class InfectionAndConsolidation(nn.Module):
     """As inference needs it: grey 0…1 (N, 1, H, W) to probabilities (N, 2, H, W).
 
     The first channel is the probability of infection, the second that of consolidation given
-    infection; they need not sum to one.
+    infection; they need not sum to one. temperature: divides the logits of infection.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, temperature: float = 1.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.temperature = network, temperature
 
     def forward(self, grey: Tensor) -> Tensor:
         """Sigmoids of the finest map and of the logit of consolidation."""
         output = self.network(normalise(grey))
-        return torch.cat([output.side_outputs[-1], output.consolidation], dim=1).sigmoid()
+        infection = tempered(output.side_outputs[-1], self.temperature)
+        return torch.cat([infection, output.consolidation], dim=1).sigmoid()

@@ -64,7 +64,9 @@ def to_result(analysis: Analysis) -> Result:
             for m in analysis.lesions.models
         ],
         "engine": None,
-        "ranges": ranges_part(severity.ranges, percent=percent, ml=millilitres),
+        "ranges": ranges_part(
+            severity.ranges, analysis.lesions.alternatives, percent=percent, ml=millilitres
+        ),
     }
     if (engine := analysis.lesions.engine) is not None:
         content["engine"] = {"name": engine.name, "precision": engine.precision}

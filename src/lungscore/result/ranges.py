@@ -5,14 +5,22 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lungscore.inference.readings import Alternatives
 from lungscore.severity import Category, Ranges
 from lungscore.severity.severity import Span
 
-BASIS = (
-    "lowest and highest over three readings by the network (as shipped, mirrored, in another box; "
-    "of one slice: in all boxes, in the narrowest, in the widest), each at the probabilities 0.2, "
-    "0.5 and 0.8; lungs, lobes and regions are held fixed"
-)
+
+def basis_of(alternatives: Alternatives) -> str:
+    """Over what ranges span, in words."""
+    *lower, highest = (f"{threshold:g}" for threshold in alternatives.basis.thresholds)
+    levels = f"at the probabilities {', '.join(lower)} and {highest}"
+    if alternatives.basis.readings > 1:
+        levels = (
+            "over three readings by the network (as shipped, mirrored, in another box; of one "
+            f"slice: in all boxes, in the narrowest, in the widest), each {levels}"
+        )
+    return f"lowest and highest {levels}; lungs, lobes and regions are held fixed"
+
 
 #: Lowest and highest; null where the number itself is null.
 Percents = tuple[float, float] | None
@@ -88,9 +96,18 @@ class RangesPart(_Model):
     zones: dict[str, Percents] = Field(description="infected percent of the six zones")
 
 
-def ranges_part(ranges: Ranges | None, *, percent: Rounding, ml: Rounding) -> dict[str, Any] | None:
-    """What result.json says of ``ranges``; percent, ml: how it rounds its numbers."""
-    if ranges is None:
+def ranges_part(
+    ranges: Ranges | None,
+    alternatives: Alternatives | None,
+    *,
+    percent: Rounding,
+    ml: Rounding,
+) -> dict[str, Any] | None:
+    """What result.json says of ``ranges``, over ``alternatives``.
+
+    percent, ml: how it rounds its numbers.
+    """
+    if ranges is None or alternatives is None:
         return None
 
     def rounded(spans: Mapping[str, Span]) -> dict[str, Any]:
@@ -102,7 +119,7 @@ def ranges_part(ranges: Ranges | None, *, percent: Rounding, ml: Rounding) -> di
     categories = ranges.categories
     return {
         "alternatives": ranges.alternatives,
-        "basis": BASIS,
+        "basis": basis_of(alternatives),
         "burden": rounded(ranges.burden),
         "scores": {**rounded(ranges.scores), "mosmed": ranges.mosmed},
         "severity": {"category": (categories[0], categories[-1]) if categories else None},

@@ -151,7 +151,13 @@ def do(run: Run, environment: Environment, seconds: float) -> dict[str, object]:
         )
         told["dice"] = quick_figures(single, environment.slices, names)
         told["dice_of_views"] = quick_figures(views, environment.slices, names)
-    told = {"run": asdict(run), "whole_seconds": round(time.perf_counter() - began, 1), **told}
+    height, width = environment.size
+    told = {
+        "run": asdict(run),
+        "input": {"height": height, "width": width},
+        "whole_seconds": round(time.perf_counter() - began, 1),
+        **told,
+    }
     write_json(folder / FACTS, told)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return told
