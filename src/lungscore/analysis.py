@@ -103,9 +103,8 @@ def analyze(
         field = lung_field(both_lungs, scan.spacing_mm)
         lesions, codes = find_lesions(scan, both_lungs, model, field)
         lesions = lesions.with_models(model.lung_models if own_lungs is None else ())
-    slice_alternatives = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
-    slices = slice_alternatives if ranges else None
-    with _read_otherwise(slices, scan, model.basis) as alternatives:
+    readings = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
+    with _read_otherwise(readings if ranges else None, scan, model.basis) as alternatives:
         if own_lungs is None:
             with clock.stage("regions"):
                 both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
