@@ -12,6 +12,7 @@ from lungscore.errors import InputError
 from lungscore.inference import Segmenter, segment
 from lungscore.inference.engines import ENGINE_MODULES
 from lungscore.labels import CONSOLIDATION, GGO
+from lungscore.learning import card as card_module
 from lungscore.learning.card import GREY_SPLIT, make_bundle
 from lungscore.learning.timed.plan import Run
 from lungscore.learning.timed.work import FACTS, WEIGHTS, save_half
@@ -60,6 +61,7 @@ def facts_of(folder, **contents):
     return folder / "facts.yaml"
 
 
+@pytest.mark.slow
 def test_every_engine_gives_both_probabilities_and_the_classes(run, network, tmp_path):
     facts = facts_of(
         tmp_path,
@@ -99,6 +101,19 @@ def test_every_engine_gives_both_probabilities_and_the_classes(run, network, tmp
         assert (found == labels["torch"]).mean() > 0.999
 
 
+@pytest.fixture
+def not_exported(monkeypatch):
+    """Bundles whose graph is no graph: to export one takes seconds."""
+
+    def export(network, folder, **options):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("model.onnx", "weights.safetensors"):
+            (folder / file).write_text(type(network).__name__)
+
+    monkeypatch.setattr(card_module, "export_bundle", export)
+
+
+@pytest.mark.usefixtures("not_exported")
 def test_a_precision_counts_for_the_weights_it_was_measured_with(run, tmp_path):
     bundle = make_bundle(run, tmp_path / "bundle", version="1")
     assert bundle.card.equal_precisions == ()
