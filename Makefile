@@ -1,7 +1,12 @@
 # make demo            environment, installation, and the main job on a built-in phantom
 # make demo SCAN=path  the same on a scan of yours
 # make test            the tests (real scans take part where LUNGSCORE_DATA names their folder)
-# make ci              what needs more than Python: a browser, an archive server, notebooks; fuzz
+# make ci              what needs more than Python: a browser, an archive server; the site; fuzz
+# make docs            the documentation site, its tutorials run; docs/_build/html/index.html
+# make linkcheck       are the site's links to other sites alive? Needs a network
+# make package         wheel and sdist, installed and tried on every Python that is here
+# make sbom            what lungscore is built from, as CycloneDX; sbom.json
+# make numbers         the frozen numbers anew, after a change with an entry in CHANGELOG.md
 # make fuzz SECONDS=n  mutated inputs for every reader of untrusted files (or HOURS=n)
 # make check           test, plus the slow tests and the lowest versions of what lungscore needs
 # make lowest          the tests that matter there, with those lowest versions
@@ -18,7 +23,7 @@ LOWEST := tests/scan tests/severity tests/statistics tests/agreement tests/follo
   tests/patients/test_ordinal.py \
   tests/cli/test_main.py tests/cli/test_analyze.py tests/cli/test_compare.py tests/cli/test_agree.py
 
-.PHONY: demo test ci fuzz check lowest mutants lint clean
+.PHONY: demo test ci docs linkcheck package sbom numbers fuzz check lowest mutants lint clean
 
 demo: $(VENV)/.core
 ifdef SCAN
@@ -33,7 +38,27 @@ test: $(VENV)/.full lint
 # Tests skip with a reason where what they need is missing; none at all is no failure (5).
 ci: $(VENV)/.full
 	$(TESTS) -m ci || test $$? -eq 5
+	$(MAKE) docs
 	$(MAKE) fuzz SECONDS=120
+
+# A warning is an error: a page that is in no list, a link or an anchor that leads nowhere.
+SPHINX := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m sphinx --fail-on-warning --keep-going
+
+docs: $(VENV)/.full
+	$(SPHINX) --quiet -b html docs docs/_build/html
+
+linkcheck: $(VENV)/.full
+	$(SPHINX) -D nb_execution_mode=off -b linkcheck docs docs/_build/linkcheck
+
+package: $(VENV)/.full
+	$(BIN)/python experiments/package.py dist
+
+sbom: $(VENV)/.full
+	$(BIN)/python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
+	  --output-file sbom.json $(BIN)/python
+
+numbers: $(VENV)/.full
+	OMP_NUM_THREADS=1 $(BIN)/python experiments/frozen_numbers.py
 
 check: test lowest
 	$(TESTS) -n 2 --dist loadgroup -m "slow and not ci"
@@ -71,8 +96,8 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 # torch first and pinned: an unpinned dependency would fetch another, larger build.
 $(VENV)/.full: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) torch==2.13.0
-	$(PIP) --editable ".[train,test,dev]"
+	$(PIP) --editable ".[train,test,docs,dev]"
 	@touch $@ $(VENV)/.core
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(OUT) dist docs/_build docs/generated sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,12 +21,13 @@ LAPTOP, PHONE = {"width": 1440, "height": 820}, {"width": 390, "height": 844}
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """The browser, for which no name can be looked up; or a skip that says what is missing."""
+    """The browser, which reaches this computer alone; or a skip that says what is missing."""
     if CHROMIUM is None:
         pytest.skip("no browser is here: install chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     # The sandbox of chromium refuses to run as root.
-    flags = ["--host-resolver-rules=MAP * ~NOTFOUND", "--disable-dev-shm-usage"]
+    rules = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    flags = [f"--host-resolver-rules={rules}", "--disable-dev-shm-usage"]
     flags += ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
@@ -71,13 +72,14 @@ def violations(tab: Any) -> list[str]:
 def cut_off(tab: Any) -> list[str]:
     """Elements that reach out of the window, or hold more than they show.
 
-    Regions that scroll by themselves are passed over, if the keyboard reaches them.
+    Regions that scroll by themselves are passed over, if the keyboard reaches them, and texts for
+    those who listen, of class ``unseen``.
     """
     script = """() => [...document.querySelectorAll('body *')].filter((element) =>
         element.getBoundingClientRect().right > innerWidth + 1
         || (element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0
             && !['inline', 'contents'].includes(getComputedStyle(element).display)
-            && !element.closest('svg')))
+            && !element.closest('svg, .unseen')))
         .filter((element) => !element.closest('[role=region][tabindex="0"]'))
         .map((element) => `${element.tagName}.${element.className}`)"""
     names: list[str] = tab.evaluate(script)

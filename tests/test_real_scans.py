@@ -60,6 +60,7 @@ def test_a_real_input_ends_in_a_result_or_a_rejection(
         assert result.lungs.volume_ml is None
 
 
+@pytest.mark.slow
 def test_a_real_crop_is_predicted_at_its_own_size(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "covid-semiseg/TestingSet/LungInfection-Test/Imgs"
     if not folder.exists():

@@ -20,6 +20,7 @@ SOURCE = ROOT / "src" / "lungscore"
 EVERYBODYS = {
     *("background", "errors", "files", "guard", "interruption", "labels", "machine", "temporary"),
     "version",
+    "yaml_file",
 }
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 

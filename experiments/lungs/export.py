@@ -94,7 +94,9 @@ def write_bundle(
             "of the body",
         },
         "experiment": {
-            key: log[key] for key in ("command", "steps", "batch", "seed", "torch") if key in log
+            key: log[key]
+            for key in ("command", "steps", "batch", "seed", "torch", "started_from")
+            if key in log
         },
         "metrics": metrics(RESULTS / "lungs-scans.json"),
         "sha256": {file: sha256(out / file) for file in (GRAPH, WEIGHTS)},

@@ -97,6 +97,34 @@ def analyses_table(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def thresholds_table(painted: dict[str, Any]) -> str:
+    """What each threshold for dense lung costs and gains."""
+    phantoms = json.loads((RESULTS / "lungs-thresholds-phantoms.json").read_text("utf-8"))["rows"]
+    lines = [
+        "| from | untouched scans: Dice | wrong dense, most, ml | severe pneumonia: Dice | "
+        "wrong dense, most, ml | white base: Dice | phantoms, a whole lobe: mean Dice | "
+        "fluid in the lungs, most, ml |",
+        "|---" * 8 + "|",
+    ]
+    for threshold, rows in painted["rows"].items():
+        cells = [f"{int(threshold) / 255:.2f}"]
+        for disease in ("as it is", "pneumonia", "white_base"):
+            kind = [row for name, row in rows.items() if name.startswith(disease)]
+            cells.append(f"{_mean([min(r['right_dice'], r['left_dice']) for r in kind]):.3f}")
+            if disease != "white_base":
+                cells.append(f"{max(row['wrong_dense_ml'] for row in kind):.0f}")
+        phantom = phantoms[threshold]
+        whole = [row["dice"] for name, row in phantom.items() if "whole" in name]
+        cells.append(f"{_mean(whole):.3f}")
+        cells.append(f"{max(row.get('fluid_in_lungs_ml', 0) for row in phantom.values()):.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
 def verdicts_table(results: dict[str, Any]) -> str:
     """Verdicts of the reader who did not know the method."""
     methods = results["methods"]
@@ -123,6 +151,7 @@ TABLES = {
     "VERDICTS": ("lungs-verdicts.json", verdicts_table),
     "PAINTED": ("lungs-stressed.json", painted_table),
     "PHANTOMS": ("lungs-phantoms.json", phantoms_table),
+    "THRESHOLDS": ("lungs-thresholds-painted.json", thresholds_table),
     "ANALYSES": ("lungs-infection.json", analyses_table),
 }
 

@@ -1,6 +1,6 @@
 """Train the lung network, and one for each group of patients held out, all on the same samples.
 
-    python experiments/lungs/train.py --data pack -o OUT --steps 2000
+    python experiments/lungs/train.py --data pack -o OUT --steps 2000 [--start WEIGHTS]
 
 One batch is made on the device; every network learns from those of its samples that are not of the
 patients held out from it. Writes for every network OUT/NAME.safetensors (the moving average of the
@@ -11,6 +11,7 @@ thread, each with half of the --folds, are faster than one of two.
 
 import argparse
 import copy
+import hashlib
 import json
 import math
 import os
@@ -90,6 +91,11 @@ class Learner:
             )
             os.replace(temporary, path)
 
+    def start_from(self, weights: Path) -> None:
+        """Begin with other weights than random ones."""
+        for module in (self.network, self.average):
+            module.load_state_dict(load_file(weights))
+
     def restore(self, folder: Path) -> int:
         """Go on from a saved state; the number of batches until then, 0 where there is none."""
         path = _state(folder, self.name)
@@ -106,6 +112,10 @@ class Learner:
         self.losses = list(state["losses"])
         self.steps, batches = state["steps"].tolist()
         return batches
+
+
+def _sha256(path: Path | None) -> str | None:
+    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _average(folder: Path, name: str) -> Path:
@@ -188,6 +198,9 @@ def main() -> None:
         default=850,
         help="batch from which dense lung is made more often",
     )
+    parser.add_argument(
+        "--start", type=Path, help="weights that 'all' starts from; never those held out"
+    )
     parser.add_argument("--folds", default="all,a,b,c,d,e", help="comma-separated names")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
@@ -198,6 +211,9 @@ def main() -> None:
     pack = Pack.read(arguments.data, device)
     print(f"{len(pack.names)} scans, {len(pack.pictures)} pictures", flush=True)
     learners = [Learner(name, device) for name in arguments.folds.split(",")]
+    for learner in learners:
+        if arguments.start is not None and not learner.held_out:
+            learner.start_from(arguments.start)
     batches = {learner.restore(arguments.out) for learner in learners}
     if len(batches) > 1:
         raise SystemExit(f"these networks stopped at different steps: {sorted(batches)}")
@@ -231,6 +247,7 @@ def main() -> None:
             "denser_from": arguments.denser_from,
             "batch": arguments.batch,
             "seed": arguments.seed,
+            "started_from": _sha256(arguments.start) if not learner.held_out else None,
             "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
             "torch": torch.__version__,
             "held_out": learner.held_out,

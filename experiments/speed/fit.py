@@ -16,11 +16,12 @@ from typing import Any
 
 from lungscore.files import atomic_write
 from performance_page import page
+from report_cost_page import KIND as REPORT_COST
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/performance.md"
 #: The lines that this page is made of; training has a page of its own.
-KINDS = ("lungscore.latency/1", "lungscore.stages/1", "lungscore.networks/1")
+KINDS = ("lungscore.latency/1", "lungscore.stages/1", "lungscore.networks/1", REPORT_COST)
 QUALITY = ROOT / "experiments/results"
 
 

@@ -17,6 +17,8 @@ from aims import (
 from estimates import ratio
 from lungscore.statistics.estimate import Estimate, text_of
 from parts import BESIDE
+from report_cost_page import KIND as REPORT_COST
+from report_cost_page import report_cost
 
 HEAD = """# Performance
 
@@ -28,6 +30,7 @@ command to its end (cold start included), CPU time, the most memory that it and 
 together, the stages of `run.json`, and the checksums of what was written.
 - `experiments/speed/stages.py` times the functions inside one analysis.
 - `experiments/speed/networks.py` times networks in turn on the same slices, within one run.
+- `experiments/speed/report_cost.py` compares sizes of report, and an earlier tree, in turns.
 - `experiments/speed/training.py` measures training: \
 [performance-training.md](performance-training.md).
 
@@ -39,6 +42,9 @@ TO_MEASURE = """    python experiments/speed/latency.py -o benchmarks/results/la
         --scan covid-ct-md/P002
     python experiments/speed/stages.py -o benchmarks/results/stages.jsonl --slices 300
     python experiments/speed/networks.py -o benchmarks/results/networks.jsonl --threads 1 2
+    git worktree add ../lungscore-before 605d2fc
+    python experiments/speed/report_cost.py -o benchmarks/results/report-cost.jsonl \\
+        --before ../lungscore-before --scan covid-ct-md/P002
     python experiments/speed/fit.py"""
 
 CHANGED = """Largest stage first: density is computed only around infection, in whole \
@@ -77,6 +83,7 @@ def page(lines: Sequence[Line], quality: Path, before: Sequence[Line] = ()) -> s
         sections += [_scans(own), _stages(own), _costs(own), *map(_parts, timed)]
     sections.append(_changed(before, scans))
     sections += map(_networks, networks)
+    sections.append(report_cost([line for line in lines if line["schema"] == REPORT_COST]))
     sections.append(f"## To repeat the measurements\n\n{TO_MEASURE}")
     return "\n\n".join(section for section in sections if section) + "\n"
 

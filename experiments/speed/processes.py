@@ -6,7 +6,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +31,21 @@ class Finished:
     stderr: str
 
 
-def run_measured(command: Sequence[str]) -> Finished:
-    """Run ``command`` and wait for its end. Needs a system with wait4 (Linux, macOS)."""
+def run_measured(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None
+) -> Finished:
+    """Run ``command`` and wait for its end. Needs a system with wait4 (Linux, macOS).
+
+    environment: variables beside, or instead of, those of this process.
+    """
     with tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        child = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env={**os.environ, **(environment or {})},
+        )
         with _Watch(child.pid) as watch:
             _, status, usage = os.wait4(child.pid, 0)
             wall = time.perf_counter() - began
@@ -83,7 +93,11 @@ def _family(pid: int) -> list[int]:
     found, waiting = [], [pid]
     while waiting:
         found.append(waiting.pop())
-        for children in Path(f"/proc/{found[-1]}/task").glob("*/children"):
+        try:
+            threads = list(Path(f"/proc/{found[-1]}/task").glob("*/children"))
+        except OSError:  # that process has just ended
+            continue
+        for children in threads:
             try:
                 waiting.extend(map(int, children.read_text().split()))
             except OSError:  # that thread has just ended

@@ -3,10 +3,9 @@
 ``score`` begins halfway, with somebody else's or a radiologist's masks, and needs no network.
 """
 
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -15,33 +14,29 @@ import numpy as np
 from lungscore.anatomy import (
     Lungs,
     complete_lungs,
-    divide_regions,
-    find_lobes,
     lung_field,
-    outer_third,
-    separate_lesions,
-    sides_of_lobes,
-    size_notices,
 )
-from lungscore.anatomy.boxes import columns_of
+from lungscore.assessment import (
+    Clock,
+    as_lungs,
+    assess,
+    divided,
+    placeholder,
+    scored,
+    within,
+)
 from lungscore.background import in_background
-from lungscore.errors import InputError, Notice
+from lungscore.errors import InputError
 from lungscore.inference import Lesions, Segmenter
-from lungscore.inference.density import DENSE_HU
 from lungscore.inference.readings import Alternatives, Basis, SliceAlternatives, joined
 from lungscore.inference.segment import find_alternatives, find_lesions, find_lungs_of
-from lungscore.labels import LEFT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.masks import check_same_place, mask_format, read_label_volume, read_labels
 from lungscore.scan.names import case_name
 from lungscore.scan.read import source_of
-from lungscore.severity import Segmentation, measure
 
 AnyPath = str | PathLike[str]
-
-#: A young child's lungs are this tall; less is a part of them, in which lobes have no shape.
-SHORTEST_LUNGS_MM = 80.0
 
 
 def analyze(
@@ -108,20 +103,20 @@ def analyze(
         if own_lungs is None:
             with clock.stage("regions"):
                 both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
-        lesions = _within(both_lungs, lesions)
-        parts = _divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
+        lesions = within(both_lungs, lesions)
+        parts = divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
         if ranges:
             with clock.stage("ranges"):
                 parts = replace(parts, lesions=replace(lesions, alternatives=alternatives()))
     del field, lesions, both_lungs  # not kept for what follows: each is as large as half the scan
-    return _scored(parts, clock=clock)
+    return scored(parts, clock=clock)
 
 
 @contextmanager
 def _opened(
     source: AbstractContextManager[Callable[[], Scan]],
     segmenter: Segmenter | Callable[[], Segmenter],
-    clock: "Clock",
+    clock: Clock,
 ) -> Iterator[tuple[Callable[[], Scan], Callable[[], Segmenter]]]:
     """Functions that read the scan and wait for the model, which loads meanwhile."""
 
@@ -200,17 +195,8 @@ def score(
     lung_labels, geometry = read_label_volume(lungs, "lungs")
     labelled_lungs = as_lungs(lung_labels, lungs.name)
     if ct is None:
-        scan = Scan(
-            # A placeholder that carries the geometry; every number that needs HU is null.
-            values=np.zeros(lung_labels.shape, np.int16),
-            units="hu",
-            geometry=geometry,
-            spacing_mm=geometry.spacing_mm,
-            sides_known=labelled_lungs.sides_known,
-            kind=mask_format(lungs),
-            name=case_name(lesions, name),
-            notices=(Notice("no-ct", "No CT was given: numbers that need one are missing."),),
-        )
+        name = case_name(lesions, name)
+        scan = placeholder(labelled_lungs, geometry, kind=mask_format(lungs), name=name)
     else:
         scan = read_scan(ct, name=name)
         known = scan.spacing_mm is not None
@@ -224,144 +210,6 @@ def score(
     )
 
 
-def assess(
-    scan: Scan,
-    lungs: Lungs,
-    lesions: Lesions,
-    *,
-    clock: "Clock | None" = None,
-    lobes: np.ndarray | None = None,
-    has_ct: bool = True,
-) -> Analysis:
-    """The second half of the walk: lobes, regions and scores from lungs and lesions.
-
-    lobes: (D, H, W) the user's own lobe labels, or None to approximate them. Where the lungs' sides
-        are not known, the lobes tell them.
-    has_ct: False where ``scan`` only carries the masks' geometry.
-    """
-    clock = clock or Clock()
-    lesions = _within(lungs, lesions)
-    parts = _divided(scan, lungs, lesions, clock=clock, lobes=lobes, has_ct=has_ct)
-    return _scored(parts, clock=clock, has_ct=has_ct)
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What is scored: all labels, those of lesions only where there is lung."""
-
-    scan: Scan
-    lungs: Lungs
-    lesions: Lesions
-    lobes: np.ndarray | None
-    regions: np.ndarray | None
-    notices: tuple[Notice, ...]
-
-
-def _within(lungs: Lungs, lesions: Lesions) -> Lesions:
-    """``lesions`` where there is lung."""
-    inside = np.zeros(lesions.labels.shape, np.uint8)
-    for plane, lung, lesion in zip(inside, lungs.labels, lesions.labels, strict=True):
-        np.copyto(plane, lesion, where=(lung > 0) & (lesion > 0))
-    return replace(lesions, labels=inside)
-
-
-def _divided(
-    scan: Scan,
-    lungs: Lungs,
-    lesions: Lesions,
-    *,
-    clock: "Clock",
-    lobes: np.ndarray | None = None,
-    has_ct: bool = True,
-) -> _Parts:
-    # Lobes and regions are shapes in space: without a voxel size, a cube is assumed.
-    spacing_mm = scan.spacing_mm or (1.0, 1.0, 1.0)
-    if lobes is not None and not lungs.sides_known:
-        named = sides_of_lobes(lungs.labels, lobes, spacing_mm)
-        lungs = replace(lungs, labels=named, sides_known=True)
-    notices = [*scan.notices, *lungs.notices, *lesions.notices]
-    if lungs.sides_known:
-        notices = [notice for notice in notices if notice.code != "unknown-orientation"]
-    divisible = lungs.sides_known and scan.shape[0] > 1 and _tall_enough(scan, lungs)
-    regions = None
-    with clock.stage("regions"):
-        if lobes is not None:
-            notices.append(Notice("user-lobes", "The lobe mask was supplied by the user."))
-            lobes = np.where(lungs.labels > 0, lobes, np.uint8(0))
-        elif divisible:
-            shown = scan.values if scan.units == "hu" and has_ct and scan.spacing_mm else None
-            lobes = find_lobes(lungs.labels, spacing_mm, hounsfield=shown)
-            text = "The lobes are estimated from the shape of the lungs"
-            text += "." if shown is None else " and, where the scan shows them, from the fissures."
-            notices.append(Notice("approximate-lobes", text))
-        if divisible and lobes is not None:
-            regions = divide_regions(lobes, spacing_mm)
-            notices.append(
-                Notice(
-                    "approximate-regions",
-                    "The 20 regions are geometric approximations, not segments.",
-                )
-            )
-    noted = {notice.code for notice in notices}
-    notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
-    return _Parts(scan, lungs, lesions, lobes, regions, tuple(notices))
-
-
-def _scored(parts: _Parts, *, clock: "Clock", has_ct: bool = True) -> Analysis:
-    scan, lungs, lesions = parts.scan, parts.lungs, parts.lesions
-    with clock.stage("scores"):
-        components = separate_lesions(lungs.labels, lesions.labels, parts.lobes)
-        peripheral = None  # depth needs a voxel size, and a third of it the lung as a whole
-        if lungs.sides_known and scan.spacing_mm and scan.shape[0] > 1:
-            peripheral = outer_third(lungs.labels, scan.spacing_mm)
-        box = columns_of(lungs.labels)  # all that is counted lies in their rows and columns
-        hu = scan.values[box] if scan.units == "hu" and has_ct else None
-        severity = measure(
-            Segmentation(
-                lungs.labels[box],
-                lesions.labels[box],
-                lobes=None if parts.lobes is None else parts.lobes[box],
-                regions=None if parts.regions is None else parts.regions[box],
-                dense=None if hu is None else hu >= DENSE_HU,
-                hu=hu,
-                components=components,
-                peripheral=None if peripheral is None else peripheral[box],
-                voxel_ml=scan.voxel_ml,
-                sides_known=lungs.sides_known,
-                notice_codes=[notice.code for notice in parts.notices],
-                alternatives=lesions.alternatives and lesions.alternatives.within(box, scan.shape),
-                unsure_ml=(lungs.doubtful_ml, lungs.perhaps_ml),
-            )
-        )
-    return Analysis(
-        scan=scan,
-        lungs=lungs,
-        lesions=lesions,
-        lobes=parts.lobes,
-        regions=parts.regions,
-        severity=severity,
-        notices=tuple(dict.fromkeys((*parts.notices, *severity.notices))),
-        times=clock.seconds,
-    )
-
-
-def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
-    """What masks that were given, or lungs without sides, add to the notices of reading."""
-    if scan.shape[0] == 1:
-        yield Notice(
-            "single-slice", "The input is one slice: percentages refer to it, not to the lungs."
-        )
-    if not lungs.sides_known:
-        yield Notice("unknown-orientation", "Right and left are unknown.")
-    yield from size_notices(scan, lungs.labels)
-
-
-def _tall_enough(scan: Scan, lungs: Lungs) -> bool:
-    """Whether the lungs seen reach far enough down the body to know lobes from their shape."""
-    height = np.count_nonzero(lungs.labels.any(axis=(1, 2)))
-    return scan.spacing_mm is None or bool(height * scan.spacing_mm[0] >= SHORTEST_LUNGS_MM)
-
-
 def given_lungs(path: Path, scan: Scan) -> Lungs:
     """The user's own lungs, on the voxels of ``scan``. Raises InputError."""
     return as_lungs(read_labels(path, scan, "lungs"), path.name)
@@ -373,28 +221,3 @@ def given_lobes(path: Path, scan: Scan) -> np.ndarray:
     if not labels.any():
         raise InputError("mask-labels", f"{path.name} is empty", expected="the labels of lobes")
     return labels
-
-
-def as_lungs(labels: np.ndarray, source: str) -> Lungs:
-    """Given labels, 1 right and 2 left; 1 throughout says nothing about sides."""
-    if not labels.any():
-        raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
-    notice = Notice("user-lungs", "The lung mask was supplied by the user.")
-    return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,), found_by="user")
-
-
-class Clock:
-    """Seconds by stage of one walk."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add what happens inside to stage ``name``."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            taken = time.perf_counter() - began
-            self.seconds[name] = self.seconds.get(name, 0.0) + taken

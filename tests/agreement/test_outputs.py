@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from lungscore.agreement import text_table, write_agreement
+from lungscore.agreement.content import to_content
 from lungscore.agreement.outputs import OUTPUTS
-from lungscore.agreement.raters import Agreement, compare_raters, to_content
+from lungscore.agreement.raters import Agreement, compare_raters
 from lungscore.agreement.ratings import Ratings, read_ratings
 from lungscore.agreement.text import methods_text
 from lungscore.errors import UsageError
@@ -106,12 +107,14 @@ def test_the_page_shows_every_measure_and_notice(written, agreement):
     assert text.count("<img ") == 5
 
 
+@pytest.mark.slow
 def test_equal_agreements_give_equal_files(written, agreement, tmp_path):
     again = write_agreement(agreement, to_content(agreement), tmp_path / "again")
     for path in written.rglob("*.*"):
         assert path.read_bytes() == (again / path.relative_to(written)).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_existing_folder_is_refused_and_replaced_when_asked(written, agreement, tmp_path):
     content = to_content(agreement)
     folder = write_agreement(agreement, content, tmp_path / "out")

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from lungscore.agreement.raters import compare_raters, to_content
+from lungscore.agreement.content import to_content
+from lungscore.agreement.raters import compare_raters
 from lungscore.agreement.ratings import Ratings
 from lungscore.errors import InputError
 from lungscore.result.numbers import MEASURES

@@ -112,6 +112,7 @@ def test_differences_count_in_each_third_and_swapped_sides_too():
     assert noted == ["right lung, upper third", "left lung, upper third"]
 
 
+@pytest.mark.slow
 def test_healthy_phantoms_have_little_dense_tissue_beside_their_lungs():
     lungs, scan = found("healthy"), phantom("healthy").scan
     ml, notices = dense_outside(lungs, lung_field(lungs, scan.spacing_mm), scan)

@@ -68,6 +68,7 @@ def test_a_surface_outside_the_volume_is_passed_over():
     assert np.isfinite(offset).all()
 
 
+@pytest.mark.slow
 def test_fissures_in_the_ct_bring_the_lobes_nearer_to_the_truth():
     case = make_phantom("healthy", seed=2, shape=(112, 224, 224))
     spacing = case.scan.spacing_mm

@@ -49,6 +49,33 @@ def test_holes_are_filled_as_scipy_fills_them(mask):
     np.testing.assert_array_equal(fill_slices(mask), expected)
 
 
+def dome(shape=(24, 40, 40), *, size=12.0):
+    """A lung with a dome that rises into it from below, and the dome."""
+    z, y, x = np.ogrid[tuple(slice(0, length) for length in shape)]
+    lung = ((y - 20) / 18) ** 2 + ((x - 20) / 18) ** 2 + 0 * z < 1
+    rising = ((y - 20) / size) ** 2 + ((x - 20) / size) ** 2 + ((z - 24) / 8) ** 2 < 1
+    return lung & ~rising, lung & rising
+
+
+def test_domes_of_the_diaphragm_stay_open_and_vessels_are_filled():
+    lung, liver = dome()
+    lung[3:20, 4:7, 19:22] = False  # a vessel
+    lung[-1, :, :20] = False  # below, the ring of lung is open
+    filled = fill_slices(lung, pixel_mm2=4.0)
+    assert filled[3:20, 4:7, 19:22].all()
+    tissue = np.count_nonzero(filled & liver) / np.count_nonzero(liver)
+    assert tissue < 0.05  # its tip is as small as a vessel
+    assert not (filled & liver)[19:].any()
+    assert (fill_slices(lung) & liver).sum() > 0.9 * liver[:-1].sum()
+
+
+def test_large_holes_that_lung_closes_below_are_filled():
+    z, y, x = np.ogrid[:24, :40, :40]
+    lung = ((y - 20) / 18) ** 2 + ((x - 20) / 18) ** 2 + 0 * z < 1
+    mass = ((y - 20) / 9) ** 2 + ((x - 20) / 9) ** 2 + ((z - 17) / 4) ** 2 < 1
+    assert fill_slices(lung & ~mass, pixel_mm2=4.0)[lung].all()
+
+
 def test_enlarged_mask_keeps_shape_and_place():
     shape = (20, 60, 64)
     mask = ellipsoid(shape, (10, 30, 33), (8, 22, 18))

@@ -28,6 +28,7 @@ def test_field_covers_most_of_the_lung_that_disease_hides(preset):
 @pytest.mark.parametrize(
     ("lobe", "part"), sampled(product(["RLL", "LLL"], [1 / 3, 2 / 3]), every=3)
 )
+@pytest.mark.slow
 def test_field_reaches_down_where_a_base_is_dense_at_the_diaphragm(lobe, part):
     lesion = PhantomLesion("consolidation", lobe, (1.0, 0.9, 0.5), (60, 40, 50), lobe_fraction=part)
     case = make_phantom("healthy", shape=(64, 112, 112), lesions=(lesion,))

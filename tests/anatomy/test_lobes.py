@@ -85,6 +85,7 @@ def test_labels_and_spacing_may_be_any_arrays():
     np.testing.assert_array_equal(plain, same)
 
 
+@pytest.mark.slow
 def test_lobes_hardly_depend_on_the_voxel_size():
     case = make_phantom("healthy", seed=1)
     spacing = case.scan.spacing_mm
@@ -96,6 +97,7 @@ def test_lobes_hardly_depend_on_the_voxel_size():
 
 @pytest.mark.data
 @pytest.mark.parametrize("index", sampled([1, 12, 20], every=3))
+@pytest.mark.slow
 def test_lobes_of_real_lungs_are_near_those_that_were_drawn(real_data, monkeypatch, index):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "experiments"))
     masks = importlib.import_module("fit_lobe_atlas")

@@ -41,6 +41,7 @@ def test_windowed_grey_levels_give_nearly_the_same_lungs():
         assert dice(lungs.labels == side, case.lungs == side) > 0.95
 
 
+@pytest.mark.slow
 def test_mirrored_scan_has_its_sides_swapped():
     case = phantom("mild")
     straight = found("mild").labels

@@ -65,6 +65,7 @@ def test_regions_partition_the_lobes(radii):
 
 @settings(max_examples=50, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_every_voxel_of_small_flat_and_scattered_lobes_gets_a_region(data):
     shape = data.draw(st.tuples(*(st.integers(1, 9),) * 3))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
@@ -145,6 +146,7 @@ def test_regions_of_lobes_that_are_found_are_as_anatomy_asks(experiment):
     assert_regions_as_anatomy_asks(regions, lobes, experiment("region_properties"))
 
 
+@pytest.mark.slow
 def test_regions_out_of_place_fail_their_properties(experiment):
     """The properties can tell: upside down, back to front or with sides swapped, many fail."""
     measured = experiment("region_properties")

@@ -59,6 +59,7 @@ def test_a_rejected_case_stops_no_other(chests: list[Path], options: AnalyzeSett
     assert sorted(p.name for p in options.out.iterdir()) == ["first", "last"]
 
 
+@pytest.mark.slow
 def test_the_model_is_loaded_once_and_not_for_a_rejected_case(
     chests: list[Path], options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +85,7 @@ def test_finished_cases_are_skipped_on_resume(chests: list[Path], options: Analy
     assert (options.out / "first" / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_resume_finds_the_folder_under_the_name_it_was_given(
     chests: list[Path], options: AnalyzeSettings
 ) -> None:

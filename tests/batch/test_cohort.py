@@ -105,6 +105,7 @@ def test_a_cohort_writes_every_number_of_every_case(chests: Path, options: Analy
 
 
 @pytest.mark.usefixtures("in_process")
+@pytest.mark.slow
 def test_a_resumed_cohort_gives_the_same_bytes(chests: Path, options: AnalyzeSettings) -> None:
     cases, _ = cohort_cases([chests])
     run_cohort(cases, options)
@@ -226,6 +227,7 @@ def test_a_scan_that_takes_too_long_is_given_up(
 
 
 @pytest.mark.usefixtures("in_process")
+@pytest.mark.slow
 def test_an_input_that_vanishes_after_it_was_found_is_said(
     tmp_path: Path, options: AnalyzeSettings
 ) -> None:

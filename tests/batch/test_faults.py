@@ -90,6 +90,7 @@ def test_a_disk_that_is_full_ends_the_run_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("size", [500, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_the_tables_keeps_cases_and_older_tables(
     scans: Path, options: AnalyzeSettings, size: int
 ) -> None:
@@ -153,6 +154,7 @@ def test_scans_that_vanish_in_the_middle_of_a_run_are_said_and_resumed(
     assert run_cohort(cases, replace(options, resume=True)).analysed == CASES - 2
 
 
+@pytest.mark.slow
 def test_a_slice_that_vanishes_while_its_scan_is_read_is_said(
     scans: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_slice_that_vanishes_while_its_scan_is_read_is_said(
     assert not (options.out / series.name).exists()
 
 
+@pytest.mark.slow
 def test_a_case_that_another_run_wrote_meanwhile_is_taken(
     scans: Path, options: AnalyzeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

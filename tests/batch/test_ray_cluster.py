@@ -330,6 +330,7 @@ def test_a_result_that_cannot_be_seen_here_is_no_success(
     )
 
 
+@pytest.mark.slow
 def test_a_retry_takes_what_the_lost_worker_had_finished(
     chests: list[Path], options: AnalyzeSettings
 ) -> None:

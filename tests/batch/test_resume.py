@@ -280,5 +280,6 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_listen_is_killed_when_the_run_stops(tmp_path: Path) -> None:
     assert printed(DEAF, tmp_path) == ["quick"]

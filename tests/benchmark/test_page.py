@@ -160,6 +160,7 @@ def test_released_maps_of_peers_stand_beside_with_the_figures_that_they_have(pla
     assert ", n = 8 |" in line
 
 
+@pytest.mark.slow
 def test_a_table_needs_no_torch(place):
     code = (
         "import sys; from lungscore.cli.main import call; "

@@ -102,3 +102,47 @@ def test_what_cannot_be_compared_is_rejected_and_nothing_is_written(
     assert call(["agree", str(table), str(results), "-o", str(out)]) == 3
     assert "error [table-invalid] reader.csv, line 3" in capsys.readouterr().err
     assert not out.exists()
+
+
+def _table(folder: Path, name: str, *scores: int) -> str:
+    rows = [f"P{case},{score}" for case, score in enumerate(scores)]
+    path = folder / f"{name}.csv"
+    path.write_text("\n".join(["case,mosmed", *rows]))
+    return str(path)
+
+
+def test_three_raters_are_compared_together_and_in_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    scores = ((0, 1, 2, 3, 4), (0, 1, 2, 3, 3), (1, 1, 2, 3, 4))
+    tables = [_table(tmp_path, f"t{place}", *given) for place, given in enumerate(scores)]
+    out = tmp_path / "out"
+    names = ["--name", "first", "--name", "second", "--name", "third"]
+    assert call(["agree", *tables, "-o", str(out), *names]) == 0
+    text = capsys.readouterr().out
+    assert "first, second and third, 5 cases" in text
+    content = json.loads((out / "agreement.json").read_text("utf-8"))
+    assert [rater["name"] for rater in content["raters"].values()] == ["first", "second", "third"]
+    assert content["measures"]["mosmed"]["pairs"].keys() == {"a-b", "a-c", "b-c"}
+    pair = json.loads((out / "pairs" / "b-c" / "agreement.json").read_text("utf-8"))
+    assert pair["raters"]["b"]["name"] == "third"
+    assert call(["agree", *tables, "-o", str(tmp_path / "json"), "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert [rater["name"] for rater in json.loads(line)["raters"].values()] == ["t0", "t1", "t2"]
+
+
+def test_raters_and_names_that_do_not_fit_together_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    table = _table(tmp_path, "t", 0, 1, 2)
+    for words, told in (
+        ([table], "Raters given: 1"),
+        ([table] * 11, "Raters given: 11"),
+        ([table, table, "--name", "x"], "times --name was given: 1"),
+        ([table, table, "--name", "x", "--name", "y", "--name-a", "z"], "exclude each other"),
+    ):
+        assert call(["agree", *words, "-o", str(tmp_path / "out")]) == 2
+        error = capsys.readouterr().err
+        assert "error [usage]" in error
+        assert told in error
+    assert not (tmp_path / "out").exists()

@@ -32,6 +32,7 @@ def crop(phantom: Phantom, path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_detector_gives_the_probability_that_applying_it_later_gives(
     analyze: Analyze, out: Path, phantom_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -45,6 +45,7 @@ def compare(stand_in_model: Path, tmp_path: Path) -> Callable[..., int]:
     return command
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_scan_become_a_report(
     compare, case: Path, scans: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -66,6 +67,7 @@ def test_json_is_one_line(compare, case: Path, scans, tmp_path, capsys) -> None:
     assert json.loads(line)["changes"]["burden.infection_percent"]["direction"] == "more"
 
 
+@pytest.mark.slow
 def test_an_existing_comparison_is_refused_before_any_analysis(
     compare, case: Path, scans, tmp_path, capsys, monkeypatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_detector_is_judged_on_other_patients(
     assert (found["how"], found["detector"], found["patients"]) == ("applied", "ours", 60)
 
 
+@pytest.mark.slow
 def test_clinical_from_results_to_a_table(
     patients: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -135,6 +136,7 @@ def test_clinical_from_results_to_a_table(
         assert float(row["probability_severe_or_critical"]) == pytest.approx(severe, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_clinical_model_is_judged_on_other_patients(
     patients: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -159,6 +161,7 @@ def test_other_spellings_are_mapped(
     assert list(found["patients_by_class"]) == ["none", "severe"]
 
 
+@pytest.mark.slow
 def test_applying_needs_neither_scikit_learn_nor_statsmodels(
     scans: Path, patients: Path, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_no_patient_of_the_real_trees_is_on_both_sides(real_data, tmp_path, name
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_no_slice_that_covid_semiseg_tests_on_trains_by_medseg(real_data, tmp_path):
     sides = {}
     for name, folder in (("covid-semiseg", "covid-semiseg"), ("medseg", "medseg-slices")):

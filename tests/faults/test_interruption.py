@@ -118,6 +118,7 @@ def test_what_is_written_is_known_until_it_is_whole(tmp_path: Path) -> None:
     assert not {path, staging} & interruption._temporary
 
 
+@pytest.mark.slow
 def test_an_interruption_does_not_wait_for_a_step_that_never_ends() -> None:
     go_on = threading.Event()
 

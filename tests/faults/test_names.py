@@ -164,6 +164,7 @@ def test_manifests_and_tables_give_names_back(tmp_path: Path) -> None:
     assert [row[1] for row in read_table(tmp_path / "table.csv").rows] == CELLS[:4]
 
 
+@pytest.mark.slow
 def test_names_that_begin_like_formulas_in_the_tables_of_a_cohort(
     tmp_path: Path, phantom_file: Path, stand_in_model: Path
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,18 @@ def test_every_pair_becomes_a_folder(make_follow_up, tmp_path, case):
     assert not re.search(r"\bnan\b|None", re.sub(r'src="[^"]*"', "", text))
 
 
+@pytest.mark.slow
 def test_equal_follow_ups_give_equal_files(make_follow_up, tmp_path):
     one, two = (write_comparison(make_follow_up(), tmp_path / name) for name in "ab")
     for path in one.rglob("*.*"):
         assert path.read_bytes() == (two / path.relative_to(one)).read_bytes(), path.name
+
+
+def test_the_page_says_whether_dates_were_read(make_follow_up, tmp_path):
+    follow_up = make_follow_up()
+    assert "no name or date is read" in page_of(write_comparison(follow_up, tmp_path / "without"))
+    dated = replace(follow_up, comparison=follow_up.comparison.model_copy(update={"days": 12}))
+    assert "no name is read" in page_of(write_comparison(dated, tmp_path / "with"))
 
 
 def test_names_and_messages_are_escaped(make_follow_up, tmp_path):

@@ -179,6 +179,7 @@ def test_the_range_of_a_category_has_no_hole() -> None:
 def test_the_days_between_are_said_where_both_dates_were_asked_for(earlier, later) -> None:
     for dates, days, text in (
         (("20200301", "20200313"), 12, "The later scan was made 12 days after the earlier one."),
+        (("20200301", "20200302"), 1, "The later scan was made 1 day after the earlier one."),
         (("20200313", "20200301"), -12, "12 days before the earlier"),
         (("20200313", None), None, ""),
         (("20200313", "March"), None, ""),
@@ -186,4 +187,4 @@ def test_the_days_between_are_said_where_both_dates_were_asked_for(earlier, late
         comparison = compare_results(earlier, later, name="x", dates=dates)
         assert comparison.days == days
         assert (text or "Severity") in second_line(comparison)
-        assert ("days" in second_line(comparison)) == bool(text)
+        assert ("day" in second_line(comparison)) == bool(text)

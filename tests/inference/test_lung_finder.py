@@ -107,6 +107,7 @@ def test_the_shipped_network_finds_a_phantoms_lungs_and_not_its_bowel(shipped: L
     assert "lungs-doubtful" not in {notice.code for notice in lungs.notices}
 
 
+@pytest.mark.slow
 def test_a_mirrored_scan_has_its_sides_swapped(shipped: LungFinder) -> None:
     scan = make_phantom("healthy", seed=4, shape=(48, 96, 96)).scan
     straight = find_lungs(scan, lambda: shipped.maps(scan)).labels

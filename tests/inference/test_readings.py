@@ -114,6 +114,7 @@ def test_a_lower_threshold_finds_no_less_and_the_same_classes(phantom, lungs, se
         np.testing.assert_array_equal(low[high > 0], high[high > 0])
 
 
+@pytest.mark.slow
 def test_the_same_scan_gives_the_same_alternatives_with_every_number_of_threads(
     phantom, lungs, segmenter, bundle
 ):

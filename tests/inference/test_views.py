@@ -72,6 +72,7 @@ def test_resizing_keeps_range_and_size(height, width, new_height, new_width):
     st.lists(st.one_of(st.none(), boxes_from(0, shortest=1)), min_size=1, max_size=6),
     st.sampled_from([0.02, 0.1]),
 )
+@pytest.mark.slow
 def test_network_boxes_hold_the_lung_boxes_and_are_not_much_smaller_than_the_largest(found, margin):
     lung_boxes = np.array([box or (-1, -1, -1, -1) for box in found])
     result = network_boxes(lung_boxes, margin=margin, smallest=0.6)

@@ -217,6 +217,7 @@ def test_other_files_are_refused(tmp_path, name):
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.slow
 def test_networks_of_one_seed_are_equal_and_of_two_are_not():
     weights = [
         build_network(

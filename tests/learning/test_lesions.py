@@ -187,6 +187,7 @@ def test_the_network_sees_priors_in_training_and_in_the_paper_recipe_the_truth(
 
 
 @pytest.mark.usefixtures("tiny", "one_thread")
+@pytest.mark.slow
 def test_inf_net_for_lesions_learns(tmp_path):
     config = lesion_experiment(**PLAIN, epochs=2, slices_per_epoch=8, learning_rate=3e-3)
     losses = []

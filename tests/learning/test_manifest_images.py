@@ -270,6 +270,7 @@ class StoppedError(Exception):
     """Ends a training early."""
 
 
+@pytest.mark.slow
 def test_a_stopped_pretraining_resumes_to_the_same_weights(patients, tmp_path):
     write_nifti(patients.phantom.scan, patients.folder / "a.nii.gz")
     patients.add("a.nii.gz", patient="volume", kind="volume")

@@ -52,6 +52,7 @@ def ramps(count: int, *, spread: float, noisy: bool = False) -> list[Sample]:
 # What is learned
 
 
+@pytest.mark.slow
 def test_the_coach_learns_to_erase_what_cannot_be_foretold(tmp_path):
     config = pretraining(
         epochs=3,

@@ -104,6 +104,7 @@ def kill_at_random(kind: str, out: Path, within: float, *, resume: bool) -> floa
         for kind in sorted(processes.KILLED)
     ],
 )
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_very_weights_of_one_that_was_not(tmp_path, kind):
     began = time.perf_counter()
     whole = processes.run(kind, tmp_path / "whole").state_dict()

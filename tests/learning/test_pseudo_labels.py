@@ -138,6 +138,7 @@ def drawn(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_the_three_stages_run_one_after_the_other_and_no_held_out_slice_trains(place, drawn):
     for name in ("supervised", "labels", "stage", "semi"):
         assert run(name) == Path("runs") / name / "fold1-seed0"
@@ -172,6 +173,7 @@ def test_each_round_adds_a_group_whose_label_is_the_network_as_it_stood(place, d
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["between rounds", "within a round"])
+@pytest.mark.slow
 def test_a_stopped_and_resumed_labelling_ends_with_the_same_labels_and_weights(
     place, monkeypatch, broken
 ):

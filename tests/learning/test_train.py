@@ -121,6 +121,7 @@ def test_a_network_can_be_trained_in_either_precision(tmp_path, precision):
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.slow
 def test_the_paper_recipe_steps_at_three_sizes(tmp_path, monkeypatch):
     sizes = []
 

@@ -159,6 +159,7 @@ def test_the_score_is_of_the_mean_code_in_evaluation():
         torch.testing.assert_close(coach(image)[0], coach.score(mean))
 
 
+@pytest.mark.slow
 def test_the_noise_has_the_deviation_that_the_code_says():
     """The score is linear: its noise is that of the code, weighted."""
     torch.manual_seed(0)

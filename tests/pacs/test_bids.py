@@ -81,6 +81,7 @@ def test_only_a_dataset_of_ours_is_replaced(results: Path) -> None:
     assert folder.is_dir()
 
 
+@pytest.mark.slow
 def test_analyze_writes_it_for_the_cases_at_hand(
     phantom_file: Path, tmp_path: Path, stand_in_model: Path
 ) -> None:

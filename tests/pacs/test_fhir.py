@@ -97,6 +97,7 @@ def test_equal_results_give_equal_bytes(result: dict[str, Any]) -> None:
     assert fhir_bytes(result) != fhir_bytes({**result, "case": "other"})
 
 
+@pytest.mark.slow
 def test_analyze_writes_it_beside_the_result(
     phantom_file: Path, tmp_path: Path, stand_in_model: Path
 ) -> None:

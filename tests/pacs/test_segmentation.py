@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +18,7 @@ from lungscore.pacs.stored_masks import Stored, read_stored_case
 from lungscore.scan.phantom import Phantom
 from tests.pacs.reader import headers, labels_at, referenced_images, segment_numbers, voxels_of
 from tests.pacs.series import DIRECTIONS, analysed, write_phantom
+from tests.sampling import sampled
 from tests.scan.scan_builder import compress
 
 # One process makes the scans that these tests share.
@@ -53,8 +55,9 @@ def mask_of_segment(instance: pydicom.Dataset, number: int, kind: str) -> int:
     return {code: label for label, code in table.items()}[type_.CodeValue]
 
 
-@pytest.mark.parametrize("kind", ["lungs", "lobes", "lesions"])
-@pytest.mark.parametrize("lying", DIRECTIONS)
+@pytest.mark.parametrize(
+    ("lying", "kind"), sampled(product(DIRECTIONS, ["lungs", "lobes", "lesions"]), every=5)
+)
 def test_segments_are_the_masks_wherever_the_patient_lies(
     lying: str, kind: str, made: Made, tmp_path: Path
 ) -> None:
@@ -140,6 +143,7 @@ def test_no_cause_is_stated_unless_asked(made: Made, tmp_path: Path) -> None:
         assert type_.SegmentedPropertyTypeModifierCodeSequence[0].CodeValue == "840539006"
 
 
+@pytest.mark.slow
 def test_a_frame_between_missing_slices_refers_to_none(
     tmp_path: Path, small_phantom: Callable[[str], Phantom], segmenter: Segmenter
 ) -> None:
@@ -157,6 +161,7 @@ def test_a_frame_between_missing_slices_refers_to_none(
     assert len(referenced.ReferencedInstanceSequence) == len(headers(series))
 
 
+@pytest.mark.slow
 def test_a_series_that_came_compressed_is_referred_to_as_it_is(
     tmp_path: Path, small_phantom: Callable[[str], Phantom], segmenter: Segmenter
 ) -> None:

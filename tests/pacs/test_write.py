@@ -75,6 +75,7 @@ def test_the_command_writes_beside_the_result(
     assert "output-exists" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_analyze_writes_the_objects_of_a_zip_too(
     tmp_path: Path, made: Made, stand_in_model: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_edited_masks_are_refused(case: tuple[Path, Path]) -> None:
     assert code_of(folder, series) == "case-damaged"
 
 
+@pytest.mark.slow
 def test_images_of_no_study_or_of_one_name_cannot_be_referred_to(
     tmp_path: Path,
     small_phantom: Callable[[str], Phantom],
@@ -206,6 +208,7 @@ def test_images_of_no_study_or_of_one_name_cannot_be_referred_to(
     assert code_of(analysed(series, out, segmenter), series) == "source-unusable"
 
 
+@pytest.mark.slow
 def test_missing_identifiers_of_images_are_named_and_replaced_by_others(
     tmp_path: Path, small_phantom: Callable[[str], Phantom], segmenter: Segmenter
 ) -> None:
@@ -256,6 +259,7 @@ def elements(file: Dataset, where: str = "") -> dict[str, object]:
     return values
 
 
+@pytest.mark.slow
 def test_equal_results_give_equal_bytes_but_for_the_stated_dates(
     made: Made, tmp_path: Path
 ) -> None:
@@ -305,6 +309,7 @@ def test_key_images_refer_to_the_slices_that_they_show(made: Made, tmp_path: Pat
         assert picture.pixel_array.shape[2] == 3
 
 
+@pytest.mark.slow
 def test_the_report_is_that_of_the_case_or_else_a_page_of_its_numbers(
     case: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -320,6 +325,7 @@ def test_the_report_is_that_of_the_case_or_else_a_page_of_its_numbers(
     assert full.EncapsulatedDocument[:length] == b"%PDF-1.7 full report."
 
 
+@pytest.mark.slow
 def test_what_the_series_says_of_the_patient_is_kept_in_utf_8(
     tmp_path: Path, small_phantom: Callable[[str], Phantom], segmenter: Segmenter
 ) -> None:

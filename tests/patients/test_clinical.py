@@ -137,6 +137,7 @@ def test_cross_validation_finds_what_was_planted_and_no_more(cohort):
         assert each["slope"]["low"] < 1 < each["slope"]["high"]
 
 
+@pytest.mark.slow
 def test_held_out_patients_decide_nothing_about_themselves(cohort, monkeypatch):
     parts = patient_folds(cohort.classes, cohort.patients)
     seen = {}

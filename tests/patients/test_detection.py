@@ -35,6 +35,7 @@ def detector(cohort):
     return train_detector(cohort, labels=LABELS, name="made-up")
 
 
+@pytest.mark.slow
 def test_what_was_planted_is_found():
     cohort = detection(1500, 11)
     chances = made("detection", 1500, 11).chances

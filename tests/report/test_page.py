@@ -135,6 +135,7 @@ def test_the_slices_come_back_from_the_page_as_they_were(make_analysis):
     assert np.median(hounsfield[codes == 15]) == pytest.approx(-850, abs=8)
 
 
+@pytest.mark.slow
 def test_three_hundred_noisy_slices_fit_into_eight_megabytes(make_analysis):
     analysis = make_analysis(depth=300)
     noise = np.random.default_rng(0).normal(0, 300, (300, 400, 400)).astype(np.int16)

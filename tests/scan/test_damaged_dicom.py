@@ -107,6 +107,7 @@ def test_nesting_without_end_is_no_crash(tmp_path: Path) -> None:
     assert rejection(path).code in ("dicom-unreadable", "dicom-truncated")
 
 
+@pytest.mark.slow
 def test_any_changed_byte_gives_a_scan_or_a_code(tmp_path: Path) -> None:
     path = write_series(tmp_path, chest(1, 16, 16))[0]
     content = path.read_bytes()

@@ -143,6 +143,7 @@ def test_a_lesion_fills_the_part_of_its_lobe_asked_for(fraction: float) -> None:
 
 
 @pytest.mark.parametrize("seed", sampled(range(2), every=2))
+@pytest.mark.slow
 def test_presets_are_ordered_by_severity(seed: int) -> None:
     percents = [
         small(preset, seed).truth["infection_percent"]
@@ -176,6 +177,7 @@ def test_a_seed_gives_the_same_phantom() -> None:
     assert first.truth == second.truth
 
 
+@pytest.mark.slow
 def test_seeds_differ_in_anatomy_and_lesions() -> None:
     one, other = small(seed=0), small(seed=1)
     assert one.truth["lungs_ml"] != other.truth["lungs_ml"]

@@ -49,6 +49,7 @@ def spine_is_at_the_bottom(scan: Scan) -> bool:
         ("chest-imaging-platform/ct-64.nrrd", (79, 64, 64), (3.98734, 4.171872, 4.171872)),
     ],
 )
+@pytest.mark.slow
 def test_volumes_stand_upright(
     real_data: Path, name: str, shape: tuple[int, ...], spacing_mm: tuple[float, ...]
 ) -> None:
@@ -100,12 +101,14 @@ def test_p002_as_nifti_in_two_orientations_is_the_same(
     )
 
 
+@pytest.mark.slow
 def test_jpeg_volume_runs_from_apex_to_base(real_data: Path) -> None:
     scan = read_scan(real_data / "ictcf-volume-jpg")
     assert (scan.kind, scan.units, scan.shape) == ("slices", "grey", (50, 512, 512))
     assert scan.sides_known
 
 
+@pytest.mark.slow
 def test_sides_of_lone_slices(real_data: Path) -> None:
     crops = sorted((real_data / "covid-semiseg").glob("*/LungInfection-*/**/Imgs/*.jpg"))
     crops = [path for path in crops if "Pseudo" not in str(path)]

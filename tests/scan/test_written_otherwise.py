@@ -130,11 +130,17 @@ def with_bits(
 
 
 @pytest.mark.parametrize(
-    "syntax", [None, "RLELossless", "JPEGLosslessProcess14_1", "j2k", "JPEGLSLossless"]
+    ("syntax", "bits", "signed", "overlay"),
+    sampled(
+        product(
+            [None, "RLELossless", "JPEGLosslessProcess14_1", "j2k", "JPEGLSLossless"],
+            [12, 13],
+            [False, True],
+            [False, True],
+        ),
+        every=5,
+    ),
 )
-@pytest.mark.parametrize("bits", [12, 13])
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("overlay", [False, True])
 def test_bits_above_the_highest_are_cleared_in_every_syntax(
     tmp_path: Path, syntax: str | None, bits: int, signed: bool, overlay: bool
 ) -> None:
@@ -201,8 +207,7 @@ def test_an_image_that_lacks_its_end_marker_alone_is_read(tmp_path: Path, syntax
     check_read(tmp_path)
 
 
-@pytest.mark.parametrize("syntax", JPEG_SYNTAXES)
-@pytest.mark.parametrize("lost", [2, 9, 200])
+@pytest.mark.parametrize(("syntax", "lost"), sampled(product(JPEG_SYNTAXES, [2, 9, 200]), every=4))
 def test_an_image_that_lacks_more_than_its_end_marker_is_cut_off(
     tmp_path: Path, syntax: str, lost: int
 ) -> None:

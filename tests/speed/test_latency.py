@@ -41,6 +41,7 @@ def test_a_line_says_what_ran_on_what_and_what_it_took(
     assert {"lungs.nii.gz", "lesions.nii.gz", "result.json"} <= line["sha256"].keys()
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_gives_no_line_but_its_own_message(tmp_path: Path) -> None:
     (tmp_path / "no-scan.txt").write_text("nothing")
     with pytest.raises(SystemExit, match=r"analyze ended with 3: .*no-scan\.txt"):
@@ -116,6 +117,7 @@ def test_a_phantom_that_is_there_is_not_made_again(
 HOLD = "x = bytearray(150 * 2**20); import time; time.sleep(0.5)"
 
 
+@pytest.mark.slow
 def test_a_process_is_measured_with_its_helpers() -> None:
     alone = run_measured(python("-c", HOLD))
     assert alone.code == 0

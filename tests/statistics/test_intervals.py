@@ -166,6 +166,7 @@ def test_holm_rejects_step_by_step(p, level):
 
 
 @given(p_values, st.randoms())
+@pytest.mark.slow
 def test_holm_does_not_mind_the_order_and_lies_between_p_and_bonferroni(p, random):
     order = random.sample(range(len(p)), len(p))
     adjusted = holm(p)

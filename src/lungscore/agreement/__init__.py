@@ -1,4 +1,4 @@
-"""The agreement of two raters as people read and keep it."""
+"""The agreement of raters as people read and keep it."""
 
 from lungscore.agreement.outputs import refuse_existing_agreement, write_agreement
 from lungscore.agreement.text import text_table

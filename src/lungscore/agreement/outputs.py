@@ -5,21 +5,32 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lungscore.agreement.content import to_content
 from lungscore.agreement.figures import agreement_figures
 from lungscore.agreement.page import render_page
+from lungscore.agreement.several import LETTERS, AgreementOfSeveral
+from lungscore.agreement.several_page import folder_of_pair, render_page_of_several
 from lungscore.files import atomic_write, csv_text
 from lungscore.report.case_folder import appearing, refuse_folder
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
+    from lungscore.agreement.several import MeasureOfSeveral
     from lungscore.statistics.estimate import Estimate
 
-#: All that the folder of an agreement may hold.
+#: All that the folder of an agreement of two may hold, and of more.
 OUTPUTS = frozenset({"agreement.json", "agreement.csv", "pairs.csv", "report.html", "figures"})
+OUTPUTS_OF_SEVERAL = frozenset(
+    {"agreement.json", "agreement.csv", "ratings.csv", "report.html", "pairs"}
+)
 
 
 def write_agreement(
-    agreement: "Agreement", content: dict[str, Any], out: Path, *, overwrite: bool = False
+    agreement: "Agreement | AgreementOfSeveral",
+    content: dict[str, Any],
+    out: Path,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write ``agreement`` and ``content``, that of agreement.json, into the folder ``out``.
 
@@ -27,23 +38,49 @@ def write_agreement(
     ``output-exists``, ResourceError ``disk-full`` or ``output-not-writable``.
     """
     folder = refuse_existing_agreement(out, overwrite=overwrite)
-    figures = agreement_figures(agreement)
     with appearing(folder, overwrite=overwrite) as staging:
-        for name, figure in figures.items():
-            atomic_write(staging / "figures" / f"{name}.png", figure)
-        atomic_write(staging / "report.html", render_page(agreement, figures, folder=folder))
-        atomic_write(staging / "agreement.csv", _csv(_summary(agreement)))
-        atomic_write(staging / "pairs.csv", _csv(_pairs(agreement)))
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        atomic_write(staging / "agreement.json", text)
+        if isinstance(agreement, AgreementOfSeveral):
+            _write_several(agreement, content, staging, folder)
+        else:
+            _write_two(agreement, content, staging, folder)
     return folder
+
+
+def _write_two(
+    agreement: "Agreement", content: dict[str, Any], staging: Path, folder: Path
+) -> None:
+    """Write into ``staging`` what will lie in ``folder``."""
+    figures = agreement_figures(agreement)
+    for name, figure in figures.items():
+        atomic_write(staging / "figures" / f"{name}.png", figure)
+    atomic_write(staging / "report.html", render_page(agreement, figures, folder=folder))
+    atomic_write(staging / "agreement.csv", _csv(_summary(agreement)))
+    atomic_write(staging / "pairs.csv", _csv(_pairs(agreement)))
+    atomic_write(staging / "agreement.json", _json(content))
+
+
+def _write_several(
+    agreement: AgreementOfSeveral, content: dict[str, Any], staging: Path, folder: Path
+) -> None:
+    """Write into ``staging`` what will lie in ``folder``; each pair as ``agree`` writes two."""
+    for pair, two in agreement.pairs.items():
+        name = folder_of_pair(pair)
+        _write_two(two, to_content(two), staging / name, folder / name)
+    atomic_write(staging / "report.html", render_page_of_several(agreement))
+    atomic_write(staging / "agreement.csv", _csv(_summary_of_several(agreement)))
+    atomic_write(staging / "ratings.csv", _csv(_ratings(agreement)))
+    atomic_write(staging / "agreement.json", _json(content))
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def refuse_existing_agreement(out: Path, *, overwrite: bool = False) -> Path:
     """The folder that will be written, if it may be; see ``refuse_existing`` of cases."""
     folder = out.absolute() if out.name not in ("", "..") else out.resolve()
     empty = folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
-    refuse_folder(folder, known=OUTPUTS, overwrite=overwrite or empty)
+    refuse_folder(folder, known=OUTPUTS | OUTPUTS_OF_SEVERAL, overwrite=overwrite or empty)
     return folder
 
 
@@ -91,7 +128,43 @@ def _pairs(agreement: "Agreement") -> Iterable[Sequence[Any]]:
             yield [agreed.measure.name, case, _value(agreed, a), _value(agreed, b), difference]
 
 
-def _value(agreed: "MeasureAgreement", value: float) -> str:
+def _summary_of_several(agreement: AgreementOfSeveral) -> Iterable[Sequence[Any]]:
+    """One row a measure, with every figure over all raters and the ends of its interval."""
+    letters = LETTERS[: len(agreement.raters)]
+    names = (
+        *("icc_2_1", "icc_3_1", "kappa_linear", "kappa_quadratic"),
+        *("krippendorff_alpha", "exact_agreement"),
+    )
+    head = ["measure", "unit", "n", *(f"mean_{letter}" for letter in letters)]
+    yield [*head, *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+    for agreed in agreement.measures:
+        estimates = (
+            *(agreed.icc_2_1, agreed.icc_3_1, agreed.kappa_linear, agreed.kappa_quadratic),
+            *(agreed.alpha, agreed.exact),
+        )
+        means = agreed.values.mean(axis=0) if agreed.n else [None] * len(letters)
+        yield [
+            agreed.measure.name,
+            agreed.measure.symbol,
+            agreed.n,
+            *map(_number, means),
+            *(
+                _number(end)
+                for estimate in estimates
+                for end in (estimate.value, estimate.low, estimate.high)
+            ),
+        ]
+
+
+def _ratings(agreement: AgreementOfSeveral) -> Iterable[Sequence[Any]]:
+    """One row a measure and case: the values that went into the figures over all raters."""
+    yield ["measure", "case", *LETTERS[: len(agreement.raters)]]
+    for agreed in agreement.measures:
+        for case, values in zip(agreed.cases, agreed.values, strict=True):
+            yield [agreed.measure.name, case, *(_value(agreed, value) for value in values)]
+
+
+def _value(agreed: "MeasureAgreement | MeasureOfSeveral", value: float) -> str:
     return agreed.measure.classes[int(value)] if agreed.measure.classes else _number(value)
 
 

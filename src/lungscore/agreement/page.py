@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
 
-from lungscore.agreement.figures import short
 from lungscore.agreement.text import (
     NOTHING,
     coefficient_text,
@@ -25,6 +25,7 @@ from lungscore.version import RESEARCH_USE, __version__
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
+    from lungscore.agreement.ratings import Ratings
     from lungscore.statistics.estimate import Estimate
 
 
@@ -53,8 +54,9 @@ class Outlier:
 
 @dataclass(frozen=True)
 class Section:
-    """One measure, or one of the five lobes: its picture and the figures beside it."""
+    """One measure: its picture and the figures beside it. name: the measure's, its anchor."""
 
+    name: str
     title: str
     figure: str
     narrow: bool
@@ -70,17 +72,11 @@ def render_page(
 
     figures: PNGs of ``agreement_figures``. folder: where the page will lie, for links from it.
     """
-    own = files("lungscore.agreement")
-    template = own.joinpath("agreement.html.j2").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     measures = agreement.measures
-    return environment.from_string(template).render(
-        research_use=RESEARCH_USE,
-        version=__version__,
+    return template("agreement.html.j2").render(
+        **frame(),
         a=agreement.name_a,
         b=agreement.name_b,
-        short_a=short(agreement.name_a),
-        short_b=short(agreement.name_b),
         n=len(agreement.cases),
         notices=agreement.notices,
         rows=[_row(agreed) for agreed in measures if agreed.n and agreed.measure.lobe is None],
@@ -93,16 +89,33 @@ def render_page(
         methods=methods_text(agreement),
         lobes=_lobes(agreement, figures),
         sources=[
-            ("A", agreement.name_a, _source(agreement.a.kind, len(agreement.a.values))),
-            ("B", agreement.name_b, _source(agreement.b.kind, len(agreement.b.values))),
+            ("A", agreement.name_a, source_text(agreement.a)),
+            ("B", agreement.name_b, source_text(agreement.b)),
         ],
     )
 
 
+def template(name: str) -> Template:
+    """A template of this package; what is put into it is escaped."""
+    text = files("lungscore.agreement").joinpath(name).read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.from_string(text)
+
+
+def frame() -> dict[str, str]:
+    """What every page of an agreement has: its style, and what is said at head and foot."""
+    style = files("lungscore.agreement").joinpath("agreement.css").read_text("utf-8")
+    return {
+        "style": Markup(style),  # noqa: S704 - our own file
+        "research_use": RESEARCH_USE,
+        "version": __version__,
+    }
+
+
 def _lobes(
     agreement: "Agreement", figures: dict[str, bytes]
-) -> list[tuple[str, list[Row], str | None]]:
-    """Title, rows and picture of each measure that lobes have."""
+) -> list[tuple[str, str, list[Row], str | None]]:
+    """Name, title, rows and picture of each measure that lobes have."""
     lobes = []
     for number in (number for number in MEASURES.values() if number.lobe == LOBE_ORDER[0]):
         family = number.family
@@ -116,6 +129,7 @@ def _lobes(
             title = number.title.removeprefix(f"{number.lobe} ")
             lobes.append(
                 (
+                    family,
                     title[:1].upper() + title[1:],
                     rows,
                     None if figure is None else data_uri(figure, "png"),
@@ -186,6 +200,7 @@ def _section(
             ("slope", coefficient_text(limits.slope)),
         ]
     return Section(
+        measure.name,
         f"{measure.heading}{measure.scale}",
         data_uri(figures[measure.name], "png"),
         measure.kind == "class",
@@ -222,6 +237,8 @@ def _reason(name: str, estimate: "Estimate") -> str:
     return f"No interval of {name}: {(estimate.reason or '').removeprefix('no interval: ')}"
 
 
-def _source(kind: str, cases: int) -> str:
-    what = "results of lungscore" if kind == "results" else "a table"
+def source_text(ratings: "Ratings") -> str:
+    """ "a table, 12 cases"."""
+    what = "results of lungscore" if ratings.kind == "results" else "a table"
+    cases = len(ratings.values)
     return f"{what}, {cases} {'case' if cases == 1 else 'cases'}"

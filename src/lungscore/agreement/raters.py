@@ -1,14 +1,12 @@
 """Two raters compared: which cases they share, and their agreement in every measure."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from lungscore.agreement.ratings import Ratings
 from lungscore.errors import InputError, Notice
-from lungscore.evaluation.results import plain
 from lungscore.result.numbers import MEASURES, Number
 from lungscore.statistics.agreement import (
     MIN_PAIRS,
@@ -23,13 +21,12 @@ from lungscore.statistics.agreement import (
     undefined,
     weighted_kappa,
 )
-from lungscore.statistics.bootstrap import RESAMPLES, SEED
-from lungscore.version import __version__
-
-SCHEMA = "lungscore.agreement/1"
 
 #: Cases below which a notice says that the figures tell little.
 FEW_CASES = 30
+
+#: Cases, or measures, that a message names.
+MOST_NAMED = 10
 
 NOT_ORDINAL = "no score of classes"
 NOT_METRIC = "classes have no distances in a unit"
@@ -112,8 +109,8 @@ def compare_raters(a: Ratings, b: Ratings) -> Agreement:
     if len(shared) < MIN_PAIRS:
         raise InputError(
             "too-few-cases",
-            f"{name_a} and {name_b} share {_count(len(shared), 'case')}; "
-            + "; ".join(_only(*names) for names in ((name_a, only_a), (name_b, only_b))),
+            f"{name_a} and {name_b} share {count_text(len(shared), 'case')}; "
+            + "; ".join(only_text(*names) for names in ((name_a, only_a), (name_b, only_b))),
             expected=f"at least {MIN_PAIRS} cases of the same name",
         )
     names = [name for name in MEASURES if name in a.measures and name in b.measures]
@@ -178,10 +175,10 @@ def _notices(
         notices.append(Notice("few-cases", message))
     for name, only in ((name_a, only_a), (name_b, only_b)):
         if only:
-            notices.append(Notice("cases-unmatched", f"Left out: {_only(name, only)}."))
+            notices.append(Notice("cases-unmatched", f"Left out: {only_text(name, only)}."))
     missing = [f"{m.measure.name} {len(shared) - m.n}" for m in measures if m.n < len(shared)]
     if missing:
-        message = f"Cases without a value, left out of that measure: {', '.join(missing)}."
+        message = f"Cases without a value, left out of that measure: {shortened(missing)}."
         notices.append(Notice("values-missing", message))
     for name, ratings in ((name_a, a), (name_b, b)):
         if ratings.unknown:
@@ -191,85 +188,20 @@ def _notices(
     return tuple(notices)
 
 
-def _only(name: str, cases: Sequence[str], most: int = 10) -> str:
+def only_text(name: str, cases: Sequence[str], relation: str = "only in") -> str:
     """ "3 cases only in reader 1: P4, P5, P6"."""
+    whose = f"{relation} {name}"
     if not cases:
-        return f"no case only in {name}"
-    more = f" and {len(cases) - most} more" if len(cases) > most else ""
-    return f"{_count(len(cases), 'case')} only in {name}: {', '.join(cases[:most])}{more}"
+        return f"no case {whose}"
+    return f"{count_text(len(cases), 'case')} {whose}: {shortened(cases)}"
 
 
-def _count(number: int, noun: str) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """The first MOST_NAMED, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def count_text(number: int, noun: str) -> str:
+    """ "no case", "1 case" or "3 cases"."""
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
-def to_content(agreement: Agreement) -> dict[str, Any]:
-    """The content of agreement.json. The same inputs and version give the same content."""
-    return plain(
-        {
-            "schema": SCHEMA,
-            "lungscore": __version__,
-            "raters": {
-                key: {"name": name, "kind": ratings.kind, "cases": len(ratings.values)}
-                for key, name, ratings in (
-                    ("a", agreement.name_a, agreement.a),
-                    ("b", agreement.name_b, agreement.b),
-                )
-            },
-            "difference": "a - b",
-            "interval": "95 %",
-            "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
-            "cases": {
-                "n": len(agreement.cases),
-                "names": agreement.cases,
-                "only_a": agreement.only_a,
-                "only_b": agreement.only_b,
-            },
-            "measures": {agreed.measure.name: _measure(agreed) for agreed in agreement.measures},
-            "columns_ignored": {"a": agreement.a.unknown, "b": agreement.b.unknown},
-            "warnings": [asdict(notice) for notice in agreement.notices],
-        }
-    )
-
-
-def _measure(agreed: MeasureAgreement) -> dict[str, Any]:
-    measure = agreed.measure
-    return {
-        "title": measure.heading,
-        "kind": measure.kind,
-        "unit": measure.symbol or None,
-        "max": None if measure.unit == "ml" else int(measure.highest),
-        "classes": measure.classes or None,
-        "n": agreed.n,
-        "missing": {"a": agreed.missing_a, "b": agreed.missing_b},
-        "a": _summary(agreed.a),
-        "b": _summary(agreed.b),
-        "bland_altman": {
-            "bias": asdict(agreed.bland_altman.bias),
-            "sd": agreed.bland_altman.sd,
-            "lower_limit": asdict(agreed.bland_altman.lower),
-            "upper_limit": asdict(agreed.bland_altman.upper),
-            "slope": asdict(agreed.bland_altman.slope),
-            "intercept": agreed.bland_altman.intercept,
-        },
-        "icc_2_1": asdict(agreed.icc_2_1),
-        "icc_3_1": asdict(agreed.icc_3_1),
-        "kappa_linear": asdict(agreed.kappa_linear),
-        "kappa_quadratic": asdict(agreed.kappa_quadratic),
-        "exact_agreement": asdict(agreed.exact),
-        "spearman": asdict(agreed.spearman),
-        "confusion": agreed.confusion.tolist() if measure.kind == "class" else None,
-    }
-
-
-def _summary(values: np.ndarray) -> dict[str, float | None]:
-    """Mean, sample standard deviation, median, least and largest of one rater's values."""
-    if not len(values):
-        return dict.fromkeys(("mean", "sd", "median", "min", "max"))
-    return {
-        "mean": float(values.mean()),
-        "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
-        "median": float(np.median(values)),
-        "min": float(values.min()),
-        "max": float(values.max()),
-    }

@@ -1,5 +1,6 @@
 """Figures of agreement as a person reads them, and all of them as plain text."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lungscore.statistics.bootstrap import RESAMPLES, SEED
@@ -8,6 +9,7 @@ from lungscore.version import RESEARCH_USE, __version__
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
+    from lungscore.errors import Notice
     from lungscore.result.numbers import Number
     from lungscore.statistics.estimate import Estimate
 
@@ -85,13 +87,24 @@ def text_table(agreement: "Agreement") -> str:
     a, b = agreement.name_a, agreement.name_b
     head = ("measure", "n", "bias", "95 % limits", "ICC(2,1)", "κ quadratic", "Spearman")
     rows = [head, *(_row(agreed) for agreed in agreement.measures)]
+    return table_lines(
+        f"{a} and {b}, {len(agreement.cases)} cases: {RESEARCH_USE}",
+        f"bias is {a} − {b}; intervals are 95 %",
+        rows,
+        agreement.notices,
+    )
+
+
+def table_lines(
+    title: str, legend: str, rows: Sequence[tuple[str, ...]], notices: Sequence["Notice"]
+) -> str:
+    """Two lines, a table whose first row is its head, and the notices."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [f"{a} and {b}, {len(agreement.cases)} cases: {RESEARCH_USE}",
-             f"bias is {a} − {b}; intervals are 95 %", ""]  # fmt: skip
+    lines = [title, legend, ""]
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         lines.append("  " + "  ".join(cells))
-    lines += ["", *(f"  ! {n.code}: {n.message}" for n in agreement.notices)]
+    lines += ["", *(f"  ! {n.code}: {n.message}" for n in notices)]
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
 

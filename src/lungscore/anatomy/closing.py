@@ -33,17 +33,45 @@ def grow_ball(
     return ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= radius_mm
 
 
-def fill_slices(mask: np.ndarray) -> np.ndarray:
-    """``mask`` (D, H, W) with the holes of each slice filled."""
+#: A hole of a slice from this size on, mm², may be the dome of the diaphragm. It is, where so
+#: large a part of it lies on tissue that the lung leaves open in the slice below.
+DOME_MM2, ON_TISSUE = 150.0, 0.8
+
+
+def fill_slices(mask: np.ndarray, *, pixel_mm2: float | None = None) -> np.ndarray:
+    """``mask`` (D, H, W) with the holes of each slice filled.
+
+    pixel_mm2: where it is given, domes of the diaphragm stay open: large holes in the lower half of
+    the lungs that go on below as what is not lung.
+    """
     filled = np.zeros_like(mask)
-    for z, plane in enumerate(mask):
+    slices = np.flatnonzero(mask.any(axis=(1, 2)))
+    if not len(slices):
+        return filled
+    middle = (slices[0] + slices[-1]) / 2
+    for z in range(slices[-1], slices[0] - 1, -1):  # from below, since domes rise
+        plane = mask[z]
         rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-        if len(rows):
-            box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-            # One border of background joins all that reaches the edge.
-            pieces, _ = ndimage.label(~np.pad(plane[box], 1))
-            filled[z][box] = (pieces != pieces[0, 0])[1:-1, 1:-1]
+        if not len(rows):
+            continue
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        # One border of background joins all that reaches the edge.
+        pieces, count = ndimage.label(~np.pad(plane[box], 1))
+        outside = np.arange(count + 1) == pieces[0, 0]
+        pieces = pieces[1:-1, 1:-1]
+        if pixel_mm2 is not None and middle < z < slices[-1] and count > 1:
+            below = _share(pieces, ~filled[z + 1][box])
+            large = np.bincount(pieces.ravel(), minlength=count + 1) * pixel_mm2 >= DOME_MM2
+            domes = large & (below >= ON_TISSUE)
+            domes[0] = False
+            outside |= domes
+        filled[z][box] = ~outside[pieces]
     return filled
+
+
+def _share(pieces: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Which part of each of ``pieces`` (labels) lies in ``mask``."""
+    return np.bincount(pieces[mask], minlength=pieces.max() + 1) / np.bincount(pieces.ravel())
 
 
 def surrounded(mask: np.ndarray) -> np.ndarray:

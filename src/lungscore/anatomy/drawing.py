@@ -21,10 +21,11 @@ def draw(
     closed: labels on the blocks, vessels and disease included. dense: bool, blocks without air
     whose own outline counts, since no voxel shows it. airways: bool, blocks that stay out. lumen:
     airways that are cut out at full resolution, where they are known that well. Deep inside, the
-    blocks count; along the border, the voxels darker than lung.
+    blocks count; along the border, the voxels darker than lung. Domes of the diaphragm stay open.
     """
     grid, values, level = overview.grid, overview.scan.values, overview.levels.lung
     labels = np.zeros(grid.shape, np.uint8)
+    pixel_mm2 = overview.spacing_mm[1] * overview.spacing_mm[2]
     for side in np.unique(closed[closed > 0]):
         box = lung_box(closed == side, margin=(3, 3, 3))
         mine = closed[box] == side
@@ -37,7 +38,7 @@ def draw(
         lung |= grid.enlarge(solid, voxels, first=first)
         if lumen is not None:
             lung &= ~lumen.within(voxels)
-        lung = fill_slices(lung)
+        lung = fill_slices(lung, pixel_mm2=pixel_mm2)
         drawn = labels[voxels]
         drawn[lung & (drawn == 0)] = side
     return labels

@@ -169,7 +169,9 @@ def include_infection(
     for side in _sides(near):
         mine = hidden & (nearest == side)
         touched = np.flatnonzero(mine.any(axis=(1, 2)))
-        whole = fill_slices((near[touched] == side) | mine[touched])
+        before = near[touched] == side
+        # Holes that were there before are domes of the diaphragm.
+        whole = fill_slices(before | mine[touched]) & ~fill_slices(before) | mine[touched]
         for index, plane in zip(touched, whole, strict=True):
             view = joined[box][index]
             view[plane & (view == 0)] = side

@@ -70,8 +70,10 @@ def network_lungs(
         closed = lungs.astype(np.uint8)
     airless = _airless(closed, dark)
     closed[airless] = 0
+    pixel_mm2 = grid.spacing_mm[1] * grid.spacing_mm[2]
     for side in np.unique(closed[closed > 0]):
-        closed[fill_slices(closed == side) & (closed == 0) & ~airways_or_gas] = side
+        whole = fill_slices(closed == side, pixel_mm2=pixel_mm2)
+        closed[whole & (closed == 0) & ~airways_or_gas] = side
     dense = ndimage.binary_opening((closed > 0) & ~dark, IN_PLANE)
     doubtful = dense & (lung < SURE)
     perhaps = (closed == 0) & ~dark & ~airways & (lung >= POSSIBLE) & overview.inside

@@ -1,5 +1,6 @@
 """The 20 scoring regions: lobes divided by direction."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -65,22 +66,28 @@ SEGMENTS: dict[str, dict[str, Segment]] = {
 _NUMBERS = {name: number for number, (name, _) in enumerate(REGIONS, start=1)}
 
 
-def divide_regions(lobes: np.ndarray, spacing_mm: tuple[float, float, float] | None) -> np.ndarray:
+def divide_regions(
+    lobes: np.ndarray,
+    spacing_mm: tuple[float, float, float] | None,
+    names: Collection[str] = tuple(LOBES),
+) -> np.ndarray:
     """The 20 regions of Yang et al. 2020, uint8 (D, H, W), 1 to 20 in the order of labels.REGIONS.
 
-    lobes: (D, H, W) of labels.LOBES. spacing_mm: (z, y, x), None where unknown. Every voxel of a
-    lobe gets one of the regions of that lobe. Segments have no borders that a scan shows; a voxel
-    belongs to the region in whose direction (SEGMENTS) it lies farthest from the lobe's middle.
-    Before they are compared, each region's distances are offset by the one number that gives the
-    region its share of the lobe (a power diagram with given volumes: Aurenhammer, Hoffmann and
-    Aronov, Algorithmica 1998;20:61-76). So borders are planes, and regions are convex but for the
-    lobe's own outline. A piece that the outline cuts off from its region joins a neighbour.
+    lobes: (D, H, W) of labels.LOBES. spacing_mm: (z, y, x), None where unknown. names: the lobes
+    that are divided; the others stay 0. Every voxel of a lobe gets one of the regions of that lobe.
+    Segments have no borders that a scan shows; a voxel belongs to the region in whose direction
+    (SEGMENTS) it lies farthest from the lobe's middle. Before they are compared, each region's
+    distances are offset by the one number that gives the region its share of the lobe (a power
+    diagram with given volumes: Aurenhammer, Hoffmann and Aronov, Algorithmica 1998;20:61-76). So
+    borders are planes, and regions are convex but for the lobe's own outline. A piece that the
+    outline cuts off from its region joins a neighbour.
     """
     if spacing_mm is None:
         spacing_mm = assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]
     steps = tuple(max(1, round(SAMPLE_MM / size)) for size in spacing_mm)
     regions = np.zeros(lobes.shape, np.uint8)
-    for name, value in LOBES.items():
+    for name in names:
+        value = LOBES[name]
         if (box := box_of_label(lobes, value)) is None:
             continue
         lobe, lobe_regions = lobes[box] == value, regions[box]

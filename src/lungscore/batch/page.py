@@ -16,6 +16,7 @@ from PIL import Image
 from lungscore.batch.drawings import case_link, case_text, category_bars, histogram, scatter
 from lungscore.errors import NOTICES, REJECTIONS
 from lungscore.report.page import data_uri, script_hash
+from lungscore.report.review_file import verdicts_of
 from lungscore.report.text import percent_text
 from lungscore.result.numbers import NUMBERS, Number
 from lungscore.severity import GRADE_MEANS, GRADES
@@ -113,6 +114,7 @@ def render_page(cohort: Cohort, out: Path) -> str:
         within=_within,
         title=lambda name: NUMBERS[name].title,
         shown=[NUMBERS[name] for name in SHOWN],
+        reviews={row["case"]: said for row in cohort.worst if (said := _reviewed(out, row))},
         more=MORE,
         link=case_link,
         named=case_text,
@@ -138,6 +140,12 @@ def _within(row: Mapping[str, Any], number: Number) -> str:
     if number.unit == "percent":
         low, high = f"{low:.1f}", f"{high:.1f}"
     return "" if low == high else f" ({low}–{high})"
+
+
+def _reviewed(out: Path, row: Mapping[str, Any]) -> str:
+    """What readers made of a case: each verdict with who gave it; empty without reviews."""
+    verdicts = verdicts_of(out / row["case"])
+    return ", ".join(f"{verdict} ({reader})" for reader, verdict in verdicts.items())
 
 
 def _mosaic(cohort: Cohort, out: Path) -> list[tuple[Mapping[str, Any], str]]:

@@ -51,7 +51,7 @@ def run_in_processes(
     while True:
         waiting: deque[_Waiting] = deque()
         try:
-            with _pool(workers) as pool:
+            with pool_of(workers) as pool:
                 yield from _in_order(pool, left, options, waiting, workers=workers)
             return
         except BrokenProcessPool:
@@ -63,7 +63,7 @@ def run_in_processes(
         # A case may have been written just before the pool broke: that is its result.
         again = options if options.overwrite else replace(options, resume=True)
         for given, future in waiting:
-            yield _outcome(future) or _alone(given, again)
+            yield _outcome(future) or analyze_alone(given, again)
 
 
 def _in_order(
@@ -79,7 +79,7 @@ def _in_order(
         busy = sum(not (future and future.done()) for _, future in waiting)
         for given in islice(left, max(0, min(2 * workers - busy, MOST_WAITING - len(waiting)))):
             waiting.append((given, None))
-            waiting[-1] = given, pool.submit(_work, given, options)
+            waiting[-1] = given, pool.submit(work, given, options)
         if not waiting:
             return
         wait([f for _, f in waiting if f and not f.done()], return_when=FIRST_COMPLETED)
@@ -96,11 +96,12 @@ def _outcome(future: Future[Outcome] | None) -> Outcome | None:
     return future.result()
 
 
-def _alone(given: Path | Case, options: AnalyzeSettings) -> Outcome:
+def analyze_alone(given: Path | Case, options: AnalyzeSettings) -> Outcome:
+    """Analyse a case in a process of its own; one that is killed fails itself."""
     case = as_case(given, options.name)
-    with _pool(1) as pool:
+    with pool_of(1) as pool:
         try:
-            return pool.submit(_work, given, options).result()
+            return pool.submit(work, given, options).result()
         except BrokenProcessPool:
             error = ResourceError(
                 "out-of-memory",
@@ -111,7 +112,7 @@ def _alone(given: Path | Case, options: AnalyzeSettings) -> Outcome:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def pool_of(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool whose workers are stopped when the block is left by an exception."""
     earlier = set(active_children())
     # "spawn": engines keep threads, which a forked child would inherit broken.
@@ -169,7 +170,8 @@ def _stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
 
-def _work(given: Path | Case, options: AnalyzeSettings) -> Outcome:
+def work(given: Path | Case, options: AnalyzeSettings) -> Outcome:
+    """Analyse a case in this worker."""
     _busy.set()
     try:
         return analyze_one(given, options)

@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,14 @@ from lungscore.batch.dictionary import HEAD, dictionary_csv
 from lungscore.batch.page import MARK, Cohort, render_page
 from lungscore.batch.workbook import is_our_workbook, workbook
 from lungscore.errors import InputError, LungscoreError, UsageError
-from lungscore.files import atomic_path, atomic_write, staging_folder, text_cell, write_error
+from lungscore.files import (
+    atomic_path,
+    atomic_write,
+    plain_cell,
+    staging_folder,
+    text_cell,
+    write_error,
+)
 from lungscore.report.case_folder import check_writable
 from lungscore.result.stored import damaged, stored_identifiers, stored_version
 from lungscore.result.valid import read_valid
@@ -84,6 +91,27 @@ def write_cohort(
     except OSError as error:
         raise write_error(out / "cohort.csv", error) from error
     return failed
+
+
+def refresh_page(out: Path) -> bool:
+    """Write the page of the cohort in ``out`` anew, as its cases were reviewed since.
+
+    False where there is no cohort of ours. Raises ResourceError where it cannot be written.
+    """
+    table, page = out / "cohort.csv", out / "cohort.html"
+    if not all(path.is_file() and _ours(path) for path in (table, page)):
+        return False
+    cohort = Cohort()
+    with open(table, newline="", encoding="utf-8") as file:
+        for cells in csv.DictReader(file):
+            case, row = plain_cell(cells["case"]), None
+            if cells["status"] != "failed":
+                with suppress(InputError):
+                    row = _row(out / case / "result.json", case)
+            code = cells["code"] or "case-damaged"
+            cohort.add(row or {"case": case, "status": "failed", "code": code})
+    atomic_write(page, render_page(cohort, out))
+    return True
 
 
 def _write_files(

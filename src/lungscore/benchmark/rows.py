@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lungscore.errors import InputError, UsageError
-from lungscore.learning.experiment_file import read_yaml
+from lungscore.yaml_file import read_yaml
 
 ROWS = "rows.yaml"
 

@@ -9,18 +9,24 @@ import typer
 from lungscore.cli import (
     agree,
     analyze,
+    archive,
     benchmark,
     clinical,
     compare,
     data,
+    deidentify,
     demo,
     detection,
     dicom,
     evaluate,
     info,
     inspect,
+    labels,
     models,
+    node,
     predict,
+    quickstart,
+    review,
     score,
     train,
 )
@@ -46,18 +52,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-USE, COMPARE, RESEARCH = "Use", "Compare", "Research"
+USE, COMPARE, HOSPITAL, RESEARCH = "Use", "Compare", "Hospital", "Research"
 
+app.command("quickstart", rich_help_panel=USE)(quickstart.quickstart)
 app.command("analyze", rich_help_panel=USE)(analyze.analyze)
 app.command("predict", rich_help_panel=USE)(predict.predict)
 app.command("score", rich_help_panel=USE)(score.score)
-app.command("dicom", rich_help_panel=USE)(dicom.dicom)
+app.command("review", rich_help_panel=USE)(review.review)
 app.command("inspect", rich_help_panel=USE)(inspect.inspect)
 app.command("demo", rich_help_panel=USE)(demo.demo)
+app.command("labels", rich_help_panel=USE)(labels.labels)
 app.command("info", rich_help_panel=USE)(info.info)
 app.add_typer(models.app, name="models", rich_help_panel=USE)
 app.command("compare", rich_help_panel=COMPARE)(compare.compare)
 app.command("agree", rich_help_panel=COMPARE)(agree.agree)
+app.command("dicom", rich_help_panel=HOSPITAL)(dicom.dicom)
+app.add_typer(node.app, name="node", rich_help_panel=HOSPITAL)
+app.command("pull", rich_help_panel=HOSPITAL)(archive.pull)
+app.command("push", rich_help_panel=HOSPITAL)(archive.push)
+app.command("deidentify", rich_help_panel=HOSPITAL)(deidentify.deidentify)
 app.command("pretrain", rich_help_panel=RESEARCH)(train.pretrain)
 app.command("train", rich_help_panel=RESEARCH)(train.train)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel=RESEARCH)
@@ -111,9 +124,13 @@ _EXTRAS = {
     "ray": "ray",
     "sklearn": "study",
     "statsmodels": "study",
+    "starlette": "review",
+    "uvicorn": "review",
     "highdicom": "dicom",
     "pynetdicom": "dicom",
     "dicomweb_client": "dicom",
+    "requests": "dicom",
+    "retrying": "dicom",
 }
 
 

@@ -12,7 +12,9 @@ from lungscore.cli.options import OBJECTS, AsLine, Overwrite, Regions, StatedEti
 def dicom(
     result: Annotated[
         Path,
-        typer.Argument(metavar="RESULT", help="A case folder written by analyze or score."),
+        typer.Argument(
+            metavar="RESULT", help="A case folder written by analyze or score, or a saved review."
+        ),
     ],
     source: Annotated[
         Path,
@@ -40,6 +42,14 @@ def dicom(
             rich_help_panel=OBJECTS,
         ),
     ] = False,
+    verified_for: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORGANISATION",
+            help="Mark the report of a review as VERIFIED by its reader, for this organisation.",
+            rich_help_panel=OBJECTS,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_line: AsLine = False,
 ) -> None:
@@ -56,7 +66,8 @@ def dicom(
     case = result.parent if result.name == RESULT else result
     name = case.name or case.resolve().name
     folder = case / DICOM if out is None else out / safe_name(name)
-    settings = ObjectSettings(regions, etiology.value if etiology else None, fhir)
+    stated = etiology.value if etiology else None
+    settings = ObjectSettings(regions, stated, fhir, verified_for)
     written = write_objects(case, source, folder, settings=settings, overwrite=overwrite)
     for fault in written.faults:
         note(f"The source itself violates DICOM: {fault}.")

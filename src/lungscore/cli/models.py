@@ -7,7 +7,7 @@ import typer
 
 from lungscore.cli.console import say, say_json
 from lungscore.cli.options import AsLine
-from lungscore.errors import ResourceError
+from lungscore.errors import ResourceError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True, help="List and verify the installed models, or export a training as one."
@@ -46,7 +46,13 @@ def verify() -> None:
 
 @app.command("export")
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|MODEL",
+            help="Folder of a finished training run; with --monai a model's name or folder.",
+        ),
+    ],
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="FOLDER", help="Folder of the new model.")
     ],
@@ -72,8 +78,15 @@ def export(
             help="Result file of lungscore evaluate for the model card. May be repeated.",
         ),
     ] = None,
+    monai: Annotated[
+        bool,
+        typer.Option("--monai", metavar="", help="Write a model as a MONAI bundle."),
+    ] = False,
 ) -> None:
     """Export a training run as a model bundle that analyze can use. Needs no dataset."""
+    if monai:
+        _export_monai(run, out, given=(name, facts, *(results or ())))
+        return
     from lungscore.inference.bundle import CARD
     from lungscore.learning.card import make_bundle, unstated
 
@@ -92,6 +105,21 @@ def export(
             f" Write {' and '.join(missing)} into a YAML file and export again with "
             f"--facts FILE, or into {bundle.folder / CARD}."
         )
+
+
+def _export_monai(model: Path, out: Path, *, given: tuple[object, ...]) -> None:
+    from lungscore.inference import load_bundle
+    from lungscore.inference.monai_bundle import write_monai_bundle
+
+    if any(value is not None for value in given):
+        raise UsageError(
+            "usage",
+            "--monai writes a model as it is: --name, --facts and --results do not apply",
+            hint="Export the training run first, then the model with --monai",
+        )
+    bundle = load_bundle(str(model))
+    say(f"MONAI bundle: {write_monai_bundle(bundle, out)} ({bundle.card.name})")
+    say(f"  terms: {bundle.card.data_terms}")
 
 
 #: What the keys of a card's facts are, in words.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
 from lungscore.errors import InputError
 from lungscore.result import Analysis, to_result
 from lungscore.result.numbers import NUMBERS

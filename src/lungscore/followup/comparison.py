@@ -74,7 +74,7 @@ class Comparison(_Model):
     earlier, later : Side
         What was compared: case, version, models, engine and the other parts of each result that
         say how comparable the two are.
-    warnings : list of Warning_
+    warnings : list
         What stands against comparing the two, each with its code (docs/follow-up.md).
     changes : dict of str to Change
         By the path of the number in result.json, keys joined by dots, such as

@@ -103,7 +103,8 @@ def second_line(comparison: Comparison) -> str:
     sentences = []
     if (days := comparison.days) is not None:
         after = "before" if days < 0 else "after"
-        sentences.append(f"The later scan was made {abs(days)} days {after} the earlier one")
+        apart = "1 day" if abs(days) == 1 else f"{abs(days)} days"
+        sentences.append(f"The later scan was made {apart} {after} the earlier one")
     if category.earlier is not None or category.later is not None:
         sentences.append("Severity: " + _turn(category, "not given"))
     if isinstance(ct_ss.earlier, int) and isinstance(ct_ss.later, int):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungscore.errors import LungscoreError, ResourceError, UsageError
-from lungscore.inference.bundle import Bundle
+from lungscore.inference.bundle import Bundle, load_bundle
 from lungscore.inference.lesions import EngineUsed
 from lungscore.machine import available_threads
 
@@ -258,6 +258,11 @@ def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
             yield probabilities
 
     return run
+
+
+def network_in(folder: str) -> "nn.Module":
+    """The torch network of the bundle in ``folder``, as a MONAI bundle names it."""
+    return load_network(load_bundle(folder))
 
 
 def load_network(bundle: Bundle) -> "nn.Module":

@@ -27,9 +27,9 @@ from lungscore.inference.bundle import (
 )
 from lungscore.inference.density import density_near
 from lungscore.labels import CONSOLIDATION, GGO
-from lungscore.learning.experiment_file import read_yaml
 from lungscore.learning.export import export_bundle
 from lungscore.learning.trained import Trained, read_trained
+from lungscore.yaml_file import read_yaml
 
 #: What a card says of its data where nothing is known.
 NO_TERMS = "not stated"

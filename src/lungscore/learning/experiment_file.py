@@ -3,81 +3,14 @@
 Also where runs lie, and how one experiment names the run of another.
 """
 
-import difflib
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig, RunReference
-
-#: Bytes that no experiment file comes near.
-LONGEST = 2**17
-
-#: Values of a file once its aliases are followed.
-MOST_VALUES = 10_000
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's safe loader, which would let the last of two equal keys win unseen."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key is a list or a table", node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {str(key)[:60]!r} occurs twice", node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-def read_yaml(path: Path) -> Any:
-    """The one document of a YAML file, its keys unique, in bounded time and memory.
-
-    Raises InputError ``input-not-found`` or ``config-invalid``.
-    """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(LONGEST + 1)
-        if len(content) > LONGEST:
-            raise InputError("config-invalid", f"{path.name} is longer than {LONGEST >> 10} KiB")
-        values = _UniqueKeys(content.decode("utf-8")).get_single_data()
-        if _count(values) > MOST_VALUES:
-            raise InputError(
-                "config-invalid", f"{path.name} contains more than {MOST_VALUES} values"
-            )
-        return values
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError("input-not-found", f"No such file: {path}") from error
-    except yaml.constructor.ConstructorError as error:
-        fault = f"{path.name} is not YAML: {error.problem}"
-        raise InputError("config-invalid", fault) from error
-    except Exception as error:  # dates, numbers and tags are converted by code that raises anything
-        raise InputError("config-invalid", f"{path.name} is not YAML") from error
-
-
-def _count(values: Any) -> int:
-    """How many values there are, where aliases count each time; no more than needed is counted."""
-    count, waiting = 0, [values]
-    while waiting and count <= MOST_VALUES:
-        value = waiting.pop()
-        count += 1
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list | set | tuple):
-            waiting += value
-    return count
+from lungscore.yaml_file import explained, read_yaml
 
 
 def load_experiment(path: Path) -> ExperimentConfig:
@@ -88,7 +21,7 @@ def load_experiment(path: Path) -> ExperimentConfig:
     try:
         return ExperimentConfig.model_validate(_read_extended(path))
     except ValidationError as error:
-        raise _explain(path, error) from error
+        raise explained(path, error, ExperimentConfig) from error
 
 
 def _read_extended(path: Path, depth: int = 0) -> dict[str, Any]:
@@ -113,22 +46,6 @@ def _merge(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = _merge(base[key], value) if both else value
     return merged
-
-
-def _explain(path: Path, error: ValidationError) -> InputError:
-    """The first thing wrong, with the nearest known key where a key is unknown."""
-    first = error.errors()[0]
-    where = ".".join(str(key) for key in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return InputError("config-invalid", f"{path.name}: {where}: {first['msg']}")
-    model: Any = ExperimentConfig
-    for key in first["loc"][:-1]:
-        kinds = (model.model_fields[str(key)].annotation,)
-        kinds = get_args(kinds[0]) or kinds  # a section that may be null
-        model = next(kind for kind in kinds if issubclass(kind, BaseModel))
-    near = difflib.get_close_matches(str(first["loc"][-1]), model.model_fields, n=1, cutoff=0.3)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(model.model_fields)}"
-    return InputError("config-invalid", f"{path.name}: unknown key {where!r}", hint=hint)
 
 
 #: Where runs are kept, below the working folder.

@@ -113,6 +113,24 @@ def concept(code: Code) -> Any:
     return CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=code.meaning)
 
 
+#: How the method of a reviewed result begins.
+_REVIEWED = "reviewed by "
+
+
+def reviewer_of(result: Mapping[str, Any]) -> str | None:
+    """Who reviewed the masks of a result; None where nobody did."""
+    method = result.get("method")
+    if not isinstance(method, str) or not method.startswith(_REVIEWED):
+        return None
+    return method.removeprefix(_REVIEWED) or None
+
+
+def person_name(name: str) -> str:
+    """A reader's name as DICOM has it: all of it as family name, without what separates parts."""
+    plain = "".join(" " if letter in "^=\\" else letter for letter in name)
+    return f"{' '.join(plain.split())[:60]}^"
+
+
 def algorithm_text(result: Mapping[str, Any]) -> str:
     """Networks and engine of a result, on one line."""
     models = [f"{m['name']} {m['version']} ({m['sha256'][:12]})" for m in result["models"]]

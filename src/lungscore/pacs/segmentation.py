@@ -10,9 +10,16 @@ from pydicom.dataset import Dataset
 from lungscore import labels
 from lungscore.pacs import codes
 from lungscore.pacs.codes import Code
-from lungscore.pacs.objects import Stamp, algorithm_text, concept, finish, series_of
+from lungscore.pacs.objects import (
+    Stamp,
+    algorithm_text,
+    concept,
+    finish,
+    person_name,
+    reviewer_of,
+    series_of,
+)
 from lungscore.pacs.source import Source
-from lungscore.result.numbers import NUMBERS
 from lungscore.version import RESEARCH_USE, __version__
 
 
@@ -34,14 +41,11 @@ class Segment:
     side: Code | None = None
 
 
-#: Colours of the lobes and sides: Okabe and Ito's palette, distinct for colour-blind readers too.
-_LOBE_COLOURS = {
-    "RUL": "#0072b2",
-    "RML": "#f0e442",
-    "RLL": "#009e73",
-    "LUL": "#cc79a7",
-    "LLL": "#d55e00",
-}
+def _segment(mask: str, value: int, category: Code, kind: Code, **more: Code) -> Segment:
+    """The segment of one label, called and coloured as everywhere."""
+    label = next(label for label in labels.MASK_LABELS[mask] if label.value == value)
+    return Segment(value, label.name, label.title, category, kind, label.colour, **more)
+
 
 #: By kind. Both lungs are one segment of an object of their own, since the numbers of both lungs
 #: must refer to one segment, and segments that overlap are not shown by every viewer.
@@ -58,65 +62,22 @@ SEGMENTS: dict[str, tuple[Segment, ...]] = {
         ),
     ),
     "lungs": (
-        Segment(
-            labels.RIGHT_LUNG,
-            "right lung",
-            "Right lung",
-            codes.ANATOMY,
-            codes.LUNG,
-            "#56b4e9",
-            side=codes.RIGHT,
-        ),
-        Segment(
-            labels.LEFT_LUNG,
-            "left lung",
-            "Left lung",
-            codes.ANATOMY,
-            codes.LUNG,
-            "#d583b5",
-            side=codes.LEFT,
-        ),
+        _segment("lungs", labels.RIGHT_LUNG, codes.ANATOMY, codes.LUNG, side=codes.RIGHT),
+        _segment("lungs", labels.LEFT_LUNG, codes.ANATOMY, codes.LUNG, side=codes.LEFT),
     ),
     "lobes": tuple(
-        Segment(
-            labels.LOBES[lobe],
-            lobe,
-            labels.LOBE_NAMES[lobe].capitalize(),
-            codes.ANATOMY,
-            codes.LOBES[lobe],
-            _LOBE_COLOURS[lobe],
-        )
+        _segment("lobes", labels.LOBES[lobe], codes.ANATOMY, codes.LOBES[lobe])
         for lobe in labels.LOBE_ORDER
     ),
     "lesions": (
-        Segment(
-            labels.GGO,
-            "GGO",
-            NUMBERS["ggo_percent"].heading,
-            codes.ABNORMAL,
-            codes.GROUND_GLASS,
-            "#56b4e9",
-            region=codes.LUNG,
-        ),
-        Segment(
-            labels.CONSOLIDATION,
-            "consolidation",
-            "Consolidation",
-            codes.ABNORMAL,
-            codes.CONSOLIDATION,
-            "#e69f00",
-            region=codes.LUNG,
+        _segment("lesions", labels.GGO, codes.ABNORMAL, codes.GROUND_GLASS, region=codes.LUNG),
+        _segment(
+            "lesions", labels.CONSOLIDATION, codes.ABNORMAL, codes.CONSOLIDATION, region=codes.LUNG
         ),
     ),
     "regions": tuple(
-        Segment(
-            number,
-            name,
-            f"{name} (CT-SS region)",
-            codes.ANATOMY,
-            codes.region_code(name),
-            _LOBE_COLOURS[lobe],
-            region=codes.LOBES[lobe],
+        _segment(
+            "regions", number, codes.ANATOMY, codes.region_code(name), region=codes.LOBES[lobe]
         )
         for number, (name, lobe) in enumerate(labels.REGIONS, start=1)
     ),
@@ -178,7 +139,10 @@ def segmentation(
         family=concept(_ARTIFICIAL_INTELLIGENCE),
         parameters={"models": algorithm_text(result)},
     )
-    given = _is_given(kind, result)
+    reviewer = reviewer_of(result)
+    kind_of_algorithm = MANUAL if _is_given(kind, result) else AUTOMATIC
+    if reviewer is not None and result["models"]:
+        kind_of_algorithm = SEMIAUTOMATIC
     numbers = np.zeros(256, np.uint8)
     descriptions = []
     for number, segment in enumerate(segments, start=1):
@@ -188,12 +152,12 @@ def segmentation(
             segment_label=segment.title,
             segmented_property_category=concept(segment.category),
             segmented_property_type=concept(segment.kind),
-            algorithm_type=MANUAL if given else AUTOMATIC,
-            algorithm_identification=None if given else algorithm,
+            algorithm_type=kind_of_algorithm,
+            algorithm_identification=None if kind_of_algorithm == MANUAL else algorithm,
             tracking_uid=tracking_uid(stamp, kind, segment),
             tracking_id=tracking_id(segment),
             anatomic_regions=[concept(segment.region)] if segment.region else None,
-            display_color=CIELabColor.from_rgb(*_rgb(segment.colour)),
+            display_color=CIELabColor.from_rgb(*labels.rgb(segment.colour)),
         )
         modifier = segment.side
         if kind == "lesions" and etiology:
@@ -209,7 +173,7 @@ def segmentation(
         segment_descriptions=descriptions,
         content_label=kind.upper().replace("-", "_"),
         content_description=f"{_DESCRIPTIONS[kind]}. {RESEARCH_USE}",
-        content_creator_name="lungscore^",
+        content_creator_name=person_name(reviewer or "lungscore"),
         **series_of(kind, stamp, f"lungscore {kind} (research use only)"),
     )
     _state_organisation(instance, stamp.uid(kind, "dimension organisation"))
@@ -220,8 +184,9 @@ def segmentation(
 _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 
-#: How a segment came about (DICOM PS3.3, C.8.20.4): by lungscore, or entered by the user.
-AUTOMATIC, MANUAL = "AUTOMATIC", "MANUAL"
+#: How a segment came about (DICOM PS3.3, C.8.20.4): by lungscore, with a reader's help, or entered
+#: by the user.
+AUTOMATIC, SEMIAUTOMATIC, MANUAL = "AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"
 
 
 def _is_given(kind: str, result: Mapping[str, Any]) -> bool:
@@ -243,11 +208,6 @@ def tracking_id(segment: Segment) -> str:
 def tracking_uid(stamp: Stamp, kind: str, segment: Segment) -> str:
     """The UID by which every object of a result knows a segment."""
     return stamp.uid(kind, "segment", segment.key)
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    return red, green, blue
 
 
 def _state_organisation(instance: Dataset, uid: str) -> None:

@@ -5,10 +5,20 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from lungscore.errors import UsageError
 from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.pacs import codes
 from lungscore.pacs.codes import Code
-from lungscore.pacs.objects import MANUFACTURER, Stamp, algorithm_text, concept, finish, series_of
+from lungscore.pacs.objects import (
+    MANUFACTURER,
+    Stamp,
+    algorithm_text,
+    concept,
+    finish,
+    person_name,
+    reviewer_of,
+    series_of,
+)
 from lungscore.pacs.segmentation import SEGMENTS, Segment, tracking_id, tracking_uid
 from lungscore.pacs.source import Source
 from lungscore.result.numbers import (
@@ -44,12 +54,14 @@ def structured_report(
     stamp: Stamp,
     *,
     etiology: str | None = None,
+    verified_for: str | None = None,
 ) -> Dataset:
     """The Comprehensive 3D SR of ``result`` (the content of a result.json).
 
     segmentations: by kind; groups of measurements refer to their segments. etiology: a key of
-    codes.ETIOLOGIES, recorded as stated by the user. A number that is null is left out, and the
-    reason is given as a comment.
+    codes.ETIOLOGIES, recorded as stated by the user. verified_for: the organisation in whose name
+    the reader who reviewed the result verifies it; unverified without. A number that is null is
+    left out, and the reason is given as a comment.
     """
     from highdicom.sr import Comprehensive3DSR
 
@@ -59,10 +71,24 @@ def structured_report(
         content=content,
         is_complete=True,
         is_final=False,
-        is_verified=False,
+        is_verified=verified_for is not None,
+        verifying_observer_name=None if verified_for is None else _verifier(result),
+        verifying_organization=verified_for,
         **series_of("measurements", stamp, "lungscore measurements (research use only)"),
     )
     return finish(instance, stamp)
+
+
+def _verifier(result: Mapping[str, Any]) -> str:
+    """The reader who reviewed. Raises UsageError where nobody did: nobody else can verify."""
+    reviewer = reviewer_of(result)
+    if reviewer is None:
+        raise UsageError(
+            "usage",
+            "Only a review can be verified, and nobody reviewed this result",
+            expected="a folder CASE/reviews/READER, which lungscore review wrote",
+        )
+    return person_name(reviewer)
 
 
 def _present(source: Source) -> list[Dataset]:
@@ -81,6 +107,7 @@ def _content(
         MeasurementReport,
         ObservationContext,
         ObserverContext,
+        PersonObserverIdentifyingAttributes,
     )
 
     device = DeviceObserverIdentifyingAttributes(
@@ -94,9 +121,19 @@ def _content(
         observer_type=concept(Code("121007", "DCM", "Device")),
         observer_identifying_attributes=device,
     )
+    reviewer = reviewer_of(result)
+    person = None
+    if reviewer is not None:
+        named = PersonObserverIdentifyingAttributes(name=person_name(reviewer))
+        person = ObserverContext(
+            observer_type=concept(Code("121006", "DCM", "Person")),
+            observer_identifying_attributes=named,
+        )
     groups = _Groups(result, source, segmentations, stamp, etiology)
     report = MeasurementReport(
-        observation_context=ObservationContext(observer_device_context=observer),
+        observation_context=ObservationContext(
+            observer_person_context=person, observer_device_context=observer
+        ),
         procedure_reported=concept(codes.PROCEDURE),
         imaging_measurements=list(groups.all()),
         title=concept(codes.REPORT_TITLE),

@@ -27,12 +27,14 @@ class ObjectSettings:
     """Which objects are written.
 
     regions: also the 20 regions as segments. etiology: a key of codes.ETIOLOGIES, stated by the
-    user. fhir: also a FHIR Bundle that refers to the study.
+    user. fhir: also a FHIR Bundle that refers to the study. verified_for: the organisation for
+    which the reader of a review verifies the report.
     """
 
     regions: bool = False
     etiology: str | None = None
     fhir: bool = False
+    verified_for: str | None = None
 
 
 class Written(NamedTuple):
@@ -87,7 +89,10 @@ def write_objects(
     check_library()
     refuse_folder(folder, known=OBJECTS, overwrite=overwrite)
     stored = read_stored_case(case, source)
-    stamp = stamp_of(stored.content, moment or datetime.now(), settings.etiology or "")
+    options = [settings.etiology or ""]
+    if settings.verified_for is not None:
+        options.append(f"verified for {settings.verified_for}")
+    stamp = stamp_of(stored.content, moment or datetime.now(), *options)
     names = []
     with appearing(folder, overwrite=overwrite) as staging, quiet_libraries():
         for name, instance in _guarded(objects(stored, stamp, settings), source.name):
@@ -123,7 +128,14 @@ def objects(
         if instance is not None:
             segmentations[kind] = instance
             yield f"{kind}.dcm", instance
-    report = structured_report(result, source, segmentations, stamp, etiology=etiology)
+    report = structured_report(
+        result,
+        source,
+        segmentations,
+        stamp,
+        etiology=etiology,
+        verified_for=settings.verified_for,
+    )
     yield MEASUREMENTS, report
     images = key_images(stored.masks, source)
     yield DOCUMENT, report_document(stored.folder, result, images, source, stamp)

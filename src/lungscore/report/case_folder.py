@@ -33,6 +33,8 @@ OUTPUTS = frozenset(
         "fhir.json",
     }
 )
+#: The folder of what readers made of a case; it is never replaced.
+REVIEWS = "reviews"
 #: The folder of DICOM objects in a case folder, and all that it may hold.
 DICOM = "dicom"
 OBJECTS = frozenset(
@@ -82,6 +84,12 @@ def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = Fal
             hint="Choose another folder with -o",
         )
     foreign = _foreign(folder, known)
+    if REVIEWS in foreign:
+        raise UsageError(
+            "output-exists",
+            f"{folder.name} in the output folder contains reviews, which would be lost",
+            hint="Choose another folder with -o, or move the folder reviews away first",
+        )
     if DICOM in known and (folder / DICOM).is_dir():
         foreign += [f"{DICOM}/{name}" for name in _foreign(folder / DICOM, OBJECTS)]
     if foreign:

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from lungscore.files import atomic_write
+from lungscore.labels import MASK_LABELS, Label
 from lungscore.report.case_folder import appearing, refuse_existing
 from lungscore.report.curve import infection_curve
 from lungscore.report.page import render_page
@@ -38,21 +39,31 @@ def write_outputs(
     started = time.perf_counter()
     folder = refuse_existing(out_dir, analysis.scan.name, overwrite=overwrite)
     with appearing(folder, overwrite=overwrite) as staging:
-        # Compression releases the interpreter's lock: the masks cost no time beside the figures.
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            masks = pool.submit(_write_masks, analysis, staging)
-            if settings.size != "none":
-                _write_report(analysis, staging, settings)
-            masks.result()
-        atomic_write(staging / "result.json", to_result(analysis).to_json())
-        record = run_record(analysis, write_seconds=time.perf_counter() - started)
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        atomic_write(staging / "run.json", text)
-        identifiers = analysis.scan.identifiers
-        if settings.identifiers and identifiers is not None:
-            text = json.dumps(asdict(identifiers), indent=1, ensure_ascii=False) + "\n"
-            atomic_write(staging / IDENTIFIERS, text)
+        write_files(analysis, staging, settings, started=started)
     return folder
+
+
+def write_files(
+    analysis: Analysis, folder: Path, settings: ReportSettings, *, started: float
+) -> None:
+    """Write everything of a case into ``folder``, which is there.
+
+    started: when writing began, by time.perf_counter.
+    """
+    # Compression releases the interpreter's lock: the masks cost no time beside the figures.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        masks = pool.submit(_write_masks, analysis, folder)
+        if settings.size != "none":
+            _write_report(analysis, folder, settings)
+        masks.result()
+    atomic_write(folder / "result.json", to_result(analysis).to_json())
+    record = run_record(analysis, write_seconds=time.perf_counter() - started)
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    atomic_write(folder / "run.json", text)
+    identifiers = analysis.scan.identifiers
+    if settings.identifiers and identifiers is not None:
+        text = json.dumps(asdict(identifiers), indent=1, ensure_ascii=False) + "\n"
+        atomic_write(folder / IDENTIFIERS, text)
 
 
 def _write_masks(analysis: Analysis, folder: Path) -> None:
@@ -65,7 +76,14 @@ def _write_masks(analysis: Analysis, folder: Path) -> None:
     for name, labels in masks.items():
         if labels is not None:
             path = folder / f"{name}.nii.gz"
-            atomic_write(path, nifti_bytes(labels, analysis.scan.geometry))
+            atomic_write(path, nifti_bytes(labels, analysis.scan.geometry, _names(analysis, name)))
+
+
+def _names(analysis: Analysis, mask: str) -> tuple[Label, ...]:
+    """What the values of a mask are called; where the sides are unknown, 1 is any lung."""
+    if mask == "lungs" and not analysis.scan.sides_known:
+        return (MASK_LABELS[mask][0]._replace(name="lung", title="Lung"),)
+    return MASK_LABELS[mask]
 
 
 def _write_report(analysis: Analysis, folder: Path, settings: ReportSettings) -> None:

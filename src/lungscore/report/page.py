@@ -174,6 +174,7 @@ def _identity(
             if settings.identifiers and identifiers and identifiers.series_description
             else []
         ),
+        *([result.method] if result.method else []),
         *([f"analysed {analysed_on}"] if analysed_on else []),
         f"lungscore {__version__}",
     ]

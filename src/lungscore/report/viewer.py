@@ -1,6 +1,6 @@
 """Every slice of a scan as compressed pictures, for the viewer in the report.
 
-The pictures are for looking, not for measuring: 8 bits over 1400 HU, reduced and lossy.
+The pictures are for viewing, not for measuring: 8 bits over 1400 HU, reduced and lossy.
 """
 
 import base64
@@ -166,5 +166,5 @@ def _jpeg(plane: np.ndarray, size: tuple[int, int], quality: int) -> bytes:
 def _png(plane: np.ndarray, size: tuple[int, int]) -> bytes:
     buffer = io.BytesIO()
     image = Image.fromarray(plane).resize(size, Image.Resampling.NEAREST)
-    image.save(buffer, "PNG", compress_level=6)
+    image.save(buffer, "PNG", compress_level=3)  # a fifth larger than 6, in 0.6 of the time
     return buffer.getvalue()

@@ -54,6 +54,8 @@ class Analysis:
         Seconds by stage. They are written to run.json only.
     detected : Detected or None
         Output of the user's own detector, if one was used.
+    method : str or None
+        "reviewed by" whom, of masks that a person reviewed.
 
     See Also
     --------
@@ -70,6 +72,7 @@ class Analysis:
     notices: tuple[Notice, ...]
     times: dict[str, float]
     detected: Detected | None = None
+    method: str | None = None
 
     @property
     def has_ct(self) -> bool:

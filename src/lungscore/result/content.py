@@ -67,6 +67,7 @@ def to_result(analysis: Analysis) -> Result:
         "ranges": ranges_part(
             severity.ranges, analysis.lesions.alternatives, percent=percent, ml=millilitres
         ),
+        "method": analysis.method,
     }
     if (engine := analysis.lesions.engine) is not None:
         content["engine"] = {"name": engine.name, "precision": engine.precision}

@@ -4,9 +4,9 @@ docs/result.md explains every field; docs/result.schema.json is exported from th
 """
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from lungscore.result.base import Model
 from lungscore.result.detection import Detection
@@ -201,6 +201,16 @@ class Result(Model):
     models: list[ModelPart]
     engine: EnginePart | None
     ranges: RangesPart | None = Field(description="null for given masks and where turned off")
+    method: str | None = Field(
+        default=None, description="reviewed by whom; absent where nobody reviewed the masks"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_method(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        if content["method"] is None:
+            del content["method"]
+        return content
 
     def to_json(self) -> bytes:
         """The bytes of result.json: fixed key order and decimals, UTF-8, one final newline."""

@@ -5,15 +5,19 @@ import hashlib
 import io
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nibabel as nib
 import numpy as np
+from nibabel.nifti1 import Nifti1Extension
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from lungscore.errors import ResourceError
 from lungscore.files import atomic_path, write_error
+from lungscore.labels import Label, rgb
 from lungscore.scan.scan import Geometry, Scan
 
 #: Stored value 0 is this many Hounsfield units.
@@ -29,8 +33,12 @@ def write_nifti(scan: Scan, path: Path) -> None:
         nib.save(image, temporary)
 
 
-def nifti_bytes(labels: np.ndarray, geometry: Geometry) -> bytes:
+def nifti_bytes(
+    labels: np.ndarray, geometry: Geometry, names: Sequence[Label] | None = None
+) -> bytes:
     """A gzipped NIfTI-1 file (uint8, sform and qform in mm) of canonical (D, H, W) ``labels``.
+
+    names: what the values are called, written into an extension of the header.
 
     Equal labels give equal bytes: no name and no time goes into the gzip header. Level 1: masks
     are nearly all zeros, higher levels cost seconds and save little.
@@ -42,6 +50,8 @@ def nifti_bytes(labels: np.ndarray, geometry: Geometry) -> bytes:
     header.set_sform(geometry.affine, code="scanner")
     header.set_qform(geometry.affine, code="scanner")
     header.set_xyzt_units("mm")
+    if names:
+        header.extensions.append(Nifti1Extension(0, label_table(names)))
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1, mtime=0, filename="") as file:
         header.write_to(file)
@@ -49,6 +59,24 @@ def nifti_bytes(labels: np.ndarray, geometry: Geometry) -> bytes:
         for plane in range(stored.shape[2]):  # the last axis is the slowest
             file.write(stored[:, :, plane].astype(np.uint8).tobytes(order="F"))
     return packed.getvalue()
+
+
+def label_table(names: Sequence[Label]) -> bytes:
+    """Names and colours of label values in the XML of Connectome Workbench's label tables.
+
+    The form that TotalSegmentator writes and reads, too.
+    """
+    table = ElementTree.Element("LabelTable")
+    for label in names:
+        attributes = {"Key": str(label.value)}
+        for name, part in zip(("Red", "Green", "Blue"), rgb(label.colour), strict=True):
+            attributes[name] = f"{part / 255:.4f}"
+        entry = ElementTree.SubElement(table, "Label", {**attributes, "Alpha": "1"})
+        entry.text = label.name
+    extension = ElementTree.Element("CaretExtension")
+    volume = ElementTree.SubElement(extension, "VolumeInformation", Index="0")
+    volume.append(table)
+    return ElementTree.tostring(extension, encoding="utf-8", xml_declaration=True)
 
 
 def write_dicom_series(scan: Scan, folder: Path) -> str:

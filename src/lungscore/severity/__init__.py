@@ -5,7 +5,7 @@ from lungscore.severity.category import RULE, WITHHOLDING, Category
 from lungscore.severity.distribution import Distribution, Share
 from lungscore.severity.edges import EDGES, FLOOR_PERCENT, score_part
 from lungscore.severity.lesions import SPECK_ML, LesionSizes
-from lungscore.severity.measure import Segmentation, measure
+from lungscore.severity.measure import Counted, Segmentation, count, measure, severity_of
 from lungscore.severity.ranges import Alternatives
 from lungscore.severity.reliability import GRADE_MEANS, GRADES, Grade, Reliability, reliability
 from lungscore.severity.scores import (
@@ -36,6 +36,7 @@ __all__ = [
     "Alternatives",
     "Burden",
     "Category",
+    "Counted",
     "Distribution",
     "Grade",
     "LesionSizes",
@@ -46,6 +47,7 @@ __all__ = [
     "Segmentation",
     "Severity",
     "Share",
+    "count",
     "ct_ss",
     "ctsi",
     "lhos",
@@ -54,6 +56,7 @@ __all__ = [
     "mosmed_class",
     "reliability",
     "score_part",
+    "severity_of",
     "tss",
     "zone_score",
 ]

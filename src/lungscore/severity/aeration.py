@@ -73,26 +73,41 @@ def aeration(
     lungs, lobes: (D, H, W) labels (labels.py). hu: (D, H, W) Hounsfield units. voxel_ml:
     millilitres of one voxel, None without spacing. Raises ValueError for another shape of ``hu``.
     """
+    voxels = voxels_in_bands(lungs, hu, lobes)
+    return aeration_of(voxels, has_lobes=lobes is not None, voxel_ml=voxel_ml)
+
+
+def voxels_in_bands(
+    lungs: np.ndarray, hu: np.ndarray, lobes: np.ndarray | None = None
+) -> np.ndarray:
+    """(D, lobe, band) int64 voxels of each slice; lobe 0 is none. Arrays as for ``aeration``."""
     if hu.shape != lungs.shape:
         raise ValueError(f"hu have shape {hu.shape}; expected that of the lungs, {lungs.shape}")
-    voxels = np.zeros((len(LOBES) + 1, len(BANDS)), np.int64)
+    voxels = np.zeros((len(lungs), len(LOBES) + 1, len(BANDS)), np.int64)
     edges = [band.low for band in BANDS.values() if band.low is not None]
     for z, inside in lung_voxels(lungs):
         values = hu[z][inside]
         band = sum(((values >= edge).view(np.uint8) for edge in edges), np.uint8(0))
         if lobes is not None:
             band = band + lobes[z][inside].astype(np.uint8) * np.uint8(len(BANDS))
-        voxels += np.bincount(band, minlength=voxels.size).reshape(voxels.shape)
-    total = int(voxels.sum())
+        voxels[z] = np.bincount(band, minlength=voxels[z].size).reshape(voxels[z].shape)
+    return voxels
+
+
+def aeration_of(voxels: np.ndarray, *, has_lobes: bool, voxel_ml: float | None) -> Aeration:
+    """The aeration from what ``voxels_in_bands`` counted."""
+    of_lobes = voxels.sum(axis=0)
+    total = int(of_lobes.sum())
     if total == 0:
         return no_aeration("there are no lungs")
-    in_band = voxels.sum(axis=0).tolist()
+    in_band = of_lobes.sum(axis=0).tolist()
+    lobes = LOBE_ORDER if has_lobes else ()
     return Aeration(
         {
             name: BandShare(None if voxel_ml is None else count * voxel_ml, 100 * count / total)
             for name, count in zip(BANDS, in_band, strict=True)
         },
-        {} if lobes is None else {name: _well_aerated(voxels[LOBES[name]]) for name in LOBE_ORDER},
+        {name: _well_aerated(of_lobes[LOBES[name]]) for name in lobes},
     )
 
 

@@ -47,9 +47,12 @@ def shares(
     lungs, lesions: (D, H, W) labels on canonical axes, lungs with their sides. peripheral: (D, H,
     W) bool, the outer third of the lungs; None where it is not known. ValueError for another shape.
     """
-    if peripheral is not None:
-        peripheral = checked("peripheral", peripheral, 1, lungs.shape)
-    table = _rows(lungs, lesions, peripheral)
+    table = voxels_in_rows(lungs, lesions, peripheral)
+    return shares_of(table, has_periphery=peripheral is not None)
+
+
+def shares_of(table: np.ndarray, *, has_periphery: bool) -> tuple[Share, Share, Share]:
+    """The peripheral, posterior and lower share from what ``voxels_in_rows`` counted."""
     posterior, lower = np.zeros_like(table), np.zeros_like(table)
     flat = False
     for side in (RIGHT_LUNG, LEFT_LUNG):
@@ -65,7 +68,7 @@ def shares(
         if edges is not None:
             lower[edges[2] :, :, side] = table[edges[2] :, :, side]
     return (
-        Share() if peripheral is None else _share(table[..., 1], table),
+        _share(table[..., 1], table) if has_periphery else Share(),
         _share(posterior, table),
         Share() if flat else _share(lower, table),
     )
@@ -81,8 +84,15 @@ def thirds(occupied: np.ndarray) -> np.ndarray | None:
     return np.linspace(occupied[0], occupied[-1] + 1, 4).round().astype(int)
 
 
-def _rows(lungs: np.ndarray, lesions: np.ndarray, peripheral: np.ndarray | None) -> np.ndarray:
-    """(D, H, lung, infected, peripheral) int64 voxel counts of every row of every slice."""
+def voxels_in_rows(
+    lungs: np.ndarray, lesions: np.ndarray, peripheral: np.ndarray | None = None
+) -> np.ndarray:
+    """(D, H, lung, infected, peripheral) int64 voxels of every row of every slice.
+
+    The arrays as for ``shares``.
+    """
+    if peripheral is not None:
+        peripheral = checked("peripheral", peripheral, 1, lungs.shape)
     depth, height, width = lungs.shape
     rows = np.broadcast_to(np.arange(height)[:, None] * (LUNG * 4), (height, width))
     table = np.zeros((depth, height, LUNG, 2, 2), np.int64)

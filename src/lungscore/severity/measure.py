@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lungscore.severity import scores
-from lungscore.severity.aeration import Aeration, aeration, no_aeration
+from lungscore.severity.aeration import Aeration, aeration_of, no_aeration, voxels_in_bands
 from lungscore.severity.category import WITHHOLDING
 from lungscore.severity.counts import Tally, tallies_of_others, tally
-from lungscore.severity.distribution import Distribution, shares
+from lungscore.severity.distribution import Distribution, shares_of, voxels_in_rows
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.lesions import LesionSizes, lesion_sizes
 from lungscore.severity.notices import Obstacles, notices_of
@@ -72,33 +72,64 @@ class Segmentation:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """All counts that a severity is made of, slice by slice: what changes in one slice changes no
+    count of another.
+
+    bands: of aeration.voxels_in_bands; None where the aeration is not asked for. rows: of
+    distribution.voxels_in_rows; None where there is no distribution.
+    """
+
+    tally: Tally
+    bands: np.ndarray | None
+    rows: np.ndarray | None
+
+
+def count(segmentation: Segmentation) -> Counted:
+    """Every count of a segmentation."""
+    lungs, lesions, lobes = segmentation.lungs, segmentation.lesions, segmentation.lobes
+    hu, obstacles = segmentation.hu, segmentation.obstacles
+    spread = not (obstacles.volume or obstacles.sides)
+    return Counted(
+        tally(lungs, lesions, **segmentation.layers),
+        None if hu is None else voxels_in_bands(lungs, hu, lobes),
+        voxels_in_rows(lungs, lesions, segmentation.peripheral) if spread else None,
+    )
+
+
 def measure(segmentation: Segmentation) -> Severity:
     """Measure infection and score severity.
 
     Raises ValueError for arrays that do not belong together or hold unknown labels.
     """
-    lungs, lesions, layers = segmentation.lungs, segmentation.lesions, segmentation.layers
+    lungs, layers = segmentation.lungs, segmentation.layers
     divided = segmentation.lobes is not None or segmentation.regions is not None
     if divided and not segmentation.sides_known:
         raise ValueError("lobes and regions need known sides")
-    counted = tally(lungs, lesions, **layers)
-    severity = _severity(counted, segmentation)
-    severity = replace(
-        severity,
-        aeration=_aeration(segmentation),
-        lesions=_lesions(counted, segmentation),
-        distribution=_distribution(severity, segmentation),
-    )
+    counted = count(segmentation)
+    severity = severity_of(counted, segmentation)
     alternatives = segmentation.alternatives
     if alternatives is None:
         return severity
     tallies = tallies_of_others(
-        counted, alternatives.voxels, alternatives.lesions(), lungs=lungs, **layers
+        counted.tally, alternatives.voxels, alternatives.lesions(), lungs=lungs, **layers
     )
     ranges = ranges_of([_severity(alternative, segmentation) for alternative in tallies])
     if segmentation.voxel_ml is not None:
         ranges = with_unsure_lung(ranges, severity.lungs, *segmentation.unsure_ml)
     return with_ranges(severity, ranges)
+
+
+def severity_of(counted: Counted, segmentation: Segmentation) -> Severity:
+    """The severity, without ranges, of counts that are those of ``segmentation``."""
+    severity = _severity(counted.tally, segmentation)
+    return replace(
+        severity,
+        aeration=_aeration(counted.bands, segmentation),
+        lesions=_lesions(counted.tally, segmentation),
+        distribution=_distribution(counted.rows, severity, segmentation),
+    )
 
 
 def _severity(counted: Tally, segmentation: Segmentation) -> Severity:
@@ -150,15 +181,11 @@ def _severity(counted: Tally, segmentation: Segmentation) -> Severity:
     )
 
 
-def _aeration(segmentation: Segmentation) -> Aeration:
-    if segmentation.hu is None:
+def _aeration(bands: np.ndarray | None, segmentation: Segmentation) -> Aeration:
+    if bands is None:
         return no_aeration(segmentation.obstacles.hu or NOT_ASKED)
-    return aeration(
-        segmentation.lungs,
-        segmentation.hu,
-        lobes=segmentation.lobes,
-        voxel_ml=segmentation.voxel_ml,
-    )
+    has_lobes = segmentation.lobes is not None
+    return aeration_of(bands, has_lobes=has_lobes, voxel_ml=segmentation.voxel_ml)
 
 
 def _lesions(counted: Tally, segmentation: Segmentation) -> LesionSizes:
@@ -173,13 +200,14 @@ def _lesions(counted: Tally, segmentation: Segmentation) -> LesionSizes:
     return lesion_sizes(components, segmentation.voxel_ml, has_lobes=has_lobes)
 
 
-def _distribution(severity: Severity, segmentation: Segmentation) -> Distribution:
+def _distribution(
+    rows: np.ndarray | None, severity: Severity, segmentation: Segmentation
+) -> Distribution:
     obstacle = segmentation.obstacles.volume or segmentation.obstacles.sides
-    if obstacle:
+    if rows is None:
         return Distribution(reason=obstacle)
-    outer, posterior, lower = shares(
-        segmentation.lungs, segmentation.lesions, segmentation.peripheral
-    )
+    has_periphery = segmentation.peripheral is not None
+    outer, posterior, lower = shares_of(rows, has_periphery=has_periphery)
     sides = [side for side in (severity.right, severity.left) if side is not None]
     lungs_affected = _affected([side.infection_percent for side in sides])
     return Distribution(

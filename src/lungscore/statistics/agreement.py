@@ -16,6 +16,9 @@ from scipy.stats import t as t_distribution
 from lungscore.statistics.bootstrap import correlation_of, interval, value_of, wilson
 from lungscore.statistics.estimate import Estimate, undefined, without_degenerate
 
+#: How much a disagreement counts: by the distance of the classes, or by its square.
+Weights = Literal["linear", "quadratic"]
+
 #: Pairs below which no figure is given.
 MIN_PAIRS = 3
 
@@ -178,9 +181,7 @@ def _mean_squares(ratings: np.ndarray) -> tuple[float, float, float]:
     )
 
 
-def weighted_kappa(
-    a: np.ndarray, b: np.ndarray, *, highest: int, weights: Literal["linear", "quadratic"]
-) -> Estimate:
+def weighted_kappa(a: np.ndarray, b: np.ndarray, *, highest: int, weights: Weights) -> Estimate:
     """Weighted kappa of classes 0…``highest``; disagreement weighs |i − j| or (i − j)².
 
     a, b: whole numbers. Cohen J, "Weighted kappa: nominal scale agreement with provision for
@@ -193,16 +194,21 @@ def weighted_kappa(
     if n < MIN_PAIRS:
         return undefined(n, TOO_FEW)
     pairs, counts = np.unique(np.stack([first, second], axis=1), axis=0, return_counts=True)
-    apart = np.abs(np.subtract.outer(np.arange(highest + 1), np.arange(highest + 1)))
-    cost = (apart if weights == "linear" else apart**2).astype(np.float64)
-    value = float(_kappas(counts[None], pairs, cost)[0])
+    cost = disagreement(highest, weights)
+    value = float(kappas(counts[None], pairs, cost)[0])
     if np.isnan(value):
         return undefined(n, SAME_VALUE)
-    ends = interval(lambda often: _kappas(often, pairs, cost), len(pairs), weights=counts)
+    ends = interval(lambda often: kappas(often, pairs, cost), len(pairs), weights=counts)
     return without_degenerate(Estimate(value, *ends, n))
 
 
-def _kappas(counts: np.ndarray, pairs: np.ndarray, cost: np.ndarray) -> np.ndarray:
+def disagreement(highest: int, weights: Weights) -> np.ndarray:
+    """(classes, classes) weight of each disagreement of classes 0…``highest``; 0 for none."""
+    apart = np.abs(np.subtract.outer(np.arange(highest + 1), np.arange(highest + 1)))
+    return (apart if weights == "linear" else apart**2).astype(np.float64)
+
+
+def kappas(counts: np.ndarray, pairs: np.ndarray, cost: np.ndarray) -> np.ndarray:
     """(tables,) kappas of (tables, pairs) counts; NaN where no disagreement is to be expected.
 
     pairs: (pairs, 2) classes. cost: (classes, classes), 0 on the diagonal.

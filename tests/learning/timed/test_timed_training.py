@@ -162,6 +162,7 @@ def test_whoever_labels_a_slice_held_out_what_its_pupil_holds_out(split, place):
     assert held == (place.folds[FOLDS.index(split)] if split in FOLDS else ())
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_its_teacher_and_keeps_what_it_found(place):
     teacher = Run("teachers", "teacher", "fold1", "tiny")
     student = Run("students", "student", "fold1", "tiny", teachers=("teacher",))
@@ -208,6 +209,7 @@ def test_a_stopped_training_goes_on_where_it_was(slices, tiny, tmp_path):
     assert second.done == 5
 
 
+@pytest.mark.slow
 def test_a_short_training_forgets_its_first_weights(slices, tiny):
     training = tiny_training(slices, steps=30)
     with torch.no_grad():
@@ -303,6 +305,7 @@ def test_processes_share_the_work_and_survive_a_death(tmp_path):
     assert "this piece is broken" in str(results["raise"])
 
 
+@pytest.mark.slow
 def test_torch_numpy_pillow_and_safetensors_are_enough():
     blocked = ("pydantic", "lightning_fabric", "scipy", "nibabel", "pydicom", "onnx", "openvino")
     program = (

@@ -1,0 +1,247 @@
+"""The second half of the walk: from lungs and lesions to lobes, regions and scores.
+
+What was drawn by a network, given as masks or corrected by a reader goes the same way.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lungscore.anatomy import (
+    Lungs,
+    divide_regions,
+    find_lobes,
+    outer_third,
+    separate_lesions,
+    sides_of_lobes,
+    size_notices,
+)
+from lungscore.anatomy.boxes import columns_of
+from lungscore.errors import InputError, Notice
+from lungscore.inference import Lesions
+from lungscore.inference.density import DENSE_HU
+from lungscore.labels import LEFT_LUNG
+from lungscore.result import Analysis
+from lungscore.scan import Scan
+from lungscore.scan.scan import Geometry
+from lungscore.scan.volume import VolumeFormat
+from lungscore.severity import Segmentation, Severity, measure
+
+#: A young child's lungs are this tall; less is a part of them, in which lobes have no shape.
+SHORTEST_LUNGS_MM = 80.0
+
+#: From lobes and voxel size to regions.
+Divide = Callable[[np.ndarray, tuple[float, float, float]], np.ndarray]
+
+
+class Clock:
+    """Seconds by stage of one walk."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add what happens inside to stage ``name``."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            taken = time.perf_counter() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + taken
+
+
+def assess(
+    scan: Scan,
+    lungs: Lungs,
+    lesions: Lesions,
+    *,
+    clock: Clock | None = None,
+    lobes: np.ndarray | None = None,
+    has_ct: bool = True,
+) -> Analysis:
+    """The second half of the walk: lobes, regions and scores from lungs and lesions.
+
+    lobes: (D, H, W) the user's own lobe labels, or None to approximate them. Where the lungs' sides
+        are not known, the lobes tell them.
+    has_ct: False where ``scan`` only carries the masks' geometry.
+    """
+    clock = clock or Clock()
+    lesions = within(lungs, lesions)
+    parts = divided(scan, lungs, lesions, clock=clock, lobes=lobes, has_ct=has_ct)
+    return scored(parts, clock=clock, has_ct=has_ct)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is scored: all labels, those of lesions only where there is lung."""
+
+    scan: Scan
+    lungs: Lungs
+    lesions: Lesions
+    lobes: np.ndarray | None
+    regions: np.ndarray | None
+    notices: tuple[Notice, ...]
+
+
+def within(lungs: Lungs, lesions: Lesions) -> Lesions:
+    """``lesions`` where there is lung."""
+    inside = np.zeros(lesions.labels.shape, np.uint8)
+    for plane, lung, lesion in zip(inside, lungs.labels, lesions.labels, strict=True):
+        np.copyto(plane, lesion, where=(lung > 0) & (lesion > 0))
+    return replace(lesions, labels=inside)
+
+
+def divided(
+    scan: Scan,
+    lungs: Lungs,
+    lesions: Lesions,
+    *,
+    clock: Clock,
+    lobes: np.ndarray | None = None,
+    has_ct: bool = True,
+    divide: Divide = divide_regions,
+) -> Parts:
+    """Lobes and regions of the lungs, and every notice about the masks.
+
+    The arguments are those of ``assess``; divide: what makes regions of lobes.
+    """
+    # Lobes and regions are shapes in space: without a voxel size, a cube is assumed.
+    spacing_mm = scan.spacing_mm or (1.0, 1.0, 1.0)
+    if lobes is not None and not lungs.sides_known:
+        named = sides_of_lobes(lungs.labels, lobes, spacing_mm)
+        lungs = replace(lungs, labels=named, sides_known=True)
+    notices = [*scan.notices, *lungs.notices, *lesions.notices]
+    if lungs.sides_known:
+        notices = [notice for notice in notices if notice.code != "unknown-orientation"]
+    divisible = lungs.sides_known and scan.shape[0] > 1 and _tall_enough(scan, lungs)
+    regions = None
+    with clock.stage("regions"):
+        if lobes is not None:
+            notices.append(Notice("user-lobes", "The lobe mask was supplied by the user."))
+            lobes = np.where(lungs.labels > 0, lobes, np.uint8(0))
+        elif divisible:
+            shown = scan.values if scan.units == "hu" and has_ct and scan.spacing_mm else None
+            lobes = find_lobes(lungs.labels, spacing_mm, hounsfield=shown)
+            text = "The lobes are estimated from the shape of the lungs"
+            text += "." if shown is None else " and, where the scan shows them, from the fissures."
+            notices.append(Notice("approximate-lobes", text))
+        if divisible and lobes is not None:
+            regions = divide(lobes, spacing_mm)
+            notices.append(
+                Notice(
+                    "approximate-regions",
+                    "The 20 regions are geometric approximations, not segments.",
+                )
+            )
+    noted = {notice.code for notice in notices}
+    notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
+    return Parts(scan, lungs, lesions, lobes, regions, tuple(notices))
+
+
+def scored(parts: Parts, *, clock: Clock, has_ct: bool = True) -> Analysis:
+    """The analysis of what was divided."""
+    lungs = parts.lungs
+    with clock.stage("scores"):
+        components = separate_lesions(lungs.labels, parts.lesions.labels, parts.lobes)
+        box = columns_of(lungs.labels)  # all that is counted lies in their rows and columns
+        segmentation = segmentation_of(
+            parts, box=box, components=components, peripheral=periphery(parts), has_ct=has_ct
+        )
+        severity = measure(segmentation)
+    return analysis_of(parts, severity, clock.seconds)
+
+
+def periphery(parts: Parts) -> np.ndarray | None:
+    """The outer third of the lungs; None where there is none.
+
+    Depth needs a voxel size, and a third of it the lung as a whole.
+    """
+    scan, lungs = parts.scan, parts.lungs
+    if not (lungs.sides_known and scan.spacing_mm and scan.shape[0] > 1):
+        return None
+    return outer_third(lungs.labels, scan.spacing_mm)
+
+
+def segmentation_of(
+    parts: Parts,
+    *,
+    box: tuple[slice, slice, slice],
+    components: np.ndarray,
+    peripheral: np.ndarray | None,
+    has_ct: bool = True,
+) -> Segmentation:
+    """What the severity is measured from: all labels within ``box``, which holds the lungs."""
+    scan, lungs, lesions = parts.scan, parts.lungs, parts.lesions
+    hu = scan.values[box] if scan.units == "hu" and has_ct else None
+    return Segmentation(
+        lungs.labels[box],
+        lesions.labels[box],
+        lobes=None if parts.lobes is None else parts.lobes[box],
+        regions=None if parts.regions is None else parts.regions[box],
+        dense=None if hu is None else hu >= DENSE_HU,
+        hu=hu,
+        components=components,
+        peripheral=None if peripheral is None else peripheral[box],
+        voxel_ml=scan.voxel_ml,
+        sides_known=lungs.sides_known,
+        notice_codes=[notice.code for notice in parts.notices],
+        alternatives=lesions.alternatives and lesions.alternatives.within(box, scan.shape),
+        unsure_ml=(lungs.doubtful_ml, lungs.perhaps_ml),
+    )
+
+
+def analysis_of(parts: Parts, severity: Severity, seconds: dict[str, float]) -> Analysis:
+    """The analysis of ``parts`` with ``severity``; seconds: by stage of the walk."""
+    return Analysis(
+        scan=parts.scan,
+        lungs=parts.lungs,
+        lesions=parts.lesions,
+        lobes=parts.lobes,
+        regions=parts.regions,
+        severity=severity,
+        notices=tuple(dict.fromkeys((*parts.notices, *severity.notices))),
+        times=seconds,
+    )
+
+
+def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
+    """What masks that were given, or lungs without sides, add to the notices of reading."""
+    if scan.shape[0] == 1:
+        yield Notice(
+            "single-slice", "The input is one slice: percentages refer to it, not to the lungs."
+        )
+    if not lungs.sides_known:
+        yield Notice("unknown-orientation", "Right and left are unknown.")
+    yield from size_notices(scan, lungs.labels)
+
+
+def _tall_enough(scan: Scan, lungs: Lungs) -> bool:
+    """Whether the lungs seen reach far enough down the body to know lobes from their shape."""
+    height = np.count_nonzero(lungs.labels.any(axis=(1, 2)))
+    return scan.spacing_mm is None or bool(height * scan.spacing_mm[0] >= SHORTEST_LUNGS_MM)
+
+
+def placeholder(lungs: Lungs, geometry: Geometry, *, kind: VolumeFormat, name: str) -> Scan:
+    """A scan that carries the geometry of masks given alone; every number that needs HU is null."""
+    return Scan(
+        values=np.zeros(lungs.labels.shape, np.int16),
+        units="hu",
+        geometry=geometry,
+        spacing_mm=geometry.spacing_mm,
+        sides_known=lungs.sides_known,
+        kind=kind,
+        name=name,
+        notices=(Notice("no-ct", "No CT was given: numbers that need one are missing."),),
+    )
+
+
+def as_lungs(labels: np.ndarray, source: str) -> Lungs:
+    """Given labels, 1 right and 2 left; 1 throughout says nothing about sides."""
+    if not labels.any():
+        raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
+    notice = Notice("user-lungs", "The lung mask was supplied by the user.")
+    return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,), found_by="user")

@@ -1,0 +1,156 @@
+"""The pixels of an image as plain numbers: nothing else can hide among or behind them."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from lungscore.errors import InputError
+from lungscore.scan.dicom.elements import integer
+from lungscore.scan.dicom.header import parse, quiet_pydicom
+from lungscore.scan.limits import MAX_VOXELS
+
+_DESCRIBED = ("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated")
+_FLOAT = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
+#: Seconds that an image may take to be decoded.
+PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Plain pixels, and how they are described where decoding has changed it."""
+
+    keyword: str
+    content: bytes
+    described: dict[str, Any]
+    syntax: str = ExplicitVRLittleEndian
+
+    def put_into(self, dataset: Dataset) -> None:
+        """Make them those of ``dataset``."""
+        for keyword, value in self.described.items():
+            setattr(dataset, keyword, value)
+        padded = self.content + b"\0" * (len(self.content) % 2)
+        word = "OW" if int(dataset.BitsAllocated) > 8 else "OB"
+        dataset.add_new(self.keyword, _FLOAT.get(self.keyword, word), padded)
+
+
+class Decoder:
+    """Decodes compressed pixels in a process of its own, which a damaged image may bring down."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def decode(self, path: Path, name: str) -> Pixels:
+        """Raises InputError ``dicom-unreadable``."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        try:
+            return Pixels("PixelData", *self._pool.submit(_decoded, path).result(PATIENCE_S))
+        except BrokenProcessPool:
+            self._pool = None
+            raise _undecodable(name) from None
+        except TimeoutError:
+            self.close()
+            raise _undecodable(name) from None
+        except Exception as error:  # a decoder fed by strangers may fail in any way
+            raise _undecodable(name) from error
+
+    def close(self) -> None:
+        if self._pool is not None:
+            for process in list((self._pool._processes or {}).values()):
+                process.kill()
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+@contextmanager
+def decoder() -> Iterator[Decoder]:
+    """A decoder that ends with the block."""
+    own = Decoder()
+    try:
+        yield own
+    finally:
+        own.close()
+
+
+def pixels_of(dataset: Dataset, path: Path, name: str, own: Decoder) -> Pixels:
+    """The pixels of ``dataset``, which was read from ``path``; as many as its header describes.
+
+    Raises InputError ``dicom-unreadable``, ``dicom-truncated`` or ``volume-too-large``.
+    """
+    keyword = next((each for each in ("PixelData", *_FLOAT) if each in dataset), None)
+    if keyword is None:
+        raise InputError("dicom-truncated", f"{name} holds no pixels")
+    numbers = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
+    rows, columns, samples, frames, bits = (
+        max(1, integer(dataset, number, 1)) for number in numbers
+    )
+    count = rows * columns * samples * frames
+    if count > MAX_VOXELS:
+        raise InputError("volume-too-large", f"{name} promises {count} pixels")
+    if keyword == "PixelData" and dataset.file_meta.TransferSyntaxUID.is_compressed:
+        return own.decode(path, name)
+    if bits not in (8, 16, 32, 64):
+        raise InputError("dicom-unreadable", f"{name}: {bits} bits per pixel")
+    content = dataset[keyword].value
+    size = count * bits // 8
+    if not isinstance(content, bytes) or len(content) < size:
+        raise InputError("dicom-truncated", f"{name} ends before its image does")
+    content = content[:size]
+    if keyword == "PixelData":
+        big = dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.2"
+        content = _without_overlays(content, dataset, bits, ">" if big else "<")
+    return Pixels(keyword, content, {})
+
+
+def _without_overlays(content: bytes, dataset: Dataset, bits: int, order: str) -> bytes:
+    """Clear the bits above those of the image, where old files keep drawings; signs stay."""
+    stored = integer(dataset, "BitsStored", bits)
+    high = integer(dataset, "HighBit", stored - 1)
+    signed = integer(dataset, "PixelRepresentation", 0) == 1
+    kind = np.dtype(f"{order}{'i' if signed else 'u'}{bits // 8}")
+    values = np.frombuffer(content, kind).astype(kind.newbyteorder("<"))
+    if bits == 16 and 0 < stored < bits and high == stored - 1:
+        clean = values << (bits - stored) >> (bits - stored)
+        padding = integer(dataset, "PixelPaddingValue", 0)
+        values = np.where(values == padding, values, clean) if padding else clean
+    return values.astype(kind.newbyteorder("<")).tobytes()
+
+
+def _decoded(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """In the process of a decoder: plain pixels, and how they are described."""
+    import pydicom
+
+    with quiet_pydicom():
+        dataset = pydicom.dcmread(path, force=True)
+        dataset.decompress(generate_instance_uid=False)
+        described = {name: dataset.get(name) for name in _DESCRIBED if name in dataset}
+        return dataset.PixelData, {name: _plain(value) for name, value in described.items()}
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, int) else str(value)
+
+
+def read(path: Path, name: str) -> Dataset:
+    """The whole data set of a file. Raises InputError ``dicom-unreadable``, ``archive-unsafe``."""
+    dataset: Dataset = parse(path, [], with_pixels=True, name=name)
+    if not getattr(dataset, "file_meta", None) or "TransferSyntaxUID" not in dataset.file_meta:
+        raise InputError("dicom-unreadable", f"{name} states no transfer syntax")
+    return dataset
+
+
+def _undecodable(name: str) -> InputError:
+    return InputError(
+        "dicom-unreadable",
+        f"{name}: the compressed pixels cannot be decoded",
+        hint="Copy the file again from its source",
+    )

@@ -1,0 +1,86 @@
+"""What is removed: studies whose time is up, and what a killed node left of others."""
+
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+from lungscore.batch.leftovers import clear_leftovers
+from lungscore.node.config import NodeConfig
+from lungscore.node.journal import Journal
+from lungscore.node.names import case_of
+from lungscore.node.state import State
+from lungscore.node.work import remove_dead
+
+_CASE = re.compile(r"([0-9a-f]{24})(?:-[0-9]{1,9})?")
+_TEMPORARY = ".tmp-"
+_DAY_S = 86400.0
+
+
+def purge(config: NodeConfig, state: State, *, days: float, failed_days: float) -> list[str]:
+    """Remove the studies that were sent, or failed, so many days ago; which these were."""
+    now, removed = time.time(), []
+    for ending, kept in (("sent", days), ("failed", failed_days)):
+        for study in state.ended(ending, now - kept * _DAY_S):
+            if state.forget(study, ending):
+                remove_study(config, study)
+                removed.append(study)
+    return removed
+
+
+def expire(config: NodeConfig, state: State, journal: Journal) -> None:
+    """Remove what the settings keep no longer."""
+    days = config.retention
+    for study in purge(config, state, days=days.days, failed_days=days.failed_days):
+        journal.say("purged", study=study)
+
+
+def remove_study(config: NodeConfig, study: str) -> None:
+    """Remove images, results and dead letters of a study."""
+    shutil.rmtree(config.incoming / study, ignore_errors=True)
+    remove_dead(config, study)
+    for name in _names(config.results):
+        match = _CASE.fullmatch(name)
+        if match and match[1] == study:
+            shutil.rmtree(config.results / name, ignore_errors=True)
+
+
+def clear_up(config: NodeConfig, state: State) -> int:
+    """Remove what belongs to no study: of killed stores, purges and void analyses; how much.
+
+    Only before the node takes images.
+    """
+    clear_leftovers(config.results)
+    rows = {row.study: row for row in state.studies()}
+    removed = 0
+    for name in _names(config.results):
+        match = _CASE.fullmatch(name)
+        row = rows.get(match[1]) if match else None
+        if match and (row is None or name != case_of(row.study, row.revision)):
+            removed += _remove(config.results / name)
+    for folder in (config.incoming, config.dead):
+        for name in _names(folder):
+            if _CASE.fullmatch(name) and name not in rows:
+                removed += _remove(folder / name)
+    for study in rows:
+        known = {f"{image}.dcm" for image in state.names_of_images(study)}
+        for name in _names(config.incoming / study):
+            if name not in known and (name.startswith(_TEMPORARY) or name.endswith(".dcm")):
+                removed += _remove(config.incoming / study / name)
+    return removed
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _remove(path: Path) -> int:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return 1

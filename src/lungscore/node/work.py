@@ -1,0 +1,102 @@
+"""Studies that are complete are analysed, a few at once."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+
+from lungscore.batch import Case, Outcome
+from lungscore.errors import LungscoreError, ResourceError, UsageError
+from lungscore.files import atomic_write
+from lungscore.node.config import NodeConfig
+from lungscore.node.journal import Journal, without_uids
+from lungscore.node.names import case_of
+from lungscore.node.state import Claim, State
+from lungscore.report.case_folder import DICOM
+
+REASON = "reason.json"
+
+
+class Work:
+    """Analyses studies, one at a time for each thread that calls ``one``."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        state: State,
+        journal: Journal,
+        analyze: Callable[[Case], Outcome],
+    ) -> None:
+        self._config, self._state, self._journal = config, state, journal
+        self._analyze = analyze
+
+    def one(self) -> bool:
+        """Analyse the study that has waited longest; False where none is due."""
+        claim = self._state.claim(time.time())
+        if claim is None:
+            return False
+        self._journal.say("analysing", study=claim.study)
+        remove_dead(self._config, claim.study)
+        name = case_of(claim.study, claim.revision)
+        start = time.monotonic()
+        outcome = self._analyze(Case(name, self._config.incoming / claim.study))
+        taken_s = round(time.monotonic() - start, 1)
+        kept = self._end(claim, outcome)
+        if not kept:
+            shutil.rmtree(self._config.results / name, ignore_errors=True)
+            self._journal.count("analyses", "void")
+            self._journal.say("void", code="study-changed", study=claim.study, seconds=taken_s)
+            return True
+        error = outcome.error
+        self._journal.count("analyses", "done" if error is None else error.code)
+        self._journal.say(
+            "analysed" if error is None else "not-analysed",
+            code=None if error is None else error.code,
+            study=claim.study,
+            seconds=taken_s,
+        )
+        return True
+
+    def _end(self, claim: Claim, outcome: Outcome) -> bool:
+        """Note how an analysis ended; False where its study got new images meanwhile."""
+        now, error = time.time(), outcome.error
+        if error is None and outcome.folder is not None:
+            objects = sorted(path.name for path in (outcome.folder / DICOM).iterdir())
+            destinations = [destination.name for destination in self._config.destinations]
+            return self._state.finish(claim, objects, destinations, now)
+        if error is None:
+            error = ResourceError("internal", "The analysis ended without a result")
+        last = claim.attempts + 1 >= self._config.analysis.attempts
+        # A worker of a killed node may write the same results in its last breath: they are found
+        # the next time.
+        if isinstance(error, ResourceError | UsageError) and not last:
+            due = now + pause(self._config, claim.attempts)
+            return self._state.postpone(claim, error.code, due)
+        write_dead(self._config, claim.study, "analysis", error)
+        kept = self._state.fail(claim, error.code, now)
+        if not kept:
+            remove_dead(self._config, claim.study)
+        return kept
+
+
+def pause(config: NodeConfig, attempts: int) -> float:
+    """Seconds until the attempt after ``attempts`` failed ones and one more."""
+    return min(config.retry.longest_s, config.retry.first_s * 2 ** min(attempts, 30))
+
+
+def write_dead(config: NodeConfig, study: str, what: str, error: LungscoreError) -> None:
+    """Write a dead letter: what failed for good, and why."""
+    letter = {
+        "study": study,
+        "what": what,
+        "code": error.code,
+        "message": without_uids(error.message),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    text = json.dumps(letter, indent=1, ensure_ascii=False) + "\n"
+    atomic_write(config.dead / study / f"{what}-{REASON}", text)
+
+
+def remove_dead(config: NodeConfig, study: str) -> None:
+    """Remove the dead letters of a study that is tried again."""
+    shutil.rmtree(config.dead / study, ignore_errors=True)

@@ -1,0 +1,178 @@
+"""CASE/reviews/<reader>/: what a reader made of a case, written whole or not at all."""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lungscore.errors import InputError
+from lungscore.files import atomic_write, lock_folder, unlock
+from lungscore.inference.lesions import ModelUsed
+from lungscore.report.case_folder import REVIEWS, appearing
+from lungscore.report.outputs import write_files
+from lungscore.report.review_file import REVIEW, SCHEMA, review_content, review_folders
+from lungscore.report.settings import DEFAULT
+from lungscore.result import Analysis, to_result
+from lungscore.result.numbers import NUMBERS, value_at
+from lungscore.result.stored import RESULT, printable
+from lungscore.result.valid import read_valid
+from lungscore.review.correction import Correction
+from lungscore.review.opened_case import OpenedCase
+from lungscore.scan.names import safe_name
+from lungscore.version import __version__
+
+_UNFINISHED = re.compile(r"\.tmp-[0-9a-f]{12}")
+_ASIDE = re.compile(r"\.tmp-[0-9a-f]{12}-old")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Who reviewed a case, when, for how long, with which tools, and what came of it."""
+
+    reader: str
+    verdict: str
+    comment: str
+    began: str
+    at: str
+    seconds: float
+    viewed: list[int]
+    tools: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Review:
+    """A saved review. content: of its review.json. result: of its result.json."""
+
+    folder: Path
+    content: dict[str, Any]
+    result: dict[str, Any]
+
+    @property
+    def reader(self) -> str:
+        """Who reviewed."""
+        return str(self.content["reader"])
+
+    @property
+    def verdict(self) -> str:
+        """What came of it."""
+        return str(self.content["verdict"])
+
+
+def method_of(reader: str) -> str:
+    """How the result of a review says by whom the masks are."""
+    return f"reviewed by {reader}"
+
+
+def save_review(
+    case: OpenedCase, correction: Correction, analysis: Analysis, work: Work
+) -> dict[str, Any]:
+    """Write the folder of a review, in place of an earlier one, and return its review.json.
+
+    analysis: of the corrected masks. The folder holds what the folder of a case holds, as
+    ``lungscore score`` writes it, with the networks that the masks began with. Raises
+    ResourceError where it cannot be written.
+    """
+    folder = case.folder / REVIEWS / safe_name(work.reader)
+    started = time.perf_counter()
+    models = tuple(ModelUsed(**model) for model in case.result["models"])
+    lesions = replace(analysis.lesions, models=models)
+    analysis = replace(analysis, lesions=lesions, method=method_of(work.reader))
+    content = {
+        "schema": SCHEMA,
+        "case": case.result["case"],
+        **asdict(work),
+        "lungscore": __version__,
+        "masks_sha256": case.digests,
+        "slices": {layer: correction.changed_slices(layer) for layer in correction.masks.layers},
+        "voxels": correction.voxels_changed(),
+        "numbers": before_and_after(case.result, to_result(analysis)),
+    }
+    with appearing(folder, overwrite=True) as staging:
+        write_files(analysis, staging, DEFAULT, started=started)
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        atomic_write(staging / REVIEW, text)
+    return content
+
+
+def before_and_after(before: dict[str, Any], after: Any) -> list[dict[str, Any]]:
+    """Every number of the original, a result.json, and of the reviewed Result."""
+    return [
+        {
+            "path": number.path,
+            "title": number.title,
+            "unit": number.unit,
+            "before": value_at(before, number.path),
+            "after": number.value(after),
+        }
+        for number in NUMBERS.values()
+    ]
+
+
+def put_back(case: Path, reader: str) -> None:
+    """Put back what a killed server had put aside, while it replaced a saved review, and remove
+    what it was writing.
+
+    Only for who holds the reader's log: nobody else is saving then.
+    """
+    reviews = case / REVIEWS
+    for unfinished in reviews.glob(".tmp-*"):
+        if _UNFINISHED.fullmatch(unfinished.name):
+            lock = lock_folder(unfinished, wait=False)
+            if lock is not None:  # else another reader's server is writing it
+                shutil.rmtree(unfinished, ignore_errors=True)
+            unlock(lock)
+    folder = reviews / safe_name(reader)
+    for aside in sorted(reviews.glob(".tmp-*-old")):
+        if not _ASIDE.fullmatch(aside.name) or _reader_of(aside) != reader:
+            continue
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            os.rename(aside, folder)
+
+
+def _reader_of(folder: Path) -> str | None:
+    try:
+        return review_content(folder)["reader"]
+    except ValueError:
+        return None
+
+
+def review_at(case: Path, reader: str) -> dict[str, Any] | None:
+    """The review.json that ``reader`` saved of a case; None where there is none."""
+    try:
+        content = review_content(case / REVIEWS / safe_name(reader))
+    except ValueError:
+        return None
+    return content if content["reader"] == reader else None
+
+
+def read_review(folder: Path) -> Review:
+    """The review in ``folder``. Raises InputError ``review-damaged``, or as ``read_valid``."""
+    called = printable(f"{folder.parent.parent.name}/{REVIEWS}/{folder.name}")
+    try:
+        content = review_content(folder)
+    except ValueError:
+        raise InputError(
+            "review-damaged",
+            f"{REVIEW} of {called} cannot be read",
+            expected="a folder that lungscore review wrote",
+            hint="Save the review again",
+        ) from None
+    return Review(folder, content, read_valid(folder / RESULT, f"{called}/{RESULT}"))
+
+
+def saved_reviews(case: Path) -> Iterator[Review]:
+    """The reviews of the case in ``case``, in the order of the readers' names.
+
+    One that cannot be read is left out: it can be saved again.
+    """
+    for folder in review_folders(case):
+        with suppress(InputError):
+            yield read_review(folder)

@@ -1,0 +1,167 @@
+"""No study is lost or done twice, whatever happens when; the key and the state are whole or new."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from lungscore.errors import ResourceError
+from lungscore.node.names import KEY, case_of, read_names
+from lungscore.node.state import FILE, Claim, Delivery, State
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path / FILE)
+
+
+def ready(state: State, study: str = "s", images: int = 2) -> Claim:
+    for number in range(images):
+        state.receive(study, f"i{number}", "syntax", "content", 10.0 + number)
+    state.queue_quiet(100.0)
+    claim = state.claim(100.0)
+    assert claim is not None
+    return claim
+
+
+def test_a_study_is_queued_when_it_is_quiet_and_claimed_once(state: State) -> None:
+    assert state.receive("s", "i", "x", "c", 10.0) is None
+    assert state.queue_quiet(9.0) == []
+    assert state.claim(1e9) is None
+    assert state.queue_quiet(10.0) == ["s"]
+    assert state.claim(1e9) == Claim("s", 1, 0)
+    assert state.claim(1e9) is None
+
+
+def test_a_killed_node_queues_again_what_it_was_working_on(state: State, tmp_path: Path) -> None:
+    claim = ready(state)
+    again = State(tmp_path / FILE)
+    assert again.recover() == 1
+    assert again.claim(1e9) == claim
+
+
+def test_a_study_that_gets_an_image_while_it_is_analysed_is_analysed_again(state: State) -> None:
+    claim = ready(state)
+    assert state.receive("s", "late", "x", "c", 50.0) == "running"
+    assert not state.finish(claim, ["a.dcm"], ["pacs"], 60.0)
+    assert not state.fail(claim, "slice-gap", 60.0)
+    assert not state.postpone(claim, "disk-full", 60.0)
+    assert state.deliveries("pacs", 1e9) == []
+    state.queue_quiet(100.0)
+    assert state.claim(1e9) == Claim("s", 2, 0)
+    assert [case_of("s", revision) for revision in (1, 2)] == ["s", "s-2"]
+
+
+def test_an_image_after_the_results_were_sent_starts_again_and_voids_deliveries(
+    state: State,
+) -> None:
+    assert state.finish(ready(state), ["a.dcm"], ["pacs"], 60.0)
+    (delivery,) = state.deliveries("pacs", 1e9)
+    state.receive("s", "late", "x", "c", 70.0)
+    assert state.objects(delivery) == {}
+    with pytest.raises(LookupError):
+        state.mark(delivery, "a.dcm", "sending")
+    state.delivered(delivery, 80.0)
+    assert state.counts()["received"] == 1
+
+
+def test_the_same_image_twice_changes_nothing(state: State) -> None:
+    assert state.finish(ready(state), [], [], 60.0)
+    assert state.arrival("s", "i0", "syntax", "content") == "repeated"
+    assert state.arrival("s", "i0", "syntax", "another") == "differs"
+    assert state.arrival("s", "i0", "another", "another") == "repeated"
+    assert state.arrival("s", "i9", "syntax", "content") == "new"
+    assert state.receive("s", "i0", "syntax", "content", 70.0) == "sent"
+    assert state.counts()["sent"] == 1
+
+
+def test_a_study_is_sent_when_all_destinations_have_it(state: State) -> None:
+    state.finish(ready(state), ["a.dcm"], ["one", "other"], 60.0)
+    (first,), (second,) = state.deliveries("one", 1e9), state.deliveries("other", 1e9)
+    state.delivered(first, 70.0)
+    assert state.counts()["done"] == 1
+    state.delivered(second, 71.0)
+    assert state.counts()["sent"] == 1
+
+
+def test_a_delivery_given_up_fails_the_study_and_can_be_retried(state: State) -> None:
+    state.finish(ready(state), ["a.dcm"], ["one", "other"], 60.0)
+    (first,), (second,) = state.deliveries("one", 1e9), state.deliveries("other", 1e9)
+    state.mark(first, "a.dcm", "sending")
+    state.give_up(first, "archive-failed", 70.0)
+    state.delivered(second, 71.0)
+    assert [(row.state, row.code) for row in state.studies()] == [("failed", "archive-failed")]
+    assert state.retry("s", 80.0)
+    (again,) = state.deliveries("one", 1e9)
+    assert state.objects(again) == {"a.dcm": "sending"}
+    assert state.deliveries("other", 1e9) == []
+    state.delivered(again, 90.0)
+    assert state.counts()["sent"] == 1
+
+
+def test_a_failed_analysis_can_be_retried(state: State) -> None:
+    assert state.fail(ready(state), "slice-gap", 60.0)
+    assert not state.retry("unknown", 70.0)
+    assert state.retry("s", 70.0)
+    assert state.claim(80.0) == Claim("s", 1, 0)
+
+
+def test_postponed_work_waits_until_it_is_due(state: State) -> None:
+    assert state.postpone(ready(state), "disk-full", 200.0)
+    assert state.claim(199.0) is None
+    assert state.claim(200.0) == Claim("s", 1, 1)
+
+
+def test_a_delivery_that_failed_waits_until_it_is_due(state: State) -> None:
+    state.finish(ready(state), ["a.dcm"], ["pacs"], 60.0)
+    (delivery,) = state.deliveries("pacs", 60.0)
+    state.deliver_later(delivery, "archive-failed", 90.0)
+    assert state.deliveries("pacs", 89.0) == []
+    assert state.deliveries("pacs", 90.0) == [Delivery("s", 1, "pacs", 1, 60.0)]
+    assert state.studies()[0].code == "archive-failed"
+
+
+def test_an_announced_study_is_queued_when_all_its_images_are_there(state: State) -> None:
+    state.receive("s", "a", "x", "c", 10.0)
+    assert not state.announce("s", {"a", "b"})
+    assert not state.announce("s", set())
+    assert not state.announce("unknown", {"a"})
+    state.receive("s", "b", "x", "c", 10.0)
+    assert state.announce("s", {"a", "b"})
+    assert state.claim(10.0) is not None
+
+
+def test_only_what_ended_is_forgotten(state: State) -> None:
+    claim = ready(state)
+    assert not state.forget("s", "sent")
+    state.finish(claim, [], [], 60.0)
+    assert state.ended("sent", 59.0) == []
+    assert state.ended("sent", 60.0) == ["s"]
+    assert state.forget("s", "sent")
+    assert state.studies() == []
+    assert state.arrival("s", "i0", "syntax", "content") == "new"
+
+
+def test_a_damaged_state_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"not SQLite at all, for sure" * 100)
+    with pytest.raises(ResourceError) as caught:
+        State(tmp_path / FILE)
+    assert caught.value.code == "node-damaged"
+
+
+def test_the_key_is_made_once_for_this_user_alone(tmp_path: Path) -> None:
+    names = read_names(tmp_path)
+    assert read_names(tmp_path) == names
+    assert stat.S_IMODE((tmp_path / KEY).stat().st_mode) == 0o600
+    assert names.study("1.2.3") != names.image("1.2.3")
+    assert names.study("1.2.3") == names.study("1.2.3") != names.study("1.2.4")
+    other = tmp_path / "other"
+    other.mkdir()
+    assert read_names(other).study("1.2.3") != names.study("1.2.3")
+
+
+def test_a_key_that_is_none_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / KEY).write_bytes(b"short")
+    with pytest.raises(ResourceError) as caught:
+        read_names(tmp_path)
+    assert caught.value.code == "node-damaged"

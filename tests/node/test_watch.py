@@ -1,0 +1,91 @@
+"""A drop folder is taken as the network is, whatever lies in it."""
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lungscore.node import intake
+from lungscore.node.watch import REFUSED, Watch
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def watch(parts: Any, drop: Path) -> Watch:
+    return Watch(drop, parts.config, parts.intake, parts.names, parts.journal)
+
+
+def test_files_are_taken_when_they_are_complete_and_removed(
+    parts: Any, watch: Watch, drop: Path, series: list[Path]
+) -> None:
+    shutil.copytree(series[0].parent, drop / "Canary Yellow")
+    last = drop / "Canary Yellow" / series[-1].name
+    content = last.read_bytes()
+    last.write_bytes(content[:100])
+    assert watch.look() == 0
+    last.write_bytes(content)  # its writer was not finished
+    assert watch.look() == len(series) - 1
+    assert watch.look() == 1
+    assert not list(drop.iterdir())
+    assert parts.state.studies()[0].images == len(series)
+    assert "Canary" not in "".join(parts.lines)
+
+
+def test_a_zip_is_taken(parts: Any, watch: Watch, drop: Path, series: list[Path]) -> None:
+    with zipfile.ZipFile(drop / "study.zip", "w") as archive:
+        for path in series:
+            archive.write(path, f"a/{path.name}")
+        archive.writestr("a/notes.txt", "nothing")
+    assert watch.look() == 0
+    assert watch.look() == 1
+    assert parts.state.studies()[0].images == len(series)
+    assert not list(drop.iterdir())
+
+
+def test_what_is_no_image_is_set_aside_under_a_name_that_tells_nothing(
+    parts: Any, watch: Watch, drop: Path, series: list[Path]
+) -> None:
+    (drop / "Canary Yellow.txt").write_text("a letter")
+    (drop / "empty").write_bytes(b"")
+    (drop / "head.dcm").write_bytes(series[0].read_bytes()[:140])
+    (drop / "damaged.zip").write_bytes(b"PK\3\4" + bytes(100))
+    watch.look()
+    assert watch.look() == 0
+    assert not list(drop.iterdir())
+    aside = [path.name for path in (parts.config.folder / REFUSED).iterdir()]
+    assert len(aside) == 4
+    assert not any("Canary" in name for name in aside)
+    assert len(parts.codes) == 4
+
+
+def test_links_and_hidden_files_stay(parts: Any, watch: Watch, drop: Path, series: list) -> None:
+    os.symlink(series[0], drop / "link.dcm")
+    (drop / ".hidden").write_bytes(b"x")
+    watch.look()
+    assert watch.look() == 0
+    assert len(list(drop.iterdir())) == 2
+    assert not parts.state.studies()
+
+
+def test_files_wait_while_there_is_no_room(
+    make_parts: Any, drop: Path, series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts(limits={"free_gib": 1})
+    watch = Watch(drop, parts.config, parts.intake, parts.names, parts.journal)
+    shutil.copy(series[0], drop)
+    watch.look()
+    usage = shutil._ntuple_diskusage(2**40, 2**40, 2**20)
+    with monkeypatch.context() as patched:
+        patched.setattr(intake.shutil, "disk_usage", lambda path: usage)
+        assert watch.look() == 0
+    assert len(list(drop.iterdir())) == 1
+    assert watch.look() == 1

@@ -1,0 +1,166 @@
+"""Studies are analysed once, again after the computer failed, and never from half their images."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lungscore.batch import Case, Outcome
+from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
+from lungscore.node import retention, work
+from lungscore.node.retention import clear_up, expire, purge
+from lungscore.node.watch import image_in
+from lungscore.node.work import Work
+
+
+def taken(parts: Any, series: list[Path]) -> str:
+    """A complete study; its name."""
+    for path in series:
+        study = parts.intake.take(image_in(path, 2**20))
+    parts.state.queue_quiet(1e12)
+    return study
+
+
+def analysing(parts: Any, error: LungscoreError | None = None, meanwhile: Any = None) -> Work:
+    """Work whose analyses end as told."""
+
+    def analyze(case: Case) -> Outcome:
+        folder = parts.config.results / case.name
+        if error is None:
+            (folder / "dicom").mkdir(parents=True)
+            (folder / "dicom" / "lungs.dcm").write_bytes(b"object")
+        if meanwhile is not None:
+            meanwhile()
+        return Outcome(case.path, folder if error is None else None, error=error, case=case.name)
+
+    return Work(parts.config, parts.state, parts.journal, analyze)
+
+
+SHELF = [{"name": "shelf", "kind": "folder", "path": "shelf"}]
+
+
+def test_a_study_is_analysed_and_its_objects_wait_to_be_sent(
+    make_parts: Any, series: list[Path]
+) -> None:
+    parts = make_parts(destinations=SHELF)
+    study = taken(parts, series)
+    worker = analysing(parts)
+    assert worker.one()
+    assert not worker.one()
+    (delivery,) = parts.state.deliveries("shelf", 1e12)
+    assert parts.state.objects(delivery) == {"lungs.dcm": "waiting"}
+    assert (parts.config.results / study).is_dir()
+
+
+def test_without_destinations_a_study_is_done_with_its_analysis(
+    parts: Any, series: list[Path]
+) -> None:
+    taken(parts, series)
+    analysing(parts).one()
+    assert parts.state.counts()["sent"] == 1
+
+
+def test_a_study_that_cannot_be_analysed_is_a_dead_letter_without_identifiers(
+    parts: Any, series: list[Path]
+) -> None:
+    study = taken(parts, series)
+    error = InputError("slice-gap", "Slices of the series 1.2.840.113619.2.55.3 are missing")
+    analysing(parts, error).one()
+    letter = json.loads((parts.config.dead / study / "analysis-reason.json").read_text())
+    assert letter["code"] == "slice-gap"
+    assert "1.2.840" not in json.dumps(letter) + "".join(parts.lines)
+    assert parts.state.studies()[0].code == "slice-gap"
+    parts.state.retry(study, 50.0)
+    analysing(parts).one()
+    assert not (parts.config.dead / study).exists()
+    assert parts.state.counts()["sent"] == 1
+
+
+@pytest.mark.parametrize(
+    "error", [ResourceError("disk-full", "full"), UsageError("output-exists", "it is there")]
+)
+def test_what_the_computer_failed_is_tried_again_a_few_times(
+    make_parts: Any,
+    series: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    error: LungscoreError,
+) -> None:
+    parts = make_parts(analysis={"attempts": 3})
+    taken(parts, series)
+    moment = 1e12
+    monkeypatch.setattr(work.time, "time", lambda: moment)
+    worker = analysing(parts, error)
+    assert worker.one()
+    assert not worker.one()
+    moment += 10
+    assert worker.one()
+    moment += 10
+    assert not worker.one()
+    moment += 10
+    assert worker.one()
+    assert parts.state.studies()[0].state == "failed"
+
+
+@pytest.mark.parametrize("error", [None, InputError("slice-gap", "a slice is missing")])
+def test_a_study_that_changes_while_it_is_analysed_is_analysed_again(
+    make_parts: Any, series: list[Path], error: LungscoreError | None
+) -> None:
+    parts = make_parts(destinations=SHELF)
+    study = taken(parts, series[:2])
+    late = image_in(series[2], 2**20)
+    analysing(parts, error, lambda: parts.intake.take(late)).one()
+    assert "study-changed" in parts.codes
+    assert parts.state.counts()["received"] == 1
+    assert not list(parts.config.results.iterdir())
+    assert not list(parts.config.dead.iterdir())
+    parts.state.queue_quiet(1e12)
+    analysing(parts).one()
+    assert [path.name for path in parts.config.results.iterdir()] == [f"{study}-2"]
+    assert parts.state.counts()["done"] == 1
+
+
+def test_what_a_killed_node_left_is_cleared_up_and_what_belongs_to_a_study_is_kept(
+    make_parts: Any, series: list[Path]
+) -> None:
+    parts = make_parts(destinations=SHELF)
+    study = taken(parts, series)
+    analysing(parts).one()
+    foreign = [
+        parts.config.incoming / ("a" * 24) / "x.dcm",
+        parts.config.incoming / study / ".tmp-12-x.dcm",
+        parts.config.incoming / study / ("b" * 24 + ".dcm"),
+        parts.config.results / f"{study}-2" / "result.json",
+        parts.config.dead / ("c" * 24) / "analysis-reason.json",
+    ]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    kept = {path for path in parts.config.folder.rglob("*") if path.is_file()} - set(foreign)
+    assert clear_up(parts.config, parts.state) == 5
+    assert {path for path in parts.config.folder.rglob("*") if path.is_file()} == kept
+    assert clear_up(parts.config, parts.state) == 0
+
+
+def test_studies_are_removed_when_their_time_is_up(
+    make_parts: Any, series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts(retention={"days": 1})
+    study = taken(parts, series)
+    analysing(parts).one()
+    expire(parts.config, parts.state, parts.journal)
+    assert parts.state.counts()["sent"] == 1
+    now = retention.time.time()
+    monkeypatch.setattr(retention.time, "time", lambda: now + 90000)
+    expire(parts.config, parts.state, parts.journal)
+    assert parts.state.studies() == []
+    assert not list(parts.config.incoming.iterdir()) + list(parts.config.results.iterdir())
+    assert study in parts.lines[-1]
+
+
+def test_purge_keeps_what_is_not_sent(make_parts: Any, series: list[Path]) -> None:
+    parts = make_parts(destinations=SHELF)
+    taken(parts, series)
+    analysing(parts).one()
+    assert purge(parts.config, parts.state, days=0, failed_days=0) == []
+    assert parts.state.counts()["done"] == 1
