@@ -23,6 +23,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 from lungscore.files import atomic_write
 from lungscore.pacs.dicomweb import identity_of
@@ -162,12 +163,13 @@ def run(
     broken = studies[4::10]
     for study in broken:
         (study / "0008.dcm").unlink()
-    os.environ["TMPDIR"] = str(folder / "temporary")
-    (folder / "temporary").mkdir()
+    temporary = folder / "temporary"
+    temporary.mkdir()
     hits: list[dict[str, object]] = []
     archive = Archive(folder / "archive")
     analysis = {"model": model} if model else {}
     with (
+        patch.dict(os.environ, TMPDIR=str(temporary)),
         archive.running(),
         Node(
             folder / "node",

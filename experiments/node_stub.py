@@ -47,6 +47,7 @@ def stub(case: Case, options: AnalyzeSettings) -> Outcome:
 def write(folder: Path, first: Dataset) -> None:
     """Write the objects."""
     folder.mkdir()
+    (folder.parent / "result.json").write_text("{}")
     for number in range(OBJECTS):
         time.sleep(PAUSE_S)
         dataset = Dataset()

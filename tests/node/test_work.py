@@ -164,3 +164,23 @@ def test_purge_keeps_what_is_not_sent(make_parts: Any, series: list[Path]) -> No
     analysing(parts).one()
     assert purge(parts.config, parts.state, days=0, failed_days=0) == []
     assert parts.state.counts()["done"] == 1
+
+
+def test_a_failure_that_nobody_foresaw_leaves_no_study_running(
+    make_parts: Any, series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts(destinations=SHELF)
+    study = taken(parts, series)
+    half = parts.config.results / study
+
+    def analyze(case: Case) -> Outcome:
+        half.mkdir(exist_ok=True)  # what a worker of a killed node left half written
+        return Outcome(case.path, half, case=case.name)
+
+    assert Work(parts.config, parts.state, parts.journal, analyze).one()
+    assert "FileNotFoundError" in parts.lines[-1]
+    assert parts.state.counts()["queued"] == 1
+    now = work.time.time()
+    monkeypatch.setattr(work.time, "time", lambda: now + 100)
+    assert analysing(parts).one()
+    assert parts.state.counts()["done"] == 1

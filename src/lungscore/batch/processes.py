@@ -147,11 +147,14 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for its next case for ever."""
+    """A worker whose parent was killed would wait for its next case for ever.
+
+    What it was writing is left to the next run: the other thread may be putting it into its place
+    just now, and half of it would appear.
+    """
     parent = parent_process()
     if parent is not None:
         parent.join()
-        remove_temporary()
         os._exit(1)
 
 

@@ -14,6 +14,8 @@ from lungscore.node.names import case_of
 from lungscore.node.state import Claim, State
 from lungscore.report.case_folder import DICOM
 
+RESULT = "result.json"
+
 REASON = "reason.json"
 
 
@@ -36,17 +38,28 @@ class Work:
         if claim is None:
             return False
         self._journal.say("analysing", study=claim.study)
+        try:
+            self._work(claim)
+        except Exception as error:  # a study that nobody works on must not be said to be running
+            self._journal.bug("work", error)
+            failure = ResourceError("internal", f"The analysis ended in {type(error).__name__}")
+            self._end(claim, Outcome(self._config.incoming / claim.study, error=failure))
+        return True
+
+    def _work(self, claim: Claim) -> None:
         remove_dead(self._config, claim.study)
         name = case_of(claim.study, claim.revision)
+        folder = self._config.results / name
+        if claim.attempts and not (folder / RESULT).is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that did not come to its end
         start = time.monotonic()
         outcome = self._analyze(Case(name, self._config.incoming / claim.study))
         taken_s = round(time.monotonic() - start, 1)
-        kept = self._end(claim, outcome)
-        if not kept:
-            shutil.rmtree(self._config.results / name, ignore_errors=True)
+        if not self._end(claim, outcome):
+            shutil.rmtree(folder, ignore_errors=True)
             self._journal.count("analyses", "void")
             self._journal.say("void", code="study-changed", study=claim.study, seconds=taken_s)
-            return True
+            return
         error = outcome.error
         self._journal.count("analyses", "done" if error is None else error.code)
         self._journal.say(
@@ -55,7 +68,6 @@ class Work:
             study=claim.study,
             seconds=taken_s,
         )
-        return True
 
     def _end(self, claim: Claim, outcome: Outcome) -> bool:
         """Note how an analysis ended; False where its study got new images meanwhile."""
@@ -72,10 +84,9 @@ class Work:
         if isinstance(error, ResourceError | UsageError) and not last:
             due = now + pause(self._config, claim.attempts)
             return self._state.postpone(claim, error.code, due)
-        write_dead(self._config, claim.study, "analysis", error)
         kept = self._state.fail(claim, error.code, now)
-        if not kept:
-            remove_dead(self._config, claim.study)
+        if kept:
+            write_dead(self._config, claim.study, "analysis", error)
         return kept
 
 
