@@ -19,7 +19,7 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from lungscore.batch import AnalyzeSettings, Case, Outcome, standing
+from lungscore.batch import AnalyzeSettings, Case, Outcome, processes, standing
 from lungscore.errors import InputError
 from lungscore.interruption import EXIT_INTERRUPTED, end_when_told
 from lungscore.pacs.uids import uid_of
@@ -72,7 +72,7 @@ def main() -> None:
     arguments = parser.parse_args()
     end_when_told()
     faulthandler.register(signal.SIGUSR1)
-    standing.work = stub
+    standing.work = processes.work = stub
 
     def tell(line: str) -> None:
         sys.stderr.write(f"{line}\n")
