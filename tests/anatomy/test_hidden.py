@@ -49,7 +49,7 @@ def test_field_of_healthy_lungs_stays_near_them():
     assert beyond.sum() < 0.07 * (lungs.labels > 0).sum()
 
 
-@pytest.mark.parametrize("preset", ["dense", "severe"])
+@pytest.mark.parametrize("preset", ["dense", pytest.param("severe", marks=pytest.mark.slow)])
 def test_dense_infection_at_the_pleura_joins_its_lung(preset):
     case = phantom(preset)
     before = found(preset)
