@@ -25,11 +25,9 @@ from lungscore.scan.phantom import make_phantom
 from lungscore.scan.write import write_nifti
 from lungscore.version import __version__
 
-pytestmark = [
-    # One cluster for all, where several processes share the tests.
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.skipif(sys.platform != "linux", reason="processes are found and killed by ps"),
-]
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="processes are found and killed by ps"
+)
 
 
 @pytest.fixture(scope="module")

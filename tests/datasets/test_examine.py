@@ -77,11 +77,13 @@ def test_threads_make_no_difference(tmp_path, threads):
 
 
 def test_an_examination_that_is_given_up_ends_its_threads(tmp_path):
+    before = set(threading.enumerate())
     root = make_tree(tmp_path, patients=4, slices=30)
     rows = examine(made(), open_visit(root), threads=2)
     next(rows)
+    assert set(threading.enumerate()) - before
     rows.close()
-    assert threading.active_count() == 1
+    assert not set(threading.enumerate()) - before
 
 
 def test_few_files_are_looked_at_ahead(tmp_path):

@@ -13,7 +13,7 @@ from node_kills import run
 from node_load import senders
 from node_parties import LOCAL, Archive, Node, Sender, wait_until, write_studies
 
-pytestmark = [pytest.mark.ci, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.ci
 
 
 def test_a_node_that_is_killed_loses_nothing_and_sends_nothing_twice(tmp_path: Path) -> None:
