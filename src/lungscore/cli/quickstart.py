@@ -25,11 +25,11 @@ def quickstart(
 
     if not folder.is_dir():
         raise InputError("input-not-found", f"No such folder: {folder.absolute()}")
-    what, steps = next_steps(folder)
+    contents, steps = next_steps(folder)
     if as_line:
-        say_json({"contains": what, "commands": [command for command, _ in steps]})
+        say_json({"contains": contents, "commands": [command for command, _ in steps]})
         return
-    say(f"{what}\n")
+    say(f"{contents}\n")
     for command, purpose in steps:
         say(f"  {command}\n      {purpose}")
     say("\nlungscore --help lists all commands, and each has a --help of its own.")
@@ -66,8 +66,8 @@ def _own_labels(folder: Path) -> Path | None:
 def _results(folder: Path) -> list[Path]:
     """The first case folders here, or one folder further down."""
     patterns = ("result.json", "*/result.json", "*/*/result.json")
-    found = (path.parent for pattern in patterns for path in sorted(folder.glob(pattern)))
-    return list(islice((case for case in found if (case / "lesions.nii.gz").is_file()), 3))
+    cases = (path.parent for pattern in patterns for path in sorted(folder.glob(pattern)))
+    return list(islice((case for case in cases if (case / "lesions.nii.gz").is_file()), 3))
 
 
 def _scans(folder: Path) -> list[Path]:

@@ -157,8 +157,8 @@ def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, An
     reason = None
     if first is None or second is None:
         reason = "; ".join(
-            f"{which}: {_why(number, content)}"
-            for which, content, case in (("earlier", earlier, first), ("later", later, second))
+            f"{time}: {_why(number, content)}"
+            for time, content, case in (("earlier", earlier, first), ("later", later, second))
             if case is None
         )
     else:
