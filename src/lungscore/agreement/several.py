@@ -124,7 +124,7 @@ def compare_several(raters: Sequence[Ratings]) -> AgreementOfSeveral:
 
 
 def _named_apart(raters: Sequence[Ratings]) -> tuple[Ratings, ...]:
-    """The raters, those of one name told apart by their letters."""
+    """The raters; those that share a name get their letters added to it."""
     times = Counter(rater.name for rater in raters)
     return tuple(
         replace(rater, name=f"{rater.name} ({letter.upper()})") if times[rater.name] > 1 else rater

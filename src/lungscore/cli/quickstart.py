@@ -1,4 +1,4 @@
-"""lungscore quickstart: the next three commands for what lies in a folder."""
+"""lungscore quickstart: the next three commands for what is in a folder."""
 
 import shlex
 from itertools import islice
@@ -32,7 +32,7 @@ def quickstart(
     say(f"{what}\n")
     for command, purpose in steps:
         say(f"  {command}\n      {purpose}")
-    say("\nlungscore --help lists all commands, and each has a --help of its own.")
+    say("\nlungscore --help lists all commands; each has its own --help.")
 
 
 def next_steps(folder: Path) -> tuple[str, list[Step]]:

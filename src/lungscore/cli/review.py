@@ -94,7 +94,7 @@ def review(
 ) -> None:
     """Review results in the browser: look, correct, score again, accept.
 
-    What a reader saves lies in CASE/reviews/READER; the results themselves are never changed.
+    What a reader saves is in CASE/reviews/READER; the results themselves are never changed.
     """
     from lungscore.errors import UsageError
     from lungscore.review.opened_case import ScanFinder
