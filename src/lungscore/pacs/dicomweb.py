@@ -171,9 +171,7 @@ def push(archive: Archive, paths: Sequence[Path]) -> int:
     """
     files = [file for path in paths for file in _objects_in(path)]
     if not files:
-        raise InputError(
-            "input-empty", "The folders contain no DICOM objects", expected="*.dcm"
-        )
+        raise InputError("input-empty", "The folders contain no DICOM objects", expected="*.dcm")
     for file in files:
         archive.store(file)
     return len(files)

@@ -217,6 +217,8 @@ class _Routes:
         layers = [
             {name: _stored(folder, name) for name in ("lungs", "lesions")} for folder, _ in sides
         ]
+        if len({labels.shape for side in layers for labels in side.values()}) > 1:
+            raise InputError("review-stale", "The two reviews are of scans of different sizes")
         result = self.desk.case(case_id).result or {}
         results = [review.result if review else result for _, review in sides]
         named = [

@@ -87,7 +87,8 @@ export class EditQueue extends EventTarget {
     for (const { stroke } of [...this.jobs.reverse(), job]) if (stroke) this.volumes.settle(stroke, []);
     this.jobs = [];
     this.#tell("failed", error);
-    if (error.code === "review-behind") await this.reload().catch((again) => this.#tell("failed", again));
+    // Without an answer nobody knows whether the edit was made.
+    if (error.code === "review-behind" || !error.status) await this.reload().catch((again) => this.#tell("failed", again));
   }
 
   /** Take state and masks from the server again. */
