@@ -45,7 +45,7 @@ def next_steps(folder: Path) -> tuple[str, list[Step]]:
         return "Here are results of several cases.", _several_results(folder, results)
     scans = _scans(folder)
     if not scans:
-        return "Here is neither a scan nor a result.", _nothing()
+        return "There is neither a scan nor a result here.", _nothing()
     if len(scans) == 1:
         return "Here is one scan.", _one_scan(scans[0])
     return "Here are several scans.", _several_scans(folder, scans[0])
@@ -96,7 +96,7 @@ def _ratings(folder: Path) -> Path | None:
 
 def _nothing() -> list[Step]:
     return [
-        ("lungscore demo -o demo", "Analyse a synthetic chest CT, beside its known truth."),
+        ("lungscore demo -o demo", "Analyse a synthetic chest CT, next to its known truth."),
         ("lungscore inspect path/to/scan", "Show what a scan of yours contains."),
         ("lungscore analyze path/to/scan -o results", "Measure it and write a report."),
     ]
@@ -115,7 +115,7 @@ def _several_scans(folder: Path, first: Path) -> list[Step]:
     return [
         (f"lungscore inspect {_quoted(first)}", "Show what the first scan contains."),
         (run, "Measure all of them; results/cohort.html lists them."),
-        (f"{run} --resume", "Go on after any interruption."),
+        (f"{run} --resume", "Continue after an interruption."),
     ]
 
 

@@ -77,7 +77,7 @@ def test_a_page_is_not_left_in_silence_while_an_edit_is_on_its_way(
     with tab_at(chromium, server, reader="Dr Leaver") as tab:
         reading = open_case(tab, "resume")
         held: list[Any] = []
-        tab.route("**/edits", held.append)
+        tab.route("**/edits", lambda route: held.append(route))
         z, y, x = cohort.places[0]
         reading.press("x")
         reading.go(z)
@@ -109,6 +109,31 @@ def test_an_edit_whose_answer_is_lost_does_not_cost_the_next_one(
         erase(reading, cohort, cohort.places[1])
         assert reading.version == 2
         assert not tab.query_selector("[data-key=review-behind]")
+
+
+def test_a_layer_that_arrives_after_an_edit_is_asked_for_again(
+    chromium: Any, server: Server, cohort: Cohort
+) -> None:
+    held: list[Any] = []
+
+    def late(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    with tab_at(chromium, server, reader="Dr Late") as tab:
+        reading = open_case(tab, "resume")
+        tab.route("**/labels/lobes", late)
+        tab.check("[name=shown][value=lobes]")
+        for _ in range(200):
+            if held:
+                break
+            tab.wait_for_timeout(50)
+        route, before_the_edit = held[0]
+        erase(reading, cohort, cohort.places[0])
+        with tab.expect_request("**/labels/lobes"):
+            route.fulfill(response=before_the_edit)
 
 
 def test_the_same_reader_continues_in_another_tab(

@@ -69,7 +69,7 @@ export class EditQueue extends EventTarget {
       if (job.allowed && !job.allowed()) continue;
       try {
         const changed = await post(`${this.session}/${job.path}`, { version: this.state.version, ...job.body });
-        this.volumes.settle(job.stroke, changed.changed);
+        this.volumes.settle(job.stroke, changed.changed, changed.version);
         this.state = merged(this.state, changed);
         this.#tell("answered", { ...changed, path: job.path, tool: job.body.tool });
       } catch (error) {
