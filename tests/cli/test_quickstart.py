@@ -29,13 +29,13 @@ def commands(folder: Path, capsys: pytest.CaptureFixture) -> tuple[str, list[str
 
 def test_of_an_empty_folder_it_names_the_demonstration(tmp_path, capsys):
     what, (first, *_) = commands(tmp_path, capsys)
-    assert what == "Here is neither a scan nor a result."
+    assert what == "There is neither a scan nor a result here."
     assert first == "lungscore demo -o demo"
 
 
 def test_of_other_files_it_says_the_same(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("nothing")
-    assert commands(tmp_path, capsys)[0] == "Here is neither a scan nor a result."
+    assert commands(tmp_path, capsys)[0] == "There is neither a scan nor a result here."
 
 
 def test_of_one_scan_it_names_inspect_and_analyze(tmp_path, capsys, phantom_file):

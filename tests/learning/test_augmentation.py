@@ -92,11 +92,11 @@ def test_changes_of_grey_leave_the_mask_alone(slices, name):
 
 def test_the_same_seed_draws_the_same_slices(slices):
     strengths = {**MOVES, **GREYS, "cutout": 0.5}
-    one, same = (apply_augmentation(*slices, drawn(seed=5, **strengths), SIZE) for _ in range(2))
-    other = apply_augmentation(*slices, drawn(seed=6, **strengths), SIZE)
-    assert torch.equal(one[0], same[0])
-    assert torch.equal(one[1], same[1])
-    assert not torch.equal(one[0], other[0])
+    first, same = (apply_augmentation(*slices, drawn(seed=5, **strengths), SIZE) for _ in range(2))
+    reseeded = apply_augmentation(*slices, drawn(seed=6, **strengths), SIZE)
+    assert torch.equal(first[0], same[0])
+    assert torch.equal(first[1], same[1])
+    assert not torch.equal(first[0], reseeded[0])
 
 
 def test_cutout_changes_the_image_in_one_rectangle_and_never_the_mask(slices):

@@ -124,9 +124,9 @@ def test_labels_make_no_difference(tmp_path, masks):
     everything = [
         replace(sample, infection=~sample.infection, lesions=None) for sample in slices(3)
     ]
-    one = pretrain(config, slices(3), tmp_path / "one").state_dict()
-    two = pretrain(config, everything, tmp_path / "two").state_dict()
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    first = pretrain(config, slices(3), tmp_path / "one").state_dict()
+    second = pretrain(config, everything, tmp_path / "two").state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def share_of(mask: torch.Tensor) -> float:

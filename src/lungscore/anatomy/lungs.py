@@ -34,7 +34,7 @@ NO_LUNGS_ML, NO_LUNGS_CM2, SHORT_SCAN_MM = 40.0, 5.0, 20.0
 TRUNCATED_AREA = 0.05
 #: A second lung below this part of the first is none.
 SECOND_LUNG = 0.02
-#: A bay at the ribs of which the network gives less than this on average is no lung, of 255.
+#: A bay at the ribs of which the network gives less than this on average is not lung, of 255.
 PLAUSIBLE = 30
 USUAL_ML = (1000.0, 10000.0)
 

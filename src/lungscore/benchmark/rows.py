@@ -95,9 +95,9 @@ class Benchmark(_Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         unknown = sorted(set(self._named()) - set(names))
         groups = sorted({row.group for row in self.rows} - set(self.groups))
-        for what, faulty in (("twice", twice), ("no row", unknown), ("no group", groups)):
+        for mistake, faulty in (("twice", twice), ("no row", unknown), ("no group", groups)):
             if faulty:
-                raise ValueError(f"{what}: {', '.join(faulty)}")
+                raise ValueError(f"{mistake}: {', '.join(faulty)}")
         return self
 
     def _named(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""lungscore quickstart: the next three commands for what lies in a folder."""
+"""lungscore quickstart: the next three commands for what is in a folder."""
 
 import shlex
 from itertools import islice
@@ -25,14 +25,14 @@ def quickstart(
 
     if not folder.is_dir():
         raise InputError("input-not-found", f"No such folder: {folder.absolute()}")
-    what, steps = next_steps(folder)
+    contents, steps = next_steps(folder)
     if as_line:
-        say_json({"contains": what, "commands": [command for command, _ in steps]})
+        say_json({"contains": contents, "commands": [command for command, _ in steps]})
         return
-    say(f"{what}\n")
+    say(f"{contents}\n")
     for command, purpose in steps:
         say(f"  {command}\n      {purpose}")
-    say("\nlungscore --help lists all commands, and each has a --help of its own.")
+    say("\nlungscore --help lists all commands; each has its own --help.")
 
 
 def next_steps(folder: Path) -> tuple[str, list[Step]]:
@@ -45,7 +45,7 @@ def next_steps(folder: Path) -> tuple[str, list[Step]]:
         return "Here are results of several cases.", _several_results(folder, results)
     scans = _scans(folder)
     if not scans:
-        return "Here is neither a scan nor a result.", _nothing()
+        return "There is neither a scan nor a result here.", _nothing()
     if len(scans) == 1:
         return "Here is one scan.", _one_scan(scans[0])
     return "Here are several scans.", _several_scans(folder, scans[0])
@@ -66,8 +66,8 @@ def _own_labels(folder: Path) -> Path | None:
 def _results(folder: Path) -> list[Path]:
     """The first case folders here, or one folder further down."""
     patterns = ("result.json", "*/result.json", "*/*/result.json")
-    found = (path.parent for pattern in patterns for path in sorted(folder.glob(pattern)))
-    return list(islice((case for case in found if (case / "lesions.nii.gz").is_file()), 3))
+    cases = (path.parent for pattern in patterns for path in sorted(folder.glob(pattern)))
+    return list(islice((case for case in cases if (case / "lesions.nii.gz").is_file()), 3))
 
 
 def _scans(folder: Path) -> list[Path]:
@@ -96,7 +96,7 @@ def _ratings(folder: Path) -> Path | None:
 
 def _nothing() -> list[Step]:
     return [
-        ("lungscore demo -o demo", "Analyse a synthetic chest CT, beside its known truth."),
+        ("lungscore demo -o demo", "Analyse a synthetic chest CT, next to its known truth."),
         ("lungscore inspect path/to/scan", "Show what a scan of yours contains."),
         ("lungscore analyze path/to/scan -o results", "Measure it and write a report."),
     ]
@@ -115,7 +115,7 @@ def _several_scans(folder: Path, first: Path) -> list[Step]:
     return [
         (f"lungscore inspect {_quoted(first)}", "Show what the first scan contains."),
         (run, "Measure all of them; results/cohort.html lists them."),
-        (f"{run} --resume", "Go on after any interruption."),
+        (f"{run} --resume", "Continue after an interruption."),
     ]
 
 

@@ -114,8 +114,8 @@ class Archive:
     def series(self, study: str) -> list[str]:
         """The CT series of a study. Raises InputError ``study-not-found``."""
         with _failures():
-            found = self._client.search_for_series(study, fields=["Modality"])
-            headers = [Dataset.from_json(entry) for entry in found]
+            entries = self._client.search_for_series(study, fields=["Modality"])
+            headers = [Dataset.from_json(entry) for entry in entries]
         uids = [text(h, "SeriesInstanceUID") for h in headers if text(h, "Modality") == "CT"]
         if not uids:
             raise InputError(
@@ -171,7 +171,7 @@ def push(archive: Archive, paths: Sequence[Path]) -> int:
     """
     files = [file for path in paths for file in _objects_in(path)]
     if not files:
-        raise InputError("input-empty", "There is no DICOM object to store", expected="*.dcm")
+        raise InputError("input-empty", "The folders contain no DICOM objects", expected="*.dcm")
     for file in files:
         archive.store(file)
     return len(files)
@@ -211,8 +211,8 @@ def _failures() -> Iterator[None]:
         raise
     except Exception as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
-        what = f"it answered {status}" if status else type(error).__name__
+        failure = f"it answered {status}" if status else type(error).__name__
         hint = "Check its address and the login" if status in (None, 401, 403, 404) else ""
         raise ResourceError(
-            "archive-failed", f"The archive does not do as asked ({what})", hint=hint
+            "archive-failed", f"The archive does not do as asked ({failure})", hint=hint
         ) from error

@@ -148,7 +148,7 @@ class ScanFinder:
 
 
 def _files(place: Path) -> list[Path]:
-    """The files directly in a folder; none of what is no folder."""
+    """The files directly in a folder; none if it is not a folder."""
     return sorted(path for path in place.iterdir() if path.is_file()) if place.is_dir() else []
 
 

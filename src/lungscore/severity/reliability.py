@@ -50,7 +50,7 @@ DOUBTFUL = frozenset(
     }
 )
 
-#: Sums up what other codes say, and is no reason of its own.
+#: Sums up what other codes say, and is not a reason itself.
 SUMMARY = "severity-withheld"
 
 
