@@ -50,6 +50,10 @@ class BurdenPart(Model):
     infection_ml: float | None
     left_percent: float | None
     right_percent: float | None
+    filled_gaps: int | None = Field(
+        default=None,
+        description="the longest gap along the slices that was filled with infection, in slices",
+    )
 
 
 class RegionScore(Model):
