@@ -16,7 +16,7 @@ from lungscore.inference.readings import SILENT
 from lungscore.scan import Scan
 
 #: The longest gap that is filled: in slices, and in mm (experiments/flicker.py).
-MOST_SLICES, MOST_MM = 2, 6.0
+MOST_SLICES, MOST_MM = 1, 6.0
 
 
 def longest_gap(scan: Scan) -> int:

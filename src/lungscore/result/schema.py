@@ -52,7 +52,7 @@ class BurdenPart(Model):
     right_percent: float | None
     filled_gaps: int | None = Field(
         default=None,
-        description="the longest gap along the slices that was filled with infection, in slices",
+        description="infection was filled in across gaps of up to this many slices; 0: nowhere",
     )
 
 
