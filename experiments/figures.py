@@ -48,12 +48,12 @@ def networks() -> None:
 
 def collect() -> None:
     """Logs of the finished folds of every pre-training, as one result file."""
-    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    logs: dict[str, dict[str, list[dict[str, float]]]] = {}
     for log in sorted(RUNS.glob("*-pretraining/fold*-seed0/log.csv")):
         if not (log.parent / "weights.safetensors").is_file():
             continue  # still running
-        found.setdefault(log.parent.parent.name, {})[log.parent.name] = read_log(log)
-    if not found:
+        logs.setdefault(log.parent.parent.name, {})[log.parent.name] = read_log(log)
+    if not logs:
         sys.exit("no finished pre-training under runs/: lungscore benchmark run makes them")
     result = {
         "command": "python experiments/figures.py collect",
@@ -61,10 +61,10 @@ def collect() -> None:
         "normalised grey levels, squared, where the image was erased",
         "coach_over_random": {
             name: hardness(runs)
-            for name, runs in found.items()
+            for name, runs in logs.items()
             if "coach_mask_error" in next(iter(runs.values()))[0]
         },
-        "runs": found,
+        "runs": logs,
     }
     atomic_write(CURVES, json.dumps(result, indent=1) + "\n")
 

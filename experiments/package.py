@@ -52,10 +52,10 @@ def pythons() -> list[tuple[str, str]]:
     done = subprocess.run(command, capture_output=True, text=True, check=False) if uv else None
     listed = json.loads(done.stdout) if done is not None and done.returncode == 0 else []
     by_minor = {
-        (part["major"], part["minor"]): (entry["path"], entry["version"])
+        (version["major"], version["minor"]): (entry["path"], entry["version"])
         for entry in reversed(listed)
-        for part in [entry["version_parts"]]
-        if entry["implementation"] == "cpython" and (part["major"], part["minor"]) >= (3, 11)
+        for version in [entry["version_parts"]]
+        if entry["implementation"] == "cpython" and (version["major"], version["minor"]) >= (3, 11)
     }
     own = (sys.executable, ".".join(map(str, sys.version_info[:3])))
     return [by_minor[key] for key in sorted(by_minor)] or [own]

@@ -26,10 +26,10 @@ SECOND = ("coach", "semi", "infection")
 
 def verdicts(**dice):
     """Both verdicts on made-up results whose Dice is about what is given, row by row."""
-    found = {row: result(row, value, seeds=(0, 1)) for row, value in dice.items()}
+    results = {row: result(row, value, seeds=(0, 1)) for row, value in dice.items()}
     return (
-        primary_verdict(BENCHMARK, primary(BENCHMARK, found)),
-        second_verdict(BENCHMARK, secondary(BENCHMARK, found).get(SECOND)),
+        primary_verdict(BENCHMARK, primary(BENCHMARK, results)),
+        second_verdict(BENCHMARK, secondary(BENCHMARK, results).get(SECOND)),
     )
 
 
@@ -71,26 +71,28 @@ def test_a_verdict_without_results_says_so():
 
 
 def test_only_seeds_that_both_have_are_compared_and_fewer_than_planned_are_told():
-    found = {"coach": result("coach", 0.7, seeds=(0, 1)), "supervised": result("supervised", 0.7)}
-    comparison = primary(BENCHMARK, found)
+    results = {"coach": result("coach", 0.7, seeds=(0, 1)), "supervised": result("supervised", 0.7)}
+    comparison = primary(BENCHMARK, results)
     assert comparison.seeds == (0,)
     assert "One seed (0); 2 were planned." in primary_verdict(BENCHMARK, comparison)
 
 
 def test_rows_without_a_common_seed_or_without_folds_are_not_compared():
-    one, other = result("coach", 0.7, seeds=(0,)), result("supervised", 0.7, seeds=(1,))
-    assert compare({"coach": one, "supervised": other}, "coach", "supervised", "infection") is None
+    coach, supervised = result("coach", 0.7, seeds=(0,)), result("supervised", 0.7, seeds=(1,))
+    both = {"coach": coach, "supervised": supervised}
+    assert compare(both, "coach", "supervised", "infection") is None
     whole = result("supervised", 0.7, held_out=None)
-    assert compare({"coach": one, "supervised": whole}, "coach", "supervised", "infection") is None
+    both = {"coach": coach, "supervised": whole}
+    assert compare(both, "coach", "supervised", "infection") is None
 
 
 def test_seeds_are_averaged_before_slices_are_paired():
-    found = {
+    results = {
         "coach": result("coach", 0.7, seeds=(0, 1)),
         "supervised": result("supervised", 0.6, seeds=(0, 1)),
     }
     means = [sum(row["dice"] for row in slices(0.7, seed=seed)) / 10 for seed in (0, 1)]
-    comparison = primary(BENCHMARK, found)
+    comparison = primary(BENCHMARK, results)
     assert comparison.difference["n"] == 10
     assert comparison.means[0] == pytest.approx(sum(means) / 2)
 
@@ -98,14 +100,15 @@ def test_seeds_are_averaged_before_slices_are_paired():
 def test_p_of_all_but_the_primary_comparison_are_corrected_together():
     made = {row: result(row, dice) for row, dice in
             {"coach": 0.7, "supervised": 0.6, "semi": 0.65}.items()}  # fmt: skip
-    found = secondary(BENCHMARK, made)
-    assert set(found) == {SECOND, ("semi", "supervised", "infection")}
-    assert [each.p for each in found.values()] == pytest.approx([2 * 2 / 1024] * 2)
+    comparisons = secondary(BENCHMARK, made)
+    assert set(comparisons) == {SECOND, ("semi", "supervised", "infection")}
+    corrected = [comparison.p for comparison in comparisons.values()]
+    assert corrected == pytest.approx([2 * 2 / 1024] * 2)
     assert primary(BENCHMARK, made).p == pytest.approx(2 / 1024)
 
 
 @pytest.fixture
-def place(tmp_path):
+def project(tmp_path):
     """A small project: the folder of the comparison, results of some rows, a README with marks."""
     folder = write_folder(tmp_path / "experiments" / "tiny")
     readme = "before\n<!-- verdicts:begin -->\nformer\n<!-- verdicts:end -->\nafter\n"
@@ -119,13 +122,13 @@ def place(tmp_path):
     return tmp_path
 
 
-def table(place):
-    assert call(["benchmark", "table", str(place / "experiments" / "tiny")]) == 0
-    return (place / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+def table(project):
+    assert call(["benchmark", "table", str(project / "experiments" / "tiny")]) == 0
+    return (project / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
-def test_the_page_tells_verdicts_figures_and_what_was_not_run_with_its_command(place, capsys):
-    text = table(place)
+def test_the_page_tells_verdicts_figures_and_what_was_not_run_with_its_command(project, capsys):
+    text = table(project)
     assert text.index("pre-training helps") < text.index("## Out of fold")
     assert "Not answered yet" in text
     row = next(line for line in text.splitlines() if line.startswith("| `coach` |"))
@@ -141,45 +144,45 @@ def test_the_page_tells_verdicts_figures_and_what_was_not_run_with_its_command(p
     assert "Page: " in capsys.readouterr().out
 
 
-def test_the_same_results_give_the_same_page_and_readme(place):
-    first = table(place), (place / "README.md").read_text()
-    assert (table(place), (place / "README.md").read_text()) == first
+def test_the_same_results_give_the_same_page_and_readme(project):
+    first = table(project), (project / "README.md").read_text()
+    assert (table(project), (project / "README.md").read_text()) == first
     assert first[1].startswith("before\n<!-- verdicts:begin -->\n- **Does pre-training help?")
     assert first[1].endswith("<!-- verdicts:end -->\nafter\n")
     assert "former" not in first[1]
 
 
-def test_released_maps_of_peers_stand_beside_with_the_figures_that_they_have(place):
+def test_released_maps_of_peers_stand_beside_with_the_figures_that_they_have(project):
     rows = [{key: row[key] for key in ("name", "dice", "infected_fraction", "true_fraction")}
             for row in slices(0.6)]  # fmt: skip
     rows[0] |= {"true_fraction": 0, "dice": None}
-    path = place / "experiments" / "results" / "peer-ggo-Other.json"
+    path = project / "experiments" / "results" / "peer-ggo-Other.json"
     path.write_text(str({"figures": {"slices": rows}}).replace("'", '"').replace("None", "null"))
-    line = next(each for each in table(place).splitlines() if "Other" in each)
+    line = next(row for row in table(project).splitlines() if "Other" in row)
     assert line.startswith("| Other (released maps) | 0.6")
     assert ", n = 8 |" in line
 
 
 @pytest.mark.slow
-def test_a_table_needs_no_torch(place):
+def test_a_table_needs_no_torch(project):
     code = (
         "import sys; from lungscore.cli.main import call; "
-        f"call(['benchmark', 'table', {str(place / 'experiments' / 'tiny')!r}]); "
+        f"call(['benchmark', 'table', {str(project / 'experiments' / 'tiny')!r}]); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_result_file_that_is_none_is_named(place):
-    folder = results_folder(place / "experiments" / "tiny")
+def test_a_result_file_that_is_none_is_named(project):
+    folder = results_folder(project / "experiments" / "tiny")
     (folder / "semi.json").write_text("{")
     with pytest.raises(InputError, match=r"semi\.json") as caught:
         read_result(folder, "semi")
     assert caught.value.code == "input-unreadable"
 
 
-def test_result_files_round_figures_but_not_the_experiment_and_hold_no_nan(place):
-    folder = results_folder(place / "experiments" / "tiny")
+def test_result_files_round_figures_but_not_the_experiment_and_hold_no_nan(project):
+    folder = results_folder(project / "experiments" / "tiny")
     text = (folder / "coach.json").read_text()
     assert "NaN" not in text
     assert read_result(folder, "coach")["config"] == {"training": {"weight_decay": 1e-6}}

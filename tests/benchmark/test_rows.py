@@ -20,16 +20,16 @@ def references(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_experiment_loads_is_named_after_itself_and_builds_on_what_exists(path):
     assert load_experiment(path).name == path.stem
-    assert all(other.is_file() for other in references(path))
+    assert all(reference.is_file() for reference in references(path))
 
 
 def test_every_network_of_the_repository_is_a_row_or_serves_one():
     rows = {row.name for row in load_rows(REPOSITORY).rows}
-    served = {other.stem for path in FILES for other in references(path)}
+    served = {reference.stem for path in FILES for reference in references(path)}
     left = [load_experiment(path) for path in FILES if path.stem not in rows | served]
     # Pre-training and pseudo-labelling are steps, which may stand for themselves.
-    left = [each for each in left if each.pretraining is None and each.pseudo_labelling is None]
-    assert [each.name for each in left] == ["base"]
+    left = [row for row in left if row.pretraining is None and row.pseudo_labelling is None]
+    assert [row.name for row in left] == ["base"]
 
 
 def test_every_row_of_the_repository_has_an_experiment_of_its_target():

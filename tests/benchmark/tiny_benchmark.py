@@ -68,7 +68,7 @@ def slices(dice: float, count: int = 10, *, seed: int = 0, spread: float = 0.05)
 
 
 def result(
-    row: str, dice: float, *, seeds: tuple[int, ...] = (0,), target: str = "infection", **other: Any
+    row: str, dice: float, *, seeds: tuple[int, ...] = (0,), target: str = "infection", **more: Any
 ) -> dict[str, Any]:
     """A result as ``measure`` gives it, of two folds; ``other`` replaces parts of it."""
     out_of_fold = {f"seed{seed}": slices(dice, seed=seed) for seed in seeds}
@@ -90,7 +90,7 @@ def result(
         "steps": [],
         "held_out": parts(out_of_fold, target),
         "test": parts(on_test, target, without="91"),
-        **other,
+        **more,
     }
 
 
@@ -100,8 +100,8 @@ def parts(rows: dict[str, list[dict]], target: str, without: str | None = None) 
         return {"infection": section_of(rows, without)}
     absent = {network: {"n": 2, "false_alarms": 1} for network in rows}
     losses = {
-        network: [{"name": row["name"], "test_loss": 0.5} for row in each]
-        for network, each in rows.items()
+        network: [{"name": row["name"], "test_loss": 0.5} for row in of_network]
+        for network, of_network in rows.items()
     }
     classes = {
         key: section_of(rows, without) | {"absent": absent} for key in ("ggo", "consolidation")
@@ -111,5 +111,5 @@ def parts(rows: dict[str, list[dict]], target: str, without: str | None = None) 
 
 def write(results: Path, *made: dict[str, Any]) -> None:
     """Result files as the benchmark writes them."""
-    for each in made:
-        write_result(result_file(results, each["row"]), each)
+    for content in made:
+        write_result(result_file(results, content["row"]), content)
