@@ -69,6 +69,17 @@ def test_of_results_it_names_what_is_done_with_them(tmp_path, capsys):
     what, (first, *_) = commands(tmp_path, capsys)
     assert what == "Here is the result of one case."
     assert first.startswith("lungscore review ")
+    assert "--scans" not in first
+
+
+def test_of_a_result_beside_its_scan_it_says_where_the_scan_is(tmp_path, capsys, phantom_file):
+    shutil.copy(phantom_file, tmp_path / "chest.nii.gz")
+    (tmp_path / "results" / "chest").mkdir(parents=True)
+    for file in ("result.json", "lesions.nii.gz", "lungs.nii.gz"):
+        (tmp_path / "results" / "chest" / file).touch()
+    _, (first, *_) = commands(tmp_path, capsys)
+    assert first.startswith("lungscore review ")
+    assert first.endswith(f" --scans {shlex.quote(str(tmp_path))}")
 
 
 def test_of_images_and_masks_it_names_training(tmp_path, capsys):
