@@ -201,6 +201,20 @@ def test_an_unforeseen_failure_is_an_answer_and_not_the_end(
     assert sender.send(images[:1]) == [0]
 
 
+def test_a_log_that_cannot_be_written_stops_nothing(
+    listening: Any, images: list[Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, sender = listening()
+
+    def closed(line: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(parts.journal, "_tell", closed)
+    assert sender.send(images) == [0, 0, 0]
+    images[0].StudyInstanceUID = "1.2/3"
+    assert sender.send(images[:1]) == [0xC000]
+
+
 @pytest.mark.parametrize(
     "message",
     [
