@@ -266,7 +266,7 @@ class Sender:
         with self.association(*contexts, **more) as association:
             if not association.is_established:
                 return [None] * len(datasets)
-            return [_stored(association, dataset) for dataset in datasets]
+            return _all_stored(association, datasets)
 
     def send_surely(self, folder: Path, *, seconds: float = 120) -> int:
         """Send a study until each image was taken, as a router does; how many attempts it took."""
@@ -298,6 +298,19 @@ class Sender:
         with self.association((AVAILABILITY, None)) as association:
             status, _ = association.send_n_create(notice, AVAILABILITY, pydicom.uid.generate_uid())
         return int(status.Status)
+
+
+def _all_stored(association: Any, datasets: list[Dataset]) -> list[int | None]:
+    """The status of each; after one without an answer no other is sent.
+
+    pynetdicom takes the association for established for another moment, and a C-STORE within it
+    waits for an answer until the sender's own timeout.
+    """
+    answers: list[int | None] = []
+    for dataset in datasets:
+        lost = bool(answers) and answers[-1] is None
+        answers.append(None if lost else _stored(association, dataset))
+    return answers
 
 
 def _stored(association: Any, dataset: Dataset) -> int | None:

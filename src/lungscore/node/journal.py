@@ -73,6 +73,18 @@ class Journal:
         self.count("failures", where)
         self.say("internal", code="internal", where=where, kind=type(error).__name__, at=place)
 
+    def own_threads(self) -> None:
+        """Take over what threads of libraries say when they fail, for the rest of this process.
+
+        pynetdicom's do so on messages that are none, and Python would print what they say.
+        """
+
+        def failed(failure: threading.ExceptHookArgs) -> None:
+            if isinstance(failure.exc_value, Exception):
+                self.bug("thread", failure.exc_value)
+
+        threading.excepthook = failed
+
     def counts(self) -> dict[tuple[str, str], int]:
         """(kind, outcome) -> how often."""
         with self._lock:
