@@ -126,6 +126,10 @@ class Bench:
         files = sum(1 for _ in (self.node.folder / "incoming").glob("*/*.dcm"))
         return known if known == files else -1
 
+    def letters(self) -> int:
+        """The dead letters of the node."""
+        return sum(1 for _ in (self.node.folder / "dead").glob("*/*.json"))
+
     def settled(self) -> None:
         """Wait until every study has ended."""
         wait_until(lambda: self.node.ended(len(self.node.rows())), PATIENCE_S)

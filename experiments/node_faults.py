@@ -120,10 +120,10 @@ def changing(bench: Bench) -> str:
 
 
 def not_analysable(bench: Bench) -> str:
+    before = bench.letters()
     answer = bench.send(bench.study()[:-1])
     bench.settled()
-    letters = list((bench.node.folder / "dead").glob("*/analysis-reason.json"))
-    return f"{answer}; {len(letters)} dead letter"
+    return f"{answer}; {bench.letters() - before} dead letter"
 
 
 def disk_that_fills_up(bench: Bench) -> str:
