@@ -74,7 +74,7 @@ REJECTIONS: dict[str, str] = {
     "cluster-unusable": "The Ray cluster cannot be used: no answer, no cores, or no shared folder.",
     "node-full": "The node has no room: its disk or its queue is full.",
     "node-running": "Another node uses the same folder.",
-    "node-damaged": "The state or the key of a node cannot be read.",
+    "node-damaged": "The state or the key of a node cannot be read, or images of a study are gone.",
     "address-in-use": "The port to listen at cannot be had.",
     "archive-failed": "An archive cannot be reached, refuses, or does not confirm.",
     "model-missing": "A model is missing or incomplete.",

@@ -7,6 +7,7 @@ import shutil
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,35 @@ def test_an_unforeseen_failure_is_an_answer_and_not_the_end(
     assert sender.send(images[:1]) == [0]
 
 
+def test_a_thread_that_fails_says_nothing_of_a_data_set(
+    parts: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ValueError("Canary^Yellow")
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # put back at the end
+    parts.journal.own_threads()
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    assert "ValueError" in parts.lines[-1]
+    assert "Canary" not in "".join(parts.lines) + capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(
+    listening: Any, images: list[Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, sender = listening()
+
+    def closed(line: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(parts.journal, "_tell", closed)
+    assert sender.send(images) == [0, 0, 0]
+    images[0].StudyInstanceUID = "1.2/3"
+    assert sender.send(images[:1]) == [0xC000]
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -226,7 +256,9 @@ def test_hostile_lengths_end_their_connection_alone(listening: Any, message: byt
 def test_a_message_without_end_is_cut_off(listening: Any, images: list[Dataset]) -> None:
     parts, sender = listening(limits={"image_mib": 1})
     images[0].PixelData = bytes(2**22)
-    assert sender.send(images[:1]) == [None]
+    begun = time.monotonic()
+    assert sender.send(images) == [None] * 3
+    assert time.monotonic() - begun < 30  # it does not wait out the timeout of its own
     assert "image-refused" in parts.codes
     assert sender.send(images[1:]) == [0, 0]
 

@@ -38,6 +38,7 @@ def run_node(config: NodeConfig, stop: threading.Event, *, tell: Callable[[str],
     """
     quieten()
     journal = Journal(tell)
+    journal.own_threads()
     with ExitStack() as stack:
         _make_folders(config)
         stack.callback(unlock, _lock(config))

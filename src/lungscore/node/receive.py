@@ -1,5 +1,6 @@
 """Images over the network: C-ECHO, C-STORE, and the notice that a study is complete."""
 
+import threading
 from collections.abc import Callable
 from socketserver import BaseServer
 from typing import Any
@@ -196,6 +197,7 @@ class _Server(ThreadedAssociationServer):
     ) -> None:
         self._listen, self._turned_away = listen, turned_away
         self._serving = False
+        self._shaking, self._counting = 0, threading.Lock()
         #: Associations and their sockets, which pynetdicom leaves open where a connection breaks.
         self.opened: list[tuple[Any, Any]] = []
         self._tls = None if listen.tls is None else server_tls(listen.tls)
@@ -205,12 +207,19 @@ class _Server(ThreadedAssociationServer):
         if not self._listen.admits(client_address[0]):
             self._turned_away(client_address[0])
             return False
-        return len(self.active_associations) < 2 * self._listen.associations
+        connections = len(self.active_associations) + self._shaking
+        return connections < 2 * self._listen.associations
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         request.settimeout(self._listen.idle_s)
         if self._tls is not None:
-            request = self._tls.wrap_socket(request, server_side=True)
+            with self._counting:
+                self._shaking += 1
+            try:
+                request = self._tls.wrap_socket(request, server_side=True)
+            finally:
+                with self._counting:
+                    self._shaking -= 1
         super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -9,7 +9,7 @@ Nothing of a patient is in it: studies and images have the names of names.py, fa
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -40,6 +40,11 @@ CREATE TABLE IF NOT EXISTS objects (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS studies_by_state ON studies (state, due);
 """
+
+#: Of a study: no destination is still to get its results.
+_NOTHING_WAITS = (
+    "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.study=studies.study AND d.state='waiting')"
+)
 
 Arrival = Literal["new", "repeated", "differs"]
 #: Of an object on its way: waiting, on the way (it may have arrived), or confirmed.
@@ -77,7 +82,11 @@ class Row(NamedTuple):
 
 
 class State:
-    """The state of one node, for all its threads. Every method is one transaction."""
+    """The state of one node, for all its threads. Every method is one transaction.
+
+    Where it cannot be noted, each raises ResourceError ``disk-full`` or ``output-not-writable``;
+    what was noted before stays.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
@@ -102,17 +111,18 @@ class State:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, _told():
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield self._base
+                self._base.execute("COMMIT")  # on a full disk it may fail, and stay open
             except BaseException:
-                self._base.execute("ROLLBACK")
+                if self._base.in_transaction:
+                    self._base.execute("ROLLBACK")
                 raise
-            self._base.execute("COMMIT")
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple]:
-        with self._lock:
+        with self._lock, _told():
             return self._base.execute(query, values).fetchall()
 
     # Images arrive
@@ -362,17 +372,41 @@ class State:
             return bool(given_up or changed)
 
     def ended(self, state: str, before: float) -> list[str]:
-        """The studies that have been in ``state`` since ``before``."""
-        rows = self._rows("SELECT study FROM studies WHERE state=? AND changed<=?", (state, before))
+        """The studies that have been in ``state`` since ``before`` and have nothing to send."""
+        rows = self._rows(
+            f"SELECT study FROM studies WHERE state=? AND changed<=? AND {_NOTHING_WAITS}",  # noqa: S608
+            (state, before),
+        )
         return [row[0] for row in rows]
 
-    def forget(self, study: str, state: str) -> bool:
-        """Forget a study that is in ``state``; whether it was."""
+    def forget(self, study: str, state: str, removing: Callable[[], object]) -> bool:
+        """Forget a study that is in ``state`` and has nothing to send; whether it was.
+
+        removing: takes its images out of their place while nobody can note new ones.
+        """
         with self._transaction() as base:
             if not base.execute(
-                "DELETE FROM studies WHERE study=? AND state=?", (study, state)
+                f"DELETE FROM studies WHERE study=? AND state=? AND {_NOTHING_WAITS}",  # noqa: S608
+                (study, state),
             ).rowcount:
                 return False
             for table in ("images", "deliveries", "objects"):
                 base.execute(f"DELETE FROM {table} WHERE study=?", (study,))  # noqa: S608
+            removing()
             return True
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What SQLite cannot do for lack of room, or of a disk that works, is a ResourceError."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            raise ResourceError(
+                "disk-full", f"No disk space is left for {FILE}", hint="Free some disk space"
+            ) from error
+        raise ResourceError(
+            "output-not-writable",
+            f"{FILE} of the node cannot be written ({error.sqlite_errorname})",
+        ) from error
