@@ -57,7 +57,7 @@ REJECTIONS: dict[str, str] = {
     "source-unusable": "The DICOM series lacks identifiers that DICOM objects must refer to.",
     "image-refused": "An object sent to the node is not a CT image, or its identifiers are wrong.",
     "image-differs": "An image came to the node again with another content.",
-    "sender-refused": "A sender's title or address is not on the node's lists.",
+    "sender-refused": "A sender is not on the node's lists, or does not speak DICOM (over TLS).",
     "study-changed": "A study got further images while the node analysed it.",
     "study-not-found": "The archive does not have the CT study asked for.",
     "pixels-identifying": "The pixels of an object may show who the patient is.",

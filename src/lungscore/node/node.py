@@ -18,7 +18,8 @@ from lungscore.node.names import read_names
 from lungscore.node.receive import Receiver
 from lungscore.node.retention import clear_up, expire
 from lungscore.node.send import Sender
-from lungscore.node.state import FILE, State
+from lungscore.node.state import State
+from lungscore.node.tables import FILE
 from lungscore.node.watch import Watch
 from lungscore.node.work import Work
 
