@@ -5,15 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.checks import GAS_HU
 from lungscore.anatomy.closing import IN_PLANE, fill_slices
 from lungscore.anatomy.lung_maps import AIRWAYS, LEFT, RIGHT, LungMaps
 from lungscore.anatomy.overview import Overview
 from lungscore.anatomy.rules import above_the_lungs
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
-#: Of 255, the probability from which aerated blocks join the lungs: where rules call them lung, and
+#: Of 255, the probability from which aerated blocks join the lungs where rules call them lung, or
 #: where they lie above lung.
-FAINT, LIKELY = 20, 51
+LIKELY = 20
 #: Blocks denser than aerated lung are lung from the first on where they are haze, else from the
 #: second. From the third on dense tissue may be lung, from the last it surely is.
 HAZE, DENSE, POSSIBLE, SURE = 165, 245, 128, 217
@@ -63,11 +64,13 @@ def network_lungs(
     solid = lung >= np.where(overview.values < overview.levels.haze, HAZE, DENSE)
     plain = dark & (2 * lung > 255)
     lungs = (plain | ~dark & solid) & ~airways_or_gas & ~overview.beyond
-    continued = (aerated > 0) & (lung >= FAINT)
+    continued = (aerated > 0) & (lung >= LIKELY)
     if overview.levels.gas is not None:
         continued &= overview.values > overview.levels.gas  # plain gas beside a lung is bowel
-    # No bowel has lung beneath it: there, gas is emphysema.
+    # No bowel has lung beneath it. What is darker still may be a bulla or the pleural space.
     emphysema = dark & (lung >= LIKELY) & overview.inside & _above(plain)
+    if overview.levels.gas is not None:
+        emphysema &= overview.values > GAS_HU
     likely = (plain | continued | emphysema) & ~airways_or_gas
     lungs = ndimage.binary_propagation(lungs, mask=lungs | likely)
     lungs = _without_odd_pieces(lungs, overview)
