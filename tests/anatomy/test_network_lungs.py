@@ -104,7 +104,8 @@ def test_plain_gas_that_the_network_hardly_calls_lung_stays_out():
 
 
 def test_dense_lung_at_the_ribs_that_the_network_knows_in_part_is_lung():
-    lesion = PhantomLesion("consolidation", "RUL", (0.55, 1.0, 0.3), (60, 40, 50), lobe_fraction=0.3)
+    place, axes_mm = (0.55, 1.0, 0.3), (60, 40, 50)
+    lesion = PhantomLesion("consolidation", "RUL", place, axes_mm, lobe_fraction=0.3)
     case = make_phantom("healthy", shape=(64, 112, 112), lesions=(lesion,))
     dense = case.lesions > 0
     rows = np.flatnonzero(dense.any(axis=(0, 2)))

@@ -36,8 +36,9 @@ def grow_ball(
 #: A hole of a slice from this size on, mm², may be the dome of the diaphragm. It is, where so
 #: large a part of it lies on tissue that the lung leaves open in the slice below.
 DOME_MM2, ON_TISSUE = 150.0, 0.8
-#: Domes are looked for in the lower half of a lung; in one that the scan cuts off above, so high
-#: above its lowest slice, mm. It is cut off where its first slice has this part of its largest area.
+#: Domes are looked for in the lower half of a lung; in one that the scan cuts off above, up to so
+#: far above its lowest slice, mm. It is cut off if its first slice has this part of its largest
+#: area.
 LOWER_MM, CUT_OFF = 110.0, 0.5
 
 
