@@ -97,3 +97,9 @@ def surrounded(mask: np.ndarray) -> np.ndarray:
         back = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis=axis), axis)
         inside &= forth & back
     return inside
+
+
+def above(mask: np.ndarray) -> np.ndarray:
+    """What lies above ``mask`` (D, H, W) in the same column."""
+    from_below = np.logical_or.accumulate(mask[::-1], axis=0)[::-1]
+    return np.concatenate([from_below[1:], np.zeros_like(mask[:1])])

@@ -141,6 +141,7 @@ def _checked(overview: Overview, closed: np.ndarray, airways: np.ndarray) -> Ite
         yield from checks.broken_lungs(closed, overview)
         yield from checks.unequal_lungs(closed)
         yield from checks.gas_in_lungs(closed, overview)
+        yield from checks.air_outside(closed, airways, overview)
     yield from checks.cut_sideways(closed, overview)
     yield from checks.no_trachea(airways, closed, overview)
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from lungscore.anatomy.checks import GAS_HU
-from lungscore.anatomy.closing import IN_PLANE, fill_slices
+from lungscore.anatomy.closing import IN_PLANE, above, fill_slices
 from lungscore.anatomy.lung_maps import AIRWAYS, LEFT, RIGHT, LungMaps
 from lungscore.anatomy.overview import Overview
 from lungscore.anatomy.rules import above_the_lungs
@@ -68,7 +68,7 @@ def network_lungs(
     if overview.levels.gas is not None:
         continued &= overview.values > overview.levels.gas  # plain gas beside a lung is bowel
     # No bowel has lung beneath it. What is darker still may be a bulla or the pleural space.
-    emphysema = dark & (lung >= LIKELY) & overview.inside & _above(plain)
+    emphysema = dark & (lung >= LIKELY) & overview.inside & above(plain)
     if overview.levels.gas is not None:
         emphysema &= overview.values > GAS_HU
     likely = (plain | continued | emphysema) & ~airways_or_gas
@@ -88,12 +88,6 @@ def network_lungs(
     perhaps = (closed == 0) & ~dark & ~airways & (lung >= POSSIBLE) & overview.inside
     perhaps = ndimage.binary_opening(perhaps, np.ones((3, 3, 3), bool)) | airless
     return NetworkLungs(closed, lung, dense, airways, doubtful, perhaps)
-
-
-def _above(mask: np.ndarray) -> np.ndarray:
-    """What lies above ``mask`` (D, H, W) in the same column."""
-    from_below = np.logical_or.accumulate(mask[::-1], axis=0)[::-1]
-    return np.concatenate([from_below[1:], np.zeros_like(mask[:1])])
 
 
 def _gas(
