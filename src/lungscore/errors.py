@@ -154,6 +154,7 @@ NOTICES: dict[str, str] = {
     "lungs-unequal": "One lung is far smaller than the other.",
     "lungs-cut-sideways": "The field of view cuts the lungs off at a side.",
     "gas-below-diaphragm": "Low in a lung there is gas: stomach, bowel or a bulla.",
+    "air-outside-lungs": "Air within the rib cage is in no lung, though it may be lung.",
     "no-trachea": "No trachea was found.",
     "dense-outside-lungs": "Dense tissue within the rib cage is in no lung, though it may be lung.",
     "lungs-from-lesions": "The lung mask was extended by dense opacity.",

@@ -41,7 +41,7 @@ def closed_lungs(
     for side in np.unique(sides[sides > 0]):
         box = lung_box(sides == side, margin=(3, 3, 3))
         aerated = sides[box] == side
-        closed = fill_slices(aerated, pixel_mm2=spacing_mm[1] * spacing_mm[2])
+        closed = fill_slices(aerated, spacing_mm=spacing_mm)
         closed |= close_ball(closed, spacing_mm, radius_mm=CLOSING_MM)
         closed &= (sides[box] == 0) & ~airways[box] | aerated
         drawn = labels[box]
