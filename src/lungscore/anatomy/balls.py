@@ -62,5 +62,5 @@ def _half_widths(
 
 def _overlap(step: int, size: int) -> tuple[slice, slice]:
     """Where ``step`` voxels farther is still inside, and where that comes from."""
-    here, there = slice(max(step, 0), size + min(step, 0)), slice(max(-step, 0), size - max(step, 0))
-    return here, there
+    low, high = max(step, 0), size + min(step, 0)
+    return slice(low, high), slice(low - step, high - step)
