@@ -180,9 +180,9 @@ def _is_first(
     quadrics is one too, and is taken as a polynomial of that coordinate, whose coefficients depend
     on the two others alone.
     """
-    first = True
+    first = np.ones((), bool)
     for other in weights[1:]:
-        c, wz, wy, wx, zz, zy, zx, yy, yx, xx = (weights[0] - other).astype(np.float64)
+        c, wz, wy, wx, zz, zy, zx, yy, yx, xx = weights[0].astype(np.float64) - other
         if along == "y":
             free = c + (wz + zz * z) * z + (wx + xx * x + zx * z) * x
             slope, bend, place = wy + zy * z + yx * x, yy, y
