@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.balls import near
+
 IN_PLANE = np.zeros((3, 3, 3), bool)
 IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
 
@@ -18,8 +20,8 @@ def close_ball(
     pad = [int(np.ceil(radius_mm / size)) + 1 for size in spacing_mm]
     padded = np.pad(mask, [(pad[0], pad[0]), (0, 0), (0, 0)], mode="edge")
     padded = np.pad(padded, [(0, 0), (pad[1], pad[1]), (pad[2], pad[2])])
-    grown = grow_ball(padded, spacing_mm, radius_mm=radius_mm)
-    closed = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > radius_mm
+    grown = near(padded, spacing_mm, radius_mm)
+    closed = ~near(~grown, spacing_mm, radius_mm)
     inner = tuple(slice(p, p + size) for p, size in zip(pad, mask.shape, strict=True))
     return closed[inner] | mask
 
@@ -28,9 +30,7 @@ def grow_ball(
     mask: np.ndarray, spacing_mm: tuple[float, float, float], *, radius_mm: float
 ) -> np.ndarray:
     """Dilation of the bool ``mask`` (D, H, W) by a ball of ``radius_mm``."""
-    if not mask.any():
-        return mask.copy()
-    return ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= radius_mm
+    return near(mask, spacing_mm, radius_mm)
 
 
 #: A hole of a slice from this size on, mm², may be the dome of the diaphragm. It is, where so
