@@ -29,13 +29,13 @@ def commands(folder: Path, capsys: pytest.CaptureFixture) -> tuple[str, list[str
 
 def test_of_an_empty_folder_it_names_the_demonstration(tmp_path, capsys):
     contents, (first, *_) = commands(tmp_path, capsys)
-    assert contents == "Here is neither a scan nor a result."
+    assert contents == "There is neither a scan nor a result here."
     assert first == "lungscore demo -o demo"
 
 
 def test_of_other_files_it_says_the_same(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("nothing")
-    assert commands(tmp_path, capsys)[0] == "Here is neither a scan nor a result."
+    assert commands(tmp_path, capsys)[0] == "There is neither a scan nor a result here."
 
 
 def test_of_one_scan_it_names_inspect_and_analyze(tmp_path, capsys, phantom_file):
@@ -69,6 +69,17 @@ def test_of_results_it_names_what_is_done_with_them(tmp_path, capsys):
     contents, (first, *_) = commands(tmp_path, capsys)
     assert contents == "Here is the result of one case."
     assert first.startswith("lungscore review ")
+    assert "--scans" not in first
+
+
+def test_of_a_result_beside_its_scan_it_says_where_the_scan_is(tmp_path, capsys, phantom_file):
+    shutil.copy(phantom_file, tmp_path / "chest.nii.gz")
+    (tmp_path / "results" / "chest").mkdir(parents=True)
+    for file in ("result.json", "lesions.nii.gz", "lungs.nii.gz"):
+        (tmp_path / "results" / "chest" / file).touch()
+    _, (first, *_) = commands(tmp_path, capsys)
+    assert first.startswith("lungscore review ")
+    assert first.endswith(f" --scans {shlex.quote(str(tmp_path))}")
 
 
 def test_of_images_and_masks_it_names_training(tmp_path, capsys):

@@ -184,3 +184,71 @@ def test_a_failure_that_nobody_foresaw_leaves_no_study_running(
     monkeypatch.setattr(work.time, "time", lambda: now + 100)
     assert analysing(parts).one()
     assert parts.state.counts()["done"] == 1
+
+
+def test_a_study_whose_end_cannot_be_noted_is_not_left_running(
+    make_parts: Any, series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts(destinations=SHELF)
+    taken(parts, series)
+    worker = analysing(parts)
+
+    def full(*_: Any) -> bool:
+        raise ResourceError("disk-full", "No disk space is left for node.sqlite")
+
+    with monkeypatch.context() as patched:
+        for name in ("finish", "postpone"):
+            patched.setattr(parts.state, name, full)
+        for _ in range(2):  # while the disk is full
+            with pytest.raises(ResourceError):
+                worker.one()
+        assert parts.state.counts()["running"] == 1
+    folder = next(parts.config.results.iterdir())
+    monkeypatch.setattr(
+        worker, "_analyze", lambda case: Outcome(case.path, folder, skipped=True, case=case.name)
+    )
+    (folder / "result.json").write_text("{}")
+    assert worker.one()
+    assert parts.state.counts()["done"] == 1
+
+
+def test_a_study_is_not_analysed_without_images_that_were_lost(
+    make_parts: Any, series: list[Path]
+) -> None:
+    parts = make_parts(destinations=SHELF, analysis={"attempts": 1})
+    study = taken(parts, series)
+    lost = sorted((parts.config.incoming / study).iterdir())[1]
+    lost.unlink()
+    asked = []
+    assert analysing(parts, meanwhile=lambda: asked.append(1)).one()
+    assert not asked
+    letter = json.loads((parts.config.dead / study / "analysis-reason.json").read_text())
+    assert letter["code"] == "node-damaged"
+    taken(parts, series)  # sent again, it is whole
+    assert lost.is_file()
+    assert parts.state.retry(study, 50.0)
+    assert analysing(parts).one()
+    assert parts.state.counts()["done"] == 1
+
+
+def test_an_image_that_comes_while_its_study_is_purged_is_kept(
+    parts: Any, series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = taken(parts, series)
+    analysing(parts).one()
+    images = [image_in(path, 2**20) for path in series]
+    late = images[0]._replace(
+        uid="1.2.3.1.77", content=images[0].content.replace(b"1.2.3.1.0\0", b"1.2.3.1.77")
+    )
+    receive = parts.state.receive
+
+    def receive_after_purge(*given: Any) -> str | None:
+        monkeypatch.setattr(parts.state, "receive", receive)
+        assert purge(parts.config, parts.state, days=0, failed_days=0) == [study]
+        return receive(*given)
+
+    monkeypatch.setattr(parts.state, "receive", receive_after_purge)
+    assert parts.intake.take(late) == study
+    assert len(list((parts.config.incoming / study).iterdir())) == 1
+    assert parts.state.studies()[0].images == 1
+    assert [path.name for path in parts.config.incoming.iterdir()] == [study]

@@ -4,8 +4,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from lungscore.anatomy.balls import near
 from lungscore.anatomy.boxes import lung_box
-from lungscore.anatomy.closing import IN_PLANE, grow_ball
+from lungscore.anatomy.closing import IN_PLANE
 from lungscore.labels import RIGHT_LUNG
 
 #: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
@@ -17,7 +18,7 @@ INWARDS = 0.15
 #: What one lung holds and the other lacks is disease only where more than twice this thick, mm:
 #: one half of the diaphragm stands up to 2 cm higher than the other.
 ASYMMETRY_MM = 12.0
-#: Spine and aorta fill this much of half the chest's width; lungs are no mirror images there.
+#: Spine and aorta fill this much of half the chest's width; lungs are not mirror images there.
 MEDIAL = 0.3
 
 
@@ -91,8 +92,9 @@ def lacking(
     missing = expected & ~lung
     if not missing.any():
         return nothing
-    deep = ndimage.distance_transform_edt(np.pad(missing, 1), sampling=spacing_mm) > ASYMMETRY_MM
-    return missing & grow_ball(deep[1:-1, 1:-1, 1:-1], spacing_mm, radius_mm=ASYMMETRY_MM)
+    beyond = np.pad(~missing, 1, constant_values=True)
+    deep = ~near(beyond, spacing_mm, ASYMMETRY_MM)[1:-1, 1:-1, 1:-1]
+    return missing & near(deep, spacing_mm, ASYMMETRY_MM)
 
 
 def convex_hull(mask: np.ndarray) -> np.ndarray:

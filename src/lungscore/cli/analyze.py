@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +47,7 @@ from lungscore.cli.options import (
 )
 from lungscore.errors import UsageError, sentence
 from lungscore.report.settings import ReportSettings
+from lungscore.scan.dicom.workers import started_early
 
 if TYPE_CHECKING:
     from lungscore.batch.case import Case as CohortCase
@@ -191,8 +193,6 @@ def analyze(
 
     A cohort also gets tables and a summary page of all its cases.
     """
-    from lungscore.batch.cohort import cohort_cases
-
     # Masks are mostly zeros that are never written to. In pages of 2 MiB, which NumPy asks for by
     # itself, they would still take all of their memory.
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
@@ -226,7 +226,38 @@ def analyze(
         etiology=etiology.value if etiology else None,
         report=ReportSettings(report_size.value, pdf, identifiers),
     )
-    cases, cohort = cohort_cases(inputs, group or ())
+    with started_early(inputs[0]) if len(inputs) == 1 else nullcontext():
+        code = _run(
+            inputs,
+            options,
+            groups=group or (),
+            of_one=of_one,
+            shard=shard,
+            bids=bids,
+            as_lines=as_lines,
+            workers=workers,
+            ray=ray,
+        )
+    exit_with(code)
+
+
+def _run(
+    inputs: list[Path],
+    options: AnalyzeSettings,
+    *,
+    groups: Sequence[str],
+    of_one: bool,
+    shard: str | None,
+    bids: bool,
+    as_lines: bool,
+    workers: int,
+    ray: str | None,
+) -> int:
+    """Analyse ``inputs`` as ``analyze`` was told to; gives the exit code."""
+    from lungscore.batch.cohort import cohort_cases
+
+    out, replaced = options.out, options.overwrite or options.resume
+    cases, cohort = cohort_cases(inputs, groups)
     if cohort and of_one:
         raise _belongs_to_one()
     if shard is not None:
@@ -237,7 +268,7 @@ def analyze(
 
         if shard is not None:
             raise UsageError("usage", "--bids needs all cases: leave --shard out")
-        refuse_bids(out, replace=overwrite or resume)
+        refuse_bids(out, replace=replaced)
     if cohort:
         code = _run_cohort(
             cases, options, shard is None, as_lines=as_lines, workers=workers, ray=ray
@@ -245,8 +276,8 @@ def analyze(
     else:
         code = _run_few(cases, options, as_lines=as_lines, workers=workers, ray=ray)
     if bids:
-        _write_bids(out, replace=overwrite or resume)
-    exit_with(code)
+        _write_bids(out, replace=replaced)
+    return code
 
 
 def _run_few(
@@ -257,7 +288,7 @@ def _run_few(
     workers: int,
     ray: str | None,
 ) -> int:
-    """Analyse scans that are no cohort, and print each; gives the exit code."""
+    """Analyse scans that are not a cohort, and print each; gives the exit code."""
     outcomes = []
     for outcome in run(cases, options, workers=workers, ray=ray):
         outcomes.append(outcome)

@@ -37,7 +37,7 @@ class Visit:
 
     def problem(self, code: str, path: str | Path, finding: str) -> None:
         """Report what is wrong with a file or a part."""
-        # Bytes of a name that are no UTF-8 cannot be printed or written.
+        # Bytes of a name that are not UTF-8 cannot be printed or written.
         name = self.relative(path).encode("utf-8", "replace").decode()
         self.problems.append(Problem(code, name, finding))
 

@@ -162,7 +162,7 @@ def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, An
             if case is None
         )
     else:
-        # The result's own decimals: what binary fractions add is no change.
+        # The result's own decimals: what binary fractions add is not a change.
         change = round(second - first, 4) + 0
         rounded = round(change, DECIMALS[number.unit])
         direction = "more" if rounded > 0 else "less" if rounded < 0 else "same"

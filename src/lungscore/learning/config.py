@@ -8,7 +8,7 @@ from lungscore.datasets.training_slices import ANNOTATED_DATASETS
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-#: The name of a manifest is no path.
+#: The name of a manifest is not a path.
 ManifestName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 

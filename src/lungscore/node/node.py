@@ -18,7 +18,8 @@ from lungscore.node.names import read_names
 from lungscore.node.receive import Receiver
 from lungscore.node.retention import clear_up, expire
 from lungscore.node.send import Sender
-from lungscore.node.state import FILE, State
+from lungscore.node.state import State
+from lungscore.node.tables import FILE
 from lungscore.node.watch import Watch
 from lungscore.node.work import Work
 
@@ -38,6 +39,7 @@ def run_node(config: NodeConfig, stop: threading.Event, *, tell: Callable[[str],
     """
     quieten()
     journal = Journal(tell)
+    journal.own_threads()
     with ExitStack() as stack:
         _make_folders(config)
         stack.callback(unlock, _lock(config))

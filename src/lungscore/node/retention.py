@@ -2,8 +2,11 @@
 
 import os
 import re
+import secrets
 import shutil
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from lungscore.batch.leftovers import clear_leftovers
@@ -23,10 +26,19 @@ def purge(config: NodeConfig, state: State, *, days: float, failed_days: float) 
     now, removed = time.time(), []
     for ending, kept in (("sent", days), ("failed", failed_days)):
         for study in state.ended(ending, now - kept * _DAY_S):
-            if state.forget(study, ending):
-                remove_study(config, study)
+            aside = config.incoming / f"{_TEMPORARY}{secrets.token_hex(6)}"
+            if state.forget(study, ending, partial(_set_aside, config.incoming / study, aside)):
+                shutil.rmtree(aside, ignore_errors=True)
+                _remove_results(config, study)
                 removed.append(study)
+    _remove_refused(config, now - failed_days * _DAY_S)
     return removed
+
+
+def _set_aside(folder: Path, aside: Path) -> None:
+    """Move the images of a study aside: new ones of it may arrive from now on."""
+    with suppress(FileNotFoundError):
+        os.rename(folder, aside)
 
 
 def expire(config: NodeConfig, state: State, journal: Journal) -> None:
@@ -36,14 +48,21 @@ def expire(config: NodeConfig, state: State, journal: Journal) -> None:
         journal.say("purged", study=study)
 
 
-def remove_study(config: NodeConfig, study: str) -> None:
-    """Remove images, results and dead letters of a study."""
-    shutil.rmtree(config.incoming / study, ignore_errors=True)
+def _remove_results(config: NodeConfig, study: str) -> None:
+    """Remove results and dead letters of a study."""
     remove_dead(config, study)
     for name in _names(config.results):
         match = _CASE.fullmatch(name)
         if match and match[1] == study:
             shutil.rmtree(config.results / name, ignore_errors=True)
+
+
+def _remove_refused(config: NodeConfig, before: float) -> None:
+    """Remove the files that were refused before a moment."""
+    for name in _names(config.refused):
+        with suppress(OSError):
+            if (config.refused / name).stat().st_mtime <= before:
+                (config.refused / name).unlink()
 
 
 def clear_up(config: NodeConfig, state: State) -> int:
@@ -61,7 +80,7 @@ def clear_up(config: NodeConfig, state: State) -> int:
             removed += _remove(config.results / name)
     for folder in (config.incoming, config.dead):
         for name in _names(folder):
-            if _CASE.fullmatch(name) and name not in rows:
+            if name.startswith(_TEMPORARY) or (_CASE.fullmatch(name) and name not in rows):
                 removed += _remove(folder / name)
     for study in rows:
         known = {f"{image}.dcm" for image in state.names_of_images(study)}
