@@ -117,6 +117,25 @@ def test_dense_lung_at_the_ribs_that_the_network_knows_in_part_is_lung():
     assert lungs.perhaps_ml < 10
 
 
+def test_a_bay_full_of_gas_is_not_dense_lung():
+    values, labels = two_lungs()
+    pleural = ellipsoid(values.shape, (24, 40, 16), (8, 12, 9)) & (labels == RIGHT_LUNG)
+    for density_hu, is_lung in ((30, True), (-1000, False)):
+        values[pleural] = density_hu
+        told = np.where(pleural, 0, labels)
+        scan = as_scan(values)
+        lungs = find_lungs(scan, lambda: with_background(scan, told, pleural))  # noqa: B023
+        held = (lungs.labels[pleural] > 0).mean()
+        assert held > 0.8 if is_lung else held < 0.3
+
+
+def with_background(scan, labels, mask):
+    """Maps of ``labels`` that give ``mask`` a fifth: not excluded, but not lung."""
+    maps, there = maps_of(scan, labels), maps_of(scan, mask.astype(np.uint8))
+    probabilities = np.maximum(maps.probabilities, there.probabilities // 5)
+    return replace(maps, probabilities=probabilities)
+
+
 def test_grey_levels_and_lone_slices_are_served():
     case = phantom("healthy")
     scan = as_scan(windowed(case.scan.values), case.scan.spacing_mm)

@@ -184,6 +184,9 @@ def _with_enclosed(
             # Fluid makes no bays: what goes on from one and may be lung is lung.
             perhaps = grid.sample(network.perhaps, overview.grid)
             bays = ndimage.binary_propagation(bays, mask=bays | perhaps) & ~lung
+        if overview.levels.gas is not None:
+            gas = grid.sample(overview.values, overview.grid) < overview.levels.gas
+            bays &= ~gas  # a pneumothorax or a bulla, not dense
         if not bays.any():
             continue
         box = lung_box(bays, margin=(1, 1, 1))
