@@ -160,6 +160,7 @@ TABLES = {
     "SCANS": ("lungs-scans.json", scans_of_today),
     "VERDICTS": ("lungs-verdicts.json", verdicts_table),
     "PAINTED": ("lungs-stressed.json", painted_table),
+    "PAINTED-SHIPPED": ("lungs-stressed-shipped.json", painted_table),
     "PHANTOMS": ("lungs-phantoms.json", phantoms_table),
     "THRESHOLDS": ("lungs-thresholds-painted.json", thresholds_table),
     "ANALYSES": ("lungs-infection.json", analyses_table),
