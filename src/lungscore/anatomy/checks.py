@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
 
 from lungscore.anatomy.agreement import SIDES, Difference, are_doubtful, is_noted
 from lungscore.anatomy.closing import IN_PLANE
+from lungscore.anatomy.morphology import dilation, erosion, opening
 from lungscore.anatomy.overview import Overview
 from lungscore.errors import Notice
 
@@ -68,8 +68,8 @@ def gas_in_lungs(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
         if not len(levels):
             continue
         low = levels[0] + 2 * (levels[-1] - levels[0] + 1) // 3
-        gas = ndimage.binary_erosion(lung[low:], IN_PLANE) & (overview.values[low:] < GAS_HU)
-        gas = ndimage.binary_opening(gas, IN_PLANE)
+        gas = erosion(lung[low:], IN_PLANE) & (overview.values[low:] < GAS_HU)
+        gas = opening(gas, IN_PLANE)
         ml = float(gas.sum()) * block_ml(overview)
         if ml > GAS_ML:
             text = f"{ml:.0f} ml low in the {name} lung are as dark as gas: stomach, bowel or bulla"
@@ -90,7 +90,7 @@ def cut_sideways(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
     }
     cm2 = {face: float(area) / 100 for face, area in faces.items()}
     if beyond.any():
-        rim = ndimage.binary_dilation(beyond, IN_PLANE) & lung
+        rim = dilation(beyond, IN_PLANE) & lung
         cm2["edge of the field of view"] = float(rim.sum()) * dz * (dy + dx) / 200
     cut = {face: area for face, area in cm2.items() if area > CUT_CM2}
     if cut:
