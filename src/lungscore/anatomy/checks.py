@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
 
 from lungscore.anatomy.agreement import SIDES, THIRDS, Difference, are_doubtful, is_noted
 from lungscore.anatomy.closing import IN_PLANE, above
+from lungscore.anatomy.morphology import dilation, erosion, opening
 from lungscore.anatomy.overview import Overview
 from lungscore.anatomy.ribs import convex_hull
 from lungscore.errors import Notice
@@ -71,8 +71,8 @@ def gas_in_lungs(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
         if not len(levels):
             continue
         low = levels[0] + 2 * (levels[-1] - levels[0] + 1) // 3
-        gas = ndimage.binary_erosion(lung[low:], IN_PLANE) & (overview.values[low:] < GAS_HU)
-        gas = ndimage.binary_opening(gas, IN_PLANE)
+        gas = erosion(lung[low:], IN_PLANE) & (overview.values[low:] < GAS_HU)
+        gas = opening(gas, IN_PLANE)
         ml = float(gas.sum()) * block_ml(overview)
         if ml > GAS_ML:
             text = f"{ml:.0f} ml low in the {name} lung are as dark as gas: stomach, bowel or bulla"
@@ -95,7 +95,7 @@ def air_outside(closed: np.ndarray, airways: np.ndarray, overview: Overview) -> 
         ml = 8 * float(beside.sum()) * block_ml(overview)
         if ml > AIR_OUTSIDE_ML:
             levels = np.flatnonzero(lung.any(axis=(1, 2)))
-            z = ndimage.center_of_mass(beside)[0]
+            z = np.nonzero(beside)[0].mean()
             third = THIRDS[int(3 * (z - levels[0]) / (levels[-1] - levels[0] + 1))]
             text = (
                 f"{ml:.0f} ml of air beside the {name} lung, most in its {third} third, are in no "
@@ -118,7 +118,7 @@ def cut_sideways(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
     }
     cm2 = {face: float(area) / 100 for face, area in faces.items()}
     if beyond.any():
-        rim = ndimage.binary_dilation(beyond, IN_PLANE) & lung
+        rim = dilation(beyond, IN_PLANE) & lung
         cm2["edge of the field of view"] = float(rim.sum()) * dz * (dy + dx) / 200
     cut = {face: area for face, area in cm2.items() if area > CUT_CM2}
     if cut:

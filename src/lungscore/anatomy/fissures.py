@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.morphology import dilation
+
 #: Distance between neighbouring places of a surface, and between candidate offsets, mm.
 NODE_MM, STEP_MM = 2.5, 1.0
 #: A fissure is looked for this far from where the atlas puts it, mm, along the axis across which
@@ -102,7 +104,7 @@ def _straightened(
     sampled = sampled.astype(np.float32)
     inside = inside[np.rint(positions).astype(np.intp), *across]
     # Beside a vessel or a bronchus a voxel is part lung, part of it, and looks like a fissure.
-    lung = ~ndimage.binary_dilation((sampled <= LUNG_HU) | (sampled >= VESSEL_HU))
+    lung = ~dilation((sampled <= LUNG_HU) | (sampled >= VESSEL_HU))
     return sampled, inside & known & lung
 
 

@@ -8,6 +8,7 @@ from scipy import ndimage
 from lungscore.anatomy.checks import GAS_HU
 from lungscore.anatomy.closing import IN_PLANE, above, fill_slices
 from lungscore.anatomy.lung_maps import AIRWAYS, LEFT, RIGHT, LungMaps
+from lungscore.anatomy.morphology import dilation, opening
 from lungscore.anatomy.overview import Overview
 from lungscore.anatomy.rules import above_the_lungs
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
@@ -72,7 +73,7 @@ def network_lungs(
     if overview.levels.gas is not None:
         emphysema &= overview.values > GAS_HU
     likely = (plain | continued | emphysema) & ~airways_or_gas
-    lungs = ndimage.binary_propagation(lungs, mask=lungs | likely)
+    lungs = _pieces_with(lungs | likely, lungs)
     lungs = _without_odd_pieces(lungs, overview)
     if overview.scan.sides_known:
         closed = _sides(lungs, right >= left)
@@ -83,10 +84,10 @@ def network_lungs(
     for side in np.unique(closed[closed > 0]):
         whole = fill_slices(closed == side, spacing_mm=grid.spacing_mm)
         closed[whole & (closed == 0) & ~airways_or_gas] = side
-    dense = ndimage.binary_opening((closed > 0) & ~dark, IN_PLANE)
+    dense = opening((closed > 0) & ~dark, IN_PLANE)
     doubtful = dense & (lung < SURE)
     perhaps = (closed == 0) & ~dark & ~airways & (lung >= POSSIBLE) & overview.inside
-    perhaps = ndimage.binary_opening(perhaps, np.ones((3, 3, 3), bool)) | airless
+    perhaps = opening(perhaps, np.ones((3, 3, 3), bool)) | airless
     return NetworkLungs(closed, lung, dense, airways, doubtful, perhaps)
 
 
@@ -102,15 +103,38 @@ def _gas(
         return np.zeros(aerated.shape, bool)
     left_out = overview.aerated & (aerated == 0) & ~airways
     pieces, count = ndimage.label(left_out)
-    index = np.arange(count + 1)
-    gas = ndimage.median(overview.values, pieces, index) < overview.levels.gas
+    if not count:
+        return np.zeros(aerated.shape, bool)
+    index = np.arange(1, count + 1)
+    gas = np.zeros(count + 1, bool)
+    medians = ndimage.median(overview.values[left_out], pieces[left_out], index)
+    gas[1:] = medians < overview.levels.gas
     large = np.bincount(pieces.ravel()) > MOST * np.count_nonzero(
         overview.aerated & (2 * lung > 255)
     )
-    gas &= ndimage.mean(lung, pieces, index) < np.where(large, 255 / 2, SURE)
-    gas[0] = False
+    gas &= _means(lung, pieces, count) < np.where(large, 255 / 2, SURE)
     # The rim of gas is mixed with its wall.
-    return ndimage.binary_dilation(gas[pieces], IN_PLANE, mask=overview.aerated | (lung < SURE))
+    return dilation(gas[pieces], IN_PLANE, within=overview.aerated | (lung < SURE))
+
+
+def _pieces_with(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The pieces of ``mask`` (bool) in which some of ``seeds`` lie."""
+    pieces, count = ndimage.label(mask)
+    kept = np.zeros(count + 1, bool)
+    kept[pieces[seeds]] = True
+    kept[0] = False
+    return kept[pieces]
+
+
+def _means(values: np.ndarray, pieces: np.ndarray, count: int) -> np.ndarray:
+    """The mean of ``values`` in each of ``pieces`` (labels 1…count); NaN at 0, beside them."""
+    inside = pieces > 0
+    labels = pieces[inside]
+    sums = np.bincount(labels, values[inside], minlength=count + 1)
+    sizes = np.bincount(labels, minlength=count + 1).astype(float)
+    sizes[sizes == 0] = np.nan
+    means: np.ndarray = sums / sizes
+    return means
 
 
 def _airless(closed: np.ndarray, dark: np.ndarray) -> np.ndarray:
@@ -118,8 +142,7 @@ def _airless(closed: np.ndarray, dark: np.ndarray) -> np.ndarray:
     airless = np.zeros(closed.shape, bool)
     for side in np.unique(closed[closed > 0]):
         pieces, count = ndimage.label(closed == side)
-        air = ndimage.mean(dark, pieces, np.arange(count + 1)) < LEAST_AIR
-        air[0] = False
+        air = _means(dark, pieces, count) < LEAST_AIR
         airless |= air[pieces]
     return airless
 
@@ -152,7 +175,7 @@ def _sides(lungs: np.ndarray, is_right: np.ndarray) -> np.ndarray:
             continue
         sizes = np.bincount(pieces.ravel())
         sizes[0] = 0
-        beside = ndimage.binary_dilation(labels == opposite) & (pieces > 0)
+        beside = dilation(labels == opposite) & (pieces > 0)
         touching = np.bincount(pieces[beside], minlength=count + 1) > 0
         stray = touching & (sizes < STRAY * sizes.max())
         labels[stray[pieces]] = opposite

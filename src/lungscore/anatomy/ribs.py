@@ -7,6 +7,7 @@ from scipy.spatial import ConvexHull, QhullError
 from lungscore.anatomy.balls import near
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE
+from lungscore.anatomy.morphology import erosion
 from lungscore.labels import RIGHT_LUNG
 
 #: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
@@ -103,7 +104,7 @@ def convex_hull(mask: np.ndarray) -> np.ndarray:
     box = lung_box(mask)
     inner = mask[box]
     axes = [axis for axis, size in enumerate(inner.shape) if size > 1]
-    points = np.argwhere(inner & ~ndimage.binary_erosion(inner, IN_PLANE))[:, axes]
+    points = np.argwhere(inner & ~erosion(inner, IN_PLANE))[:, axes]
     try:
         planes = ConvexHull(points).equations
     except (QhullError, ValueError):

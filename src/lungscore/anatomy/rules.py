@@ -7,6 +7,7 @@ from lungscore.anatomy.airways import LUMEN_MM2, TRACHEA_OFF_MIDLINE_MM, is_roun
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices
 from lungscore.anatomy.levels import Levels
+from lungscore.anatomy.morphology import erosion
 from lungscore.anatomy.overview import Airways, Overview
 from lungscore.anatomy.sides import name_sides
 
@@ -86,7 +87,7 @@ def _lung_pieces(
         return np.zeros_like(aerated)
     if levels.gas is not None:
         # The rim of gas is mixed with its wall: judge what lies one voxel deeper.
-        core = ndimage.binary_erosion(aerated, IN_PLANE) & keep[pieces]
+        core = erosion(aerated, IN_PLANE) & keep[pieces]
         for label in np.flatnonzero(keep):
             values = coarse[core & (pieces == label)]
             keep[label] = len(values) > 0 and np.median(values) > levels.gas

@@ -193,6 +193,8 @@ def analyze(
 
     A cohort also gets tables and a summary page of all its cases.
     """
+    from lungscore.batch.cohort import cohort_cases
+
     # Masks are mostly zeros that are never written to. In pages of 2 MiB, which NumPy asks for by
     # itself, they would still take all of their memory.
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
@@ -226,58 +228,29 @@ def analyze(
         etiology=etiology.value if etiology else None,
         report=ReportSettings(report_size.value, pdf, identifiers),
     )
+    # What decodes starts while the rest of the program loads.
     with started_early(inputs[0]) if len(inputs) == 1 else nullcontext():
-        code = _run(
-            inputs,
-            options,
-            groups=group or (),
-            of_one=of_one,
-            shard=shard,
-            bids=bids,
-            as_lines=as_lines,
-            workers=workers,
-            ray=ray,
-        )
-    exit_with(code)
-
-
-def _run(
-    inputs: list[Path],
-    options: AnalyzeSettings,
-    *,
-    groups: Sequence[str],
-    of_one: bool,
-    shard: str | None,
-    bids: bool,
-    as_lines: bool,
-    workers: int,
-    ray: str | None,
-) -> int:
-    """Analyse ``inputs`` as ``analyze`` was told to; gives the exit code."""
-    from lungscore.batch.cohort import cohort_cases
-
-    out, replaced = options.out, options.overwrite or options.resume
-    cases, cohort = cohort_cases(inputs, groups)
-    if cohort and of_one:
-        raise _belongs_to_one()
-    if shard is not None:
-        every, cases = len(cases), parse_shard(shard).of(cases)
-        note(f"Share {shard}: {len(cases)} of {every} scans.")
-    if bids:
-        from lungscore.pacs.bids import refuse_bids
-
+        cases, cohort = cohort_cases(inputs, group or ())
+        if cohort and of_one:
+            raise _belongs_to_one()
         if shard is not None:
-            raise UsageError("usage", "--bids needs all cases: leave --shard out")
-        refuse_bids(out, replace=replaced)
-    if cohort:
-        code = _run_cohort(
-            cases, options, shard is None, as_lines=as_lines, workers=workers, ray=ray
-        )
-    else:
-        code = _run_few(cases, options, as_lines=as_lines, workers=workers, ray=ray)
-    if bids:
-        _write_bids(out, replace=replaced)
-    return code
+            every, cases = len(cases), parse_shard(shard).of(cases)
+            note(f"Share {shard}: {len(cases)} of {every} scans.")
+        if bids:
+            from lungscore.pacs.bids import refuse_bids
+
+            if shard is not None:
+                raise UsageError("usage", "--bids needs all cases: leave --shard out")
+            refuse_bids(out, replace=overwrite or resume)
+        if cohort:
+            code = _run_cohort(
+                cases, options, shard is None, as_lines=as_lines, workers=workers, ray=ray
+            )
+        else:
+            code = _run_few(cases, options, as_lines=as_lines, workers=workers, ray=ray)
+        if bids:
+            _write_bids(out, replace=overwrite or resume)
+    exit_with(code)
 
 
 def _run_few(
