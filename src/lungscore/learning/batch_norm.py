@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextmanager
 def batch_statistics(network: nn.Module) -> Iterator[None]:
-    """Within it, ``network`` normalises by the batch, as in training; its averages stay as they are."""
+    """Within it, ``network`` normalises by the batch, as in training; its averages stay."""
     norms = _norms(network)
     before = [(norm, norm.training, norm.track_running_stats) for norm in norms]
     averages = [(norm.running_mean, norm.running_var) for norm in norms]

@@ -188,9 +188,7 @@ class Inpainting(Task):
         indices = np.concatenate(batches)[:CALIBRATION]
         recalibrate(coach, coach, self._images(fabric, indices, rng))
 
-    def _mask(
-        self, image: Tensor, number: int, *, guided: bool, measured: bool = False
-    ) -> Tensor:
+    def _mask(self, image: Tensor, number: int, *, guided: bool, measured: bool = False) -> Tensor:
         """Hard masks (N, 1, H, W), 1 kept: the coach's, in evaluation mode, or of random blocks.
 
         measured: without the noise that varies the masks of a training image.
