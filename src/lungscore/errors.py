@@ -93,6 +93,7 @@ REJECTIONS: dict[str, str] = {
     "label-invalid": "A label image contains unknown values.",
     "checkpoint-mismatch": "A checkpoint or weights file belongs to another network.",
     "run-missing": "An experiment builds on a run that is not finished.",
+    "weights-differ": "A run was started from other weights than those that were measured.",
     "benchmark-incomplete": "A run or a row of the comparison failed; the others went on.",
     "loss-not-finite": "The training loss became NaN or infinite.",
     "review-invalid": "A change of the masks that a browser asked for cannot be made.",

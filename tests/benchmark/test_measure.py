@@ -54,6 +54,8 @@ def asked(monkeypatch):
     monkeypatch.setattr(measuring, "slices_of", slices_of)
     monkeypatch.setattr(measuring, "ensure_maps", ensure_maps)
     monkeypatch.setattr(measuring, "data_root", lambda: None)
+    monkeypatch.setattr(measuring, "facts_of", lambda run: {"commit": "abc"})
+    monkeypatch.setattr(whole, "check_weights", lambda runs, stored: None)
     monkeypatch.setattr(run, "finished", lambda config, out: (out / "weights.safetensors").exists())
     return asked
 
@@ -100,8 +102,51 @@ def test_a_finished_row_has_figures_out_of_fold_by_seed_and_on_the_test_slices_b
     assert on_test["without_91"]["figures"]["dice"]["n"] == 1
     assert result["runs"][0]["seconds_before"] == 60
     assert [step["experiment"] for step in result["steps"]] == ["pretraining", "pretraining"]
+    assert result["runs"][0]["commit"] == "abc"
+    assert {"commit", "lungscore"} <= result.keys()
+    # Both of 40 epochs of 200 slices, batches of 16; the pre-training of four, masks at random.
+    assert (result["runs"][0]["slices"], result["runs"][0]["slices_before"]) == (7680, 768)
     assert result["command"].endswith("experiments/tiny --only coach")
     assert "fold" not in result["config"]["data"]
+
+
+def test_the_errors_of_pretraining_are_kept_with_their_floors_epoch_by_epoch(folder, asked):
+    runs = planned(folder, "coach").runs
+    finish(runs)
+    log = "epoch,random_mask_error,random_mask_floor,seconds\n1,0.5,0.4,10\n2,0.3,0.35,10\n"
+    for step in runs:
+        if step.config.name == "pretraining":
+            (step.folder / "log.csv").write_text(log)
+    (step, _) = measured(folder, "coach")["steps"]
+    assert step["inpainting"] == {
+        "random_mask_error": [0.5, 0.3],
+        "random_mask_floor": [0.4, 0.35],
+    }
+    assert step["seconds"] == 20
+
+
+def test_only_the_runs_of_one_seed_are_trained_where_one_is_asked_for(folder, asked, monkeypatch):
+    trained = []
+
+    def execute(planned_run, threads=None):
+        trained.append(planned_run.name)
+        finish([planned_run])
+        return 0
+
+    monkeypatch.setattr(whole, "train_in_process", execute)
+    call(["benchmark", "run", str(folder), "--only", "supervised", "--seed", "1"])
+    assert trained == ["supervised/fold0-seed1", "supervised/fold1-seed1"]
+
+
+def test_a_row_that_fails_the_check_of_its_weights_is_not_measured(folder, asked, monkeypatch):
+    finish(planned(folder, "semi").runs)
+
+    def check(runs, stored):
+        raise InputError("weights-differ", "other weights")
+
+    monkeypatch.setattr(whole, "check_weights", check)
+    assert measured(folder, "semi") is None
+    assert asked == []
 
 
 def test_a_row_with_some_seeds_is_measured_without_the_test_slices(folder, asked):

@@ -145,7 +145,9 @@ class AugmentationConfig(_Strict):
     """Strength of every augmentation; 0 switches one off. Fractions are of the image's size.
 
     window: how far black and white point move; gamma: spread of log gamma; bend: displacement of
-    a coarse grid; cutout: longest side of the erased rectangle.
+    a coarse grid; cutout: longest side of the erased rectangle, filled with one random grey, as
+    the published code does; cutout_area: the share of the area that the rectangle erases, to black,
+    as the paper's text has it (at most one of the two).
     """
 
     flip_left_right: Fraction = 0.5
@@ -162,23 +164,34 @@ class AugmentationConfig(_Strict):
     blur: Fraction = 1.0
     noise: Fraction = 0.03
     cutout: Fraction = 0.0
+    cutout_area: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _one_cutout(self) -> Self:
+        if self.cutout and self.cutout_area:
+            raise ValueError("augmentation has cutout or cutout_area, not both")
+        return self
 
 
 class PretrainingConfig(_Strict):
     """Pre-training by inpainting (Algorithm 2): what is erased, and by whom.
 
-    masks: "coach" chooses the blocks to erase, "random" is its control. unlabelled: datasets whose
+    masks: "coach" chooses the blocks to erase, "random" is its control. variant: "eq3" follows
+    equations (3) to (5) and Algorithm 2 as the paper prints them, "ours" parts with them where
+    docs/method.md says so; the control has the same shares and targets. unlabelled: datasets whose
     images are used, never their labels: "covid-semiseg" (its 50 annotated slices),
     "covid-semiseg-unlabelled" (its 1600 others), or any other name for the manifest
     manifests/NAME.parquet or .csv below LUNGSCORE_DATA, of which the group "train" is used. erase:
     share of the blocks that is erased at the first and at the last epoch. block: side of a block in
     pixels. random_epochs: epochs before the coach's masks are used. coach_batches: share of the
     batches on which the coach is trained. coach_width: channels of its first stage (64 as
-    published). The recipe is that of ``training``: "paper" erases a fixed quarter (k = 0.75), and
-    its coach is trained for as many steps as the network.
+    published). The recipe "paper" of ``training`` follows the published code instead of a variant.
+    It and "eq3" erase a fixed quarter (k = 0.75), and their coach is trained for as many steps as
+    the network: erase and coach_batches are for "ours".
     """
 
     masks: Literal["coach", "random"] = "coach"
+    variant: Literal["ours", "eq3"] = "ours"
     unlabelled: tuple[ManifestName, ...] = Field(default=("covid-semiseg",), min_length=1)
     erase: tuple[Fraction, Fraction] = (0.25, 0.5)
     block: int = Field(default=16, ge=8, le=64)
