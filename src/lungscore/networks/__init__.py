@@ -18,6 +18,7 @@ from lungscore.networks.registry import (
     LESION_NETWORKS,
     NETWORKS,
     SLICE_DETECTOR,
+    WITH_ENCODER,
     make_network,
 )
 from lungscore.networks.u_net import MultiInfNet, UNet
@@ -28,6 +29,7 @@ __all__ = [
     "LESION_NETWORKS",
     "NETWORKS",
     "SLICE_DETECTOR",
+    "WITH_ENCODER",
     "COVIDSegNet",
     "InfNet",
     "InfNetOutput",

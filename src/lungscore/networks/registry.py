@@ -34,6 +34,9 @@ LUNG_NETWORK = "lung-net"
 #: and experiments/detection_irrcnn.py trains it.
 SLICE_DETECTOR = "irrcnn"
 
+#: Which of those for infection have an encoder of a chosen name, and Inf-Net's partial decoder.
+WITH_ENCODER = ("inf-net", "finer-inf-net")
+
 #: Which of them tell GGO from consolidation.
 LESION_NETWORKS = ("lesion-inf-net", "finer-lesion-inf-net", "multi-inf-net")
 
