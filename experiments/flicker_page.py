@@ -15,7 +15,7 @@ def section(content: dict[str, Any]) -> str:
             "slice and are back in the next, and that are in one slice alone, each slice read by "
             "itself and after gaps were filled "
             f"(longest: {content['most_slices']} slice, {content['most_mm']:g} mm; "
-            "[method.md](method.md#gaps-between-slices)). Where gaps are filled, nothing vanishes "
+            "[Method](method.md#gaps-between-slices)). Where gaps are filled, nothing vanishes "
             "for one slice by definition: the phantoms below say how right the filling is. Volumes "
             "whose slices have no positions are never filled and not counted.",
             "",

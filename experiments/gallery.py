@@ -24,6 +24,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures" / "gallery"
+MOST_BYTES = 200_000
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
@@ -75,7 +76,7 @@ EXAMPLES = (
         ("lungscore analyze $DATA/ictcf-volume-jpg -o patients --case-id iCTCF",),
         "patients/iCTCF/report.html",
         900,
-        served="lungscore review patients --scans $DATA/ictcf-volume-jpg --reader Reader "
+        served="lungscore review patients/iCTCF --scans $DATA/ictcf-volume-jpg --reader Reader "
         "--port 0 --no-browser",
     ),
     Example(
@@ -109,12 +110,13 @@ def main() -> None:
 
 def make(example: Example, folder: Path) -> bool:
     """Run the commands of an example whose page is missing; whether the page is there."""
-    data = os.environ.get("LUNGSCORE_DATA")
-    if (folder / example.page).is_file():
-        return True
-    if data is None and any("$DATA" in command for command in example.commands):
+    missing = not (folder / example.page).is_file()
+    needed = [*(example.commands if missing else ()), example.served or ""]
+    if "LUNGSCORE_DATA" not in os.environ and any("$DATA" in command for command in needed):
         print(f"{example.name}: LUNGSCORE_DATA is not set")
         return False
+    if not missing:
+        return True
     if example.name == "cohort":
         scans = folder / "scans"
         scans.mkdir(exist_ok=True)
@@ -180,9 +182,12 @@ def picture(
 
 
 def save(image: Image.Image, name: str) -> None:
-    """As a small JPEG, with all its colours."""
+    """As a small JPEG, with all its colours: the best quality with which it is small enough."""
     path = FIGURES / f"{name}.jpg"
-    image.save(path, quality=75, subsampling=0, optimize=True)
+    for quality in range(75, 45, -5):
+        image.save(path, quality=quality, subsampling=0, optimize=True)
+        if path.stat().st_size <= MOST_BYTES:
+            break
     print(f"{path.relative_to(ROOT)}: {image.size}, {path.stat().st_size // 1024} kB")
 
 

@@ -70,9 +70,9 @@ def test_threads_make_no_difference(tmp_path, threads):
     shutil.copy(root / "mild/p2/s1/1.png", root / "severe/p3/s1/9.png")
     (root / "mild/p4/s1/left.txt").touch()
     rows, visit = examined(made(), root)
-    others, other = examined(made(), root, threads=threads)
-    assert others == rows
-    assert other.told() == visit.told()
+    threaded_rows, threaded_visit = examined(made(), root, threads=threads)
+    assert threaded_rows == rows
+    assert threaded_visit.told() == visit.told()
     assert len(visit.problems) == 3
 
 

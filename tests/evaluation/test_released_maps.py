@@ -75,14 +75,14 @@ def test_figures_of_released_class_maps_are_reproduced(real_data, kind, method):
 
 @pytest.mark.data
 def test_class_maps_score_the_same_together(real_data):
-    found = [
+    files_of_classes = [
         files_by_stem(folders(real_data, kind, "Semi-Inf-Net_UNet")[0])
         for kind in ("ggo", "consolidation")
     ]
     maps = []
     for sample in load(real_data / "covid-semiseg", "test"):
         # Files are stored transposed, samples are turned back.
-        ggo, consolidation = (read_mask(files[sample.name]).T for files in found)
+        ggo, consolidation = (read_mask(files[sample.name]).T for files in files_of_classes)
         assert not (ggo & consolidation).any()
         maps.append((sample.name, ggo + 2 * consolidation, sample.lesions))
     figures = score_lesions(maps)
@@ -103,11 +103,11 @@ def test_class_maps_score_the_same_together(real_data):
     ],
 )
 def test_the_toolbox_agrees_with_its_definition_on_real_maps(real_data, kind, method, index):
-    name, found, mask = pair(*folders(real_data, kind, method))[index]
+    name, probability_map, mask = pair(*folders(real_data, kind, method))[index]
     # Every third row and column: the definition, written out, is slow.
     grey, truth = (
         np.ascontiguousarray(read(path)[::3, ::3])
-        for read, path in ((read_grey, found), (read_mask, mask))
+        for read, path in ((read_grey, probability_map), (read_mask, mask))
     )
     row = score_slice(name, grey / 255, truth).row
     for key, expected in slow_toolbox.scores(grey, truth).items():

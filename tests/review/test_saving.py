@@ -404,3 +404,9 @@ def test_without_the_extra_the_command_says_what_to_install(cohort, monkeypatch,
 def test_a_server_for_others_must_be_told_its_name(cohort, capsys):
     assert call(["review", str(cohort / "results"), "--host", "0.0.0.0"]) == 2  # noqa: S104
     assert "--name" in capsys.readouterr().err
+
+
+def test_a_place_of_scans_that_is_not_there_is_told_at_the_start(cohort, capsys):
+    command = ["review", str(cohort / "results"), "--scans", str(cohort / "nothing")]
+    assert call([*command, "--no-browser", "--port", "0"]) == 3
+    assert "No such file or folder" in capsys.readouterr().err

@@ -74,8 +74,8 @@ def test_no_process_left_is_a_lack_of_resources(
 def test_several_workers_give_the_same_scan(
     compressed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lungscore.scan.dicom.decode.IMAGES_PER_WORKER", 4)
-    monkeypatch.setattr("lungscore.scan.dicom.decode.available_threads", lambda: 3)
+    monkeypatch.setattr("lungscore.scan.dicom.workers.IMAGES_PER_WORKER", 4)
+    monkeypatch.setattr("lungscore.scan.dicom.workers.available_threads", lambda: 3)
     np.testing.assert_array_equal(read_scan(compressed).values, chest())
 
 
@@ -94,7 +94,7 @@ def test_worker_answers_images_and_codes(tmp_path: Path) -> None:
     path = write_series(tmp_path, chest()[:1])[0]
     (tmp_path / "bad").write_bytes(bytes(128) + b"DICM" + bytes(9))
     asked = [[str(p), p.name] for p in (path, tmp_path / "bad")]
-    requests = b"".join(json.dumps(each).encode() + b"\n" for each in asked)
+    requests = b"".join(json.dumps(request).encode() + b"\n" for request in asked)
     answers = io.BytesIO()
     serve(io.BytesIO(requests), answers)
     answers.seek(0)

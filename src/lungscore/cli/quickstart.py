@@ -40,9 +40,11 @@ def next_steps(folder: Path) -> tuple[str, list[Step]]:
     if (own := _own_labels(folder)) is not None:
         return "Here are images with masks.", _training(own)
     if results := _results(folder):
+        beside = folder not in results and _has_scan(folder)
+        where = f" --scans {_quoted(folder)}" if beside else ""
         if len(results) == 1:
-            return "Here is the result of one case.", _one_result(results[0])
-        return "Here are results of several cases.", _several_results(folder, results)
+            return "Here is the result of one case.", _one_result(results[0], where)
+        return "Here are results of several cases.", _several_results(folder, results, where)
     scans = _scans(folder)
     if not scans:
         return "There is neither a scan nor a result here.", _nothing()
@@ -85,6 +87,13 @@ def _scans(folder: Path) -> list[Path]:
     return paths
 
 
+def _has_scan(folder: Path) -> bool:
+    """Whether a file of ``folder`` itself is named like a scan."""
+    from lungscore.scan.names import ENDINGS
+
+    return any(path.is_file() and path.name.lower().endswith(ENDINGS) for path in folder.iterdir())
+
+
 def _ratings(folder: Path) -> Path | None:
     """A table whose first column is called case, as ``agree`` reads it."""
     for table in sorted(folder.glob("*.csv")):
@@ -119,23 +128,27 @@ def _several_scans(folder: Path, first: Path) -> list[Step]:
     ]
 
 
-def _one_result(case: Path) -> list[Step]:
+def _one_result(case: Path, where: str) -> list[Step]:
+    """where: the option that says where the scan is, if it is here."""
     masks = f"--lungs {_quoted(case / 'lungs.nii.gz')} --lesions {_quoted(case / 'lesions.nii.gz')}"
     return [
-        (f"lungscore review {_quoted(case)}", "Look at every slice in the browser, and correct."),
+        (
+            f"lungscore review {_quoted(case)}{where}",
+            "Look at every slice, and correct, in a browser.",
+        ),
         (f"lungscore score {masks} -o corrected", "Score masks that you corrected elsewhere."),
         (f"lungscore compare {_quoted(case)} later/scan -o followup", "Compare a later scan."),
     ]
 
 
-def _several_results(folder: Path, cases: list[Path]) -> list[Step]:
+def _several_results(folder: Path, cases: list[Path], where: str) -> list[Step]:
     ratings = _ratings(folder) or Path("ratings.csv")
     first, second = _quoted(cases[0]), _quoted(cases[1])
     together = _quoted(cases[0].parent)
     return [
         (f"lungscore compare {first} {second} -o followup", "Two examinations of one patient."),
         (f"lungscore agree {together} {_quoted(ratings)} -o agreement", "Agreement with a reader."),
-        (f"lungscore review {together}", "Look at all of them in the browser, and correct."),
+        (f"lungscore review {together}{where}", "Look at all of them, and correct, in a browser."),
     ]
 
 

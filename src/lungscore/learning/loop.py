@@ -30,6 +30,7 @@ from lungscore.learning.checkpoints import (
 )
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.log import write_csv, write_tensorboard
+from lungscore.version import commit
 
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.safetensors", "weights.safetensors", "log.csv"
 
@@ -127,7 +128,7 @@ def fit(
         start, history = facts["epoch"], facts["history"]
         if fabric.is_global_zero:  # it may have been stopped between the checkpoint and the log
             _write_logs(out, history)
-    said = {**task.facts, "config": config.model_dump(mode="json")}
+    said = {**task.facts, "config": config.model_dump(mode="json"), "commit": commit()}
     for number in range(start, config.training.epochs):
         began = time.perf_counter()
         figures = _mean_over_processes(fabric, task.epoch(fabric, number))
