@@ -33,7 +33,7 @@ else
 endif
 
 test: $(VENV)/.full lint
-	$(TESTS) -n 2 --dist loadgroup
+	$(TESTS) -n 2 --dist loadfile
 
 # Tests skip with a reason where what they need is missing; none at all is no failure (5).
 ci: $(VENV)/.full
@@ -61,7 +61,7 @@ numbers: $(VENV)/.full
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/frozen_numbers.py
 
 check: test lowest
-	$(TESTS) -n 2 --dist loadgroup -m "slow and not ci"
+	$(TESTS) -n 2 --dist loadfile -m "slow and not ci"
 
 lowest: $(VENV)/.full
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-lowest

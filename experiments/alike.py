@@ -103,18 +103,19 @@ def matching_window(grey: np.ndarray, hounsfield: np.ndarray) -> tuple[float, fl
     """
     choices = [(float(a), float(b)) for a in range(-1600, -700, 50) for b in range(50, 475, 25)]
     return min(
-        choices, key=lambda each: wasserstein_distance(255 * window(hounsfield, *each), grey)
+        choices, key=lambda choice: wasserstein_distance(255 * window(hounsfield, *choice), grey)
     )
 
 
-def match_by_shape(lungs: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(n,) the index in ``others`` (m, H, W) of a partner for each of ``lungs`` (n, H, W), n ≤ m.
+def match_by_shape(lungs: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """(n,) which of ``candidates`` (m, H, W) is the partner of each of ``lungs`` (n, H, W), n ≤ m.
 
     No partner is given twice; the sum of their overlaps (intersection over union) is the largest.
     """
-    one, other = (masks.reshape(len(masks), -1).astype(np.float32) for masks in (lungs, others))
-    common = one @ other.T
-    overlap = common / (one.sum(axis=1)[:, None] + other.sum(axis=1)[None] - common)
+    flat = (masks.reshape(len(masks), -1).astype(np.float32) for masks in (lungs, candidates))
+    first, second = flat
+    common = first @ second.T
+    overlap = common / (first.sum(axis=1)[:, None] + second.sum(axis=1)[None] - common)
     return linear_sum_assignment(-overlap)[1]
 
 

@@ -84,8 +84,8 @@ def draw(scan: Scan, lungs: Lungs, plane: tuple, spacing_mm: tuple[float, float]
     rgb = np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
     for side, colour in COLOURS.items():
         lung = labels == side
-        for part, shade in ((lung, SHADE), (lung & (aerated == 0), SHADE_BY_PLACE)):
-            rgb[part] = (1 - shade) * rgb[part] + shade * np.array(colour)
+        for area, shade in ((lung, SHADE), (lung & (aerated == 0), SHADE_BY_PLACE)):
+            rgb[area] = (1 - shade) * rgb[area] + shade * np.array(colour)
         rgb[lung & ~ndimage.binary_erosion(lung)] = colour
     return Image.fromarray(np.uint8(rgb))
 

@@ -73,16 +73,16 @@ class Pace:
 
 def processes() -> list[Process]:
     """All that run, as Linux lists them."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
+    running = []
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            state, _, group = (place / "stat").read_text().rpartition(")")[2].split()[:3]
-            worker = b"spawn_main" in (place / "cmdline").read_bytes()
+            state, _, group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            worker = b"spawn_main" in (folder / "cmdline").read_bytes()
         except OSError:
             continue
         if state != "Z":
-            found.append(Process(int(place.name), int(group), worker))
-    return found
+            running.append(Process(int(folder.name), int(group), worker))
+    return running
 
 
 def members(group: int) -> list[Process]:
@@ -99,12 +99,12 @@ def names_in(folder: Path) -> list[str]:
 
 def temporary(out: Path) -> list[str]:
     """What is being written in ``out``, or was when its writer was killed."""
-    found = []
+    names = []
     for name in names_in(out):
         hidden, within = name.startswith(".tmp-"), names_in(out / name)
-        found += [name] if hidden else []
-        found += [f"{name}/{each}" for each in within if hidden or each.startswith(".tmp-")]
-    return sorted(found)
+        names += [name] if hidden else []
+        names += [f"{name}/{child}" for child in within if hidden or child.startswith(".tmp-")]
+    return sorted(names)
 
 
 def cases_in(out: Path) -> int:
@@ -174,7 +174,7 @@ class Victim:
         """Kill and return whom; None where there was nobody left."""
         try:
             if whom == "worker":
-                workers = [each.number for each in members(self.process.pid) if each.worker]
+                workers = [member.number for member in members(self.process.pid) if member.worker]
                 if not workers:
                     return None
                 os.kill(rng.choice(workers), signal.SIGKILL)
@@ -275,8 +275,8 @@ def main() -> None:
     hits, lost = killed_run(command(out, "--resume"), out, arguments.kills, rng, pace)
     last = Victim(command(out, "--resume"), out)
     last.process.wait()
-    expected, found = hashes(whole), hashes(out)
-    unlike = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+    expected, written = hashes(whole), hashes(out)
+    unlike = sorted(name for name in expected | written if expected.get(name) != written.get(name))
     figures = {
         "cases": arguments.cases,
         "faulty": len(faulty),

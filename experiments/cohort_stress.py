@@ -42,54 +42,54 @@ SHAPE = (16, 80, 80)
 PRESETS = ("healthy", "mild", "moderate", "severe", "dense")
 
 
-def truncated_dicom(scan: Scan, place: Path) -> None:
-    write_dicom_series(scan, place)
-    file = sorted(place.iterdir())[5]
+def truncated_dicom(scan: Scan, path: Path) -> None:
+    write_dicom_series(scan, path)
+    file = sorted(path.iterdir())[5]
     file.write_bytes(file.read_bytes()[:-1000])
 
 
-def other_modality(scan: Scan, place: Path) -> None:
-    write_dicom_series(scan, place)
-    for file in place.iterdir():
+def other_modality(scan: Scan, path: Path) -> None:
+    write_dicom_series(scan, path)
+    for file in path.iterdir():
         dataset = pydicom.dcmread(file)
         dataset.Modality = "MR"
         dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
         dataset.save_as(file)
 
 
-def missing_slice(scan: Scan, place: Path) -> None:
-    write_dicom_series(scan, place)
-    sorted(place.iterdir())[7].unlink()
+def missing_slice(scan: Scan, path: Path) -> None:
+    write_dicom_series(scan, path)
+    sorted(path.iterdir())[7].unlink()
 
 
-def two_patients(scan: Scan, place: Path) -> None:
-    write_dicom_series(scan, place)
-    for file in sorted(place.iterdir())[8:]:
+def two_patients(scan: Scan, path: Path) -> None:
+    write_dicom_series(scan, path)
+    for file in sorted(path.iterdir())[8:]:
         dataset = pydicom.dcmread(file)
         dataset.PatientID, dataset.SeriesInstanceUID = "another", "1.2.3"
         dataset.StudyInstanceUID = "1.2.4"
         dataset.save_as(file)
 
 
-def text_dicom(scan: Scan, place: Path) -> None:
-    place.mkdir()
-    (place / "1.dcm").write_text("no image")
+def text_dicom(scan: Scan, path: Path) -> None:
+    path.mkdir()
+    (path / "1.dcm").write_text("no image")
 
 
 def nifti(change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Callable:
     """A fault made by changing a good volume and its affine."""
 
-    def make(scan: Scan, place: Path) -> None:
+    def make(scan: Scan, path: Path) -> None:
         values = scan.geometry.to_source(scan.values).astype(np.float32)
         image = nib.Nifti1Image(*change(values, scan.geometry.affine.copy()))
         image.header["pixdim"][1:4] = 3.75
-        nib.save(image, place.with_name(place.name + ".nii"))
+        nib.save(image, path.with_name(path.name + ".nii"))
 
     return make
 
 
-def singular(scan: Scan, place: Path) -> None:
-    write_nifti(scan, path := place.with_name(place.name + ".nii"))
+def singular(scan: Scan, target: Path) -> None:
+    write_nifti(scan, path := target.with_name(target.name + ".nii"))
     content = bytearray(path.read_bytes())
     content[252:256] = b"\0\0\1\0"  # qform_code 0, sform_code 1
     content[280:328] = bytes(48)  # srow_x, srow_y, srow_z
@@ -101,42 +101,40 @@ def not_finite(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.n
     return values, affine
 
 
-def cut_off(scan: Scan, place: Path) -> None:
-    write_nifti(scan, path := place.with_name(place.name + ".nii.gz"))
+def cut_off(scan: Scan, target: Path) -> None:
+    write_nifti(scan, path := target.with_name(target.name + ".nii.gz"))
     path.write_bytes(path.read_bytes()[:4000])
 
 
 def written(ending: str, content: bytes) -> Callable:
-    return lambda scan, place: place.with_name(place.name + ending).write_bytes(content) and None
+    return lambda scan, path: path.with_name(path.name + ending).write_bytes(content) and None
 
 
-def nested(scan: Scan, place: Path) -> None:
-    with zipfile.ZipFile(inner := place.with_name("inner"), "w") as archive:
+def nested(scan: Scan, path: Path) -> None:
+    with zipfile.ZipFile(inner := path.with_name("inner"), "w") as archive:
         archive.writestr("a", "b")
-    with zipfile.ZipFile(place.with_name(place.name + ".zip"), "w") as archive:
+    with zipfile.ZipFile(path.with_name(path.name + ".zip"), "w") as archive:
         archive.write(inner, "inner.zip")
     inner.unlink()
 
 
-def bomb(scan: Scan, place: Path) -> None:
-    with zipfile.ZipFile(
-        place.with_name(place.name + ".zip"), "w", zipfile.ZIP_DEFLATED
-    ) as archive:
+def bomb(scan: Scan, path: Path) -> None:
+    with zipfile.ZipFile(path.with_name(path.name + ".zip"), "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(64 * 2**20))
 
 
-def coloured(scan: Scan, place: Path) -> None:
-    place.mkdir()
+def coloured(scan: Scan, path: Path) -> None:
+    path.mkdir()
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     for index in range(3):
-        Image.fromarray(picture).save(place / f"{index}.png")
+        Image.fromarray(picture).save(path / f"{index}.png")
 
 
-def sizes_differ(scan: Scan, place: Path) -> None:
-    place.mkdir()
+def sizes_differ(scan: Scan, path: Path) -> None:
+    path.mkdir()
     for index, slice_ in enumerate(scan.values[6:9]):
         grey = np.clip((slice_ + 1000) / 6, 0, 255).astype(np.uint8)
-        Image.fromarray(grey[: 80 - index]).save(place / f"{index}.png")
+        Image.fromarray(grey[: 80 - index]).save(path / f"{index}.png")
 
 
 #: What is done to a scan -> the codes with which it may end.
@@ -259,7 +257,7 @@ def _figures(out: Path, faulty: dict[str, str], memory: list[tuple[int, float]])
         "crashes": sum(code in ("internal", "out-of-memory") for code in codes.values()),
         "good_scans_that_failed": sorted(c for c in codes if codes[c] and c not in faulty),
         "faults_without_their_code": unlike,
-        "codes_by_fault": {kind: dict(found) for kind, found in sorted(kinds.items())},
+        "codes_by_fault": {kind: dict(codes) for kind, codes in sorted(kinds.items())},
         "worker_mib_after_40": round(early, 1),
         "worker_mib_at_the_end": round(late, 1),
         "growth_percent": round(100 * (late / early - 1), 2),

@@ -74,15 +74,15 @@ VARIANTS = ("plain", "without_lungs", "without_lesions")
 def of_scan(scan: Scan, window_hu: tuple[float, float], chosen: np.ndarray) -> list[AlikeSlice]:
     """The chosen slices made alike, named by their index; without those in which lungs are lost."""
     boxes = network_boxes(slice_boxes(find_lungs(scan).labels), margin=LOOSE)
-    found = []
+    slices_of_scan = []
     for index in map(int, chosen):
         row0, row1, column0, column1 = map(int, boxes[index])
         shown = as_published(scan.values[index], (row0, row1, column0, column1), window_hu)
         try:
-            found.append(make_alike(str(index), shown, np.zeros(shown.shape, bool)))
+            slices_of_scan.append(make_alike(str(index), shown, np.zeros(shown.shape, bool)))
         except InputError as error:
             print(f"slice {index} is left out: {error.found}", flush=True)
-    return found
+    return slices_of_scan
 
 
 def large_slices(scan: Scan) -> np.ndarray:
@@ -102,9 +102,9 @@ def slices(root: Path) -> None:
     # What lies outside the lungs chooses the window: wide enough to lose nothing of it.
     wide = (-1350.0, 450.0)
     some = of_scan(scan, wide, chosen[::6])
-    outside = np.concatenate([each.image[~each.lungs] for each in some]) / 255
+    outside = np.concatenate([sample.image[~sample.lungs] for sample in some]) / 255
     hounsfield = (outside * (wide[1] - wide[0]) + wide[0])[::20]
-    grey = np.concatenate([each.image[~each.lungs] for each in infected])[::40]
+    grey = np.concatenate([sample.image[~sample.lungs] for sample in infected])[::40]
     window_hu = matching_window(grey, hounsfield)
     healthy = of_scan(scan, window_hu, chosen)
     partners = match_by_shape(*(np.stack([s.lungs for s in of]) for of in (infected, healthy)))
@@ -117,14 +117,16 @@ def slices(root: Path) -> None:
     kept: dict[str, Any] = {"window_hu": window_hu, "large": len(chosen), "middle": middle}
     for name, group in (("infected", infected), ("healthy", healthy)):
         borrowed = rng.integers(0, len(infected), len(group))
-        kept[f"{name}_names"] = [each.name for each in group]
-        kept[f"{name}_lungs"] = np.stack([each.lungs for each in group])
-        kept[f"{name}_plain"] = np.stack([each.image for each in group])
-        kept[f"{name}_without_lungs"] = np.stack([without_lungs(each) for each in group])
+        kept[f"{name}_names"] = [sample.name for sample in group]
+        kept[f"{name}_lungs"] = np.stack([sample.lungs for sample in group])
+        kept[f"{name}_plain"] = np.stack([sample.image for sample in group])
+        kept[f"{name}_without_lungs"] = np.stack([without_lungs(sample) for sample in group])
         kept[f"{name}_without_lesions"] = np.stack(
             [
-                without_lesions(each, each.infection if each.infected else infected[b].infection)
-                for each, b in zip(group, borrowed, strict=True)
+                without_lesions(
+                    sample, sample.infection if sample.infected else infected[b].infection
+                )
+                for sample, b in zip(group, borrowed, strict=True)
             ]
         )
     save("slices", kept)
@@ -155,8 +157,10 @@ def maps(root: Path) -> None:
             for variant in VARIANTS:
                 grey = torch.from_numpy(seen[f"{group}_{variant}"][out])[:, None].float() / 255
                 with torch.inference_mode():
-                    found = torch.cat([network(part.to(device)) for part in grey.split(8)])
-                levels = (found[:, 0].float().cpu().numpy() * 255 + 0.5).astype(np.uint8)
+                    probabilities = torch.cat(
+                        [network(chunk.to(device)) for chunk in grey.split(8)]
+                    )
+                levels = (probabilities[:, 0].float().cpu().numpy() * 255 + 0.5).astype(np.uint8)
                 kept[f"{group}_{variant}_{block.fold}_{block.half}"] = levels
         print(f"fold {block.fold}, {HALVES[block.half]} held out", flush=True)
     save("maps", kept)
@@ -174,7 +178,7 @@ def parts(seen: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def measure(root: Path) -> None:
     """Write the figures of both detectors and of their controls."""
-    seen, found = load("slices"), load("maps")
+    seen, stored = load("slices"), load("maps")
     folds, halves = parts(seen)
     infected = np.arange(len(folds) + len(halves)) < len(folds)
     told: dict[str, dict[str, Any]] = {
@@ -185,12 +189,12 @@ def measure(root: Path) -> None:
         "probabilities": {},
     }
     # Whose neighbours train knows the person: how much a control gains by that is told, too.
-    others = {
+    partitions = {
         "tens": np.arange(len(halves)) * 5 // len(halves),
         "random": np.random.default_rng(SEED).permutation(len(halves)) % 5,
     }
     for variant in VARIANTS:
-        values = [of_maps(seen, found, group, variant) for group in ("infected", "healthy")]
+        values = [of_maps(seen, stored, group, variant) for group in ("infected", "healthy")]
         told["rule"][variant] = by_rule(np.concatenate(values), infected)
         of = {"map": (values, USUAL)}
         deepest = [of_encoder(seen[f"{group}_{variant}"]) for group in ("infected", "healthy")]
@@ -198,19 +202,19 @@ def measure(root: Path) -> None:
         told["parted"][variant] = {}
         for name, (both, c) in of.items():
             probability = out_of_fold(*both, folds, halves, regularisation=c)
-            one = figures(probability, infected)
+            estimates = figures(probability, infected)
             told["probabilities"].setdefault(variant, {})[name] = probability.tolist()
             if name == "map":
-                told["map"][variant] = one
+                told["map"][variant] = estimates
             else:
-                told["encoder"].setdefault(variant, {})[str(c)] = one
-            told["parted"][variant][name] = {"halves": one["auc"]} | {
+                told["encoder"].setdefault(variant, {})[str(c)] = estimates
+            told["parted"][variant][name] = {"halves": estimates["auc"]} | {
                 how: figures(out_of_fold(*both, folds, parts_of, regularisation=c), infected)["auc"]
-                for how, parts_of in others.items()
+                for how, parts_of in partitions.items()
             }
         print(variant, text_of(told["map"][variant]["auc"], "value", with_n=True), flush=True)
-        for c, each in told["encoder"][variant].items():
-            print("  encoder", c, text_of(each["auc"], "value", with_n=True), flush=True)
+        for c, estimates in told["encoder"][variant].items():
+            print("  encoder", c, text_of(estimates["auc"], "value", with_n=True), flush=True)
     write(
         "detection-slices",
         "python experiments/detection.py slices maps measure",
@@ -224,8 +228,8 @@ def measure(root: Path) -> None:
             },
             "window_hu": seen["window_hu"].tolist(),
             "networks": {
-                "weights_sha256": dict(line.split() for line in found["networks"].tolist()),
-                "maps_made_on": str(found["device"]),
+                "weights_sha256": dict(line.split() for line in stored["networks"].tolist()),
+                "maps_made_on": str(stored["device"]),
             },
             **told,
         },
@@ -251,12 +255,12 @@ def figure(root: Path) -> None:
     for shown, name, text, colour, style in lines:
         probability = np.array(told["probabilities"][shown][name])
         cuts = [np.inf, *sorted(set(probability), reverse=True)]
-        found = [
+        rates = [
             [(probability[group] >= cut).mean() for cut in cuts] for group in (~infected, infected)
         ]
         area = told["parted"][shown][name]["halves"]
         text += f"\nAUC {text_of(area, 'value')}"
-        left.plot(*found, style, color=colour, label=text)
+        left.plot(*rates, style, color=colour, label=text)
     rule = told["rule"]["plain"]
     spot = 1 - rule["specificity"]["value"], rule["sensitivity"]["value"]
     left.plot(*spot, "k*", markersize=10, label="1 % of the slice's lungs")
@@ -264,8 +268,8 @@ def figure(root: Path) -> None:
     left.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     for name, text, colour in (("map", "infection map", "tab:blue"),
                                ("encoder", "encoder", "tab:orange")):  # fmt: skip
-        each = told[name]["plain"] if name == "map" else told[name]["plain"]["0.01"]
-        bins = each["calibration"]["reliability"]
+        curve = told[name]["plain"] if name == "map" else told[name]["plain"]["0.01"]
+        bins = curve["calibration"]["reliability"]
         observed = np.array([[b["observed"][k] for k in ("value", "low", "high")] for b in bins])
         spread = np.abs(observed[:, 1:] - observed[:, :1]).T
         predicted = [b["predicted"] for b in bins]
@@ -286,7 +290,7 @@ def by_rule(values: np.ndarray, infected: np.ndarray) -> dict[str, Any]:
 
 
 def of_maps(
-    seen: dict[str, np.ndarray], found: dict[str, np.ndarray], group: str, variant: str
+    seen: dict[str, np.ndarray], stored: dict[str, np.ndarray], group: str, variant: str
 ) -> np.ndarray:
     """(slices, k) features of a group, each the mean over the networks that had it held out."""
     folds, halves = parts(seen)
@@ -294,7 +298,7 @@ def of_maps(
     total, times = np.zeros((len(lungs), len(FEATURES))), np.zeros((len(lungs), 1))
     for block in blocks(folds, halves):
         out = block.infected[1] if group == "infected" else block.healthy[1]
-        levels = found[f"{group}_{variant}_{block.fold}_{block.half}"]
+        levels = stored[f"{group}_{variant}_{block.fold}_{block.half}"]
         for index, level in zip(out, levels, strict=True):
             total[index] += features(level / np.float32(255), lungs[index])
             times[index] += 1
@@ -333,16 +337,16 @@ def patient(root: Path) -> None:
     lower, upper = map(float, seen["window_hu"])
     with_lungs = np.flatnonzero(find_lungs(scan).labels.any(axis=(1, 2)))
     alike = of_scan(scan, (lower, upper), with_lungs)
-    truth = marked[[int(each.name) for each in alike]]
+    truth = marked[[int(sample.name) for sample in alike]]
     learned = [of_maps(seen, held_out, group, "plain") for group in ("infected", "healthy")]
     model = fit_logistic(*learned, regularisation=USUAL)
     engine, _ = make_engine(load_bundle("infection"))
     told = {}
-    for variant, show in (("plain", lambda each: each.image), ("without_lungs", without_lungs)):
-        maps_of = engine((show(each) / np.float32(255),) for each in alike)
+    for variant, show in (("plain", lambda sample: sample.image), ("without_lungs", without_lungs)):
+        maps_of = engine((show(sample) / np.float32(255),) for sample in alike)
         pairs = zip(maps_of, alike, strict=True)
         values = np.stack(
-            [features(one.reshape(each.image.shape), each.lungs) for one, each in pairs]
+            [features(levels.reshape(sample.image.shape), sample.lungs) for levels, sample in pairs]
         )
         told[variant] = figures(model.predict_proba(values)[:, 1], truth)
         told[variant]["rule"] = by_rule(values, truth)

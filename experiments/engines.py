@@ -37,17 +37,17 @@ def compare_engines(covid_semiseg: Path) -> dict[str, Any]:
         next(segmenter.find(*scans[-1]))  # warm up
         began = time.perf_counter()
         masks = [
-            found.probability >= THRESHOLD
+            finding.probability >= THRESHOLD
             for scan, lungs in scans
-            for found in segmenter.find(scan, lungs)
+            for finding in segmenter.find(scan, lungs)
         ]
         seconds = time.perf_counter() - began
         if reference is None:
             reference, reference_seconds = masks, seconds
         same = first_of.setdefault(precision, masks)
         differences = [
-            100 * abs(float(mask.mean()) - float(other.mean()))
-            for mask, other in zip(masks, reference, strict=True)
+            100 * abs(float(mask.mean()) - float(expected.mean()))
+            for mask, expected in zip(masks, reference, strict=True)
         ]
         rows.append(
             {
@@ -62,10 +62,12 @@ def compare_engines(covid_semiseg: Path) -> dict[str, Any]:
     return {"slices": len(reference or []), "engines": rows}
 
 
-def _pooled_dice(masks: list[np.ndarray], others: list[np.ndarray]) -> float:
+def _pooled_dice(masks: list[np.ndarray], references: list[np.ndarray]) -> float:
     """Dice over all pixels of all slices."""
-    one, other = (np.concatenate([mask.ravel() for mask in each]) for each in (masks, others))
-    return dice(one, other)
+    first, second = (
+        np.concatenate([mask.ravel() for mask in group]) for group in (masks, references)
+    )
+    return dice(first, second)
 
 
 def _scans(covid_semiseg: Path) -> Iterator[tuple[Scan, Lungs | None]]:

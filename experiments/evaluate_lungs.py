@@ -37,13 +37,13 @@ def by_side(labels: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
 def measure_phantom(preset: str) -> dict[str, Any]:
     """Dice before and after infection joins, given the true infection, and the field's cover."""
     case = make_phantom(preset)
-    found = find_lungs(case.scan)
-    joined = include_infection(found, case.lesions > 0, case.scan)
-    aerated = found.labels if found.aerated is None else found.aerated
+    lungs = find_lungs(case.scan)
+    joined = include_infection(lungs, case.lesions > 0, case.scan)
+    aerated = lungs.labels if lungs.aerated is None else lungs.aerated
     hidden = (case.lungs > 0) & (aerated == 0)
-    field = lung_field(found, case.scan.spacing_mm)
+    field = lung_field(lungs, case.scan.spacing_mm)
     return {
-        "dice": by_side(found.labels, case.lungs),
+        "dice": by_side(lungs.labels, case.lungs),
         "dice_with_infection": by_side(joined.labels, case.lungs),
         "hidden_ml": round(float(hidden.sum()) * (case.scan.voxel_ml or 0.0), 1),
         "hidden_in_field": round(float(field[hidden].mean()), 3),

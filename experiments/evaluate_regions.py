@@ -45,11 +45,11 @@ def own_lobes(lobes: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
 
 
 def dices(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
-    found = {}
+    scores = {}
     for name, number in NUMBERS.items():
         a, b = first == number, second == number
-        found[name] = 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
-    return found
+        scores[name] = 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+    return scores
 
 
 def measure(lobes: np.ndarray, spacing_mm: Spacing) -> dict[str, Any]:
@@ -77,10 +77,12 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
             for name in NUMBERS
         },
         f"outside_{SMALLEST:g}_to_{LARGEST:g}_percent": [
-            found for index, case in enumerate(cases) for found in outside(index, case["percent"])
+            outlier
+            for index, case in enumerate(cases)
+            for outlier in outside(index, case["percent"])
         ],
         f"regions_below_{WHOLE:g}_in_one_piece": sum(
-            part < WHOLE for case in cases for part in case["largest_part"].values()
+            share < WHOLE for case in cases for share in case["largest_part"].values()
         ),
         "properties": len(held),
         "properties_held_by_every_case": sum(count == len(cases) for count in held.values()),
@@ -91,9 +93,9 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
 def outside(index: int, percent: dict[str, float]) -> Iterator[dict[str, Any]]:
     """The lobes of a case with a region outside the limits, with the lobe's own percent."""
     for lobe in SEGMENTS:
-        parts = {name: part for name, part in percent.items() if name.startswith(lobe)}
-        if not all(SMALLEST <= part <= LARGEST for part in parts.values()):
-            rounded = {name: round(part, 2) for name, part in parts.items()}
+        parts = {name: share for name, share in percent.items() if name.startswith(lobe)}
+        if not all(SMALLEST <= share <= LARGEST for share in parts.values()):
+            rounded = {name: round(share, 2) for name, share in parts.items()}
             total = round(sum(parts.values()), 2)
             yield {"case": index, "lobe": lobe, "lobe_percent": total, "percent": rounded}
 

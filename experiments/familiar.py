@@ -94,7 +94,7 @@ def without_lungs(grey: np.ndarray) -> np.ndarray:
     return np.clip(np.where(grey < middle, tissue, grey), 0, 1)
 
 
-def opaque(part: float) -> Callable[[np.ndarray], np.ndarray]:
+def opaque(share: float) -> Callable[[np.ndarray], np.ndarray]:
     """With this part of the lungs as bright as dense disease makes them: no fault of the image."""
 
     def spoil(grey: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def opaque(part: float) -> Callable[[np.ndarray], np.ndarray]:
         soft = ndimage.gaussian_filter(rng.normal(0, 1, grey.shape), 10)
         low, high = np.percentile(grey, [5, 95])
         lung = grey < (low + high) / 2
-        ill = lung & (soft <= np.quantile(soft[lung], part))
+        ill = lung & (soft <= np.quantile(soft[lung], share))
         return np.where(ill, low + (high - low) * (0.65 + 0.1 * rng.random(grey.shape)), grey)
 
     return spoil
@@ -143,10 +143,10 @@ def of_scan(scan: Scan, ranges: Ranges) -> dict[str, Any]:
     lungs = find_lungs(scan)
     lung = why = 0
     outside: dict[str, int] = {}
-    for index, found in looks(scan, lungs, spec_of_card()).items():
+    for index, statistics in looks(scan, lungs, spec_of_card()).items():
         area = int(np.count_nonzero(lungs.labels[index]))
         lung += area
-        names = strange_in(found, ranges)
+        names = strange_in(statistics, ranges)
         why += area * bool(names)
         for name in names:
             outside[name] = outside.get(name, 0) + area
@@ -161,19 +161,19 @@ def main() -> None:
     """Write the result file and the card."""
     root = data_root()
     greys = volumes(root)
-    statistics = {name: statistics_of(each) for name, each in greys.items()}
+    statistics = {name: statistics_of(slices) for name, slices in greys.items()}
     ranges = learn_ranges(list(statistics.values()))
     false_alarms = {
         name: strange_share(
-            each, learn_ranges([s for other, s in statistics.items() if other != name])
+            slices, learn_ranges([s for volume, s in statistics.items() if volume != name])
         )
-        for name, each in statistics.items()
+        for name, slices in statistics.items()
     }
     spoiled: dict[str, Any] = {}
     for kind, spoil in (SPOILS | ILL).items():
         shares = {}
-        for name, each in greys.items():
-            few = each[:: max(1, len(each) // SPOILED)]
+        for name, slices in greys.items():
+            few = slices[:: max(1, len(slices) // SPOILED)]
             shares[name] = strange_share(
                 statistics_of([np.asarray(spoil(grey), np.float32) for grey in few]), ranges
             )

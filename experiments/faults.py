@@ -188,10 +188,10 @@ def member(paths: list[Path]) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
-def forged(data: bytes, place: int, layout: str, *values: float) -> bytes:
-    """``data`` with other numbers at ``place``."""
+def forged(data: bytes, offset: int, layout: str, *values: float) -> bytes:
+    """``data`` with other numbers at ``offset``."""
     packed = struct.pack(layout, *values)
-    return data[:place] + packed + data[place + len(packed) :]
+    return data[:offset] + packed + data[offset + len(packed) :]
 
 
 #: fault -> how it is made. Names begin with what the input is.

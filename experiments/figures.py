@@ -7,7 +7,7 @@
 "collect" gathers the logs of finished pre-trainings under runs/ into a result file, "curves" draws
 that file. "pictures" needs the run on all slices, from which the picture is made:
 
-    lungscore pretrain experiments/benchmark/coach-50-pretraining.yaml --seed 0
+    lungscore pretrain experiments/benchmark/coach-50-ours-pretraining.yaml --seed 0
 """
 
 import csv
@@ -30,13 +30,16 @@ FIGURES = HERE.parent / "docs" / "figures"
 CURVES = HERE / "results" / "benchmark" / "pretraining-curves.json"
 RUNS = Path("runs")
 
+#: The pre-training that is drawn, and its former name in result files.
+DRAWN, FORMERLY = "coach-50-ours-pretraining", "coach-50-pretraining"
+
 #: The curves' columns in a run's log, and what the figure calls them.
 COLUMNS = {
     "coach_mask_error": "under the coach's mask",
     "random_mask_error": "under a random mask of the same share",
 }
 #: The run whose pictures are shown, and after which epochs.
-SHOWN, EPOCHS = RUNS / "coach-50-pretraining" / "all-seed0", (1, 2, 4, 8, 12)
+SHOWN, EPOCHS = RUNS / DRAWN / "all-seed0", (1, 2, 4, 8, 12)
 
 
 def networks() -> None:
@@ -48,12 +51,12 @@ def networks() -> None:
 
 def collect() -> None:
     """Logs of the finished folds of every pre-training, as one result file."""
-    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    logs: dict[str, dict[str, list[dict[str, float]]]] = {}
     for log in sorted(RUNS.glob("*-pretraining/fold*-seed0/log.csv")):
         if not (log.parent / "weights.safetensors").is_file():
             continue  # still running
-        found.setdefault(log.parent.parent.name, {})[log.parent.name] = read_log(log)
-    if not found:
+        logs.setdefault(log.parent.parent.name, {})[log.parent.name] = read_log(log)
+    if not logs:
         sys.exit("no finished pre-training under runs/: lungscore benchmark run makes them")
     result = {
         "command": "python experiments/figures.py collect",
@@ -61,10 +64,10 @@ def collect() -> None:
         "normalised grey levels, squared, where the image was erased",
         "coach_over_random": {
             name: hardness(runs)
-            for name, runs in found.items()
+            for name, runs in logs.items()
             if "coach_mask_error" in next(iter(runs.values()))[0]
         },
-        "runs": found,
+        "runs": logs,
     }
     atomic_write(CURVES, json.dumps(result, indent=1) + "\n")
 
@@ -100,8 +103,9 @@ def mean_and_range(
 
 
 def curves() -> None:
-    """Errors of the coach-50 pre-training by epoch, from the result file."""
-    runs = json.loads(CURVES.read_text(encoding="utf-8"))["runs"]["coach-50-pretraining"]
+    """Errors of our pre-training by epoch, from the result file; floors where it has them."""
+    stored = json.loads(CURVES.read_text(encoding="utf-8"))["runs"]
+    runs = stored.get(DRAWN) or stored[FORMERLY]
     share, *_ = mean_and_range(runs, "erased_share")
     epochs = np.arange(1, len(share) + 1)
     figure = Figure(figsize=(11, 4.3), dpi=130, facecolor="white", layout="constrained")
@@ -113,6 +117,10 @@ def curves() -> None:
     for (column, label), (colour, marker) in zip(COLUMNS.items(), styles, strict=True):
         draw_curve(right, epochs, mean_and_range(runs, column), colour=colour, marker=marker)
         right.plot([], [], color=colour, marker=marker, label=label)
+        floor = column.replace("_error", "_floor")
+        if floor in next(iter(runs.values()))[0]:
+            values = mean_and_range(runs, floor)[0]
+            right.plot(epochs, values, color=colour, linestyle=":", label="plain Laplace filling")
     right.set_title("after each epoch, the same slices erased twice", loc="left", size=14)
     right.set_yscale("log")
     right.set_yticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])

@@ -145,8 +145,8 @@ def fit(features: np.ndarray, lobe: np.ndarray, traits: np.ndarray) -> np.ndarra
         return float(value), (slope + 2 * ridge * weights).ravel()
 
     start = np.zeros(np.prod(shape))
-    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 150})
-    return found.x.reshape(shape)
+    optimum = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 150})
+    return optimum.x.reshape(shape)
 
 
 def main() -> None:
@@ -159,8 +159,8 @@ def main() -> None:
     for name, side in (("right", RIGHT_LUNG), ("left", LEFT_LUNG)):
         cases = [lung_case(*mask, side, number) for number, mask in enumerate(masks)]
         atlas = fit_atlas(cases)
-        for part in LungAtlas.__dataclass_fields__:
-            stored[f"{name}_{part}"] = getattr(atlas, part)
+        for field in LungAtlas.__dataclass_fields__:
+            stored[f"{name}_{field}"] = getattr(atlas, field)
     with atomic_path(arguments.out) as path, path.open("wb") as file:
         np.savez_compressed(file, **stored)
 

@@ -79,9 +79,9 @@ def folds(root: Path) -> None:
     write_result(file, command=command, figures=lesions, card=[], models=both)
     for line in card:
         print(f"{line['name']}: {line['text']}", flush=True)
-    for name, each in (("density", figures["lesions"]), ("network", lesions)):
+    for name, classes in (("density", figures["lesions"]), ("network", lesions)):
         for key in ("ggo", "consolidation"):
-            print(f"{key} by {name}: {text_of(each[key]['dice'], with_n=True)}", flush=True)
+            print(f"{key} by {name}: {text_of(classes[key]['dice'], with_n=True)}", flush=True)
 
 
 def exported(recipe: str, run_name: str) -> Path:
@@ -138,7 +138,7 @@ def scans(root: Path) -> None:
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)
-        inputs = {name: root / place for name, place in SCANS.items()}
+        inputs = {name: root / path for name, path in SCANS.items()}
         crop = "COVID-SemiSeg test crop (JPEG)"
         inputs[crop] = sorted(inputs[crop].iterdir())[0]
         inputs.update(as_nifti(root / "covid-ct-md/P002", out))

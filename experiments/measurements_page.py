@@ -43,7 +43,7 @@ def _aims(results: Path) -> str:
     healthy = load(results, "infection-healthy.json")["figures"]["infection_percent"]
     auc = load(results, "infection-patient.json")["figures"]["slice_auc"]
     of_slices = [
-        (name, aim, *(text_of(each[key]) for each in (folds, tested, semi)))
+        (name, aim, *(text_of(figures[key]) for figures in (folds, tested, semi)))
         for name, aim, key in (
             ("infection, Dice at 0.5", 0.80, "dice"),
             ("infection, toolbox mean Dice", 0.79, "toolbox_dice"),
@@ -59,7 +59,7 @@ def _aims(results: Path) -> str:
         )
         for name, aim, key in (("GGO", 0.70, "ggo"), ("consolidation", 0.58, "consolidation"))
     ]
-    correlations = (f"{each['area_correlation']:.3f}" for each in (folds, tested, semi))
+    correlations = (f"{figures['area_correlation']:.3f}" for figures in (folds, tested, semi))
     of_slices.append(("infected area, r", 0.985, *correlations))
     return "\n".join(
         [
@@ -185,8 +185,8 @@ def _lesions(results: Path) -> str:
     folds = load(results, "infection-folds.json")["figures"]["lesions"]
     network = load(results, "lesions-folds.json")["figures"]
     rows = [
-        f"| {name} | {_dice_and_n(each['ggo'])} | {_dice_and_n(each['consolidation'])} |"
-        for name, each in (
+        f"| {name} | {_dice_and_n(classes['ggo'])} | {_dice_and_n(classes['consolidation'])} |"
+        for name, classes in (
             ("out of fold, by density, as shipped", folds),
             ("out of fold, by a network (experiments/lesions.yaml)", network),
             ("test slices, by density, as shipped", tested),
@@ -209,13 +209,13 @@ def _lesions(results: Path) -> str:
     )
 
 
-def _best_peer(results: Path, part: str) -> str:
+def _best_peer(results: Path, kind: str) -> str:
     """The peer whose maps of a class agree best where the class is present."""
-    found = {
-        path.stem.removeprefix(f"peer-{part}-"): load(results, path.name)["figures"]
-        for path in results.glob(f"peer-{part}-*.json")
+    peers = {
+        path.stem.removeprefix(f"peer-{kind}-"): load(results, path.name)["figures"]
+        for path in results.glob(f"peer-{kind}-*.json")
     }
-    present = {name: figures["where_present"] for name, figures in found.items()}
+    present = {name: figures["where_present"] for name, figures in peers.items()}
     best = max(present, key=lambda name: present[name]["dice"]["mean"])
     return f"{best}: {_dice_and_n(present[best])}"
 

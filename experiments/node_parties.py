@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -169,8 +170,8 @@ def wait_until(ready: Callable[[], object], seconds: float) -> None:
 class Archive:
     """An archive that takes C-STORE and answers C-FIND, and remembers how often each object came.
 
-    answer: the status of a C-STORE; None closes the connection without one. keep: whether it
-    stores what it does not confirm.
+    answer: the status of a C-STORE; None closes the connection without one. silent: a C-FIND closes
+    it, too. tls: what it encrypts with.
     """
 
     folder: Path
@@ -179,6 +180,8 @@ class Archive:
     answer: Callable[[str], int | None] = lambda uid: 0
     stores: Counter[str] = field(default_factory=Counter)
     studies: dict[str, set[str]] = field(default_factory=dict)
+    silent: bool = False
+    tls: ssl.SSLContext | None = None
 
     @contextmanager
     def running(self) -> Iterator["Archive"]:
@@ -190,7 +193,9 @@ class Archive:
         # All storage contexts are 100 and more: those of our objects are among the first ones.
         entity.add_supported_context(FIND)
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_FIND, self._find)]
-        server = entity.start_server((LOCAL, self.port), block=False, evt_handlers=handlers)
+        server = entity.start_server(
+            (LOCAL, self.port), block=False, evt_handlers=handlers, ssl_context=self.tls
+        )
         try:
             yield self
         finally:
@@ -212,6 +217,9 @@ class Archive:
 
     def _find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
         uid = str(event.identifier.SOPInstanceUID)
+        if self.silent:
+            event.assoc.abort()
+            return
         if (self.folder / f"{uid}.dcm").is_file():
             answer = Dataset()
             answer.SOPInstanceUID, answer.QueryRetrieveLevel = uid, "IMAGE"
@@ -258,7 +266,7 @@ class Sender:
         with self.association(*contexts, **more) as association:
             if not association.is_established:
                 return [None] * len(datasets)
-            return [_stored(association, dataset) for dataset in datasets]
+            return _all_stored(association, datasets)
 
     def send_surely(self, folder: Path, *, seconds: float = 120) -> int:
         """Send a study until each image was taken, as a router does; how many attempts it took."""
@@ -290,6 +298,19 @@ class Sender:
         with self.association((AVAILABILITY, None)) as association:
             status, _ = association.send_n_create(notice, AVAILABILITY, pydicom.uid.generate_uid())
         return int(status.Status)
+
+
+def _all_stored(association: Any, datasets: list[Dataset]) -> list[int | None]:
+    """The status of each; after one without an answer no other is sent.
+
+    pynetdicom takes the association for established for another moment, and a C-STORE within it
+    waits for an answer until the sender's own timeout.
+    """
+    answers: list[int | None] = []
+    for dataset in datasets:
+        lost = bool(answers) and answers[-1] is None
+        answers.append(None if lost else _stored(association, dataset))
+    return answers
 
 
 def _stored(association: Any, dataset: Dataset) -> int | None:

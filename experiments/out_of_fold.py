@@ -173,15 +173,15 @@ def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
         for key in seeds[0]
         if key != "fractions"
     }
-    found, true = np.mean([s["fractions"] for s in seeds], axis=0).T
+    predicted, true = np.mean([s["fractions"] for s in seeds], axis=0).T
     figures: dict[str, Any] = {key: mean_with_interval(values) for key, values in mean.items()}
     figures["network_minus_density"] = {
         key: paired_difference(mean[f"{key}_by_network"], mean[f"{key}_by_density"])
         for key in CLASSES
         if f"{key}_by_network" in mean
     }
-    figures["area_r"] = area_agreement(found, true)["correlation"]["r"]
-    figures["area"] = area_agreement(found, true)
+    figures["area_r"] = area_agreement(predicted, true)["correlation"]["r"]
+    figures["area"] = area_agreement(predicted, true)
     figures["seeds"] = len(seeds)
     if len(seeds) > 1:
         figures["sd_between_seeds"] = sd_between_seeds(np.stack([s["dice"] for s in seeds]))
@@ -202,9 +202,9 @@ def steps(by_arm: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
         if with_it in by_arm and without in by_arm:
             step: dict[str, Any] = {"added": added, "with": with_it, "without": without}
             for key in keys:
-                one, other = (_of_arm(by_arm[arm], key) for arm in (with_it, without))
-                if one is not None and other is not None:
-                    step[key] = paired_difference(one, other)
+                with_step, without_step = (_of_arm(by_arm[arm], key) for arm in (with_it, without))
+                if with_step is not None and without_step is not None:
+                    step[key] = paired_difference(with_step, without_step)
             result.append(step)
     return result
 

@@ -116,8 +116,8 @@ def _healthy(root: Path) -> Iterator[Packed]:
     indices = np.arange(len(slices))
     cranial = set(part_of(indices, "cranial").tolist())
     for index, (image, lungs) in enumerate(slices):
-        part = "cranial" if index in cranial else "caudal"
-        yield _hu_row(f"normal002-{index:03d}", "healthy", image, lungs, part=part)
+        half = "cranial" if index in cranial else "caudal"
+        yield _hu_row(f"normal002-{index:03d}", "healthy", image, lungs, part=half)
 
 
 def _elsewhere(root: Path) -> Iterator[Packed]:

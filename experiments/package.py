@@ -52,10 +52,10 @@ def pythons() -> list[tuple[str, str]]:
     done = subprocess.run(command, capture_output=True, text=True, check=False) if uv else None
     listed = json.loads(done.stdout) if done is not None and done.returncode == 0 else []
     by_minor = {
-        (part["major"], part["minor"]): (entry["path"], entry["version"])
+        (version["major"], version["minor"]): (entry["path"], entry["version"])
         for entry in reversed(listed)
-        for part in [entry["version_parts"]]
-        if entry["implementation"] == "cpython" and (part["major"], part["minor"]) >= (3, 11)
+        for version in [entry["version_parts"]]
+        if entry["implementation"] == "cpython" and (version["major"], version["minor"]) >= (3, 11)
     }
     own = (sys.executable, ".".join(map(str, sys.version_info[:3])))
     return [by_minor[key] for key in sorted(by_minor)] or [own]
@@ -71,8 +71,9 @@ def trial(python: str, package: Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run([own, *install], capture_output=True, text=True, check=False)
         if done.returncode:
             return done
+        # Isolated: a PYTHONPATH would put another lungscore before the installed one.
         return subprocess.run(
-            [own, "-c", TRIAL], cwd=folder, capture_output=True, text=True, check=False
+            [own, "-I", "-c", TRIAL], cwd=folder, capture_output=True, text=True, check=False
         )
 
 

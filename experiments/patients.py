@@ -32,9 +32,9 @@ WHAT = (
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        write("generated-detection", detection(Path(place) / "detection"))
-        write("generated-clinical", clinical(Path(place) / "clinical"))
+    with tempfile.TemporaryDirectory() as folder:
+        write("generated-detection", detection(Path(folder) / "detection"))
+        write("generated-clinical", clinical(Path(folder) / "clinical"))
 
 
 def detection(folder: Path) -> dict[str, Any]:
@@ -109,20 +109,20 @@ def run(command: str, folder: Path, *options: str) -> dict[str, Any]:
 def figures(folder: Path) -> dict[str, Any]:
     """What evaluate wrote, without the names of made-up cases."""
     content = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
-    for part in content["left_out"].values():
-        del part["cases"]
+    for reason in content["left_out"].values():
+        del reason["cases"]
     return content
 
 
 def coefficients(model: dict[str, Any], planted: dict[str, float]) -> dict[str, Any]:
     """Planted and found, for one unit of the transformed number, with the interval if any."""
-    found = {}
+    result = {}
     for feature in model["features"]:
         name, scale = feature["name"], feature["scale"]
         numbers = {"found": feature["coefficient"], "low": feature["low"], "high": feature["high"]}
         per_unit = {key: round(v / scale, 4) for key, v in numbers.items() if v is not None}
-        found[name] = {"planted": planted[name], **per_unit}
-    return found
+        result[name] = {"planted": planted[name], **per_unit}
+    return result
 
 
 def described(made: Generated) -> dict[str, Any]:

@@ -71,14 +71,14 @@ def make_tree(root: Path) -> None:
         for index in range(count):
             (folder / f"{index:04d}.png").write_bytes(tiny_png(number))
             number += 1
-    each = PUBLISHED["slices with masks"] // PUBLISHED["masked cases"]
+    slices_per_case = PUBLISHED["slices with masks"] // PUBLISHED["masked cases"]
     for case in range(PUBLISHED["masked cases"]):
-        for part in ("image", "mask"):
-            (root / "ct_lesion_seg" / part / str(case)).mkdir(parents=True)
-        for index in range(each):
-            place = f"{case}/{index}.png"
-            (root / "ct_lesion_seg/image" / place).write_bytes(tiny_png(number))
-            (root / "ct_lesion_seg/mask" / place).write_bytes(MASK)
+        for kind in ("image", "mask"):
+            (root / "ct_lesion_seg" / kind / str(case)).mkdir(parents=True)
+        for index in range(slices_per_case):
+            path = f"{case}/{index}.png"
+            (root / "ct_lesion_seg/image" / path).write_bytes(tiny_png(number))
+            (root / "ct_lesion_seg/mask" / path).write_bytes(MASK)
             number += 1
     (root / "unzip_filenames.csv").write_text("\n".join(table) + "\n")
     (root / "lesions_slices.csv").write_text("imgpath\nNCP/1/1001/0000.png\n")

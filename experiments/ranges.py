@@ -70,8 +70,8 @@ def of_full_slice(file: Path, truth: np.ndarray, segmenter: Segmenter) -> Figure
     lungs = Lungs(np.repeat(lungs.labels, 2, axis=0), lungs.sides_known)
     field = lung_field(lungs, scan.spacing_mm)
     readings = read(segmenter, scan, lungs)
-    found = np.repeat([(readings[0] >= THRESHOLD) & field[0]], 2, axis=0)
-    lungs = include_infection(lungs, found, scan)
+    infected = np.repeat([(readings[0] >= THRESHOLD) & field[0]], 2, axis=0)
+    lungs = include_infection(lungs, infected, scan)
     return figures(readings, truth, counted=lungs.labels[0] > 0)
 
 
@@ -83,14 +83,14 @@ def of_crop(file: Path, truth: np.ndarray, segmenter: Segmenter) -> Figures:
 
 def read(segmenter: Segmenter, scan: Scan, lungs: Lungs | None) -> list[np.ndarray]:
     """The probabilities (H, W) of every reading of the first slice, the one that counts first."""
-    found = next(segmenter.find(scan, lungs))
-    _, others = next(segmenter.read_otherwise(scan, lungs, {0}))
-    return [found.probability, *others]
+    finding = next(segmenter.find(scan, lungs))
+    _, alternatives = next(segmenter.read_otherwise(scan, lungs, {0}))
+    return [finding.probability, *alternatives]
 
 
 def figures(readings: list[np.ndarray], truth: np.ndarray, *, counted: np.ndarray) -> Figures:
     """In percent of ``counted``, in which alone what is found counts."""
-    masks = [[(each >= level) & counted for each in readings] for level in LEVELS]
+    masks = [[(probability >= level) & counted for probability in readings] for level in LEVELS]
     whole = 100 / counted.sum()
     return Figures(
         np.array([[whole * mask.sum() for mask in row] for row in masks]),
@@ -118,8 +118,9 @@ def coverage(seen: list[Figures], pair: tuple[float, float]) -> dict[str, object
     """Of the ranges of one pair of outer thresholds."""
     levels = (pair[0], THRESHOLD, pair[1])
     chosen = [LEVELS.index(level) for level in levels]
-    every = np.array([each.percents for each in seen])
-    found, true = every[:, LEVELS.index(THRESHOLD), 0], np.array([each.drawn for each in seen])
+    every = np.array([sample.percents for sample in seen])
+    predicted = every[:, LEVELS.index(THRESHOLD), 0]
+    true = np.array([sample.drawn for sample in seen])
     low, high = (edge(every[:, chosen], axis=(1, 2)) for edge in (np.min, np.max))
     inside = (low <= true) & (true <= high)
     return {
@@ -128,13 +129,13 @@ def coverage(seen: list[Figures], pair: tuple[float, float]) -> dict[str, object
         "below": int((true < low).sum()),
         "above": int((true > high).sum()),
         "width_points": mean_with_interval(high - low),
-        "width_over_found": mean_with_interval((high - low) / found),
+        "width_over_found": mean_with_interval((high - low) / predicted),
     }
 
 
 def agreement(seen: list[Figures]) -> list[dict[str, object]]:
     """Dice of every reading at every threshold, and that less the Dice of the one that counts."""
-    every = np.array([each.dice for each in seen])
+    every = np.array([sample.dice for sample in seen])
     counts = every[:, LEVELS.index(THRESHOLD), 0]
     return [
         {
@@ -167,13 +168,15 @@ def on_scan(path: Path, run: str | None) -> dict[str, object]:
     lungs = find_lungs(scan)
     field = lung_field(lungs, scan.spacing_mm)
     highest = {
-        found.index: float(found.probability[field[found.index]].max(initial=0))
-        for found in segmenter.find(scan, lungs)
+        finding.index: float(finding.probability[field[finding.index]].max(initial=0))
+        for finding in segmenter.find(scan, lungs)
     }
     silent = {index for index, most in highest.items() if most < SILENT}
     added = sum(
-        np.count_nonzero((np.max(others, axis=0) >= THRESHOLDS[0]) & (lungs.labels[index] > 0))
-        for index, others in segmenter.read_otherwise(scan, lungs, silent)
+        np.count_nonzero(
+            (np.max(alternatives, axis=0) >= THRESHOLDS[0]) & (lungs.labels[index] > 0)
+        )
+        for index, alternatives in segmenter.read_otherwise(scan, lungs, silent)
     )
     seconds = {}
     for name, alternatives in (("without", False), ("with", True)):
@@ -197,25 +200,25 @@ def main() -> None:
         "runs": [f"infection/fold{fold}-seed0" for fold in range(FOLDS)],
         "shipped": THRESHOLDS,
         "coverage": {
-            name: [coverage(part, pair) for pair in PAIRS] for name, part in parts.items()
+            name: [coverage(group, pair) for pair in PAIRS] for name, group in parts.items()
         },
-        "agreement": {name: agreement(part) for name, part in parts.items()},
+        "agreement": {name: agreement(group) for name, group in parts.items()},
     }
     scans = {name: on_scan(data_root() / path, run) for name, (path, run) in SCANS.items()}
     content |= {"silent_below": SILENT, "scans": scans}
     atomic_write(OUT, json.dumps(plain(content), indent=1) + "\n")
-    for part in parts:
-        for row in content["coverage"][part]:
+    for group in parts:
+        for row in content["coverage"][group]:
             share, width = row["coverage"], row["width_points"]
             print(
-                f"{part} {row['thresholds']}: {text_of(share, 'share', 2)}, "
+                f"{group} {row['thresholds']}: {text_of(share, 'share', 2)}, "
                 f"{width['mean']:.2f} points, "
                 f"{row['width_over_found']['median']:.2f} of the figure, "
                 f"below {row['below']}, above {row['above']}"
             )
-        for row in content["agreement"][part]:
+        for row in content["agreement"][group]:
             agrees = text_of(row["dice"], with_n=True)
-            print(f"{part} {row['threshold']}, reading {row['reading']}: Dice {agrees}")
+            print(f"{group} {row['threshold']}, reading {row['reading']}: Dice {agrees}")
     print(json.dumps(scans, indent=1))
 
 

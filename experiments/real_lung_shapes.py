@@ -32,8 +32,8 @@ def measure_shapes(folder: Path) -> dict[str, Any]:
             for name, value in names.items():
                 lobe = grid.fraction(values == value) >= 0.5
                 rest = lung & ~third_at_ribs(lobe, grid.spacing_mm, middle)
-                found = rest | enclosed_bays(rest, side, grid.spacing_mm)
-                lobes.setdefault(name, []).append((dice(rest, lung), dice(found, lung)))
+                closed = rest | enclosed_bays(rest, side, grid.spacing_mm)
+                lobes.setdefault(name, []).append((dice(rest, lung), dice(closed, lung)))
     return {
         "healthy lungs": len(added),
         "of them with something added": int(np.count_nonzero(added)),
@@ -42,8 +42,8 @@ def measure_shapes(folder: Path) -> dict[str, Any]:
             name: {
                 "n": len(scores),
                 "dice_of_the_rest": round(float(np.mean([rest for rest, _ in scores])), 4),
-                "dice": round(float(np.mean([found for _, found in scores])), 4),
-                "dice_lowest": min(found for _, found in scores),
+                "dice": round(float(np.mean([closed for _, closed in scores])), 4),
+                "dice_lowest": min(closed for _, closed in scores),
             }
             for name, scores in lobes.items()
         },

@@ -48,19 +48,20 @@ _BASAL = ("anterior basal", "medial basal", "lateral basal", "posterior basal")
 #: Orders of the regions' middles along an axis: from above, from the front, from the ribs.
 ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "above": (
-        *((f"{lobe} apical", f"{lobe} {part}") for lobe in ("RUL", "LUL")
-          for part in ("anterior", "posterior")),
+        *((f"{lobe} apical", f"{lobe} {segment}") for lobe in ("RUL", "LUL")
+          for segment in ("anterior", "posterior")),
         ("LUL anterior", "LUL superior lingular", "LUL inferior lingular"),
         ("LUL posterior", "LUL superior lingular"),
-        *((f"{lobe} superior", f"{lobe} {part}") for lobe in ("RLL", "LLL") for part in _BASAL),
+        *((f"{lobe} superior", f"{lobe} {segment}") for lobe in ("RLL", "LLL")
+          for segment in _BASAL),
     ),
     "before": (
         ("RUL anterior", "RUL apical", "RUL posterior"),
         ("LUL anterior", "LUL apical", "LUL posterior"),
         ("LUL superior lingular", "LUL posterior"),
         ("LUL inferior lingular", "LUL posterior"),
-        *((f"{lobe} anterior basal", f"{lobe} {part} basal", f"{lobe} posterior basal")
-          for lobe in ("RLL", "LLL") for part in ("lateral", "medial")),
+        *((f"{lobe} anterior basal", f"{lobe} {segment} basal", f"{lobe} posterior basal")
+          for lobe in ("RLL", "LLL") for segment in ("lateral", "medial")),
     ),
     "lateral to": (
         ("RML lateral", "RML medial"),
@@ -76,7 +77,7 @@ def properties(regions: np.ndarray, lobes: np.ndarray) -> dict[str, bool]:
 
     A lobe that is missing has no properties.
     """
-    found = {}
+    held = {}
     for lobe, value in LOBES.items():
         if not (lobes == value).any():
             continue
@@ -84,7 +85,7 @@ def properties(regions: np.ndarray, lobes: np.ndarray) -> dict[str, bool]:
         for region, touched in TOUCHED.items():
             if region.startswith(lobe):
                 for name in touched:
-                    found[f"{region}: {wording(name)}"] = _touches(regions, surfaces, region, name)
+                    held[f"{region}: {wording(name)}"] = _touches(regions, surfaces, region, name)
     middles = {
         name: ndimage.center_of_mass(regions == number)
         for name, number in NUMBERS.items()
@@ -95,8 +96,8 @@ def properties(regions: np.ndarray, lobes: np.ndarray) -> dict[str, bool]:
             if first in middles and second in middles:
                 way = -1 if axis == 2 and first.startswith("L") else 1  # ribs come last on the left
                 holds = way * middles[first][axis] < way * middles[second][axis]
-                found[f"{first}: {relation} {second.partition(' ')[2]}"] = bool(holds)
-    return found
+                held[f"{first}: {relation} {second.partition(' ')[2]}"] = bool(holds)
+    return held
 
 
 def wording(name: str) -> str:

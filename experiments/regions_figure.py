@@ -134,7 +134,7 @@ def legend(axes: Axes) -> None:
 def extents(mask: np.ndarray) -> list[tuple[int, int]]:
     """First and one past the last plane of ``mask`` along each axis."""
     (box,) = ndimage.find_objects(mask.view(np.uint8))
-    return [(part.start, part.stop) for part in box]
+    return [(extent.start, extent.stop) for extent in box]
 
 
 def main() -> None:

@@ -201,9 +201,9 @@ def one_kill(folder: Path, reader: Reader, rng: random.Random) -> Kill:
 
 def check(server: Server, session: str, state: dict[str, Any], reader: Reader, folder: Path) -> int:
     """Compare what the server goes on with; how many steps it has beyond those answered."""
-    found = labels_of(server, session)
+    labels = labels_of(server, session)
     if not reader.masks:
-        reader.masks = found
+        reader.masks = labels
         return 0
     ahead = state["version"] - reader.version
     if ahead not in (0, 1):
@@ -211,12 +211,12 @@ def check(server: Server, session: str, state: dict[str, Any], reader: Reader, f
     if ahead:
         # The step that was not answered: taken back, the rest is what was answered.
         back = "redo" if reader.asked == "undo" else "undo"
-        before = Reader(found, state["version"])
+        before = Reader(labels, state["version"])
         before.take(server.ask("POST", f"{session}/{back}", {"version": state["version"]}))
-        found = before.masks
+        labels = before.masks
         reader.version = before.version
     for layer in LAYERS:
-        if not np.array_equal(found[layer], reader.masks[layer]):
+        if not np.array_equal(labels[layer], reader.masks[layer]):
             raise AssertionError(f"{layer} differ after a kill")
     check_saved(folder, reader)
     reader.asked = None
@@ -225,13 +225,13 @@ def check(server: Server, session: str, state: dict[str, Any], reader: Reader, f
 
 def check_saved(folder: Path, reader: Reader) -> None:
     """The saved review is whole, and that of the last save or of the one that was under way."""
-    place = folder / "results" / CASE / "reviews" / READER
-    if not place.is_dir():
+    review = folder / "results" / CASE / "reviews" / READER
+    if not review.is_dir():
         if reader.saved is not None:
             raise AssertionError("a saved review is gone")
         return
-    read_review(place)
-    lesions = read_label_volume(place / "lesions.nii.gz", "lesions")[0]
+    read_review(review)
+    lesions = read_label_volume(review / "lesions.nii.gz", "lesions")[0]
     known = [masks for masks in (reader.saved, reader.asked_saved) if masks is not None]
     if not any(np.array_equal(lesions, masks) for masks in known):
         raise AssertionError("the saved masks are neither the last nor those under way")

@@ -178,11 +178,11 @@ def draw_single(path: Path) -> None:
         s.arrow((bus, y + 0.2), (stage.left[0], y + 0.2), colour=ORANGE[0])
         s.arrow(below, stage.bottom, colour=PINK[0])
         note = "the prediction" if name == "$S_3$" else ""
-        found = s.box(name, (12.0, y), (1.6, 0.72), colours=GREY, note=note)
-        s.arrow(stage.right, found.left)
+        prediction = s.box(name, (12.0, y), (1.6, 0.72), colours=GREY, note=note)
+        s.arrow(stage.right, prediction.left)
         below = stage.top
     finer = s.box("finer stage", (14.5, rows["1/8"]), (2.1, 0.75), colours=PINK, note="ours")
-    s.arrow(found.right, finer.left, colour=PINK[0])
+    s.arrow(prediction.right, finer.left, colour=PINK[0])
     s.arrow(shown.right, (finer.x, shown.y), finer.top)
     s.text("the slice itself", (12.0, shown.y + 0.18), size=12.5)
     last = s.box("$S_1$", (14.5, rows["1/16"]), (2.1, 0.72), colours=GREY, note="a logit a pixel")
@@ -215,13 +215,13 @@ def draw_multi(path: Path) -> None:
         "Inf-Net, three classes", (8.75, low), (3.4, 0.9), colours=GREEN,
         note="grey and prior, once each",
     )  # fmt: skip
-    found = s.picture(classes, (11.75, middle), 1.9)
+    prediction = s.picture(classes, (11.75, middle), 1.9)
     for box in (published, ours):
         up = box is published
         for picture, x, y in ((slice_, 0.6, box.y + 0.22), (prior, prior.x, box.y - 0.22)):
             start = (x, (picture.top if up else picture.bottom)[1])
             s.arrow(start, (x, y), (box.left[0], y))
-        s.arrow(box.right, (found.x, box.y), found.top if up else found.bottom)
+        s.arrow(box.right, (prediction.x, box.y), prediction.top if up else prediction.bottom)
     s.arrow(single.bottom, (single.x, low), ours.left, dashed=True, colour=GREEN[0])
     s.text("starts with its weights", (single.x - 0.15, low + 0.75), color=GREEN[0], ha="right")
     s.text(
@@ -259,13 +259,13 @@ def draw_pretraining(path: Path) -> None:
     seen = s.picture(erased, (4.8, top), 1.9)
     s.text(r"$x \odot M$", (seen.x, seen.top[1] + 0.22), size=14)
     network = s.box("network", (7.45, top), (2.0, 0.95), colours=BLUE, note="with linear heads")
-    found = s.box("reconstruction", (10.0, top), (1.95, 0.7), colours=GREY)
+    reconstruction = s.box("reconstruction", (10.0, top), (1.95, 0.7), colours=GREY)
     errors = s.box(
         "error", (11.7, middle), (2.3, 0.95), colours=GREY, note="where erased: $L_{rec}$"
     )
-    for before, after in pairwise([x, times, seen, network, found]):
+    for before, after in pairwise([x, times, seen, network, reconstruction]):
         s.arrow(before.right, after.left)
-    s.arrow(found.right, (11.5, top), (11.5, errors.top[1]))
+    s.arrow(reconstruction.right, (11.5, top), (11.5, errors.top[1]))
     s.arrow((0.6, x.top[1]), (0.6, 5.7), (12.3, 5.7), (12.3, errors.top[1]))
 
     coach = s.box("coach", (5.6, low), (2.2, 0.95), colours=PINK, note="scores every block")

@@ -31,19 +31,19 @@ def features(probability: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     mean of a square of PEAK_PIXELS. lungs_affected: 0, 1 or 2 sides with FLOOR_PERCENT infected.
     """
     inside = np.where(lungs, probability, 0)
-    found = inside >= 0.5
+    infected = inside >= 0.5
     peak = float(ndimage.uniform_filter(inside, PEAK_PIXELS, mode="constant").max())
     middle = lungs.shape[1] // 2
     sides = sum(
-        100 * share(found[:, side], lungs[:, side]) >= FLOOR_PERCENT
+        100 * share(infected[:, side], lungs[:, side]) >= FLOOR_PERCENT
         for side in (slice(None, middle), slice(middle, None))
     )
-    return np.array([np.log10(max(share(found, lungs), _FLOOR)), peak, float(sides)])
+    return np.array([np.log10(max(share(infected, lungs), _FLOOR)), peak, float(sides)])
 
 
-def share(found: np.ndarray, lungs: np.ndarray) -> float:
+def share(infected: np.ndarray, lungs: np.ndarray) -> float:
     """The part of the lungs, 0–1, that is infected; 0 without lungs."""
-    return float((found & lungs).sum() / max(lungs.sum(), 1))
+    return float((infected & lungs).sum() / max(lungs.sum(), 1))
 
 
 @dataclass(frozen=True)

@@ -171,13 +171,13 @@ def prepare(setting: Setting) -> Environment:
     )
 
 
-def work(place: Environment, piece: Piece) -> Any:
+def work(environment: Environment, piece: Piece) -> Any:
     """One run, or one measurement of speed."""
     if piece.speed is None:
-        result = do(piece.run, place, piece.seconds)
+        result = do(piece.run, environment, piece.seconds)
     else:
-        result = _count(replace(place, pace=piece.speed), piece)
-    if place.device.type == "cuda":
+        result = _count(replace(environment, pace=piece.speed), piece)
+    if environment.device.type == "cuda":
         torch.cuda.empty_cache()
     return result
 
@@ -236,25 +236,25 @@ def _mean_figures(out: Path, arm: str) -> dict[str, float]:
     )
     return {
         key if kind == "dice" else f"{key} in all views": round(
-            float(np.mean([each[kind][key] for each in told if key in each[kind]])), 4
+            float(np.mean([figures[kind][key] for figures in told if key in figures[kind]])), 4
         )
         for kind, key in keys
     }
 
 
-def _count(place: Environment, piece: Piece) -> dict[str, Any]:
+def _count(environment: Environment, piece: Piece) -> dict[str, Any]:
     """Slices a second, all of a step counted, in the later half of the seconds."""
-    store = SliceStore(place.slices, place.device, size=place.size)
+    store = SliceStore(environment.slices, environment.device, size=environment.size)
     store.set_shares(ALONE)
     training = TimedTraining(
-        new_network(piece.run, place, store), store, place.pace, synthesis=True
+        new_network(piece.run, environment, store), store, environment.pace, synthesis=True
     )
     training.run(piece.seconds)
     rows = training.curve.rows
     (began, before, _), (ended, after, _) = rows[len(rows) // 2], rows[-1]
     rate = (after - before) / max(ended - began, 1e-9)
     return {
-        "slices_per_second": round(rate * place.pace.batch, 1),
+        "slices_per_second": round(rate * environment.pace.batch, 1),
         "steps_per_second": round(rate, 2),
         "first_row": rows[0],
         "recorded": training.curve.recorded,
@@ -310,7 +310,7 @@ def _results(out: Path, results: Path) -> None:
         path.parent.name: json.loads(path.read_text()) for path in sorted(out.glob(f"*/{FACTS}"))
     }
     write_json(results / "runs.json", facts)
-    arms = list(dict.fromkeys(each["run"]["arm"] for each in facts.values()))
+    arms = list(dict.fromkeys(fact["run"]["arm"] for fact in facts.values()))
     maps: dict[str, np.ndarray] = {}
     for arm in arms:
         parts = [
@@ -318,7 +318,7 @@ def _results(out: Path, results: Path) -> None:
         ]
         for key in ("names", "single", "views"):
             if parts and (key != "views" or arm.partition(".")[0] in ("iterated", "today")):
-                levels = np.concatenate([part[key] for part in parts])
+                levels = np.concatenate([run_maps[key] for run_maps in parts])
                 if key != "names":
                     levels[:, 1][levels[:, 0] < FAINT] = 0
                 maps[f"{arm}/{key}"] = levels

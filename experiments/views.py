@@ -101,9 +101,9 @@ def main() -> None:
         "full_slice": intervals(full),
     }
     atomic_write(OUT, json.dumps(plain(content), indent=1) + "\n")
-    for part in ("crop", "full_slice"):
-        for name, figure in content[part].items():
-            print(f"{part} {name}: {text_of(figure, with_n=True)}")
+    for kind in ("crop", "full_slice"):
+        for name, figure in content[kind].items():
+            print(f"{kind} {name}: {text_of(figure, with_n=True)}")
 
 
 def intervals(scores: list[dict[str, float]]) -> dict[str, dict]:

@@ -10,9 +10,10 @@ from PIL import Image
 
 from lungscore.learning.pictures import GAP
 
-LOG = """epoch,erased_error,erased_share,coach_mask_error,random_mask_error,seconds
-1,{0},0.25,0.9,0.8,12.3
-2,0.5,0.5,0.6,0.4,12.1
+LOG = """epoch,erased_error,erased_share,coach_mask_error,random_mask_error,random_mask_floor,\
+seconds
+1,{0},0.25,0.9,0.8,0.7,12.3
+2,0.5,0.5,0.6,0.4,0.5,12.1
 """
 
 
@@ -28,27 +29,32 @@ def figures(monkeypatch, tmp_path):
 
 
 def log_of(runs: Path, fold: int, *, first: float, finished: bool = True) -> None:
-    folder = runs / "coach-50-pretraining" / f"fold{fold}-seed0"
+    folder = runs / "coach-50-ours-pretraining" / f"fold{fold}-seed0"
     folder.mkdir(parents=True)
     (folder / "log.csv").write_text(LOG.format(first))
     if finished:
         (folder / "weights.safetensors").touch()
 
 
-def test_finished_folds_are_gathered_without_durations_and_drawn(figures, tmp_path):
+def test_finished_folds_are_gathered_without_durations_and_drawn(figures, tmp_path, monkeypatch):
     for fold, first in ((0, 1.0), (1, 2.0)):
         log_of(tmp_path / "runs", fold, first=first)
     log_of(tmp_path / "runs", 2, first=9.0, finished=False)
     figures.collect()
     result = json.loads((tmp_path / "curves.json").read_text())
-    hardness = result["coach_over_random"]["coach-50-pretraining"]
+    hardness = result["coach_over_random"]["coach-50-ours-pretraining"]
     assert hardness == pytest.approx({"smallest": 1.5, "largest": 1.5, "folds": 2})
-    runs = result["runs"]["coach-50-pretraining"]
+    runs = result["runs"]["coach-50-ours-pretraining"]
     assert sorted(runs) == ["fold0-seed0", "fold1-seed0"]
     assert "seconds" not in runs["fold0-seed0"][0]
     mean, low, high = figures.mean_and_range(runs, "erased_error")
     assert (mean.tolist(), low.tolist(), high.tolist()) == ([1.5, 0.5], [1.0, 0.5], [2.0, 0.5])
+    labels = []
+    monkeypatch.setattr(
+        figures.Axes, "legend", lambda axes, **_: labels.extend(axes.get_legend_handles_labels()[1])
+    )
     figures.curves()
+    assert labels.count("plain Laplace filling") == 1  # of random masks: the other has no floor
     assert Image.open(tmp_path / "pretraining-curves.png").width > 1000
 
 

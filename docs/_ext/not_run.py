@@ -37,6 +37,6 @@ def _mark(app: Any, doctree: nodes.document) -> None:
         commands = [line for line in lines if line.startswith("lungscore ")]
         told = dict.fromkeys(filter(None, (reason_for(page, line) for line in commands)))
         if told:
-            text = f"Not run by the tests as it stands: {'; '.join(told)}."
+            text = f"No test runs this as shown: {'; '.join(told)}."
             mark = nodes.paragraph(text, text, classes=["not-run"])
             block.parent.insert(block.parent.index(block) + 1, mark)

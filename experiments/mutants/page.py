@@ -62,9 +62,9 @@ def page(results: dict[str, Any], reasons: list[dict[str, Any]], modules: Iterab
         rows.append((module, result["changes"], result["changes"] - left, run))
         for survivor in result["survivors"]:
             why = reason_of(module, survivor, reasons) or OPEN
-            place = f"{module}, {survivor['function'] or 'module'}"
+            location = f"{module}, {survivor['function'] or 'module'}"
             change = f"{_code(survivor['before'])} → {_code(survivor['after'])}"
-            survivors.append(f"| {place} | {change} | {why} |")
+            survivors.append(f"| {location} | {change} | {why} |")
     rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows), ""))
     table = [
         f"| {module} | {changes} | {killed} | {100 * killed / changes:.1f} | {run} |"

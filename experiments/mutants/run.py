@@ -213,9 +213,9 @@ def _remake(module: ModuleType, tree: ast.Module) -> None:
     old = dict(vars(module))
     exec(compile(tree, module.__file__ or "", "exec"), vars(module))  # noqa: S102
     new = {name: value for name, value in vars(module).items() if value is not old.get(name)}
-    for other in list(sys.modules.values()):
-        names = getattr(other, "__dict__", None)
-        if other is module or not isinstance(names, dict):
+    for imported in list(sys.modules.values()):
+        names = getattr(imported, "__dict__", None)
+        if imported is module or not isinstance(names, dict):
             continue
         for name, value in new.items():
             if name in old and not name.startswith("__") and names.get(name) is old[name]:

@@ -44,6 +44,20 @@ def atomic_write(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def sync_folder(folder: Path) -> None:
+    """Have the names in ``folder`` on disk: a loss of power would lose them."""
+    if os.name != "posix":
+        return
+    try:
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
 #: What spreadsheets take for the beginning of a formula, and what ``text_cell`` has made of it.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 

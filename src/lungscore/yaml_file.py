@@ -103,5 +103,5 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """The models that an annotation names, in lists and among alternatives too."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

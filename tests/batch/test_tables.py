@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -134,3 +135,42 @@ def test_outliers_of_extent_and_score_are_named_and_every_point_is_a_link() -> N
     assert "&lt;odd&gt;</text>" in drawn
     assert ">P7</text>" not in drawn
     assert scatter(cases[:1]) is None
+
+
+@pytest.mark.parametrize("name", ["phantom-many-patches-0", "W" * 80, "x" * 200])
+@pytest.mark.parametrize("percent", [0.0, 49.0, 52.0, 99.0])
+def test_a_long_name_in_the_plot_ends_within_it(name: str, percent: float) -> None:
+    rows = [{"case": f"P{i}", "infection_percent": float(i), "ct_ss": 10} for i in range(100)]
+    rows.append({"case": name, "infection_percent": percent, "ct_ss": 40})
+    drawn = str(scatter(rows))
+    label = re.search(
+        r'<text x="([\d.]+)"[^>]*text-anchor="(start|end)"[^>]*>(…?[phxW][^<]*)<', drawn
+    )
+    assert label
+    x, anchor, shown = float(label[1]), label[2], label[3]
+    letters = len(shown) * (11.9 if "W" in name else 7.6)  # in DejaVu Sans: W, and other letters
+    assert (x - letters >= 0) if anchor == "end" else (x + letters <= 420)
+    assert name.endswith(shown.removeprefix("…"))
+    assert shown == name or shown.startswith("…")
+    if name.startswith("phantom"):
+        assert shown == name
+
+
+def test_a_name_at_the_bottom_of_the_plot_is_not_struck_through_by_the_axis() -> None:
+    rows = [{"case": f"P{i}", "infection_percent": float(i), "ct_ss": 30} for i in range(1, 15)]
+    rows.append({"case": "healthy", "infection_percent": 0.0, "ct_ss": 0})
+    drawn = str(scatter(rows))
+    label = re.search(r'y="([\d.]+)" [^>]*>healthy</text>', drawn)
+    axis = re.search(r'y1="([\d.]+)" y2="[\d.]+" stroke="#4d5763"', drawn)
+    assert label
+    assert axis
+    assert float(label[1]) < float(axis[1])
+
+
+def test_the_numbers_below_the_plot_stand_where_they_belong() -> None:
+    rows = [{"case": f"P{i}", "infection_percent": i * 35 / 9, "ct_ss": 10} for i in range(10)]
+    drawn = str(scatter(rows))
+    ticks = re.findall(r'<text x="([\d.]+)" y="224.0"[^>]*>(\d+)<', drawn)
+    assert [int(number) for _, number in ticks] == [0, 10, 20, 30]
+    steps = [float(x) for x, _ in ticks]
+    assert max(b - a for a, b in pairwise(steps)) - min(b - a for a, b in pairwise(steps)) < 0.2

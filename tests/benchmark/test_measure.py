@@ -28,7 +28,7 @@ def sample(name):
     return Sample(np.zeros((40, 40), np.uint8), infection, name, "synthetic", lesions=lesions)
 
 
-def found(config, name):
+def map_of(config, name):
     """What a network finds: all for seed 0, its upper half for seed 1."""
     probs = sample(name).infection.astype(np.float32)
     probs[20 * (config.training.seed == 0) + 20 :] = 0
@@ -42,17 +42,20 @@ def asked(monkeypatch):
     """Stand-ins for data, networks and finished runs; lists which maps were asked for."""
     asked = []
 
-    def slices_of(part, config, root):
-        names = TEST if part == "test" else HELD_OUT[config.data.fold]
+    def slices_of(subset, config, root):
+        names = TEST if subset == "test" else HELD_OUT[config.data.fold]
         return [sample(name) for name in names]
 
-    def ensure_maps(config, file, part):
-        asked.append((config.name, config.data.fold, config.training.seed, part))
-        return {each.name: found(config, each.name) for each in slices_of(part, config, None)}
+    def ensure_maps(config, file, subset):
+        asked.append((config.name, config.data.fold, config.training.seed, subset))
+        samples = slices_of(subset, config, None)
+        return {sample.name: map_of(config, sample.name) for sample in samples}
 
     monkeypatch.setattr(measuring, "slices_of", slices_of)
     monkeypatch.setattr(measuring, "ensure_maps", ensure_maps)
     monkeypatch.setattr(measuring, "data_root", lambda: None)
+    monkeypatch.setattr(measuring, "facts_of", lambda run: {"commit": "abc"})
+    monkeypatch.setattr(whole, "check_weights", lambda runs, stored: None)
     monkeypatch.setattr(run, "finished", lambda config, out: (out / "weights.safetensors").exists())
     return asked
 
@@ -64,10 +67,10 @@ def folder(tmp_path, monkeypatch):
 
 
 def finish(runs, seconds=60):
-    for each in runs:
-        each.folder.mkdir(parents=True, exist_ok=True)
-        (each.folder / "weights.safetensors").write_text(each.name)
-        (each.folder / "log.csv").write_text(f"epoch,seconds\n1,{seconds}\n")
+    for planned_run in runs:
+        planned_run.folder.mkdir(parents=True, exist_ok=True)
+        (planned_run.folder / "weights.safetensors").write_text(planned_run.name)
+        (planned_run.folder / "log.csv").write_text(f"epoch,seconds\n1,{seconds}\n")
 
 
 def planned(folder, *only):
@@ -99,17 +102,60 @@ def test_a_finished_row_has_figures_out_of_fold_by_seed_and_on_the_test_slices_b
     assert on_test["without_91"]["figures"]["dice"]["n"] == 1
     assert result["runs"][0]["seconds_before"] == 60
     assert [step["experiment"] for step in result["steps"]] == ["pretraining", "pretraining"]
+    assert result["runs"][0]["commit"] == "abc"
+    assert {"commit", "lungscore"} <= result.keys()
+    # Both of 40 epochs of 200 slices, batches of 16; the pre-training of four, masks at random.
+    assert (result["runs"][0]["slices"], result["runs"][0]["slices_before"]) == (7680, 768)
     assert result["command"].endswith("experiments/tiny --only coach")
     assert "fold" not in result["config"]["data"]
 
 
+def test_the_errors_of_pretraining_are_kept_with_their_floors_epoch_by_epoch(folder, asked):
+    runs = planned(folder, "coach").runs
+    finish(runs)
+    log = "epoch,random_mask_error,random_mask_floor,seconds\n1,0.5,0.4,10\n2,0.3,0.35,10\n"
+    for step in runs:
+        if step.config.name == "pretraining":
+            (step.folder / "log.csv").write_text(log)
+    (step, _) = measured(folder, "coach")["steps"]
+    assert step["inpainting"] == {
+        "random_mask_error": [0.5, 0.3],
+        "random_mask_floor": [0.4, 0.35],
+    }
+    assert step["seconds"] == 20
+
+
+def test_only_the_runs_of_one_seed_are_trained_where_one_is_asked_for(folder, asked, monkeypatch):
+    trained = []
+
+    def execute(planned_run, threads=None):
+        trained.append(planned_run.name)
+        finish([planned_run])
+        return 0
+
+    monkeypatch.setattr(whole, "train_in_process", execute)
+    call(["benchmark", "run", str(folder), "--only", "supervised", "--seed", "1"])
+    assert trained == ["supervised/fold0-seed1", "supervised/fold1-seed1"]
+
+
+def test_a_row_that_fails_the_check_of_its_weights_is_not_measured(folder, asked, monkeypatch):
+    finish(planned(folder, "semi").runs)
+
+    def check(runs, stored):
+        raise InputError("weights-differ", "other weights")
+
+    monkeypatch.setattr(whole, "check_weights", check)
+    assert measured(folder, "semi") is None
+    assert asked == []
+
+
 def test_a_row_with_some_seeds_is_measured_without_the_test_slices(folder, asked):
     runs = planned(folder, "coach").runs
-    finish([each for each in runs if each.name != "coach/fold1-seed1"])
+    finish([planned_run for planned_run in runs if planned_run.name != "coach/fold1-seed1"])
     result = measured(folder, "coach")
     assert (result["seeds"], result["planned_seeds"]) == ([0], [0, 1])
     assert result["test"] is None
-    assert not [each for each in asked if each[-1] == "test"]
+    assert not [request for request in asked if request[-1] == "test"]
 
 
 def test_a_row_without_a_whole_seed_has_no_result(folder, asked, capsys):
@@ -134,7 +180,7 @@ def test_a_run_of_another_experiment_is_not_measured(folder, asked, monkeypatch)
 def test_a_result_is_made_once_and_the_test_slices_are_left_alone_on_request(folder, asked, capsys):
     finish(planned(folder, "semi").runs)
     assert measured(folder, "semi", "--no-test")["test"] is None
-    assert {each[-1] for each in asked} == {"held-out"}
+    assert {request[-1] for request in asked} == {"held-out"}
     assert measured(folder, "semi")["test"] is not None
     asked.clear()
     assert measured(folder, "semi", "--no-test")["test"] is not None
@@ -169,10 +215,10 @@ def test_a_failure_while_measuring_leaves_no_file_and_the_others_go_on(
     finish(planned(folder, "supervised", "semi").runs)
     maps = measuring.ensure_maps
 
-    def broken(config, file, part):
+    def broken(config, file, subset):
         if config.name == "supervised":
             raise InputError("run-missing", "gone")
-        return maps(config, file, part)
+        return maps(config, file, subset)
 
     monkeypatch.setattr(measuring, "ensure_maps", broken)
     arguments = ["--only", "supervised", "--only", "semi", "--no-train"]
@@ -188,11 +234,11 @@ def test_run_trains_what_is_missing_measures_it_and_writes_the_page(
 ):
     trained = []
 
-    def execute(each, threads=None):
-        trained.append(each.name)
-        if each.name == "coach/fold0-seed0":
+    def execute(planned_run, threads=None):
+        trained.append(planned_run.name)
+        if planned_run.name == "coach/fold0-seed0":
             return 3
-        finish([each])
+        finish([planned_run])
         return 0
 
     monkeypatch.setattr(whole, "train_in_process", execute)

@@ -25,14 +25,14 @@ def runs(folder, row):
     return runs_of(load_rows(folder).row(row), folder)
 
 
-def names(found):
-    return [run.name for run in found]
+def names(planned):
+    return [run.name for run in planned]
 
 
 def log(run, *seconds):
     """A log as a finished run leaves it."""
     run.folder.mkdir(parents=True)
-    lines = ["epoch,loss,seconds", *(f"{i},1.0,{each}" for i, each in enumerate(seconds))]
+    lines = ["epoch,loss,seconds", *(f"{i},1.0,{duration}" for i, duration in enumerate(seconds))]
     (run.folder / "log.csv").write_text("\n".join(lines))
 
 
@@ -53,14 +53,14 @@ def test_a_start_is_run_before_for_the_same_fold_and_its_own_seed(folder):
 
 
 def test_one_pretraining_a_fold_serves_all_seeds(folder):
-    found = names(in_order(runs(folder, "coach")))
-    assert len(found) == 6
-    assert found.count("pretraining/fold0-seed0") == 1
+    order = names(in_order(runs(folder, "coach")))
+    assert len(order) == 6
+    assert order.count("pretraining/fold0-seed0") == 1
 
 
 def test_priors_need_every_fold_and_starts_their_own_starts(folder):
-    found = names(before(runs(folder, "lesions")[0]))
-    assert found == [
+    order = names(before(runs(folder, "lesions")[0]))
+    assert order == [
         "pretraining/fold0-seed0",
         "coach/fold0-seed0",
         "supervised/fold0-seed0",
@@ -69,8 +69,8 @@ def test_priors_need_every_fold_and_starts_their_own_starts(folder):
 
 
 def test_pseudo_labels_come_first_and_what_they_start_from_before_them(folder):
-    found = names(before(runs(folder, "semi")[1]))
-    assert found == ["supervised/fold1-seed0", "labels/fold1-seed0"]
+    order = names(before(runs(folder, "semi")[1]))
+    assert order == ["supervised/fold1-seed0", "labels/fold1-seed0"]
 
 
 def test_the_published_lesion_recipe_needs_its_own_folds_priors_only(folder):
@@ -163,10 +163,10 @@ def test_a_folder_with_another_experiment_fails_what_builds_on_it(folder):
 
 
 def test_seconds_are_the_sum_of_a_log_and_unknown_without_one(folder):
-    one, other = runs(folder, "supervised")[:2]
-    log(one, 10, 20.5)
-    assert seconds_of(one.folder) == 30.5
-    assert seconds_of(other.folder) is None
+    logged, unlogged = runs(folder, "supervised")[:2]
+    log(logged, 10, 20.5)
+    assert seconds_of(logged.folder) == 30.5
+    assert seconds_of(unlogged.folder) is None
 
 
 def test_a_run_is_estimated_from_the_same_experiment_else_from_slices_of_any(folder):

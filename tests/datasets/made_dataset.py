@@ -36,17 +36,17 @@ def make_tree(root: Path, *, patients: int = 4, slices: int = 2) -> Path:
 
 def walk(visit: Visit) -> Iterator[Entry]:
     """All pictures; a label beside one is NAME.mask.png below masks/."""
-    found = 0
+    count = 0
     for label in CLASSES:
         for patient in visit.folders(label):
             for scan in visit.folders(f"{label}/{patient.name}"):
                 case = f"{label}/{patient.name}/{scan.name}"
                 for image in visit.files(case):
-                    found += 1
+                    count += 1
                     yield Entry(
                         visit.relative(image), case, "slice", patient=patient.name, label=label
                     )
-    visit.count("slices", found, None)
+    visit.count("slices", count, None)
 
 
 def made(read=walk, **changes) -> Dataset:

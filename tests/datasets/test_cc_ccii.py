@@ -27,9 +27,9 @@ def root(tmp_path, monkeypatch):
     published = {"slices": 12, "patients": 3, "slices with masks": 2, "masked cases": 2}
     monkeypatch.setattr(cc_ccii, "PUBLISHED", published)
     root = tmp_path / "ccii"
-    for scan, (place, suffix) in enumerate(SCANS.items()):
+    for scan, (path, suffix) in enumerate(SCANS.items()):
         for index in range(3):
-            picture(root / place / f"{index:04}.{suffix}", 10 * scan + index)
+            picture(root / path / f"{index:04}.{suffix}", 10 * scan + index)
     for case in (1, 2):
         picture(root / f"ct_lesion_seg/image/{case}/7.jpg", 100 + case)
         picture(root / f"ct_lesion_seg/mask/{case}/7.png", case, values=(0, 1, 2, 3))
@@ -82,8 +82,8 @@ def test_a_half_unpacked_archive_is_named_scan_by_scan(root):
 def test_a_slice_that_a_table_names_must_be_there(root):
     (root / "NCP/25/1181/0001.png").rename(root / "NCP/25/1181/0009.png")
     shutil.rmtree(root / "CP/1327/3690")
-    found = [path for path, _ in told(NAME, root, "file-missing")]
-    assert found == ["CP/1327/3690", "NCP/25/1181/0001.png"]
+    missing = [path for path, _ in told(NAME, root, "file-missing")]
+    assert missing == ["CP/1327/3690", "NCP/25/1181/0001.png"]
 
 
 def test_a_scan_that_no_table_lists_is_left_out(root):
@@ -125,8 +125,8 @@ def test_a_patient_in_two_classes_is_told_and_left_out(root):
     (root / "CP/1327").rename(root / "CP/25")
     replaced(root / "unzip_filenames.csv", "CP,1327", "CP,25")
     replaced(root / "lesions_slices.csv", "CP/1327", "CP/25")
-    found = codes(NAME, root)
-    assert found["patient-in-two-classes"] == 2  # scans, after those of the first class
+    counts = codes(NAME, root)
+    assert counts["patient-in-two-classes"] == 2  # scans, after those of the first class
     assert {row.patient for row in prepared(NAME, root, partial=True)} == {None, "742"}
 
 

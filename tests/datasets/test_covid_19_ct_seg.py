@@ -23,8 +23,8 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(covid_19_ct_seg, "VOLUMES", VOLUMES)
     root = tmp_path / "seg"
     for seed, name in enumerate(VOLUMES):
-        for part, values in PARTS.items():
-            volume(root / part / f"{name}.nii.gz", seed, values=values)
+        for folder, values in PARTS.items():
+            volume(root / folder / f"{name}.nii.gz", seed, values=values)
     return root
 
 

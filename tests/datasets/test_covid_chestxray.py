@@ -75,8 +75,8 @@ def test_only_cts_are_in_the_manifest(root):
 
 def test_an_xray_that_the_table_calls_ct_is_left_out(root):
     replaced(root / "metadata.csv", "COVID-19,PA,X-ray", "COVID-19,PA,CT")
-    found = dict(told(NAME, root, "x-ray"))
-    assert found["images/xray-a.jpeg"] == "the table calls it CT, but its view is PA"
+    texts = dict(told(NAME, root, "x-ray"))
+    assert texts["images/xray-a.jpeg"] == "the table calls it CT, but its view is PA"
     assert "xray-a.jpeg" not in {row.case for row in prepared(NAME, root)}
 
 
@@ -133,8 +133,8 @@ def test_missing_xrays_do_not_matter(root):
 
 def test_a_missing_folder_and_a_missing_table_are_told(root):
     shutil.rmtree(root / "volumes")
-    found = codes(NAME, root)
-    assert found == {"folder-missing": 1, "file-missing": 1, "x-ray": 2}
+    counts = codes(NAME, root)
+    assert counts == {"folder-missing": 1, "file-missing": 1, "x-ray": 2}
     (root / "metadata.csv").unlink()
     assert codes(NAME, root)["table-missing"] == 1
 
@@ -143,8 +143,8 @@ def test_damaged_images_and_images_without_a_row_are_named(root):
     truncated(root / "images/sars-ct.png")
     (root / "images/kjr-a.jpg").write_bytes(b"")
     picture(root / "images/stranger.png", 9)
-    found = codes(NAME, root)
-    assert (found["image-unreadable"], found["image-empty"], found["file-unknown"]) == (1, 1, 1)
+    counts = codes(NAME, root)
+    assert (counts["image-unreadable"], counts["image-empty"], counts["file-unknown"]) == (1, 1, 1)
 
 
 def test_the_same_slice_of_two_patients_is_told(root):

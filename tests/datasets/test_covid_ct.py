@@ -28,7 +28,7 @@ def root(tmp_path, monkeypatch):
     classes = tuple(kind._replace(published=few) for kind in covid_ct.CLASSES)
     monkeypatch.setattr(covid_ct, "CLASSES", classes)
     root = tmp_path / "COVID-CT"
-    covid, other = ["File name,Patient ID,Age,Severity"], [",image name,patient id"]
+    covid, healthy = ["File name,Patient ID,Age,Severity"], [",image name,patient id"]
     for number, side in enumerate(SIDES):
         names = [f"2020.02.10.20021584-p6-52%{2 * number + index}.png" for index in range(2)]
         numbers = [f"{2 * number + index}.jpg" for index in range(2)]
@@ -40,9 +40,9 @@ def root(tmp_path, monkeypatch):
         text(root / f"Data-split/COVID/{side}CT_COVID.txt", *names)
         text(root / f"Data-split/NonCOVID/{side}CT_NonCOVID.txt", *numbers)
         covid += [f'{name},Patient {number + 1},41,"mild, then well"' for name in names]
-        other += [f"{index},{name},Patient {number + 1}" for index, name in enumerate(numbers)]
+        healthy += [f"{index},{name},Patient {number + 1}" for index, name in enumerate(numbers)]
     text(root / "COVID-CT-MetaInfo.csv", *covid)
-    text(root / "NonCOVID-CT-MetaInfo.csv", *other)
+    text(root / "NonCOVID-CT-MetaInfo.csv", *healthy)
     (root / "COVID-CT-MetaInfo.xlsx").write_bytes(b"PK spreadsheet")
     text(root / "baseline methods/DenseNet169/DenseNet_predict.py", "pass")
     text(root / "Data-split/COVID/old_split/trainCT_COVID.txt", "2020.02.10.20021584-p6-52%0.png")
@@ -76,9 +76,9 @@ def test_an_image_that_no_table_names_has_no_patient_and_is_counted(root):
 
 def test_the_spreadsheet_alone_is_told_how_to_export(root):
     (root / "COVID-CT-MetaInfo.csv").unlink()
-    ((path, found),) = told(NAME, root, "table-missing")
+    ((path, said),) = told(NAME, root, "table-missing")
     assert path == "COVID-CT-MetaInfo.csv"
-    assert "sheet positive_captions of COVID-CT-MetaInfo.xlsx" in found
+    assert "sheet positive_captions of COVID-CT-MetaInfo.xlsx" in said
     (root / "COVID-CT-MetaInfo.xlsx").unlink()
     assert told(NAME, root, "table-missing") == [(path, "there is no such table")]
 
@@ -90,9 +90,9 @@ def test_a_missing_folder_is_one_problem_beside_its_count(root):
 
 def test_a_missing_image_is_named_by_list_and_table(root):
     (root / "Images-processed/CT_NonCOVID/4.jpg").unlink()
-    found = told(NAME, root, "file-missing")
-    assert {path for path, _ in found} == {"Images-processed/CT_NonCOVID/4.jpg"}
-    assert [text.split(" names")[0] for _, text in found] == [
+    problems = told(NAME, root, "file-missing")
+    assert {path for path, _ in problems} == {"Images-processed/CT_NonCOVID/4.jpg"}
+    assert [text.split(" names")[0] for _, text in problems] == [
         "Data-split/NonCOVID",
         "NonCOVID-CT-MetaInfo.csv",
     ]

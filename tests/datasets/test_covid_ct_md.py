@@ -68,7 +68,8 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(covid_ct_md, "CLASSES", classes)
     monkeypatch.setattr("lungscore.datasets.covid_ct_md_labels.LABELLED", 3)
     root = tmp_path / "COVID-CT-MD"
-    for seed, who in enumerate(f"{place}/{who}" for place in PATIENTS for who in PATIENTS[place]):
+    patients = [f"{folder}/{who}" for folder in PATIENTS for who in PATIENTS[folder]]
+    for seed, who in enumerate(patients):
         write_patient(root / who, seed)
     (root / "Index.csv").write_text(INDEX)
     (root / "Clinical-data.csv").write_text(CLINICAL)
@@ -79,12 +80,12 @@ def root(tmp_path, monkeypatch):
 
 def infected(rows) -> dict[str, tuple[int, ...]]:
     """patient -> which of its slices, from superior to inferior, are infected."""
-    found: dict[str, list[int]] = {}
+    infected_slices: dict[str, list[int]] = {}
     for row in rows:
         below = SLICES - int(row.path[-8:-4])
         if row.slice_label == "infected":
-            found.setdefault(row.patient, []).append(below)
-    return {who: tuple(sorted(slices)) for who, slices in found.items()}
+            infected_slices.setdefault(row.patient, []).append(below)
+    return {who: tuple(sorted(slices)) for who, slices in infected_slices.items()}
 
 
 def test_a_whole_download_is_complete_with_labels_of_slices(root, tmp_path):
@@ -137,8 +138,8 @@ def test_corrected_arrays_are_preferred(root, tmp_path):
 
 
 def test_folders_may_be_called_subjects(root):
-    for place in PATIENTS:
-        (root / place).rename(root / place.replace("Cases", "subjects").replace("Cap", "CAP"))
+    for folder in PATIENTS:
+        (root / folder).rename(root / folder.replace("Cases", "subjects").replace("Cap", "CAP"))
     assert found(covid_ct_md.DATASET, root)[0].complete
 
 
@@ -283,9 +284,9 @@ def test_a_patient_filed_under_two_classes_is_left_out_wholly(root, tmp_path):
 def test_real_slices_get_the_radiologists_labels(real_data, tmp_path):
     source = real_data / "covid-ct-md"
     root = tmp_path / "COVID-CT-MD"
-    for place, who in (("COVID-19 Cases", "P002"), ("Normal Cases", "normal002")):
-        (root / place).mkdir(parents=True)
-        (root / place / who).symlink_to(source / who)
+    for folder, who in (("COVID-19 Cases", "P002"), ("Normal Cases", "normal002")):
+        (root / folder).mkdir(parents=True)
+        (root / folder / who).symlink_to(source / who)
     (root / "Index.csv").write_text(INDEX.splitlines()[0] + "\n1,COVID-19,./COVID-19/,P002\n")
     with open(source / "P002_labels.csv", newline="") as file:
         labels = [

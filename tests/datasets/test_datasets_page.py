@@ -22,8 +22,8 @@ def test_every_dataset_has_its_section_with_source_and_terms(name):
     where = re.findall(r"https?://[^\s,;()]+", facts.where)
     assert where[0] in section
     assert "Not verified" in section
-    for other in facts.overlaps:
-        assert other in section, f"the overlap with {other}"
+    for overlapping in facts.overlaps:
+        assert overlapping in section, f"the overlap with {overlapping}"
 
 
 def test_every_problem_and_column_is_explained():

@@ -70,18 +70,20 @@ def test_threads_make_no_difference(tmp_path, threads):
     shutil.copy(root / "mild/p2/s1/1.png", root / "severe/p3/s1/9.png")
     (root / "mild/p4/s1/left.txt").touch()
     rows, visit = examined(made(), root)
-    others, other = examined(made(), root, threads=threads)
-    assert others == rows
-    assert other.told() == visit.told()
+    threaded_rows, threaded_visit = examined(made(), root, threads=threads)
+    assert threaded_rows == rows
+    assert threaded_visit.told() == visit.told()
     assert len(visit.problems) == 3
 
 
 def test_an_examination_that_is_given_up_ends_its_threads(tmp_path):
+    before = set(threading.enumerate())
     root = make_tree(tmp_path, patients=4, slices=30)
     rows = examine(made(), open_visit(root), threads=2)
     next(rows)
+    assert set(threading.enumerate()) - before
     rows.close()
-    assert threading.active_count() == 1
+    assert not set(threading.enumerate()) - before
 
 
 def test_few_files_are_looked_at_ahead(tmp_path):

@@ -32,8 +32,8 @@ def test_every_slice_with_lung_is_taken_also_where_its_box_reaches_over_the_bord
 
 def test_the_halves_share_no_slice(scan, tmp_path):
     names = {
-        part: [sample.name for sample in healthy.load(tmp_path / "x", part=part)]
-        for part in ("all", "cranial", "caudal")
+        half: [sample.name for sample in healthy.load(tmp_path / "x", part=half)]
+        for half in ("all", "cranial", "caudal")
     }
     assert names["cranial"] == ["x-002", "x-003", "x-004"]
     assert names["cranial"] + names["caudal"] == names["all"]

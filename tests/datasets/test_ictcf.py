@@ -41,8 +41,8 @@ def root(tmp_path, monkeypatch):
     root = tmp_path / "HUST-19"
     for patient in (1, 2):
         for index in (1, 2, 3):
-            place = root / f"Patient {patient}/CT/IMG-0001-{index:05}.jpg"
-            picture(place, 10 * patient + index)
+            path = root / f"Patient {patient}/CT/IMG-0001-{index:05}.jpg"
+            picture(path, 10 * patient + index)
     for seed, kind in enumerate(ictcf.SORTED):
         for index in (1, 2):
             picture(root / kind / f"{kind}{index}.jpg", 100 + 10 * seed + index)
@@ -132,8 +132,8 @@ def test_a_ct_without_slices_or_without_its_folder_is_told(root):
     for path in (root / "Patient 1/CT").iterdir():
         path.unlink()
     (root / "Patient 2/CT").rename(root / "Patient 2/scan")
-    found = codes(NAME, root)
-    assert (found["file-missing"], found["folder-missing"], found["file-unknown"]) == (1, 1, 3)
+    counts = codes(NAME, root)
+    assert (counts["file-missing"], counts["folder-missing"], counts["file-unknown"]) == (1, 1, 3)
 
 
 def test_a_patient_that_the_table_does_not_have_is_told_and_left_out(root):
@@ -164,7 +164,7 @@ def test_damage_in_the_table_is_told(root, old, new, code, told_of):
     if told_of.endswith("'haemolytic'"):  # most cells of a column say what it holds
         replaced(root / "clinical.csv", "120↑,-,red", "120↑,7.0,red")
     replaced(root / "clinical.csv", old, new)
-    assert any(told_of in found for _, found in told(NAME, root, code))
+    assert any(told_of in said for _, said in told(NAME, root, code))
     assert not checked(NAME, root).complete
 
 

@@ -20,7 +20,7 @@ def looked(root: Path, path: str, kind: str = "slice", **told) -> Looked:
     return look(root, Entry(path, "case", kind, **told))
 
 
-def found(result: Looked) -> list[tuple[str, str]]:
+def problems(result: Looked) -> list[tuple[str, str]]:
     return [(problem.code, problem.path) for problem in result.problems]
 
 
@@ -49,7 +49,7 @@ def labels() -> np.ndarray:
 @pytest.mark.parametrize("shape", [(8, 9), (8, 9, 3)])
 def test_a_whole_picture_has_its_checksum_and_no_problem(tmp_path, name, shape):
     path = save(tmp_path / name, picture(0, shape))
-    assert found(result := looked(tmp_path, name)) == []
+    assert problems(result := looked(tmp_path, name)) == []
     assert (result.sha256, result.mask_sha256) == (sha256(path), None)
 
 
@@ -58,18 +58,18 @@ def test_a_whole_picture_has_its_checksum_and_no_problem(tmp_path, name, shape):
 def test_a_picture_that_ends_too_early_is_unreadable(tmp_path, name, cut):
     path = save(tmp_path / name, picture(0, (40, 50)))
     path.write_bytes(path.read_bytes()[:-cut])
-    assert found(looked(tmp_path, name)) == [("image-unreadable", name)]
+    assert problems(looked(tmp_path, name)) == [("image-unreadable", name)]
 
 
 def test_a_changed_byte_of_a_png_is_noticed(tmp_path):
     path = save(tmp_path / "a.png", picture(0, (40, 50)))
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
-    for place in rng.integers(8, len(whole), 200):
+    for offset in rng.integers(8, len(whole), 200):
         damaged = bytearray(whole)
-        damaged[place] ^= 1 << int(rng.integers(8))
+        damaged[offset] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
-        assert found(looked(tmp_path, "a.png")) == [("image-unreadable", "a.png")], place
+        assert problems(looked(tmp_path, "a.png")) == [("image-unreadable", "a.png")], offset
 
 
 def test_whatever_stands_in_a_jpeg_is_read_or_told(tmp_path):
@@ -78,16 +78,16 @@ def test_whatever_stands_in_a_jpeg_is_read_or_told(tmp_path):
     rng = np.random.default_rng(0)
     for _ in range(200):
         damaged = bytearray(whole)
-        for place in rng.integers(0, len(whole), 3):
-            damaged[place] = rng.integers(256)
+        for offset in rng.integers(0, len(whole), 3):
+            damaged[offset] = rng.integers(256)
         path.write_bytes(damaged)
-        assert set(found(looked(tmp_path, "a.jpg"))) <= {("image-unreadable", "a.jpg")}
+        assert set(problems(looked(tmp_path, "a.jpg"))) <= {("image-unreadable", "a.jpg")}
 
 
 @pytest.mark.parametrize("content", [b"no picture", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"])
 def test_what_is_no_png_or_jpeg_is_unreadable(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    assert found(looked(tmp_path, "a.png")) == [("image-unreadable", "a.png")]
+    assert problems(looked(tmp_path, "a.png")) == [("image-unreadable", "a.png")]
 
 
 def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
@@ -101,14 +101,14 @@ def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
 def test_an_empty_and_a_missing_file_and_a_folder(tmp_path, kind):
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()
-    assert found(looked(tmp_path, "empty", kind)) == [("image-empty", "empty")]
-    assert found(looked(tmp_path, "missing", kind)) == [("file-missing", "missing")]
-    assert found(looked(tmp_path, "folder", kind)) == [("image-unreadable", "folder")]
+    assert problems(looked(tmp_path, "empty", kind)) == [("image-empty", "empty")]
+    assert problems(looked(tmp_path, "missing", kind)) == [("file-missing", "missing")]
+    assert problems(looked(tmp_path, "folder", kind)) == [("image-unreadable", "folder")]
 
 
 def test_a_pipe_does_not_make_anybody_wait(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    assert found(looked(tmp_path, "a.png")) == [("image-unreadable", "a.png")]
+    assert problems(looked(tmp_path, "a.png")) == [("image-unreadable", "a.png")]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_pipe_does_not_make_anybody_wait(tmp_path):
 )
 def test_a_constant_picture_of_any_mode(tmp_path, picture):
     picture.save(tmp_path / "a.png")
-    assert found(looked(tmp_path, "a.png")) == [("image-constant", "a.png")]
+    assert problems(looked(tmp_path, "a.png")) == [("image-constant", "a.png")]
     picture.putpixel(
         (2, 3),
         0
@@ -134,7 +134,7 @@ def test_a_constant_picture_of_any_mode(tmp_path, picture):
         else (0, 200, 0, 255)[: len(picture.getbands())],
     )
     picture.save(tmp_path / "a.png")
-    assert found(looked(tmp_path, "a.png")) == []
+    assert problems(looked(tmp_path, "a.png")) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
@@ -143,7 +143,7 @@ def test_a_name_that_is_no_utf8_is_told_since_no_manifest_can_hold_it(tmp_path):
     save(tmp_path / name, picture(0), format="PNG")
     (problem,) = looked(tmp_path, name).problems
     assert (problem.code, problem.found) == ("image-unreadable", "its name is not in UTF-8")
-    assert found(looked(tmp_path, "ü-ß-寿.png")) == [("file-missing", "ü-ß-寿.png")]
+    assert problems(looked(tmp_path, "ü-ß-寿.png")) == [("file-missing", "ü-ß-寿.png")]
 
 
 # Labels of pictures
@@ -183,15 +183,15 @@ def as_palette(mask: np.ndarray) -> Image.Image:
     ids=["grey", "palette", "RGB", "LA", "RGBA"],
 )
 def test_a_mask_is_read_as_it_is_stored(tmp_path, mask):
-    assert found(result := with_mask(tmp_path, mask)) == []
+    assert problems(result := with_mask(tmp_path, mask)) == []
     assert result.mask_sha256 == sha256(tmp_path / "m.png")
-    assert found(with_mask(tmp_path, mask, values=(0, 1))) == [("label-values", "m.png")]
+    assert problems(with_mask(tmp_path, mask, values=(0, 1))) == [("label-values", "m.png")]
 
 
 def test_a_mask_of_one_bit_holds_0_and_1(tmp_path):
     mask = Image.fromarray(classes() > 0)
     assert mask.mode == "1"
-    assert found(with_mask(tmp_path, mask, values=(0, 1))) == []
+    assert problems(with_mask(tmp_path, mask, values=(0, 1))) == []
 
 
 def test_values_outside_the_table_are_named(tmp_path):
@@ -203,15 +203,15 @@ def test_values_outside_the_table_are_named(tmp_path):
 
 
 def test_a_mask_without_a_table_of_values_may_hold_any(tmp_path):
-    assert found(with_mask(tmp_path, picture(5), values=())) == []
+    assert problems(with_mask(tmp_path, picture(5), values=())) == []
 
 
 def test_a_mask_in_colours_is_none(tmp_path):
-    assert found(with_mask(tmp_path, picture(1, (8, 9, 3)))) == [("image-unreadable", "m.png")]
+    assert problems(with_mask(tmp_path, picture(1, (8, 9, 3)))) == [("image-unreadable", "m.png")]
 
 
 def test_a_constant_mask_is_whole(tmp_path):
-    assert found(with_mask(tmp_path, np.zeros((8, 9), np.uint8))) == []
+    assert problems(with_mask(tmp_path, np.zeros((8, 9), np.uint8))) == []
 
 
 def test_a_mask_of_another_size(tmp_path):
@@ -227,23 +227,23 @@ def test_a_damaged_mask_is_told_and_its_image_is_not(tmp_path, content, code):
     save(tmp_path / "a.png", picture(0))
     if content is not None:
         (tmp_path / "m.png").write_bytes(content)
-    assert found(looked(tmp_path, "a.png", mask="m.png")) == [(code, "m.png")]
+    assert problems(looked(tmp_path, "a.png", mask="m.png")) == [(code, "m.png")]
 
 
 def test_a_damaged_image_says_nothing_of_its_mask(tmp_path):
     with_mask(tmp_path, classes().T.copy())
     (tmp_path / "a.png").write_bytes(b"x")
-    assert found(looked(tmp_path, "a.png", mask="m.png")) == [("image-unreadable", "a.png")]
+    assert problems(looked(tmp_path, "a.png", mask="m.png")) == [("image-unreadable", "a.png")]
 
 
 def test_companions_are_looked_at_like_masks(tmp_path):
     save(tmp_path / "e.png", classes())
     result = with_mask(tmp_path, classes(), companions=(Companion("e.png", (0, 1)),))
-    assert found(result) == [("label-values", "e.png")]
+    assert problems(result) == [("label-values", "e.png")]
     assert result.mask_sha256 == sha256(tmp_path / "m.png")
     save(tmp_path / "e.png", classes()[1:])
     result = with_mask(tmp_path, classes(), companions=(Companion("e.png"),))
-    assert found(result) == [("sizes-differ", "e.png")]
+    assert problems(result) == [("sizes-differ", "e.png")]
 
 
 # Volumes
@@ -252,7 +252,7 @@ def test_companions_are_looked_at_like_masks(tmp_path):
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 def test_a_whole_volume(tmp_path, name):
     path = nifti(tmp_path / name, volume())
-    assert found(result := looked(tmp_path, name, "volume")) == []
+    assert problems(result := looked(tmp_path, name, "volume")) == []
     assert result.sha256 == sha256(path)
 
 
@@ -262,7 +262,7 @@ def test_a_volume_that_ends_too_early_is_unreadable(tmp_path, name, kept):
     path = nifti(tmp_path / name, volume())
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    assert found(looked(tmp_path, name, "volume")) == [("image-unreadable", name)]
+    assert problems(looked(tmp_path, name, "volume")) == [("image-unreadable", name)]
 
 
 def test_a_volume_packed_with_another_checksum_is_unreadable(tmp_path):
@@ -270,13 +270,13 @@ def test_a_volume_packed_with_another_checksum_is_unreadable(tmp_path):
     packed = bytearray(gzip.compress(path.read_bytes()))
     packed[-6] ^= 255
     (tmp_path / "a.nii.gz").write_bytes(packed)
-    assert found(looked(tmp_path, "a.nii.gz", "volume")) == [("image-unreadable", "a.nii.gz")]
+    assert problems(looked(tmp_path, "a.nii.gz", "volume")) == [("image-unreadable", "a.nii.gz")]
 
 
 @pytest.mark.parametrize("value", [-1000, np.nan])
 def test_a_constant_volume(tmp_path, value):
     nifti(tmp_path / "a.nii.gz", np.full((20, 20, 4), value, np.float32))
-    assert found(looked(tmp_path, "a.nii.gz", "volume")) == [("image-constant", "a.nii.gz")]
+    assert problems(looked(tmp_path, "a.nii.gz", "volume")) == [("image-constant", "a.nii.gz")]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_the_labels_of_a_volume(tmp_path, change, code):
     nifti(tmp_path / "a.nii.gz", volume())
     nifti(tmp_path / "m.nii.gz", change(labels()))
     told = {"mask": "m.nii.gz", "mask_values": (0, 1)}
-    assert found(looked(tmp_path, "a.nii.gz", "volume", **told)) == (
+    assert problems(looked(tmp_path, "a.nii.gz", "volume", **told)) == (
         [] if code is None else [(code, "m.nii.gz")]
     )
 
@@ -306,19 +306,19 @@ def test_the_labels_of_a_volume(tmp_path, change, code):
 
 def test_a_whole_dicom_image_and_one_that_ends_too_early(tmp_path):
     path = write_series(tmp_path, chest(1))[0]
-    assert found(result := looked(tmp_path, path.name, "dicom")) == []
+    assert problems(result := looked(tmp_path, path.name, "dicom")) == []
     assert result.sha256 == sha256(path)
     content = path.read_bytes()
     for kept in (100, 300, len(content) - 200, len(content) - 2):
         path.write_bytes(content[:kept])
-        assert found(looked(tmp_path, path.name, "dicom")) == [("image-unreadable", path.name)]
+        assert problems(looked(tmp_path, path.name, "dicom")) == [("image-unreadable", path.name)]
 
 
 def test_a_constant_dicom_image_and_what_is_no_dicom(tmp_path):
     path = write_series(tmp_path, np.full((1, 20, 20), -1000, np.int16))[0]
-    assert found(looked(tmp_path, path.name, "dicom")) == [("image-constant", path.name)]
+    assert problems(looked(tmp_path, path.name, "dicom")) == [("image-constant", path.name)]
     path.write_bytes(b"no dicom at all" * 20)
-    assert found(looked(tmp_path, path.name, "dicom")) == [("image-unreadable", path.name)]
+    assert problems(looked(tmp_path, path.name, "dicom")) == [("image-unreadable", path.name)]
 
 
 @pytest.mark.parametrize(
@@ -329,14 +329,16 @@ def test_an_x_ray_among_cts_is_named_by_its_modality(tmp_path, modality, code):
     path = write_series(
         tmp_path, chest(1), edit=lambda index, dataset: setattr(dataset, "Modality", modality)
     )[0]
-    assert found(looked(tmp_path, path.name, "dicom")) == (
+    assert problems(looked(tmp_path, path.name, "dicom")) == (
         [] if code is None else [(code, path.name)]
     )
 
 
 def test_a_volume_is_read_by_its_content_and_not_its_name(tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(b"no volume at all" * 20)
-    assert found(looked(tmp_path, "scan.nii.gz", "volume")) == [("image-unreadable", "scan.nii.gz")]
+    assert problems(looked(tmp_path, "scan.nii.gz", "volume")) == [
+        ("image-unreadable", "scan.nii.gz")
+    ]
 
 
 def test_a_dicom_file_without_an_image(tmp_path):
@@ -344,11 +346,11 @@ def test_a_dicom_file_without_an_image(tmp_path):
         del dataset.PixelData
 
     path = write_series(tmp_path, chest(1), edit=leave_out)[0]
-    assert found(looked(tmp_path, path.name, "dicom")) == [("image-unreadable", path.name)]
+    assert problems(looked(tmp_path, path.name, "dicom")) == [("image-unreadable", path.name)]
 
 
 def test_a_label_beside_one_dicom_image_is_not_known(tmp_path):
     path = write_series(tmp_path, chest(1))[0]
     save(tmp_path / "m.png", classes())
     result = looked(tmp_path, path.name, "dicom", mask="m.png")
-    assert found(result) == [("image-unreadable", "m.png")]
+    assert problems(result) == [("image-unreadable", "m.png")]

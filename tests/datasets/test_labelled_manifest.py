@@ -149,7 +149,7 @@ def test_the_checksum_of_a_folder_is_that_of_its_files(tmp_path):
     (tmp_path / "s" / "b").mkdir(parents=True)
     (tmp_path / "s" / "b" / "1").write_bytes(b"one")
     (tmp_path / "s" / "a").write_bytes(b"two")
-    one, two = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
-    lines = f"{two}  a\n{one}  b/1\n".encode()
+    first, second = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
+    lines = f"{second}  a\n{first}  b/1\n".encode()
     assert checksum(tmp_path / "s") == hashlib.sha256(lines).hexdigest()
-    assert checksum(tmp_path / "s" / "a") == two
+    assert checksum(tmp_path / "s" / "a") == second

@@ -77,9 +77,9 @@ def test_effusion_is_background_and_slices_without_any_label_are_left_out(volume
 def test_labels_stored_along_other_axes_lie_where_they_should(volumes):
     samples = medseg_volumes.load(volumes)
     pairs = zip(samples[: len(samples) // 2], samples[len(samples) // 2 :], strict=True)
-    for one, two in pairs:
-        np.testing.assert_array_equal(one.image, two.image)
-        np.testing.assert_array_equal(one.lesions, two.lesions)
+    for first, second in pairs:
+        np.testing.assert_array_equal(first.image, second.image)
+        np.testing.assert_array_equal(first.lesions, second.lesions)
 
 
 def test_the_volumes_join_other_datasets_by_name(volumes):

@@ -154,8 +154,8 @@ def test_every_fault_of_a_mask_is_told_with_its_image(tmp_path, phantom):
 
 def test_a_mask_of_another_spacing_is_refused(tmp_path, phantom):
     write_nifti(phantom.scan, tmp_path / "images" / "a.nii.gz")
-    other = make_phantom("moderate", shape=SMALL, spacing_mm=(10.0, 3.75, 3.75))
-    save_mask(tmp_path / "masks" / "a.nii.gz", phantom.lesions, other)
+    coarser = make_phantom("moderate", shape=SMALL, spacing_mm=(10.0, 3.75, 3.75))
+    save_mask(tmp_path / "masks" / "a.nii.gz", phantom.lesions, coarser)
     assert told(examine_folder(tmp_path)) == [("mask-geometry", "images/a.nii.gz")]
 
 

@@ -33,9 +33,9 @@ def linked(source: Path, to: Path, keep: Callable[[Path], bool] = lambda path: T
         for name in names:
             path = Path(folder, name)
             if keep(path):
-                place = to / path.relative_to(source)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.symlink_to(path)
+                link = to / path.relative_to(source)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path)
     return to
 
 
@@ -52,7 +52,7 @@ def rewrite(path: Path, edit: Callable[[np.ndarray], np.ndarray]) -> None:
     Image.fromarray(edit(values).astype(np.uint8)).save(path, format=form)
 
 
-def found(name: str, root: Path) -> set[tuple[str, str]]:
+def problems_of(name: str, root: Path) -> set[tuple[str, str]]:
     return {(p.code, p.path) for p in check(dataset(name), root).problems}
 
 
@@ -191,33 +191,33 @@ DAMAGES = (
 
 
 def test_the_copy_is_as_whole_as_the_tree(semiseg):
-    assert found("covid-semiseg", semiseg) == BASELINE
+    assert problems_of("covid-semiseg", semiseg) == BASELINE
 
 
 @pytest.mark.parametrize("damage", sampled(DAMAGES, every=3), ids=lambda damage: damage.__name__)
 def test_a_damaged_file_is_named_and_nothing_else_is(semiseg, damage):
     expected = damage(semiseg)
-    assert found("covid-semiseg", semiseg) - BASELINE == expected
+    assert problems_of("covid-semiseg", semiseg) - BASELINE == expected
 
 
 def test_a_training_slice_among_the_test_slices_is_named(semiseg):
     """With its labels, so that nothing else is wrong with it."""
     name = sorted(path.stem for path in (semiseg / TEST / "GT").iterdir())[0]
     test_classes = "TestingSet/MultiClassInfection-Test"
-    for own, other in (
+    for own, copied in (
         (f"{DOCTOR}/Imgs/0.jpg", f"{TEST}/Imgs/{name}.jpg"),
         (f"{DOCTOR}/GT/0.png", f"{TEST}/GT/{name}.png"),
         (f"{CLASSES}/Imgs/0.jpg", f"{test_classes}/Imgs/{name}.jpg"),
         (f"{CLASSES}/GT/0.png", f"{test_classes}/GT/{name}.png"),
     ):
-        replace(semiseg / other, (semiseg / own).read_bytes())
-    for one in ("GT-1", "GT-2"):
+        replace(semiseg / copied, (semiseg / own).read_bytes())
+    for kind in ("GT-1", "GT-2"):
         with Image.open(semiseg / CLASSES / "GT/0.png") as picture:
-            mask = np.asarray(picture) == int(one[-1])
-        (semiseg / test_classes / one / f"{name}.png").unlink()
-        Image.fromarray(mask).save(semiseg / test_classes / one / f"{name}.png")
+            mask = np.asarray(picture) == int(kind[-1])
+        (semiseg / test_classes / kind / f"{name}.png").unlink()
+        Image.fromarray(mask).save(semiseg / test_classes / kind / f"{name}.png")
     expected = {("duplicate-image", f"{TEST}/Imgs/{name}.jpg")}
-    assert found("covid-semiseg", semiseg) - BASELINE == expected
+    assert problems_of("covid-semiseg", semiseg) - BASELINE == expected
 
 
 # MedSeg's slices and the tables of MosMed, damaged
@@ -231,7 +231,7 @@ def medseg(real_data, tmp_path):
 def test_the_same_image_under_two_slices_is_named(medseg):
     first, second = sorted((medseg / "images").iterdir())[:2]
     replace(second, first.read_bytes())
-    told = dict(found("medseg", medseg))
+    told = dict(problems_of("medseg", medseg))
     assert told["duplicate-image"] == f"images/{second.name}"
     assert told.keys() == {"duplicate-image", "count-short"}
 
@@ -239,7 +239,7 @@ def test_the_same_image_under_two_slices_is_named(medseg):
 def test_effusion_is_a_class_and_a_fifth_one_is_none(medseg):
     label = sorted((medseg / "labels").iterdir())[0]
     rewrite(label, lambda values: np.where(values == values.max(), 4, values))
-    assert ("label-values", f"labels/{label.name}") in found("medseg", medseg)
+    assert ("label-values", f"labels/{label.name}") in problems_of("medseg", medseg)
 
 
 def registry(real_data, tmp_path, edit: Callable[[str], str], encoding: str = "utf-8") -> Path:
@@ -269,7 +269,7 @@ def rows(edit: Callable[[list[list[str]]], None]) -> Callable[[str], str]:
     ids=["renamed column", "unknown class", "patient twice", "ragged row", "not UTF-8"],
 )
 def test_a_damaged_registry_is_named(real_data, tmp_path, edit, encoding, code):
-    told = found("mosmed", registry(real_data, tmp_path, edit, encoding))
+    told = problems_of("mosmed", registry(real_data, tmp_path, edit, encoding))
     assert (code, "dataset_registry.csv") in told
 
 
@@ -282,7 +282,7 @@ def ct_md(real_data, tmp_path):
     source = real_data / "covid-ct-md"
     root = tmp_path / "covid-ct-md"
     linked(source / "normal002", root / "normal002", lambda path: path.stem <= "IM0010")
-    return root, found("covid-ct-md", root)
+    return root, problems_of("covid-ct-md", root)
 
 
 def cut_slice(root):
@@ -328,7 +328,7 @@ def slice_of_another(root):
 def test_a_damaged_slice_is_named_and_nothing_else_is(ct_md, damage):
     root, before = ct_md
     expected = damage(root)
-    assert found("covid-ct-md", root) - before == expected
+    assert problems_of("covid-ct-md", root) - before == expected
 
 
 @pytest.mark.parametrize(
@@ -344,10 +344,10 @@ def test_a_damaged_slice_is_named_and_nothing_else_is(ct_md, damage):
 def test_a_damaged_table_of_stoic_is_named(real_data, tmp_path, old, new, encoding, code):
     text = (real_data / "stoic2021/reference.csv").read_text("utf-8-sig")
     assert old in text
-    place = tmp_path / "reference.csv"
-    place.write_text(text)
-    before = found("stoic2021", tmp_path)
-    place.write_text(text.replace(old, new), encoding=encoding)
+    table = tmp_path / "reference.csv"
+    table.write_text(text)
+    before = problems_of("stoic2021", tmp_path)
+    table.write_text(text.replace(old, new), encoding=encoding)
     # Scans whose row cannot be used are missed no more: what is told besides is the table alone.
-    told = found("stoic2021", tmp_path) - before
-    assert {each for each in told if each[0] != "count-short"} == {(code, "reference.csv")}
+    told = problems_of("stoic2021", tmp_path) - before
+    assert {problem for problem in told if problem[0] != "count-short"} == {(code, "reference.csv")}

@@ -45,8 +45,8 @@ def test_sides_are_these_for_ever():
         "7": "validation",
         "8": "train",
     }
-    found = {patient: group_of("cc-ccii", patient) for patient in expected}
-    assert found == expected
+    groups = {patient: group_of("cc-ccii", patient) for patient in expected}
+    assert groups == expected
 
 
 def test_another_process_says_the_same():
@@ -91,22 +91,22 @@ def sides(root, crowd, left_out=()) -> dict[str, set[str]]:
                     case = f"{patient}/{scan}"
                     yield Entry("a.png", case, "slice", patient=patient, label=label)
 
-    found = defaultdict(set)
+    groups = defaultdict(set)
     dataset = made(walk)
     visit = open_visit(root)
     with pytest.MonkeyPatch.context() as patch:
         # One picture stands for all: that it does is not what is tested here.
         patch.setattr("lungscore.datasets.examine._Conflicts._one_patient", lambda self, row: True)
         for row in examine(dataset, visit):
-            found[row.patient].add(row.group)
-    return found
+            groups[row.patient].add(row.group)
+    return groups
 
 
 @given(crowd=crowds, data=st.data())
 def test_a_patient_s_rows_are_on_one_side_and_nobody_else_changes_it(one_picture, crowd, data):
-    found = sides(one_picture, crowd)
-    assert found.keys() == crowd.keys()
-    assert {len(of_patient) for of_patient in found.values()} == {1}
+    groups = sides(one_picture, crowd)
+    assert groups.keys() == crowd.keys()
+    assert {len(of_patient) for of_patient in groups.values()} == {1}
     left_out = data.draw(st.sets(st.sampled_from(sorted(crowd))))
     fewer = sides(one_picture, crowd, left_out)
-    assert fewer == {who: side for who, side in found.items() if who not in left_out}
+    assert fewer == {who: side for who, side in groups.items() if who not in left_out}

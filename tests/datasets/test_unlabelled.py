@@ -18,15 +18,15 @@ def root(tmp_path):
     root = tmp_path / "covid-semiseg"
     for index, name in enumerate(("a_1", "a_2", "b_1")):
         rng = np.random.default_rng(index)
-        for part in ("Imgs", "GT"):
-            path = root / PSEUDO / part / f"{name}.png"
+        for folder in ("Imgs", "GT"):
+            path = root / PSEUDO / folder / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (20, 14)).astype(np.uint8)).save(path)
     return root
 
 
-def stored(root, part: str, name: str) -> np.ndarray:
-    return np.asarray(Image.open(root / PSEUDO / part / f"{name}.png"))
+def stored(root, folder: str, name: str) -> np.ndarray:
+    return np.asarray(Image.open(root / PSEUDO / folder / f"{name}.png"))
 
 
 def rejected(load, code: str) -> str:

@@ -16,9 +16,9 @@ def visit(tmp_path):
 
 
 def touch(root: Path, *places: str) -> None:
-    for place in places:
-        (root / place).parent.mkdir(parents=True, exist_ok=True)
-        (root / place).write_bytes(b"x")
+    for path in places:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"x")
 
 
 def test_files_come_in_the_order_in_which_people_count(visit):
@@ -38,7 +38,7 @@ def test_folders_come_in_that_order_too(visit):
 def test_a_missing_folder_is_told(visit):
     touch(visit.root, "file")
     assert visit.files("a/b") == visit.folders("c") == visit.files("file") == []
-    assert told(visit.problems) == [("folder-missing", place) for place in ("a/b", "c", "file")]
+    assert told(visit.problems) == [("folder-missing", path) for path in ("a/b", "c", "file")]
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may open any folder")
@@ -49,8 +49,8 @@ def test_a_folder_that_cannot_be_opened_is_told(visit):
 
 
 def test_fewer_or_more_than_published_is_told(visit):
-    for found, published in ((3, 3), (2, 3), (4, 3), (5, None)):
-        visit.count(f"{found}", found, published)
+    for count, published in ((3, 3), (2, 3), (4, 3), (5, None)):
+        visit.count(f"{count}", count, published)
     assert told(visit.problems) == [("count-above", "4"), ("count-short", "2")]
     assert visit.counts[-1] == Count("5", 5, None)
 
@@ -60,11 +60,11 @@ def test_fewer_or_more_than_published_is_told(visit):
 
 def pairs(visit: Visit) -> list[tuple[str, str]]:
     images, masks = visit.files("i"), visit.files("m")
-    found = [(visit.relative(a), visit.relative(b)) for a, b in visit.pairs(images, masks)]
-    for pair in found:  # as an entry would
+    paired = [(visit.relative(a), visit.relative(b)) for a, b in visit.pairs(images, masks)]
+    for pair in paired:  # as an entry would
         visit.use(*pair)
     visit.leftovers()
-    return found
+    return paired
 
 
 def test_images_and_labels_are_paired_by_name(visit):
@@ -106,8 +106,8 @@ def test_a_stem_loses_what_pictures_and_volumes_end_in(name, expected):
 
 
 def test_a_partner_is_named_like_the_others():
-    others = [Path("m/7.nii.gz"), Path("m/8.nii")]
-    assert partner(Path("i/12.nii"), others) == Path("m/12.nii.gz")
+    masks = [Path("m/7.nii.gz"), Path("m/8.nii")]
+    assert partner(Path("i/12.nii"), masks) == Path("m/12.nii.gz")
 
 
 # Leftovers

@@ -180,6 +180,28 @@ def test_compressed_pixels_come_out_plain(tmp_path: Path) -> None:
     assert np.array_equal(image.pixel_array, before)
 
 
+@pytest.mark.parametrize("high", [11, 13, 15])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_drawings_beside_the_bits_of_an_image_are_cleared(
+    tmp_path: Path, high: int, compressed: bool
+) -> None:
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16) * 13 + 7
+    drawing = 0xFFFF ^ (0xFFF << (high - 11))
+    source = tmp_path / "in"
+    (path,) = write_series(source, np.zeros((1, 16, 16), np.int16))
+    dataset = pydicom.dcmread(path)
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
+    dataset.PixelRepresentation = 0
+    dataset.PixelData = (values << (high - 11) | drawing).tobytes()
+    if compressed:
+        dataset.compress(pydicom.uid.JPEGLSLossless, generate_instance_uid=False)
+    dataset.BitsStored, dataset.HighBit = 12, high
+    dataset.save_as(path)
+    image = cleaned(source, tmp_path / "out")
+    assert image.HighBit == 11
+    assert np.array_equal(np.frombuffer(image.PixelData, "<u2").reshape(16, 16), values)
+
+
 def test_damaged_files_are_refused_by_code(tmp_path: Path) -> None:
     source = written(tmp_path / "in")
     paths = sorted(source.iterdir())

@@ -24,17 +24,17 @@ def points(mask: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 @given(masks, masks, spacings)
 def test_distances_are_those_of_all_pairs_of_border_pixels(predicted, truth, spacing):
-    found = border_scores(predicted, truth, spacing)
+    scores = border_scores(predicted, truth, spacing)
     if not predicted.any() or not truth.any():
-        assert np.isnan(found["hd95"])
-        assert np.isnan(found["surface_dice"]) == (not predicted.any() and not truth.any())
+        assert np.isnan(scores["hd95"])
+        assert np.isnan(scores["surface_dice"]) == (not predicted.any() and not truth.any())
         return
     apart = cdist(points(predicted, spacing), points(truth, spacing))
     there, back = apart.min(axis=1), apart.min(axis=0)
     expected = max(np.percentile(there, 95), np.percentile(back, 95))
-    assert found["hd95"] == pytest.approx(expected)
+    assert scores["hd95"] == pytest.approx(expected)
     near = (there <= TOLERANCE).sum() + (back <= TOLERANCE).sum()
-    assert found["surface_dice"] == pytest.approx(near / (len(there) + len(back)))
+    assert scores["surface_dice"] == pytest.approx(near / (len(there) + len(back)))
 
 
 def blobs(seed: int) -> np.ndarray:
@@ -52,9 +52,9 @@ def test_distances_are_those_of_monai(spacing):
     options = {"include_background": True, "spacing": spacing}
     hd95 = metrics.compute_hausdorff_distance(*pair, percentile=95, **options)
     surface = metrics.compute_surface_dice(*pair, class_thresholds=[TOLERANCE], **options)
-    found = border_scores(predicted, truth, spacing)
-    assert found["hd95"] == pytest.approx(float(hd95), abs=1e-4)
-    assert found["surface_dice"] == pytest.approx(float(surface), abs=1e-6)
+    scores = border_scores(predicted, truth, spacing)
+    assert scores["hd95"] == pytest.approx(float(hd95), abs=1e-4)
+    assert scores["surface_dice"] == pytest.approx(float(surface), abs=1e-6)
 
 
 def test_a_square_moved_by_three_rows_is_three_rows_away():
@@ -69,13 +69,13 @@ def test_a_square_moved_by_three_rows_is_three_rows_away():
 @settings(max_examples=30, deadline=None)
 @given(masks, masks)
 def test_borders_are_symmetric_and_do_not_mind_flips(predicted, truth):
-    found = border_scores(predicted, truth)
-    for other in (
+    scores = border_scores(predicted, truth)
+    for moved in (
         border_scores(truth, predicted),
         border_scores(predicted[::-1], truth[::-1]),
         border_scores(predicted.T, truth.T),
     ):
-        assert other == pytest.approx(found, nan_ok=True)
+        assert moved == pytest.approx(scores, nan_ok=True)
 
 
 @settings(max_examples=30, deadline=None)

@@ -52,18 +52,18 @@ def test_maps_are_scored_slice_by_slice():
 
 
 def test_means_do_not_depend_on_the_order_of_slices():
-    one, other = score_maps(made_maps()), score_maps(made_maps()[::-1])
-    for key, figure in one.items():
+    forward, backward = score_maps(made_maps()), score_maps(made_maps()[::-1])
+    for key, figure in forward.items():
         if isinstance(figure, dict) and "mean" in figure:
-            assert figure["mean"] == pytest.approx(other[key]["mean"]), key
-    assert one["pooled"] == other["pooled"]
+            assert figure["mean"] == pytest.approx(backward[key]["mean"]), key
+    assert forward["pooled"] == backward["pooled"]
 
 
 def test_pooled_figures_weigh_pixels_and_means_weigh_slices():
     half = np.arange(30).reshape(SHAPE) < 15
-    one = half.copy()
-    one[0, 1:] = one[1:] = False
-    maps = [("large", half * 1.0, half), ("small", (~half) * 1.0, one)]
+    small = half.copy()
+    small[0, 1:] = small[1:] = False
+    maps = [("large", half * 1.0, half), ("small", (~half) * 1.0, small)]
     figures = score_maps(maps)
     assert figures["dice"]["mean"] == 0.5
     assert figures["pooled"]["dice"] == pytest.approx(2 * 15 / (30 + 16))

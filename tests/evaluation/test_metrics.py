@@ -31,8 +31,8 @@ def no_warnings():
         yield
 
 
-def ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+def ratio(hits: int, whole: int) -> float:
+    return hits / whole if whole else float("nan")
 
 
 @given(masks, masks)
@@ -62,13 +62,13 @@ def test_overlap_does_not_depend_on_where_pixels_lie(predicted, truth, order):
 
 @given(masks, masks)
 def test_dice_and_iou_are_symmetric_and_tell_the_same(predicted, truth):
-    one, other = (
+    forward, backward = (
         overlap_scores(confusion(*pair)) for pair in ((predicted, truth), (truth, predicted))
     )
-    assert one["dice"] == pytest.approx(other["dice"], nan_ok=True)
-    assert one["sensitivity"] == pytest.approx(other["precision"], nan_ok=True)
-    if not np.isnan(one["dice"]):
-        assert one["iou"] == pytest.approx(one["dice"] / (2 - one["dice"]))
+    assert forward["dice"] == pytest.approx(backward["dice"], nan_ok=True)
+    assert forward["sensitivity"] == pytest.approx(backward["precision"], nan_ok=True)
+    if not np.isnan(forward["dice"]):
+        assert forward["iou"] == pytest.approx(forward["dice"] / (2 - forward["dice"]))
 
 
 def test_a_ratio_over_nothing_is_not_a_number():
@@ -95,8 +95,8 @@ def test_the_loss_of_a_map_is_the_loss_of_training(seed, share):
     logits = rng.normal(0, 2, truth.shape)
     tensors = [torch.from_numpy(a.astype(np.float64))[None, None] for a in (logits, truth)]
     expected = losses.segmentation_loss(*tensors, losses.boundary_weight(tensors[1]))
-    found = segmentation_loss(1 / (1 + np.exp(-logits)), truth)
-    assert found == pytest.approx(float(expected), abs=1e-9)
+    loss = segmentation_loss(1 / (1 + np.exp(-logits)), truth)
+    assert loss == pytest.approx(float(expected), abs=1e-9)
 
 
 def test_the_loss_of_certain_maps_is_bounded_by_the_clip():

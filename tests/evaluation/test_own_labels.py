@@ -28,8 +28,8 @@ MAPS = [
 
 def test_figures_are_means_of_slices_over_their_patients():
     figures = compare_on_labels(MAPS)
-    ours = [dice(half(found), half(true)) for found, true in ((4, 4), (5, 4), (6, 6))]
-    theirs = [dice(half(found), half(true)) for found, true in ((2, 4), (4, 4), (3, 6))]
+    ours = [dice(half(predicted), half(true)) for predicted, true in ((4, 4), (5, 4), (6, 6))]
+    theirs = [dice(half(predicted), half(true)) for predicted, true in ((2, 4), (4, 4), (3, 6))]
     figure = figures["infected"]["dice"]
     assert figure["measured"]["value"] == pytest.approx(np.mean(ours))
     assert figure["reference"]["value"] == pytest.approx(np.mean(theirs))

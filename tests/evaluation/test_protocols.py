@@ -14,7 +14,7 @@ from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
 
 @pytest.fixture
-def found(monkeypatch):
+def lungs(monkeypatch):
     """Eight slices, lung in 1 to 6; what the "network" finds is the segmenter itself."""
     lungs = np.zeros((8, 10, 20), np.uint8)
     lungs[1:7, 2:8, 2:8], lungs[1:7, 2:8, 12:18] = RIGHT_LUNG, LEFT_LUNG
@@ -30,8 +30,8 @@ def found(monkeypatch):
     return lungs
 
 
-def test_each_half_of_a_healthy_person_is_measured_by_the_model_that_never_saw_it(found, tmp_path):
-    cranial, caudal = np.zeros_like(found), np.zeros_like(found)
+def test_each_half_of_a_healthy_person_is_measured_by_the_model_that_never_saw_it(lungs, tmp_path):
+    cranial, caudal = np.zeros_like(lungs), np.zeros_like(lungs)
     cranial[1:4, 2:8, 2:8] = 1  # false alarms where it was trained, which do not count
     cranial[4, 2:8, 2:8] = 1
     cranial[5, 0] = 1  # outside the lungs
@@ -53,8 +53,8 @@ def write_marks(tmp_path, marks: list[int]):
     return path
 
 
-def test_marked_slices_and_the_marked_lung_are_compared_with_what_is_found(found, tmp_path):
-    lesions = np.zeros_like(found)
+def test_marked_slices_and_the_marked_lung_are_compared_with_what_is_found(lungs, tmp_path):
+    lesions = np.zeros_like(lungs)
     lesions[2:4, 2:8, 12:15] = 1  # left, in two marked slices
     lesions[5, 2:4, 2:8] = 2  # right, in a slice that nobody marked
     lesions[0] = 1  # outside the lungs
@@ -72,9 +72,9 @@ def test_marked_slices_and_the_marked_lung_are_compared_with_what_is_found(found
     assert figures["lobes"]["marked_percent_of_infection"] <= 75
 
 
-def test_marks_of_another_number_of_slices_are_refused(found, tmp_path):
+def test_marks_of_another_number_of_slices_are_refused(lungs, tmp_path):
     with pytest.raises(InputError, match="7 rows for 8 slices") as caught:
-        protocols.on_patient(tmp_path, write_marks(tmp_path, [0] * 7), found)
+        protocols.on_patient(tmp_path, write_marks(tmp_path, [0] * 7), lungs)
     assert caught.value.code == "dataset-incomplete"
 
 
@@ -82,8 +82,8 @@ def test_marks_of_another_number_of_slices_are_refused(found, tmp_path):
 def predictor_that_knows(real_data, monkeypatch):
     """In place of a network, the truth of the slices of both parts; (slice, model) in turn."""
     truth, asked = {}, []
-    for part in ("train", "test"):
-        for sample in protocols.covid_semiseg.load(real_data / "covid-semiseg", part):
+    for group in ("train", "test"):
+        for sample in protocols.covid_semiseg.load(real_data / "covid-semiseg", group):
             infection = sample.infection.T.astype(np.uint8) * 255
             truth[sample.name] = SimpleNamespace(infection=infection, classes=sample.lesions.T)
 
@@ -119,10 +119,10 @@ def test_test_slices_are_compared_as_they_are_stored(real_data, predictor_that_k
     assert figures["area_correlation"] == pytest.approx(1)
     assert figures["without_91"]["dice"]["n"] == 23
     for key in ("ggo", "consolidation"):
-        found, without = figures["lesions"][key], figures["without_91"]["lesions"][key]
-        assert found["dice"]["mean"] == 1
-        assert 0 < found["n"] == found["dice"]["n"] <= 24
-        assert found["n"] + found["absent"]["n"] == 24
-        assert found["n"] - without["n"] in (0, 1)
-        assert "slices" in found
+        figures_of_class, without = figures["lesions"][key], figures["without_91"]["lesions"][key]
+        assert figures_of_class["dice"]["mean"] == 1
+        assert 0 < figures_of_class["n"] == figures_of_class["dice"]["n"] <= 24
+        assert figures_of_class["n"] + figures_of_class["absent"]["n"] == 24
+        assert figures_of_class["n"] - without["n"] in (0, 1)
+        assert "slices" in figures_of_class
         assert "slices" not in without

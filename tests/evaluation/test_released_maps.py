@@ -16,6 +16,7 @@ from lungscore.evaluation.infection import score_slice
 from lungscore.evaluation.lesions import score_lesions
 from lungscore.evaluation.protocols import on_released_maps
 from tests.evaluation import slow_toolbox
+from tests.sampling import sampled
 
 #: Dice at 0.5, its 95 % interval, toolbox mean Dice, toolbox MAE and correlation of infected areas.
 INFECTION = {
@@ -51,7 +52,7 @@ def folders(real_data, kind: str, method: str):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("method", sorted(INFECTION))
+@pytest.mark.parametrize("method", sampled(sorted(INFECTION), every=2))
 def test_figures_of_released_maps_are_reproduced(real_data, method):
     figures = on_released_maps(*folders(real_data, "infection", method))
     dice, interval, toolbox_dice, toolbox_mae, correlation = INFECTION[method]
@@ -64,7 +65,7 @@ def test_figures_of_released_maps_are_reproduced(real_data, method):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("kind", "method"), sorted(CLASSES))
+@pytest.mark.parametrize(("kind", "method"), sampled(sorted(CLASSES), every=4))
 def test_figures_of_released_class_maps_are_reproduced(real_data, kind, method):
     figures = on_released_maps(*folders(real_data, kind, method))["where_present"]
     dice, count = CLASSES[kind, method]
@@ -74,14 +75,14 @@ def test_figures_of_released_class_maps_are_reproduced(real_data, kind, method):
 
 @pytest.mark.data
 def test_class_maps_score_the_same_together(real_data):
-    found = [
+    files_of_classes = [
         files_by_stem(folders(real_data, kind, "Semi-Inf-Net_UNet")[0])
         for kind in ("ggo", "consolidation")
     ]
     maps = []
     for sample in load(real_data / "covid-semiseg", "test"):
         # Files are stored transposed, samples are turned back.
-        ggo, consolidation = (read_mask(files[sample.name]).T for files in found)
+        ggo, consolidation = (read_mask(files[sample.name]).T for files in files_of_classes)
         assert not (ggo & consolidation).any()
         maps.append((sample.name, ggo + 2 * consolidation, sample.lesions))
     figures = score_lesions(maps)
@@ -102,11 +103,11 @@ def test_class_maps_score_the_same_together(real_data):
     ],
 )
 def test_the_toolbox_agrees_with_its_definition_on_real_maps(real_data, kind, method, index):
-    name, found, mask = pair(*folders(real_data, kind, method))[index]
+    name, probability_map, mask = pair(*folders(real_data, kind, method))[index]
     # Every third row and column: the definition, written out, is slow.
     grey, truth = (
         np.ascontiguousarray(read(path)[::3, ::3])
-        for read, path in ((read_grey, found), (read_mask, mask))
+        for read, path in ((read_grey, probability_map), (read_mask, mask))
     )
     row = score_slice(name, grey / 255, truth).row
     for key, expected in slow_toolbox.scores(grey, truth).items():

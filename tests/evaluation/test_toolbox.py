@@ -93,6 +93,6 @@ def test_a_constant_map_is_not_stretched():
 
 
 def test_the_best_threshold_is_that_of_the_mean_over_slices():
-    one, other = np.zeros(256), np.zeros(256)
-    one[10], one[20], other[20] = 0.9, 0.6, 0.6
-    assert best_threshold([one, other]) == (0.6, pytest.approx(235 / 255))
+    first, second = np.zeros(256), np.zeros(256)
+    first[10], first[20], second[20] = 0.9, 0.6, 0.6
+    assert best_threshold([first, second]) == (0.6, pytest.approx(235 / 255))

@@ -44,10 +44,10 @@ def healthy():
 
 
 def test_every_slice_has_one_size_and_the_lungs_reach_its_borders(infected, healthy):
-    for each in (infected, healthy):
-        assert each.image.shape == each.lungs.shape == each.infection.shape == SIZE
-        assert each.image.dtype == np.uint8
-        for border in (each.lungs[0], each.lungs[-1], each.lungs[:, 0], each.lungs[:, -1]):
+    for sample in (infected, healthy):
+        assert sample.image.shape == sample.lungs.shape == sample.infection.shape == SIZE
+        assert sample.image.dtype == np.uint8
+        for border in (sample.lungs[0], sample.lungs[-1], sample.lungs[:, 0], sample.lungs[:, -1]):
             assert border.any()
     assert infected.infected
     assert not healthy.infected
@@ -59,20 +59,20 @@ def test_the_lungs_hold_their_lesions(infected):
 
 
 def test_without_lungs_an_infected_slice_is_its_healthy_twin(infected, healthy):
-    one, other = without_lungs(infected), without_lungs(healthy)
-    assert (one[infected.lungs] == FILL).all()
+    first, second = without_lungs(infected), without_lungs(healthy)
+    assert (first[infected.lungs] == FILL).all()
     common = infected.lungs == healthy.lungs
     assert common.mean() > 0.99
-    assert np.abs(one.astype(int) - other)[common].max() <= 16  # what JPEG leaves
+    assert np.abs(first.astype(int) - second)[common].max() <= 16  # what JPEG leaves
     assert np.abs(infected.image.astype(int) - healthy.image).max() > 60
 
 
 def test_without_lesions_none_is_left_and_both_are_painted_alike(infected, healthy):
-    one = without_lesions(infected, infected.infection)
-    other = without_lesions(healthy, infected.infection)
-    assert np.abs(one.astype(int) - other)[infected.infection].max() <= 8
+    first = without_lesions(infected, infected.infection)
+    second = without_lesions(healthy, infected.infection)
+    assert np.abs(first.astype(int) - second)[infected.infection].max() <= 8
     outside = ~infected.lungs
-    np.testing.assert_array_equal(one[outside], infected.image[outside])
+    np.testing.assert_array_equal(first[outside], infected.image[outside])
 
 
 def test_a_picture_without_lungs_is_refused():
@@ -102,13 +102,15 @@ def test_the_window_is_found_in_which_a_source_was_shown():
 
 def test_partners_overlap_most_of_all_ways_to_give_them():
     rng = np.random.default_rng(1)
-    one, other = rng.random((3, 6, 7)) < 0.5, rng.random((5, 6, 7)) < 0.5
+    lungs, candidates = rng.random((3, 6, 7)) < 0.5, rng.random((5, 6, 7)) < 0.5
 
     def overlap(a: np.ndarray, b: np.ndarray) -> float:
         return float((a & b).sum() / (a | b).sum())
 
     best = max(
         itertools.permutations(range(5), 3),
-        key=lambda ways: sum(overlap(a, other[way]) for a, way in zip(one, ways, strict=True)),
+        key=lambda ways: sum(
+            overlap(a, candidates[way]) for a, way in zip(lungs, ways, strict=True)
+        ),
     )
-    assert tuple(match_by_shape(one, other)) == best
+    assert tuple(match_by_shape(lungs, candidates)) == best

@@ -47,13 +47,13 @@ def changed(source: str) -> list[str]:
     ],
 )
 def test_a_statement_is_changed_in_every_way(source: str, expected: list[str] | None) -> None:
-    found = changed(source)
+    changes = changed(source)
     if expected is None:
         expected = [
             "def f(a: int=2) -> 'T':\n    return a",
             "def f(a: int=1) -> 'T':\n    return None",
         ]
-    assert sorted(found) == sorted(expected)
+    assert sorted(changes) == sorted(expected)
 
 
 def test_properties_and_tables_are_changed_too() -> None:

@@ -24,18 +24,18 @@ def of(probability: np.ndarray) -> dict[str, float]:
 
 
 def test_a_map_of_nothing_is_at_the_floor():
-    found = of(np.zeros(LUNGS.shape))
-    assert found == {"burden": pytest.approx(-3), "peak": 0, "lungs_affected": 0}
+    values = of(np.zeros(LUNGS.shape))
+    assert values == {"burden": pytest.approx(-3), "peak": 0, "lungs_affected": 0}
 
 
 def test_burden_is_the_infected_share_of_the_lungs_and_sides_are_counted():
     maps = np.zeros(LUNGS.shape)
     maps[8:56, 8:40] = 0.9
     maps[:8] = 1  # outside the lungs nothing counts
-    found = of(maps)
-    assert 10 ** found["burden"] == pytest.approx(0.5)
-    assert found["lungs_affected"] == 1
-    assert found["peak"] == pytest.approx(0.9)
+    values = of(maps)
+    assert 10 ** values["burden"] == pytest.approx(0.5)
+    assert values["lungs_affected"] == 1
+    assert values["peak"] == pytest.approx(0.9)
     maps[8:56, 56:60] = 0.5
     assert of(maps)["lungs_affected"] == 2
 
@@ -48,9 +48,9 @@ def test_a_peak_is_a_mean_so_that_one_pixel_is_none():
 
 def test_every_slice_is_held_out_and_never_trains_where_it_is():
     folds, halves = np.array([0, 1, 2, 0, 1]), np.array([0, 0, 1, 1])
-    found = list(blocks(folds, halves))
-    assert len(found) == 6
-    for block in found:
+    trainings = list(blocks(folds, halves))
+    assert len(trainings) == 6
+    for block in trainings:
         for (train, out), whole in ((block.infected, 5), (block.healthy, 4)):
             assert not set(train) & set(out)
             assert set(train) | set(out) == set(range(whole))
@@ -86,15 +86,15 @@ def test_figures_agree_with_another_library_and_say_n():
     rng = np.random.default_rng(3)
     infected = rng.random(80) < 0.5
     probability = np.clip(0.5 * infected + rng.random(80) * 0.6, 0, 1)
-    found = figures(probability, infected)
-    assert found["auc"]["value"] == pytest.approx(roc_auc_score(infected, probability))
-    assert found["auc"]["low"] < found["auc"]["value"] < found["auc"]["high"]
-    assert found["auc"]["n"] == 80
-    point = found["at_one_half"]
+    estimates = figures(probability, infected)
+    assert estimates["auc"]["value"] == pytest.approx(roc_auc_score(infected, probability))
+    assert estimates["auc"]["low"] < estimates["auc"]["value"] < estimates["auc"]["high"]
+    assert estimates["auc"]["n"] == 80
+    point = estimates["at_one_half"]
     assert point["sensitivity"]["value"] == pytest.approx((probability >= 0.5)[infected].mean())
     assert point["specificity"]["n"] == int((~infected).sum())
 
 
 def test_verdicts_are_counted_by_what_is_true():
-    found = called(np.array([True, False, True, False]), np.array([True, True, False, False]))
-    assert found["sensitivity"]["value"] == found["specificity"]["value"] == 0.5
+    rates = called(np.array([True, False, True, False]), np.array([True, True, False, False]))
+    assert rates["sensitivity"]["value"] == rates["specificity"]["value"] == 0.5

@@ -45,11 +45,11 @@ def test_maps_lie_in_two_files_without_consolidation_where_nothing_is_infected(t
     names = {f"{arm}/names" for arm in ("today", "iterated", "iterated.1")}
     assert kept["maps.npz"].keys() == both_kinds | names
     assert kept["more-maps.npz"].keys() == {"student/names", "student/single"}
-    found = kept["maps.npz"]["iterated/single"]
-    assert found.shape == (2, 2, 4, 6)
-    assert not found[:, 1, :2].any()
-    assert (found[:, 1, 2:] == 200).all()
-    assert (found[:, 0, :2] == 20).all()
+    maps = kept["maps.npz"]["iterated/single"]
+    assert maps.shape == (2, 2, 4, 6)
+    assert not maps[:, 1, :2].any()
+    assert (maps[:, 1, 2:] == 200).all()
+    assert (maps[:, 0, :2] == 20).all()
     assert (tmp_path / "results/weights-0.zip").is_file()
 
 

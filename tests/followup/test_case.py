@@ -63,8 +63,8 @@ def test_the_series_that_was_analysed_is_taken(
 
 def test_results_of_other_versions_of_the_schema_are_read(folder: Path) -> None:
     content = json.loads((folder / "result.json").read_text())
-    for part in (content["models"][0], content["engine"], content["warnings"][0]):
-        part["added_later"] = 1
+    for section in (content["models"][0], content["engine"], content["warnings"][0]):
+        section["added_later"] = 1
     rewrite(folder, added_later={"number": 1}, **content)
     assert read_result(folder)["added_later"] == {"number": 1}
     content = json.loads((folder / "result.json").read_text())
@@ -129,8 +129,8 @@ def test_another_schema_is_refused(folder: Path, content: Any) -> None:
 def without(content: Any, key: str) -> Any:
     """``content`` without ``key`` wherever it stands."""
     if isinstance(content, dict):
-        return {name: without(part, key) for name, part in content.items() if name != key}
-    return [without(part, key) for part in content] if isinstance(content, list) else content
+        return {name: without(value, key) for name, value in content.items() if name != key}
+    return [without(value, key) for value in content] if isinstance(content, list) else content
 
 
 @pytest.mark.parametrize("key", KEYS)

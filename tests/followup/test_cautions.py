@@ -12,8 +12,8 @@ Content = dict[str, Any]
 
 
 def codes(earlier: Content, later: Content, *versions: str | None) -> list[str]:
-    found = cautions(earlier, later, versions or (None, None))  # type: ignore[arg-type]
-    return [notice.code for notice in found]
+    notices = cautions(earlier, later, versions or (None, None))  # type: ignore[arg-type]
+    return [notice.code for notice in notices]
 
 
 def test_two_like_examinations_have_none(earlier: Content, later: Content) -> None:
@@ -84,10 +84,10 @@ def test_another_depth_of_breath_is_noted(
     earlier: Content, later: Content, before: float, after: float, noted: bool
 ) -> None:
     earlier["lungs"]["volume_ml"], later["lungs"]["volume_ml"] = before, after
-    found = cautions(earlier, later)
-    assert [notice.code for notice in found] == ["lung-volume-changed"] * noted
+    notices = cautions(earlier, later)
+    assert [notice.code for notice in notices] == ["lung-volume-changed"] * noted
     if noted:
-        assert ("(+15 %)" if after > before else "(−15 %)") in found[0].message
+        assert ("(+15 %)" if after > before else "(−15 %)") in notices[0].message
 
 
 @pytest.mark.parametrize("volume", [None, 0.0])
@@ -115,8 +115,8 @@ def test_versions_are_compared_where_both_are_known(earlier: Content, later: Con
 
 
 def test_the_same_result_twice_is_noted(earlier: Content) -> None:
-    other = copy.deepcopy(earlier) | {"case": "Another name"}
-    assert codes(earlier, other) == ["identical-inputs"]
+    renamed = copy.deepcopy(earlier) | {"case": "Another name"}
+    assert codes(earlier, renamed) == ["identical-inputs"]
 
 
 def test_one_series_measured_twice_is_noted(earlier: Content, later: Content) -> None:

@@ -19,7 +19,8 @@ def test_analyses_and_folders_compare_alike(
     severe: Analysis, mild: Analysis, tmp_path: Path
 ) -> None:
     folders = [
-        write_outputs(each, tmp_path / name) for name, each in (("first", severe), ("second", mild))
+        write_outputs(analysis, tmp_path / name)
+        for name, analysis in (("first", severe), ("second", mild))
     ]
     of_folders = lungscore.compare(*folders).comparison
     assert of_folders == lungscore.compare(severe, mild).comparison

@@ -58,7 +58,7 @@ def test_a_change_is_later_minus_earlier(earlier: dict[str, Any], later: dict[st
 def test_classes_change_in_steps(earlier: dict[str, Any], later: dict[str, Any]) -> None:
     earlier["scores"]["mosmed"], later["scores"]["mosmed"] = "CT-3", "CT-1"
     earlier["severity"]["category"], later["severity"]["category"] = "mild", "severe"
-    grade, category = (change_of(each, earlier, later) for each in (MOSMED, CATEGORY))
+    grade, category = (change_of(number, earlier, later) for number in (MOSMED, CATEGORY))
     assert (grade.earlier, grade.later, grade.change, grade.direction) == (
         "CT-3",
         "CT-1",
@@ -83,8 +83,8 @@ def test_a_change_that_rounds_to_nothing_is_none(
     before: float, after: float, change: float, direction: str
 ) -> None:
     contents = [{"burden": {"infection_percent": value}} for value in (before, after)]
-    found = change_of(PERCENT, *contents)
-    assert (found.change, found.direction) == (change, direction)
+    result = change_of(PERCENT, *contents)
+    assert (result.change, result.direction) == (change, direction)
 
 
 @settings(max_examples=60, deadline=None)
@@ -131,7 +131,7 @@ def ranges(**pairs: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "beyond"),
+    ("before", "after", "beyond"),
     [
         ([15.0, 21.0], [5.0, 9.0], True),
         ([5.0, 9.0], [15.0, 21.0], True),
@@ -147,9 +147,13 @@ def ranges(**pairs: Any) -> dict[str, Any]:
     ],
 )
 def test_a_change_is_beyond_the_range_where_ranges_do_not_overlap(
-    earlier: dict[str, Any], later: dict[str, Any], one: Any, other: Any, beyond: bool | None
+    earlier: dict[str, Any],
+    later: dict[str, Any],
+    before: Any,
+    after: Any,
+    beyond: bool | None,
 ) -> None:
-    earlier["ranges"], later["ranges"] = (ranges(infection=v, ct_ss=None) for v in (one, other))
+    earlier["ranges"], later["ranges"] = (ranges(infection=v, ct_ss=None) for v in (before, after))
     assert change_of(PERCENT, earlier, later).beyond_range is beyond
 
 
@@ -198,10 +202,10 @@ def test_results_without_ranges_are_compared_too(
 def test_comparison_json_is_valid_and_always_the_same(
     earlier: dict[str, Any], later: dict[str, Any]
 ) -> None:
-    one, two = (compare_results(earlier, later, name="a-to-b").to_json() for _ in range(2))
-    assert one == two
-    content = json.loads(one)
+    first, second = (compare_results(earlier, later, name="a-to-b").to_json() for _ in range(2))
+    assert first == second
+    content = json.loads(first)
     assert content["schema"] == "lungscore.comparison/1"
     assert set(content) == {"schema", "case", "earlier", "later", "warnings", "changes", "days"}
     assert list(content["changes"]) == [number.path for number in COMPARED]
-    assert Comparison.model_validate(content).to_json() == one
+    assert Comparison.model_validate(content).to_json() == first

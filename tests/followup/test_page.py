@@ -50,9 +50,9 @@ def test_every_pair_becomes_a_folder(make_follow_up, tmp_path, case):
 
 @pytest.mark.slow
 def test_equal_follow_ups_give_equal_files(make_follow_up, tmp_path):
-    one, two = (write_comparison(make_follow_up(), tmp_path / name) for name in "ab")
-    for path in one.rglob("*.*"):
-        assert path.read_bytes() == (two / path.relative_to(one)).read_bytes(), path.name
+    first, second = (write_comparison(make_follow_up(), tmp_path / name) for name in "ab")
+    for path in first.rglob("*.*"):
+        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path.name
 
 
 def test_the_page_says_whether_dates_were_read(make_follow_up, tmp_path):

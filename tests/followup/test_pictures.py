@@ -77,8 +77,8 @@ def test_sides_that_do_not_lie_as_lettered_are_not_lettered(make_follow_up) -> N
     usual, turned = make_follow_up(), make_follow_up()
     labels = turned.earlier.lungs
     labels[labels > 0] = 3 - labels[labels > 0]
-    one, other = (pairs(each)[2].earlier.image.tobytes() for each in (usual, turned))
-    assert one != other
+    first, second = (pairs(follow_up)[2].earlier.image.tobytes() for follow_up in (usual, turned))
+    assert first != second
 
 
 def test_one_sheet_holds_all_pictures(make_follow_up) -> None:

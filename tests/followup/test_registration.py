@@ -70,8 +70,8 @@ def test_what_did_not_change_is_no_difference(case) -> None:
     z = int((case.lesions > 0).sum(axis=(1, 2)).argmax())
     where = (z, slice(0, case.lungs.shape[1]), slice(0, case.lungs.shape[2]))
     _, lungs, lesions = resampled_plane(transform, case, later, where)
-    for found, there in ((lungs > 0, case.lungs[z] > 0), (lesions > 0, case.lesions[z] > 0)):
-        dice = 2 * (found & there).sum() / (found.sum() + there.sum())
+    for resampled, there in ((lungs > 0, case.lungs[z] > 0), (lesions > 0, case.lesions[z] > 0)):
+        dice = 2 * (resampled & there).sum() / (resampled.sum() + there.sum())
         assert dice > 0.8
 
 

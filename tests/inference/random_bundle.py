@@ -114,8 +114,8 @@ def images_of(count: int, height: int = HEIGHT, width: int = WIDTH) -> list[np.n
     for seed in range(count):
         noise = np.random.default_rng(seed).random((3, height, width), np.float32)
         parts = [
-            ndimage.gaussian_filter(part, s) for part, s in zip(noise, (1, 4, 10), strict=True)
+            ndimage.gaussian_filter(layer, s) for layer, s in zip(noise, (1, 4, 10), strict=True)
         ]
-        image = sum((part - part.min()) / np.ptp(part) for part in parts) / 3
+        image = sum((layer - layer.min()) / np.ptp(layer) for layer in parts) / 3
         images.append(image.astype(np.float32))
     return images

@@ -135,9 +135,13 @@ def test_a_card_of_before_says_nothing_of_inputs_and_is_of_infection(light):
     for key in ("inputs", "outputs", "base_width"):
         card.pop(key)
     (light / CARD).write_text(json.dumps(card))
-    found = load_bundle(light).card
-    assert (found.inputs, found.outputs, found.target) == (("grey",), ("infection",), "infection")
-    assert found.base_width == 64
+    loaded = load_bundle(light).card
+    assert (loaded.inputs, loaded.outputs, loaded.target) == (
+        ("grey",),
+        ("infection",),
+        "infection",
+    )
+    assert loaded.base_width == 64
 
 
 def test_a_card_of_a_network_for_lesions_needs_no_grey_split(light):

@@ -66,9 +66,9 @@ def test_every_engine_gives_probabilities_of_the_size_of_the_slice(model, maps, 
 @pytest.mark.parametrize("name", list(ENGINE_MODULES))
 def test_both_inputs_of_a_network_for_lesions_count(lesions_bundle, name):
     spec = lesions_bundle.card.input
-    one, other = images_of(2, spec.height, spec.width)
+    first, second = images_of(2, spec.height, spec.width)
     run, _ = make_engine(lesions_bundle, name=name, threads=1)
-    whole, without_prior, swapped = run([(one, other), (one, 0 * other), (other, one)])
+    whole, without_prior, swapped = run([(first, second), (first, 0 * second), (second, first)])
     np.testing.assert_allclose(whole.sum(axis=0), 1, atol=1e-5)
     assert np.abs(whole - without_prior).max() > 0.1
     assert np.abs(whole - swapped).max() > 0.1
@@ -76,10 +76,10 @@ def test_both_inputs_of_a_network_for_lesions_count(lesions_bundle, name):
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_engines_agree_at_equal_precision(maps, name):
-    for found, expected in zip(maps[name], maps["torch"], strict=True):
-        assert np.abs(found - expected).max() < 1e-4
-    found, expected = np.stack(maps[name]) >= 0.5, np.stack(maps["torch"]) >= 0.5
-    assert dice(found, expected) >= 0.999
+    for probabilities, expected in zip(maps[name], maps["torch"], strict=True):
+        assert np.abs(probabilities - expected).max() < 1e-4
+    infected, expected = np.stack(maps[name]) >= 0.5, np.stack(maps["torch"]) >= 0.5
+    assert dice(infected, expected) >= 0.999
 
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])
@@ -88,18 +88,18 @@ def test_bf16_is_close_to_f32(model, slices, maps, name):
     network, which is undecided nearly everywhere."""
     run, used = make_engine(model, name=name, precision="bf16", threads=1)
     assert used == EngineUsed(name, "bf16")
-    found, expected = np.stack(list(run(slices))), np.stack(maps["torch"])
-    assert 0 < np.abs(found - expected).mean() < 0.03
-    assert dice(found >= 0.5, expected >= 0.5) > 0.95
+    probabilities, expected = np.stack(list(run(slices))), np.stack(maps["torch"])
+    assert 0 < np.abs(probabilities - expected).mean() < 0.03
+    assert dice(probabilities >= 0.5, expected >= 0.5) > 0.95
 
 
 @pytest.mark.parametrize("name", list(ENGINE_MODULES))
 def test_a_stream_keeps_its_order_with_more_slices_than_requests(model, slices, maps, name):
     run, _ = make_engine(model, name=name, precision="f32", threads=2)
     order = [3, None, None, None, 1, 4, 1, None, 0, 2, 0, None]
-    found = list(run(None if index is None else slices[index] for index in order))
-    assert len(found) == len(order)
-    for index, probabilities in zip(order, found, strict=True):
+    outputs = list(run(None if index is None else slices[index] for index in order))
+    assert len(outputs) == len(order)
+    for index, probabilities in zip(order, outputs, strict=True):
         if index is None:
             assert probabilities is None
         else:
@@ -137,7 +137,7 @@ def test_memory_stays_bounded_because_slices_are_taken_as_maps_are_asked_for(mod
 
 def test_slices_of_any_memory_layout_are_taken(model, slices, maps):
     run, _ = make_engine(model, name="openvino", threads=1)
-    turned = tuple(np.asfortranarray(each) for each in slices[0])
+    turned = tuple(np.asfortranarray(channel) for channel in slices[0])
     np.testing.assert_allclose(next(run([turned])), maps["openvino"][0], atol=1e-5)
 
 

@@ -61,13 +61,13 @@ def test_every_parameter_points_into_the_weights_file(any_bundle):
     unused = set(stored) - {t.name.removeprefix("network.").removesuffix(".fp16") for t in outside}
     assert all(name.startswith("edge_attention.head") for name in unused)
     for tensor in outside:
-        place = {entry.key: entry.value for entry in tensor.external_data}
-        assert place["location"] == WEIGHTS
-        start, length = int(place["offset"]), int(place["length"])
+        location = {entry.key: entry.value for entry in tensor.external_data}
+        assert location["location"] == WEIGHTS
+        start, length = int(location["offset"]), int(location["length"])
         expected = stored[tensor.name.removeprefix("network.").removesuffix(".fp16")]
         kind = np.float16 if tensor.data_type == onnx.TensorProto.FLOAT16 else np.float32
-        found = np.frombuffer(content[start : start + length], kind).reshape(tensor.dims)
-        np.testing.assert_array_equal(found, expected)
+        values = np.frombuffer(content[start : start + length], kind).reshape(tensor.dims)
+        np.testing.assert_array_equal(values, expected)
     inside = [t for t in graph.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
     assert all(np.prod(t.dims) < 1000 for t in inside)
 

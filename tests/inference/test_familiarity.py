@@ -32,21 +32,21 @@ def chest(*, vessels: bool = True) -> np.ndarray:
 
 def test_a_slice_has_every_statistic_and_they_are_numbers():
     for grey in (chest(), *images_of(2), np.zeros((64, 96))):
-        found = look(np.asarray(grey, np.float32))
-        assert list(found) == list(STATISTICS)
-        assert all(type(value) is float and np.isfinite(value) for value in found.values())
+        statistics = look(np.asarray(grey, np.float32))
+        assert list(statistics) == list(STATISTICS)
+        assert all(type(value) is float and np.isfinite(value) for value in statistics.values())
 
 
 def test_statistics_of_a_known_slice():
-    found = look(chest(vessels=False))
-    assert found["darkest"] == pytest.approx(0.3, abs=0.02)
-    assert found["tissue"] == pytest.approx(0.9, abs=0.02)
-    assert found["brightest"] == pytest.approx(0.9, abs=0.03)
-    assert found["layout"] == pytest.approx(1, abs=0.05)
-    assert found["black"] == 0
+    statistics = look(chest(vessels=False))
+    assert statistics["darkest"] == pytest.approx(0.3, abs=0.02)
+    assert statistics["tissue"] == pytest.approx(0.9, abs=0.02)
+    assert statistics["brightest"] == pytest.approx(0.9, abs=0.03)
+    assert statistics["layout"] == pytest.approx(1, abs=0.05)
+    assert statistics["black"] == 0
     # The Laplacian of noise of one pixel has √20 times its deviation; the median is 0.6745 of that.
-    contrast = found["brightest"] - found["darkest"]
-    assert found["noise"] == pytest.approx(0.01 * 20**0.5 * 0.6745 / contrast, rel=0.05)
+    contrast = statistics["brightest"] - statistics["darkest"]
+    assert statistics["noise"] == pytest.approx(0.01 * 20**0.5 * 0.6745 / contrast, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def card(bundle, block: Familiar | None):
 
 def test_the_statistics_are_of_the_slices_as_the_network_sees_them(phantom, lungs, bundle):
     spec = bundle.card.input
-    found = looks(phantom.scan, lungs, spec)
+    statistics = looks(phantom.scan, lungs, spec)
     seen = list(views(phantom.scan, lungs))
-    assert list(found) == [view.index for view in seen]
-    assert found[seen[3].index] == look(seen[3].of(phantom.scan, spec))
+    assert list(statistics) == [view.index for view in seen]
+    assert statistics[seen[3].index] == look(seen[3].of(phantom.scan, spec))
 
 
 def test_of_a_lone_slice_the_narrowest_box_counts(bundle):
@@ -122,11 +122,11 @@ def test_the_notice_comes_with_the_lesions(phantom, lungs, bundle):
     strange = Segmenter(bundle, threads=1)
     object.__setattr__(strange.bundle, "card", card(bundle, familiar(tissue=(2.0, 3.0))))
     try:
-        found = segment(phantom.scan, lungs, strange)
+        lesions = segment(phantom.scan, lungs, strange)
     finally:
         object.__setattr__(strange.bundle, "card", card(bundle, None))
-    assert [notice.code for notice in found.notices] == ["unlike-training", "hu-split"]
-    assert found.labels.any()
+    assert [notice.code for notice in lesions.notices] == ["unlike-training", "hu-split"]
+    assert lesions.labels.any()
 
 
 # The card

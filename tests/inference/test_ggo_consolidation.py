@@ -60,11 +60,11 @@ def test_both_models_are_named_and_no_threshold_is(phantom, lungs, both, bundle,
 def test_every_engine_gives_the_same_classes(phantom, lungs, both, engine):
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
-    other = Segmenter(both.bundle, both.lesions, engine=engine, threads=1)
+    alike = Segmenter(both.bundle, both.lesions, engine=engine, threads=1)
     expected = segment(phantom.scan, lungs, both).labels
-    found = segment(phantom.scan, lungs, other).labels
+    labels = segment(phantom.scan, lungs, alike).labels
     torch.set_num_threads(before)
-    assert (found == expected)[expected > 0].mean() > 0.999
+    assert (labels == expected)[expected > 0].mean() > 0.999
 
 
 def test_a_transposed_crop_has_the_transposed_classes(both):
@@ -143,7 +143,7 @@ def test_only_slices_with_infection_are_shown_to_the_second_network(known, pair)
     scan, lungs = volume([0.3, 0.6, 0.2, 0.45, 0.9, 0.0])
     labels = segment(scan, lungs, pair).labels
     assert len(known.shown) == 2
-    assert [bool(part.any()) for part in labels] == [False, True, False, False, True, False]
+    assert [bool(plane.any()) for plane in labels] == [False, True, False, False, True, False]
 
 
 def test_a_healthy_volume_is_not_shown_at_all(known, pair):
@@ -183,7 +183,7 @@ def test_equal_probabilities_are_ground_glass(known, pair):
 def test_a_lone_slice_is_shown_in_the_views_of_the_first_network(known, pair):
     crop = np.tile(np.linspace(0, 255, 90).astype(np.uint8), (60, 1))
     scan = scan_of(np.ascontiguousarray(crop.T)[None], sides_known=False)
-    (found,) = pair.find(scan, None)
+    (finding,) = pair.find(scan, None)
     seen = list(views(scan, None))
     assert len(known.shown) == len(seen) == 6
     spec = pair.lesions.card.input
@@ -192,9 +192,9 @@ def test_a_lone_slice_is_shown_in_the_views_of_the_first_network(known, pair):
         # The first network gave back what it saw, but for the seam where the slice ends.
         assert np.quantile(np.abs(grey - prior), 0.9) < 0.03
     # Turned back, mirrored back and averaged: dense is where the picture is bright.
-    assert found.dense.shape == scan.shape[1:]
-    assert not found.dense[:64].any()
-    assert found.dense[71:88, 2:-2].all()
+    assert finding.dense.shape == scan.shape[1:]
+    assert not finding.dense[:64].any()
+    assert finding.dense[71:88, 2:-2].all()
 
 
 # Which models are used
@@ -203,8 +203,8 @@ def test_a_lone_slice_is_shown_in_the_views_of_the_first_network(known, pair):
 @pytest.fixture
 def installed(bundle, lesions_bundle, known, tmp_path, monkeypatch) -> Path:
     """A package that ships both bundles, which need no engine to be told from one another."""
-    for name, each in (("infection", bundle), ("lesions", lesions_bundle)):
-        shutil.copytree(each.folder, tmp_path / "models" / name)
+    for name, source in (("infection", bundle), ("lesions", lesions_bundle)):
+        shutil.copytree(source.folder, tmp_path / "models" / name)
     monkeypatch.setattr(bundle_module, "models_folder", lambda: tmp_path / "models")
     return tmp_path / "models"
 
@@ -270,7 +270,7 @@ def test_evaluate_slices_tells_of_infection_and_of_both_classes(
     assert used == ["random", "random-lesions"]
     result = json.loads((tmp_path / "slices.json").read_text())
     sums = [model["weights_sha256"] for model in result["models"]]
-    assert sums == [each.used.sha256 for each in (bundle, lesions_bundle)]
+    assert sums == [model.used.sha256 for model in (bundle, lesions_bundle)]
     targets = [line.get("target") for line in result["card"]]
     assert targets == [None, None, "lesions", "lesions"]
     assert all("n = 20" in line["text"] for line in result["card"])

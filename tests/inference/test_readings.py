@@ -40,15 +40,15 @@ def test_codes_hold_every_reading_at_every_threshold(probability, seed):
         codes[dense[index] & (codes > 0)] |= DENSE
         slices.append(of_slice(index, codes))
         np.testing.assert_array_equal(slices[-1].plane(SHAPE[1:]), codes)
-    found = joined(slices, SHAPE[1] * SHAPE[2])
+    alternatives = joined(slices, SHAPE[1] * SHAPE[2])
     expected = [
-        np.where(each >= threshold, np.where(dense, CONSOLIDATION, GGO), 0)
-        for each in probability
+        np.where(reading >= threshold, np.where(dense, CONSOLIDATION, GGO), 0)
+        for reading in probability
         for threshold in THRESHOLDS
     ]
-    assert len(found) == len(expected) == 9
-    for got, labels in zip(found.lesions(), expected, strict=True):
-        np.testing.assert_array_equal(spread(found.voxels, got, SHAPE), labels)
+    assert len(alternatives) == len(expected) == 9
+    for got, labels in zip(alternatives.lesions(), expected, strict=True):
+        np.testing.assert_array_equal(spread(alternatives.voxels, got, SHAPE), labels)
 
 
 def spread(voxels, labels, shape):
@@ -59,9 +59,9 @@ def spread(voxels, labels, shape):
 
 
 def test_no_slice_has_no_alternatives():
-    found = joined([], 12)
-    assert found.voxels.size == found.codes.size == 0
-    assert [labels.size for labels in found.lesions()] == [0] * 9
+    alternatives = joined([], 12)
+    assert alternatives.voxels.size == alternatives.codes.size == 0
+    assert [labels.size for labels in alternatives.lesions()] == [0] * 9
 
 
 @given(
@@ -71,10 +71,10 @@ def test_no_slice_has_no_alternatives():
 def test_a_part_of_a_scan_has_the_alternatives_that_lie_in_it(codes, first):
     whole = Alternatives(np.flatnonzero(codes).astype(np.int32), codes[codes > 0])
     box = slice(0, 3), slice(first[0], 5), slice(first[1], 6)
-    part = whole.within(box, codes.shape)
-    np.testing.assert_array_equal(part.voxels, np.flatnonzero(codes[box]))
-    np.testing.assert_array_equal(part.codes, codes[box][codes[box] > 0])
-    assert part.voxels.dtype == np.int32
+    boxed = whole.within(box, codes.shape)
+    np.testing.assert_array_equal(boxed.voxels, np.flatnonzero(codes[box]))
+    np.testing.assert_array_equal(boxed.codes, codes[box][codes[box] > 0])
+    assert boxed.voxels.dtype == np.int32
 
 
 def test_the_thresholds_lie_about_the_one_that_counts():
@@ -92,19 +92,19 @@ def test_the_reading_that_counts_is_one_of_the_alternatives(
 ):
     segmenter = Segmenter(bundle, lesions_bundle if with_lesions else None, threads=2)
     plain = segment(phantom.scan, lungs, segmenter)
-    found = segment(phantom.scan, lungs, segmenter, alternatives=True)
-    np.testing.assert_array_equal(found.labels, plain.labels)
+    lesions = segment(phantom.scan, lungs, segmenter, alternatives=True)
+    np.testing.assert_array_equal(lesions.labels, plain.labels)
     assert plain.alternatives is None
-    usual = list(found.alternatives.lesions())[1]
-    whole = spread(found.alternatives.voxels, usual, phantom.scan.shape)
+    usual = list(lesions.alternatives.lesions())[1]
+    whole = spread(lesions.alternatives.voxels, usual, phantom.scan.shape)
     np.testing.assert_array_equal(whole, plain.labels)
-    sizes = [np.count_nonzero(each) for each in found.alternatives.lesions()]
+    sizes = [np.count_nonzero(labels) for labels in lesions.alternatives.lesions()]
     assert min(sizes) < np.count_nonzero(plain.labels) < max(sizes)
 
 
 def test_a_lower_threshold_finds_no_less_and_the_same_classes(phantom, lungs, segmenter):
-    found = segment(phantom.scan, lungs, segmenter, alternatives=True).alternatives
-    lesions = list(found.lesions())
+    alternatives = segment(phantom.scan, lungs, segmenter, alternatives=True).alternatives
+    lesions = list(alternatives.lesions())
     for reading in range(3):
         low, middle, high = lesions[3 * reading : 3 * reading + 3]
         assert ((low > 0) >= (middle > 0)).all()
@@ -117,21 +117,21 @@ def test_the_same_scan_gives_the_same_alternatives_with_every_number_of_threads(
     phantom, lungs, segmenter, bundle
 ):
     once = segment(phantom.scan, lungs, segmenter, alternatives=True).alternatives
-    other = Segmenter(bundle, threads=1)
-    again = segment(phantom.scan, lungs, other, alternatives=True).alternatives
+    single = Segmenter(bundle, threads=1)
+    again = segment(phantom.scan, lungs, single, alternatives=True).alternatives
     np.testing.assert_array_equal(once.voxels, again.voxels)
     np.testing.assert_array_equal(once.codes, again.codes)
 
 
 def test_the_others_of_a_volume_are_mirrored_and_in_another_box(phantom, lungs):
-    usual, others = list(views(phantom.scan, lungs)), list(other_views(phantom.scan, lungs))
+    usual, alternatives = list(views(phantom.scan, lungs)), list(other_views(phantom.scan, lungs))
     narrower = list(views(phantom.scan, lungs, margin=OTHER_MARGIN))
-    assert len(others) == 2 * len(usual)
-    for view, other, (mirrored,), (near,) in zip(
-        usual, narrower, others[::2], others[1::2], strict=True
+    assert len(alternatives) == 2 * len(usual)
+    for view, narrow, (mirrored,), (near,) in zip(
+        usual, narrower, alternatives[::2], alternatives[1::2], strict=True
     ):
         assert (mirrored.box, mirrored.mirrored) == (view.box, True)
-        assert near == other
+        assert near == narrow
         assert near.index == mirrored.index == view.index
 
 
@@ -168,9 +168,9 @@ def levels(*grey_levels):
 
 def test_slices_in_which_nothing_is_seen_are_not_read_again(grey, bundle):
     scan, lungs = levels(0.0, SILENT - 0.02, SILENT + 0.02, 0.9)
-    found = segment(scan, lungs, Segmenter(bundle), alternatives=True)
+    lesions = segment(scan, lungs, Segmenter(bundle), alternatives=True)
     assert grey.shown == 4 + 2 * 2
-    assert set(found.alternatives.voxels // (64 * 96)) == {3}
+    assert set(lesions.alternatives.voxels // (64 * 96)) == {3}
     grey.shown = 0
     segment(scan, lungs, Segmenter(bundle))
     assert grey.shown == 4
@@ -180,9 +180,9 @@ def test_slices_in_which_nothing_is_seen_are_not_read_again(grey, bundle):
 def test_density_tells_the_classes_apart_where_only_an_alternative_is_infected(bundle):
     # -1350 + 1500 · 0.4 is -750 HU: infected at 0.2 alone, and ground-glass opacity.
     scan, lungs = levels(0.4, 0.95)
-    found = segment(scan, lungs, Segmenter(bundle), alternatives=True)
-    assert not found.labels[0].any()
-    low = spread(found.alternatives.voxels, next(found.alternatives.lesions()), scan.shape)
+    lesions = segment(scan, lungs, Segmenter(bundle), alternatives=True)
+    assert not lesions.labels[0].any()
+    low = spread(lesions.alternatives.voxels, next(lesions.alternatives.lesions()), scan.shape)
     assert set(np.unique(low[0])) == {0, GGO}
     assert low[1, 30, 45] == CONSOLIDATION
 
@@ -198,19 +198,19 @@ def test_a_lone_slice_is_read_in_its_narrowest_and_its_widest_box_alone(segmente
     assert usual[0].box != usual[-1].box
     ((index, readings),) = segmenter.read_otherwise(scan, None, {0})
     assert index == 0
-    (found,) = segmenter.find(scan, None)
-    assert [each.shape for each in readings] == [crop.shape] * 2
+    (finding,) = segmenter.find(scan, None)
+    assert [probability.shape for probability in readings] == [crop.shape] * 2
     between = np.mean(readings, axis=0)
-    assert np.abs(between - found.probability).mean() < np.abs(readings[0] - readings[1]).mean()
+    assert np.abs(between - finding.probability).mean() < np.abs(readings[0] - readings[1]).mean()
 
 
 def test_a_lone_slice_has_alternatives_too(segmenter):
     crop = (255 * images_of(4)[3]).astype(np.uint8)
     scan = scan_of(crop[None], sides_known=False)
     lungs = Lungs(np.ones(scan.shape, np.uint8), sides_known=False)
-    found = segment(scan, lungs, segmenter, alternatives=True)
-    usual = list(found.alternatives.lesions())[1]
-    whole = spread(found.alternatives.voxels, usual, scan.shape)
-    np.testing.assert_array_equal(whole, found.labels)
+    lesions = segment(scan, lungs, segmenter, alternatives=True)
+    usual = list(lesions.alternatives.lesions())[1]
+    whole = spread(lesions.alternatives.voxels, usual, scan.shape)
+    np.testing.assert_array_equal(whole, lesions.labels)
     prediction = predict_slice(scan, segmenter)
     assert prediction.infection.shape == crop.shape

@@ -114,12 +114,12 @@ def test_where_there_is_no_lung_nothing_is_found(phantom, segmenter):
 def test_probabilities_come_slice_by_slice_in_order_at_the_size_of_the_scan(
     phantom, lungs, segmenter
 ):
-    found = list(segmenter.find(phantom.scan, lungs))
+    findings = list(segmenter.find(phantom.scan, lungs))
     with_lung = np.flatnonzero(lungs.labels.any(axis=(1, 2)))
-    assert [each.index for each in found] == with_lung.tolist()
-    for each in found:
-        assert each.probability.shape == each.dense.shape == phantom.scan.shape[1:]
-        assert (each.probability.dtype, each.dense.dtype) == (np.float32, bool)
+    assert [finding.index for finding in findings] == with_lung.tolist()
+    for finding in findings:
+        assert finding.probability.shape == finding.dense.shape == phantom.scan.shape[1:]
+        assert (finding.probability.dtype, finding.dense.dtype) == (np.float32, bool)
 
 
 def test_grey_slices_are_split_at_the_level_of_the_card(segmenter):
@@ -130,7 +130,7 @@ def test_grey_slices_are_split_at_the_level_of_the_card(segmenter):
     assert all(notice.code in NOTICES for notice in lesions.notices)
     assert set(np.unique(lesions.labels)) == {0, GGO, CONSOLIDATION}
     infected = lesions.labels > 0
-    near = np.stack([density_near(*each) for each in zip(values, infected, strict=True)])
+    near = np.stack([density_near(*pair) for pair in zip(values, infected, strict=True)])
     np.testing.assert_array_equal(lesions.labels == CONSOLIDATION, infected & (near >= 178.5))
 
 
@@ -193,11 +193,11 @@ def test_files_are_predicted_at_their_own_size_and_under_their_own_name(segmente
     for name, values in (("one.png", grey_crop()), ("two.png", grey_crop(2).T)):
         Image.fromarray(np.ascontiguousarray(values)).save(tmp_path / name)
         files.append(tmp_path / name)
-    found = list(predict_slices(files, segmenter=segmenter))
-    assert [prediction.infection.shape for prediction in found] == [(75, 130), (130, 75)]
-    assert [prediction.classes.dtype for prediction in found] == [np.uint8] * 2
-    assert [prediction.name.split(".")[0] for prediction in found] == ["one", "two"]
-    for prediction in found:
+    predictions = list(predict_slices(files, segmenter=segmenter))
+    assert [prediction.infection.shape for prediction in predictions] == [(75, 130), (130, 75)]
+    assert [prediction.classes.dtype for prediction in predictions] == [np.uint8] * 2
+    assert [prediction.name.split(".")[0] for prediction in predictions] == ["one", "two"]
+    for prediction in predictions:
         np.testing.assert_array_equal(prediction.classes > 0, prediction.infection >= 128)
 
 

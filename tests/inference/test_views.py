@@ -35,11 +35,11 @@ def pixels(shape: tuple[int, int]) -> np.ndarray:
 def test_cropped_pixels_are_the_image_inside_and_air_outside(box, height, width):
     image = pixels((height, width))
     row0, row1, column0, column1 = box
-    part = crop(image, box)
+    cropped = crop(image, box)
     for row, column in np.ndindex(row1 - row0, column1 - column0):
         y, x = row0 + row, column0 + column
         inside = 0 <= y < height and 0 <= x < width
-        assert part[row, column] == (image[y, x] if inside else image.min())
+        assert cropped[row, column] == (image[y, x] if inside else image.min())
 
 
 @given(boxes_from(-8, shortest=1), sides, sides)
@@ -73,11 +73,11 @@ def test_resizing_keeps_range_and_size(height, width, new_height, new_width):
     st.sampled_from([0.02, 0.1]),
 )
 @pytest.mark.slow
-def test_network_boxes_hold_the_lung_boxes_and_are_not_much_smaller_than_the_largest(found, margin):
-    lung_boxes = np.array([box or (-1, -1, -1, -1) for box in found])
+def test_network_boxes_hold_the_lung_boxes_and_are_not_much_smaller_than_the_largest(boxes, margin):
+    lung_boxes = np.array([box or (-1, -1, -1, -1) for box in boxes])
     result = network_boxes(lung_boxes, margin=margin, smallest=0.6)
-    filled = [index for index, box in enumerate(found) if box is not None]
-    for index in set(range(len(found))) - set(filled):
+    filled = [index for index, box in enumerate(boxes) if box is not None]
+    for index in set(range(len(boxes))) - set(filled):
         assert (result[index] == -1).all()
     for low, high in ((0, 1), (2, 3)):
         if filled:
@@ -95,21 +95,21 @@ def test_a_volume_is_seen_in_the_lung_box_of_every_slice_with_lung():
     labels = np.zeros(scan.shape, np.uint8)
     labels[1:4, 10:50, 10:30], labels[1:4, 10:50, 40:70] = 1, 2
     labels[3, :20] = 0
-    found = list(views(scan, Lungs(labels, sides_known=True)))
-    assert [view.index for view in found] == [1, 2, 3]
-    assert not any(view.turned for view in found)
-    assert found[0].box == (6, 54, 4, 76)  # a margin of 10 % of 40 x 60
-    assert found[2].box == (17, 53, 4, 76)
+    seen = list(views(scan, Lungs(labels, sides_known=True)))
+    assert [view.index for view in seen] == [1, 2, 3]
+    assert not any(view.turned for view in seen)
+    assert seen[0].box == (6, 54, 4, 76)  # a margin of 10 % of 40 x 60
+    assert seen[2].box == (17, 53, 4, 76)
 
 
 def test_lungs_at_the_border_are_seen_although_their_box_reaches_over_it():
     scan = scan_of(np.zeros((2, 30, 40), np.int16))
     labels = np.zeros(scan.shape, np.uint8)
     labels[:, :, 0:20] = 1
-    found = list(views(scan, Lungs(labels, sides_known=True)))
-    assert [view.index for view in found] == [0, 1]
-    assert found[0].box[0] < 0
-    assert found[0].of(scan, SPEC).shape == (32, 48)
+    seen = list(views(scan, Lungs(labels, sides_known=True)))
+    assert [view.index for view in seen] == [0, 1]
+    assert seen[0].box[0] < 0
+    assert seen[0].of(scan, SPEC).shape == (32, 48)
 
 
 def test_without_any_lung_nothing_is_seen():
@@ -138,8 +138,8 @@ def test_a_lone_slice_that_shows_more_than_lung_is_seen_in_the_box_of_its_lungs(
     labels = np.zeros((1, 60, 90), np.uint8)
     labels[0, 20:40, 20:70] = 1
     scan = scan_of(np.zeros(labels.shape, np.uint8), sides_known=sides_known)
-    found = list(views(scan, Lungs(labels, sides_known=sides_known)))
-    assert found == nearer_and_farther(View(0, (19, 41, 19, 71)))
+    seen = list(views(scan, Lungs(labels, sides_known=sides_known)))
+    assert seen == nearer_and_farther(View(0, (19, 41, 19, 71)))
 
 
 @pytest.mark.parametrize(("shape", "turned"), [((40, 60), False), ((60, 40), True)])

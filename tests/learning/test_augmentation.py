@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy import ndimage
 
 from lungscore.learning.augmentation import (
@@ -92,11 +93,11 @@ def test_changes_of_grey_leave_the_mask_alone(slices, name):
 
 def test_the_same_seed_draws_the_same_slices(slices):
     strengths = {**MOVES, **GREYS, "cutout": 0.5}
-    one, same = (apply_augmentation(*slices, drawn(seed=5, **strengths), SIZE) for _ in range(2))
-    other = apply_augmentation(*slices, drawn(seed=6, **strengths), SIZE)
-    assert torch.equal(one[0], same[0])
-    assert torch.equal(one[1], same[1])
-    assert not torch.equal(one[0], other[0])
+    first, same = (apply_augmentation(*slices, drawn(seed=5, **strengths), SIZE) for _ in range(2))
+    reseeded = apply_augmentation(*slices, drawn(seed=6, **strengths), SIZE)
+    assert torch.equal(first[0], same[0])
+    assert torch.equal(first[1], same[1])
+    assert not torch.equal(first[0], reseeded[0])
 
 
 def test_cutout_changes_the_image_in_one_rectangle_and_never_the_mask(slices):
@@ -122,6 +123,22 @@ def test_cutout_lies_within_the_image(seed):
     assert (top + tall <= 1).all()
     assert (left + wide <= 1).all()
     assert tall.max() <= 0.6
+
+
+@pytest.mark.parametrize("area", [0.2, 0.4, 0.5, 0.9])
+def test_cutout_of_an_area_erases_that_share_of_it_to_black(area):
+    augmentation = drawn(count=50, cutout_area=area)
+    top, left, tall, wide = augmentation.cutout.T
+    assert tall * wide == pytest.approx(np.full(50, area))
+    assert min(top.min(), left.min()) >= 0
+    assert max((top + tall).max(), (left + wide).max()) <= 1 + 1e-9
+    assert np.ptp(tall) > 0.05
+    assert not augmentation.cutout_grey.any()
+
+
+def test_the_two_meanings_of_cutout_exclude_each_other():
+    with pytest.raises(ValidationError, match="not both"):
+        AugmentationConfig(cutout=0.2, cutout_area=0.2)
 
 
 @pytest.mark.parametrize(

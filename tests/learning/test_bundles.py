@@ -80,10 +80,10 @@ def test_weights_say_what_they_started_from_and_resume_with_it_alone(
 
     with pytest.raises(Stopped):
         train(config, out=tmp_path / "cut", facts=facts, report=stop, **options)
-    other = json.loads(json.dumps(facts))
-    other["start"]["sha256"] = "0" * 64
+    altered = json.loads(json.dumps(facts))
+    altered["start"]["sha256"] = "0" * 64
     with pytest.raises(InputError, match="other start"):
-        train(config, out=tmp_path / "cut", facts=other, resume=True, **options)
+        train(config, out=tmp_path / "cut", facts=altered, resume=True, **options)
     train(config, out=tmp_path / "cut", facts=facts, resume=True, **options)
     whole, cut = (load_file(tmp_path / run / "weights.safetensors") for run in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)

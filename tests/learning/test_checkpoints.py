@@ -43,10 +43,10 @@ def rejected(load) -> str:
 def test_weights_come_back_with_their_facts(tmp_path):
     net, _ = trained()
     save_weights(net, tmp_path / "w.safetensors", config={"name": "x"}, epoch=3)
-    other = network()
-    assert load_weights(other, tmp_path / "w.safetensors") == {"config": {"name": "x"}, "epoch": 3}
+    fresh = network()
+    assert load_weights(fresh, tmp_path / "w.safetensors") == {"config": {"name": "x"}, "epoch": 3}
     for name, value in net.state_dict().items():
-        assert torch.equal(other.state_dict()[name], value)
+        assert torch.equal(fresh.state_dict()[name], value)
     assert read_facts(tmp_path / "w.safetensors")["epoch"] == 3
 
 
@@ -61,15 +61,15 @@ def test_weights_are_as_readable_as_other_files(tmp_path):
 def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(tmp_path, layout):
     net, optimizer = trained(layout=layout)
     save_checkpoint(tmp_path / "c.safetensors", {"a": net}, {"a": optimizer}, epoch=1)
-    other, resumed = trained(steps=0, layout=layout)
-    assert load_checkpoint(tmp_path / "c.safetensors", {"a": other}, {"a": resumed}) == {"epoch": 1}
+    fresh, resumed = trained(steps=0, layout=layout)
+    assert load_checkpoint(tmp_path / "c.safetensors", {"a": fresh}, {"a": resumed}) == {"epoch": 1}
     x = torch.rand(2, 2, 5, 5)
-    for n, o in ((net, optimizer), (other, resumed)):
+    for n, o in ((net, optimizer), (fresh, resumed)):
         o.zero_grad()
         n(x).square().mean().backward()
         o.step()
     for name, value in net.state_dict().items():
-        assert torch.equal(other.state_dict()[name], value)
+        assert torch.equal(fresh.state_dict()[name], value)
 
 
 def test_a_checkpoint_holds_several_networks_and_tells_them_apart(tmp_path):
@@ -77,15 +77,15 @@ def test_a_checkpoint_holds_several_networks_and_tells_them_apart(tmp_path):
     networks, optimizers = ({name: pair[i] for name, pair in pairs.items()} for i in range(2))
     save_checkpoint(tmp_path / "c.safetensors", networks, optimizers, history=[{"z": 1, "a": 2}])
     fresh = {name: trained(0) for name in pairs}
-    others, resumed = ({name: pair[i] for name, pair in fresh.items()} for i in range(2))
-    facts = load_checkpoint(tmp_path / "c.safetensors", others, resumed)
+    loaded, resumed = ({name: pair[i] for name, pair in fresh.items()} for i in range(2))
+    facts = load_checkpoint(tmp_path / "c.safetensors", loaded, resumed)
     assert list(facts["history"][0]) == ["z", "a"]  # columns of the log, in their order
     for name in pairs:
-        assert torch.equal(others[name][0].weight, networks[name][0].weight)
+        assert torch.equal(loaded[name][0].weight, networks[name][0].weight)
         steps = [state["step"] for state in resumed[name].state.values()]
         assert steps == [{"a": 1, "b": 3}[name]] * 3
-    one = ({"a": networks["a"]}, {"a": optimizers["a"]})
-    assert "unknown" in rejected(lambda: load_checkpoint(tmp_path / "c.safetensors", *one))
+    lacking = ({"a": networks["a"]}, {"a": optimizers["a"]})
+    assert "unknown" in rejected(lambda: load_checkpoint(tmp_path / "c.safetensors", *lacking))
 
 
 def test_tensors_of_another_shape_are_named(tmp_path):

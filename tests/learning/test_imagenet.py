@@ -80,8 +80,8 @@ def test_calibration_changes_statistics_but_not_what_is_computed(folder):
     assert encoder.training
     with torch.no_grad():
         after = encoder.eval()(images)
-    for one, other in zip(before, after, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    for original, calibrated in zip(before, after, strict=True):
+        torch.testing.assert_close(original, calibrated, atol=1e-4, rtol=1e-4)
     norm = encoder.bn1
     x = encoder.conv1(images)
     torch.testing.assert_close(norm.running_mean, x.mean((0, 2, 3)), atol=1e-4, rtol=1e-3)

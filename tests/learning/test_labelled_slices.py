@@ -221,8 +221,8 @@ def test_a_mask_of_another_spacing_is_named(root, ill):
 
     folder = root / "manifests"
     save_volume(folder, "v", ill)
-    other = make_phantom("moderate", shape=ill.scan.shape, spacing_mm=(12.0, 3.75, 3.75))
-    save_mask(folder / "masks" / "v.nii.gz", ill.lesions, other)
+    coarser = make_phantom("moderate", shape=ill.scan.shape, spacing_mm=(12.0, 3.75, 3.75))
+    save_mask(folder / "masks" / "v.nii.gz", ill.lesions, coarser)
     write(root, {"image": "images/v.nii.gz", "mask": "masks/v.nii.gz", "labels": "classes"})
     message = rejected("mask-geometry", experiment("resnet18", data=OWN), root)
     assert "row 1 (case-0)" in message

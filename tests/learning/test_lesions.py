@@ -27,8 +27,8 @@ def lesions(**changes):
 def priors(value: float = 0.25) -> dict[str, np.ndarray]:
     """One value where slices are infected, another where they are not."""
     return {
-        each.name: np.where(each.infection, 1 - value, value).astype(np.float32)
-        for each in slices(3)
+        sample.name: np.where(sample.infection, 1 - value, value).astype(np.float32)
+        for sample in slices(3)
     }
 
 
@@ -53,7 +53,8 @@ def test_a_batch_holds_classes_the_edge_of_both_and_the_prior():
     batch = stored(lesions(), slices(2), priors=priors())
     assert set(batch.target.unique().tolist()) == {0, 1, 2}
     shares = [(batch.target == value).float().mean().item() for value in (1, 2)]
-    truth = [np.mean([(each.lesions == value).mean() for each in slices(2)]) for value in (1, 2)]
+    classes = np.stack([sample.lesions for sample in slices(2)])
+    truth = [(classes == value).mean() for value in (1, 2)]
     assert shares == pytest.approx(truth, abs=0.01)
     # No edge between GGO and consolidation, which share a border.
     inside = boundary_weight((batch.target > 0).float())
@@ -127,18 +128,18 @@ def test_the_default_loss_sums_cross_entropy_and_dice_of_all_side_outputs_and_th
     expected = sum(naive_loss(side, classes, weights[0] + weights[1] - 1) for side in sides)
     share, p = edge.mean().item(), 1 / (1 + math.exp(-0.4))
     expected += -share * math.log(p) - (1 - share) * math.log(1 - p)
-    found = lesion_loss(output, truth, edge, recipe="default")
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    loss = lesion_loss(output, truth, edge, recipe="default")
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_single_pixel_by_hand():
     """Every class at 1/3; the truth is GGO. Dice 5/7 of GGO, and 3/4 of no consolidation."""
     output, truth = PlainOutput([torch.zeros(1, 3, 1, 1)]), torch.ones(1, 1, 1, 1)
-    found = lesion_loss(output, truth, truth, recipe="default")
-    assert found.item() == pytest.approx(math.log(3) + (2 / 7 + 1 / 4) / 2)
+    loss = lesion_loss(output, truth, truth, recipe="default")
+    assert loss.item() == pytest.approx(math.log(3) + (2 / 7 + 1 / 4) / 2)
     # Three independent sigmoids of 1/2, whatever the truth.
-    found = lesion_loss(output, truth, truth, recipe="paper")
-    assert found.item() == pytest.approx(math.log(2))
+    loss = lesion_loss(output, truth, truth, recipe="paper")
+    assert loss.item() == pytest.approx(math.log(2))
 
 
 def test_the_paper_recipe_is_the_mean_cross_entropy_of_three_sigmoids():
@@ -146,21 +147,21 @@ def test_the_paper_recipe_is_the_mean_cross_entropy_of_three_sigmoids():
     logits, classes = rng.normal(0, 2, (2, 3, 6, 7)), rng.integers(0, 3, (2, 6, 7))
     p, truth = 1 / (1 + np.exp(-logits)), np.eye(3)[classes].transpose(0, 3, 1, 2)
     expected = -np.mean(truth * np.log(p) + (1 - truth) * np.log(1 - p))
-    found = lesion_loss(
+    loss = lesion_loss(
         PlainOutput([torch.from_numpy(logits)]),
         torch.from_numpy(classes)[:, None],
         torch.zeros(2, 1, 6, 7),
         recipe="paper",
     )
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("recipe", ["default", "paper"])
 def test_a_perfect_prediction_costs_nearly_nothing(recipe):
     classes = torch.tensor([[0, 1, 2], [2, 1, 0]])[None, None]
     logits = 60 * torch.nn.functional.one_hot(classes[:, 0], 3).movedim(-1, 1).float() - 30
-    found = lesion_loss(PlainOutput([logits]), classes, classes * 0.0, recipe=recipe)
-    assert found.item() == pytest.approx(0, abs=1e-5)
+    loss = lesion_loss(PlainOutput([logits]), classes, classes * 0.0, recipe=recipe)
+    assert loss.item() == pytest.approx(0, abs=1e-5)
 
 
 # The training

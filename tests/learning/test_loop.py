@@ -99,8 +99,8 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
 def test_a_checkpoint_of_another_experiment_is_refused(tmp_path):
     stopped(tmp_path)
     kept = (tmp_path / "checkpoint.safetensors").read_bytes()
-    other = experiment(network=U_NET, learning_rate=0.01)
-    error = rejected("checkpoint-mismatch", tmp_path, other, resume=True)
+    changed = experiment(network=U_NET, learning_rate=0.01)
+    error = rejected("checkpoint-mismatch", tmp_path, changed, resume=True)
     assert "another experiment" in error.message
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
     wider = experiment(network={**U_NET, "base_width": 8})
@@ -114,14 +114,14 @@ def test_progress_tells_how_long_the_rest_will_take(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.time, "perf_counter", lambda: next(clock))
     told = []
     run(tmp_path, experiment(network=U_NET, epochs=3), report=told.append)
-    assert [(each.epoch, each.epochs) for each in told] == [(1, 3), (2, 3), (3, 3)]
-    assert [each.seconds for each in told] == [7, 3, 4]
-    assert [each.seconds_left for each in told] == [14, 3, 0]
+    assert [(progress.epoch, progress.epochs) for progress in told] == [(1, 3), (2, 3), (3, 3)]
+    assert [progress.seconds for progress in told] == [7, 3, 4]
+    assert [progress.seconds_left for progress in told] == [14, 3, 0]
     assert [row["seconds"] for row in logged(tmp_path)] == ["7.0", "3.0", "4.0"]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what"),
+    ("spoil", "culprit"),
     [
         (lambda logits: logits.sum() * math.nan, "The loss of epoch 2 is nan"),
         # The root of 0 has no slope: the loss is 0, and its gradient no number.
@@ -129,14 +129,16 @@ def test_progress_tells_how_long_the_rest_will_take(tmp_path, monkeypatch):
     ],
     ids=["loss", "gradient"],
 )
-def test_what_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path, monkeypatch, spoil, what):
+def test_what_is_no_number_stops_and_keeps_the_last_checkpoint(
+    tmp_path, monkeypatch, spoil, culprit
+):
     config = experiment(network=U_NET, epochs=2, slices_per_epoch=2)
     stopped(tmp_path, 1, config)
     kept = (tmp_path / "checkpoint.safetensors").read_bytes()
     monkeypatch.setattr(
         train_module, "infection_loss", lambda output, *_, **__: spoil(output.side_outputs[0])
     )
-    assert what in rejected("loss-not-finite", tmp_path, config, resume=True).message
+    assert culprit in rejected("loss-not-finite", tmp_path, config, resume=True).message
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
     assert not (tmp_path / "weights.safetensors").exists()
     assert [row["epoch"] for row in logged(tmp_path)] == ["1"]

@@ -63,18 +63,18 @@ def test_boundary_weight_is_one_far_from_borders_and_at_most_six():
 def test_loss_is_equation_1_averaged_over_the_batch(batch):
     logits, truth = batch
     weight = boundary_weight(as_tensor(truth))
-    found = segmentation_loss(as_tensor(logits), as_tensor(truth), weight)
+    loss = segmentation_loss(as_tensor(logits), as_tensor(truth), weight)
     expected = np.mean([naive_loss(a, b) for a, b in zip(logits, truth, strict=True)])
-    assert found.item() == pytest.approx(expected, abs=1e-9)
+    assert loss.item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_loss_of_one_pixel_is_as_computed_by_hand():
     # G = 1, p = 1/2. w = 1 + 5 (1 - 1/961); BCE = ln 2; IoU = 1 - (w/2 + 1) / (3w/2 - w/2 + 1).
     w = 1 + 5 * (1 - 1 / 961)
     expected = np.log(2) + 1 - (w / 2 + 1) / (w + 1)
-    one = torch.ones(1, 1, 1, 1, dtype=torch.float64)
-    found = segmentation_loss(torch.zeros_like(one), one, boundary_weight(one))
-    assert found.item() == pytest.approx(expected, abs=1e-12)
+    pixel = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    loss = segmentation_loss(torch.zeros_like(pixel), pixel, boundary_weight(pixel))
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_paper_recipe_differs_only_by_the_unweighted_cross_entropy(batch):
@@ -93,10 +93,10 @@ def test_paper_recipe_differs_only_by_the_unweighted_cross_entropy(batch):
 @pytest.mark.parametrize("weighted", [True, False])
 def test_a_perfect_prediction_costs_nearly_nothing(batch, weighted):
     truth = as_tensor(batch[1])
-    found = segmentation_loss(
+    loss = segmentation_loss(
         (truth - 0.5) * 60, truth, boundary_weight(truth), weighted_cross_entropy=weighted
     )
-    assert found.item() == pytest.approx(0, abs=1e-6)
+    assert loss.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_a_clean_slice_called_clean_costs_nearly_nothing_and_called_ill_costs_much():
@@ -122,7 +122,7 @@ def test_total_loss_sums_four_side_outputs_and_the_edge(batch, recipe):
     logits, truth = logits.float(), truth.float()
     edge_logits, edge = logits.flip(2), truth.flip(3)
     sides = [logits, logits * 2, logits - 1, -logits]
-    found = infection_loss(InfNetOutput(sides, edge_logits), truth, edge, recipe=recipe)
+    loss = infection_loss(InfNetOutput(sides, edge_logits), truth, edge, recipe=recipe)
     weight = boundary_weight(truth)
     weighted = recipe == "default"
     expected = sum(
@@ -132,4 +132,4 @@ def test_total_loss_sums_four_side_outputs_and_the_edge(batch, recipe):
     # The edge's cross-entropy is plain, never weighted.
     p, g = edge_logits.double().sigmoid().numpy(), edge.double().numpy()
     expected += -np.mean(g * np.log(p) + (1 - g) * np.log(1 - p))
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)

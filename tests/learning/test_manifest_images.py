@@ -281,11 +281,11 @@ def test_a_stopped_pretraining_resumes_to_the_same_weights(patients, tmp_path):
         if progress.epoch == 1:
             raise StoppedError
 
-    one = pretrain(config, [], tmp_path / "one", manifests=patients.images())
+    first = pretrain(config, [], tmp_path / "one", manifests=patients.images())
     with pytest.raises(StoppedError):
         pretrain(config, [], tmp_path / "two", manifests=patients.images(), report=stop)
-    two = pretrain(config, [], tmp_path / "two", manifests=patients.images(), resume=True)
-    assert all(torch.equal(value, weights(two)[name]) for name, value in weights(one).items())
+    second = pretrain(config, [], tmp_path / "two", manifests=patients.images(), resume=True)
+    assert all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
     rows = [
         [{k: v for k, v in row.items() if k != "seconds"} for row in logged(tmp_path / run)]
         for run in ("one", "two")
@@ -296,14 +296,14 @@ def test_a_stopped_pretraining_resumes_to_the_same_weights(patients, tmp_path):
 
 def test_other_groups_labels_and_masks_make_no_difference(patients, tmp_path):
     config = pretraining(slices_per_epoch=4)
-    one = pretrain(config, [], tmp_path / "one", manifests=patients.images())
+    first = pretrain(config, [], tmp_path / "one", manifests=patients.images())
     patients.rows = [
         replace(row, label="severe", slice_label="x", mask=None, mask_sha256=None)
         for row in patients.rows
         if row.group == "train"
     ]
-    two = pretrain(config, [], tmp_path / "two", manifests=patients.images())
-    assert all(torch.equal(value, weights(two)[name]) for name, value in weights(one).items())
+    second = pretrain(config, [], tmp_path / "two", manifests=patients.images())
+    assert all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
 
 
 def test_the_manifest_s_checksum_goes_with_the_run_and_no_other_may_go_on(patients, tmp_path):

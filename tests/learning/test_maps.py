@@ -40,7 +40,7 @@ def here(tmp_path, monkeypatch):
         "held_out_slices",
         lambda config, root: [s for s in slices(3) if folds[s.name] == config.data.fold],
     )
-    monkeypatch.setattr(maps.covid_semiseg, "load", lambda root, part: slices(2))
+    monkeypatch.setattr(maps.covid_semiseg, "load", lambda root, group: slices(2))
     return tmp_path
 
 
@@ -58,11 +58,11 @@ def test_a_map_comes_back_to_the_nearest_level(tmp_path, channels):
     probs = np.random.default_rng(0).random((channels, 30, 40)).astype(np.float32)
     probs[:, 0, :2] = 0, 1
     write_maps(tmp_path / "held-out", [("5", probs)])
-    found = read_map(tmp_path / "held-out" / "5.png")
-    assert found.shape == probs.shape
-    assert found.dtype == np.float32
-    assert np.abs(found - probs).max() <= 0.5 / 255 + 1e-6
-    assert (found[:, 0, :2] == [0, 1]).all()
+    reread = read_map(tmp_path / "held-out" / "5.png")
+    assert reread.shape == probs.shape
+    assert reread.dtype == np.float32
+    assert np.abs(reread - probs).max() <= 0.5 / 255 + 1e-6
+    assert (reread[:, 0, :2] == [0, 1]).all()
 
 
 def test_one_half_falls_on_128(tmp_path):
@@ -91,12 +91,12 @@ def test_slices_get_probabilities_at_their_own_size(here, config):
     given = [np.full(sample.image.shape, 0.5, np.float32) for sample in samples]
     for sample, prior in zip(samples, given, strict=True):
         priors = {sample.name: prior} if config is LESIONS else None
-        (found,) = predict(network, [sample], config, priors=priors)
-        assert found.shape == (3 if config is LESIONS else 1, *sample.image.shape)
-        assert found.dtype == np.float32
-        assert 0 <= found.min() <= found.max() <= 1
+        (probs,) = predict(network, [sample], config, priors=priors)
+        assert probs.shape == (3 if config is LESIONS else 1, *sample.image.shape)
+        assert probs.dtype == np.float32
+        assert 0 <= probs.min() <= probs.max() <= 1
         if config is LESIONS:
-            np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
+            np.testing.assert_allclose(probs.sum(0), 1, atol=1e-5)
 
 
 def test_only_missing_maps_are_made(here):
@@ -129,15 +129,16 @@ def test_the_prior_of_a_training_slice_is_of_the_fold_that_held_it_out(here):
         assert [file.name for file in folder.iterdir()] == [f"{sample.name}.png"]
 
 
-@pytest.mark.parametrize(("part", "names"), [("held-out", [2]), ("test", [0, 1])])
-def test_lesions_are_found_with_the_prior_of_the_same_fold(here, part, names):
+@pytest.mark.parametrize(("subset", "names"), [("held-out", [2]), ("test", [0, 1])])
+def test_lesions_are_found_with_the_prior_of_the_same_fold(here, subset, names):
     single, lesions = SINGLE.at(fold=2), LESIONS.at(fold=2)
     finish(single)
     finish(lesions)
-    found = ensure_maps(lesions, here / "lesions.yaml", part)
-    assert sorted(found) == [f"slice-{name}" for name in names]
-    assert all(probs.shape == (3, 70, 90) for probs in found.values())
-    assert sorted(file.stem for file in (run_folder(single) / part).iterdir()) == sorted(found)
+    probabilities = ensure_maps(lesions, here / "lesions.yaml", subset)
+    assert sorted(probabilities) == [f"slice-{name}" for name in names]
+    assert all(probs.shape == (3, 70, 90) for probs in probabilities.values())
+    priors = (run_folder(single) / subset).iterdir()
+    assert sorted(file.stem for file in priors) == sorted(probabilities)
 
 
 def test_priors_of_an_experiment_that_did_not_run_are_missed(here):

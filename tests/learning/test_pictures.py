@@ -43,13 +43,13 @@ def blocks_of(changed: np.ndarray) -> np.ndarray:
 
 
 def test_slices_of_the_phantom_show_lungs_and_lesions_in_the_size_and_range_of_the_input():
-    found = phantom_slices(64, 96, window_hu=(-1350.0, 150.0))
-    assert found.shape == (2, 1, 64, 96)
-    assert found.min() >= 0
-    assert found.max() <= 1
-    aerated = ((found > 0.2) & (found < 0.4)).float().mean(dim=(1, 2, 3))
+    images = phantom_slices(64, 96, window_hu=(-1350.0, 150.0))
+    assert images.shape == (2, 1, 64, 96)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    aerated = ((images > 0.2) & (images < 0.4)).float().mean(dim=(1, 2, 3))
     assert (aerated > 0.3).all()
-    assert torch.equal(found, phantom_slices(64, 96, window_hu=(-1350.0, 150.0)))
+    assert torch.equal(images, phantom_slices(64, 96, window_hu=(-1350.0, 150.0)))
 
 
 @pytest.mark.usefixtures("tiny")

@@ -10,13 +10,14 @@ from safetensors.torch import load_file
 from lungscore.datasets.sample import Sample
 from lungscore.learning import inpainting as inpainting_module
 from lungscore.learning.config import PretrainingConfig
-from lungscore.learning.inpainting import Inpainting, erased_share
+from lungscore.learning.inpainting import EQ3, OURS, PUBLISHED, Inpainting, erased_share
 from lungscore.learning.loop import fit, make_fabric
 from lungscore.learning.pretrain import pretrain
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import build_network
 from lungscore.networks import normalise
 from lungscore.networks.coach import HARD, keep_mask
+from lungscore.networks.inpainting import masked_mean
 from tests.learning.tiny_training import NO_AUGMENTATION, U_NET, experiment, logged, slices
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -124,9 +125,9 @@ def test_labels_make_no_difference(tmp_path, masks):
     everything = [
         replace(sample, infection=~sample.infection, lesions=None) for sample in slices(3)
     ]
-    one = pretrain(config, slices(3), tmp_path / "one").state_dict()
-    two = pretrain(config, everything, tmp_path / "two").state_dict()
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    first = pretrain(config, slices(3), tmp_path / "one").state_dict()
+    second = pretrain(config, everything, tmp_path / "two").state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def share_of(mask: torch.Tensor) -> float:
@@ -135,20 +136,31 @@ def share_of(mask: torch.Tensor) -> float:
 
 def test_the_share_that_is_erased_grows_evenly():
     settings = PretrainingConfig(erase=(0.2, 0.6))
-    shares = [erased_share(settings, epoch, 5, paper=False) for epoch in range(5)]
+    shares = [erased_share(settings, epoch, 5, OURS) for epoch in range(5)]
     assert shares == pytest.approx([0.2, 0.3, 0.4, 0.5, 0.6])
-    assert erased_share(settings, 0, 1, paper=False) == 0.2
+    assert erased_share(settings, 0, 1, OURS) == 0.2
 
 
-def test_the_paper_erases_a_quarter_throughout():
+@pytest.mark.parametrize("rules", [EQ3, PUBLISHED])
+def test_the_paper_erases_a_quarter_throughout(rules):
     settings = PretrainingConfig(erase=(0.2, 0.6))
-    assert {erased_share(settings, epoch, 5, paper=True) for epoch in range(5)} == {0.25}
+    assert {erased_share(settings, epoch, 5, rules) for epoch in range(5)} == {0.25}
 
 
-@pytest.mark.parametrize(("recipe", "shares"), [("paper", [17, 17]), ("default", [17, 33])])
+#: The recipe and the variant of each kind.
+KINDS = {
+    "published": {"recipe": "paper"},
+    "eq3": {"pretraining": {"variant": "eq3"}},
+    "ours": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "shares"), [("published", [17, 17]), ("eq3", [17, 17]), ("ours", [17, 33])]
+)
 @pytest.mark.parametrize("guided", [True, False])
-def test_masks_erase_that_share(recipe, shares, guided):
-    task = inpainting(pretraining(recipe=recipe, epochs=2))
+def test_masks_erase_that_share(kind, shares, guided):
+    task = inpainting(pretraining(**KINDS[kind], epochs=2))
     image = torch.rand(2, 1, 64, 64)
     masks = [task._mask(image, number, guided=guided) for number in range(2)]
     # The block at the threshold is erased too: one of 64 more.
@@ -160,10 +172,10 @@ def guided_epochs(monkeypatch, tmp_path, **changes) -> list[bool]:
     asked = []
     draw = Inpainting._mask
 
-    def mask(self, image, number, *, guided):
-        if self.networks["segmentation"].training:
+    def mask(self, image, number, *, guided, measured=False):
+        if not measured:
             asked.append(guided)
-        return draw(self, image, number, guided=guided)
+        return draw(self, image, number, guided=guided, measured=measured)
 
     monkeypatch.setattr(Inpainting, "_mask", mask)
     pretrain(pretraining(slices_per_epoch=2, **changes), slices(3), tmp_path)
@@ -192,9 +204,9 @@ def test_the_published_coach_is_not_trained_while_masks_are_random(tmp_path):
         assert np.isfinite(figures["coach_loss"])
 
 
-@pytest.mark.parametrize(("recipe", "through"), [("paper", True), ("default", False)])
-def test_the_coach_learns_through_the_network_in_the_paper_only(monkeypatch, recipe, through):
-    config = pretraining(recipe=recipe)
+@pytest.mark.parametrize(("kind", "through"), [("published", True), ("eq3", True), ("ours", False)])
+def test_the_coach_learns_through_the_network_but_for_ours(monkeypatch, kind, through):
+    config = pretraining(**KINDS[kind])
     task = inpainting(config)
     fabric = ready(task, config)
     losses = []
@@ -225,6 +237,147 @@ def test_the_published_rates_fall_within_the_random_epochs_and_stay_low():
     assert rates == [0.1] * 4 + [1e-2] * 4 + [1e-3] + [1e-4] + [1e-5] * 2
 
 
+# Equation (3) and Algorithm 2
+
+
+def test_the_loss_of_equation_3_is_1_minus_the_networks_own_loss_under_the_soft_mask():
+    config = pretraining(**KINDS["eq3"])
+    task = inpainting(config)
+    fabric, indices = ready(task, config), np.arange(2)
+    stated = task._coach_step(fabric, indices, np.random.default_rng(0), learns=False)
+    image = task._images(fabric, indices, np.random.default_rng(0))
+    task.networks["segmentation"].train()
+    with torch.no_grad():
+        scores, _ = task.networks["coach"].train()(image)
+        soft = keep_mask(scores, 0.75, (64, 64), alpha=1)
+        loss, _ = task._network_loss(task.networks["segmentation"], image, soft)
+    assert stated == pytest.approx(1 - loss.item(), rel=1e-5)
+
+
+def test_the_target_of_equation_3_is_the_image_itself():
+    tasks = [inpainting(pretraining(**KINDS[kind])) for kind in ("eq3", "ours")]
+    image = torch.rand(1, 1, 64, 64)
+    assert not tasks[0]._error(image, image).any()
+    assert tasks[1]._error(image, image).any()
+
+
+def test_the_coach_and_the_network_take_as_many_steps_in_turn(monkeypatch, tmp_path):
+    config = pretraining(
+        **{**KINDS["eq3"], "pretraining": {"variant": "eq3", "random_epochs": 0}}, epochs=2
+    )
+    task, turns = inpainting(config), []
+    names = {id(optimizer): name for name, optimizer in task.optimizers.items()}
+    step = inpainting_module.optimise
+
+    def optimise(fabric, network, optimizer, loss, **clip):
+        turns.append(names[id(getattr(optimizer, "optimizer", optimizer))])
+        return step(fabric, network, optimizer, loss, **clip)
+
+    monkeypatch.setattr(inpainting_module, "optimise", optimise)
+    fit(task, config, make_fabric(config), tmp_path)
+    assert turns == (["coach"] * 2 + ["segmentation"] * 2) * 2
+
+
+# Batch norm, and masks that count
+
+
+def spoil(network: torch.nn.Module) -> None:
+    """Running averages that are far off, as they are before they have settled."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.fill_(5.0)
+            module.running_var.fill_(100.0)
+
+
+@pytest.mark.parametrize("kind", ["eq3", "ours"])
+def test_coach_steps_and_measured_errors_do_not_depend_on_averages_that_are_off(kind):
+    told = []
+    for off in (False, True):
+        config = pretraining(**KINDS[kind])
+        task = inpainting(config)
+        fabric = ready(task, config)
+        if off:
+            spoil(task.bare)
+        before = [value.clone() for value in task.bare.buffers()]
+        torch.manual_seed(0)
+        loss = task._coach_step(fabric, np.arange(2), np.random.default_rng(0), learns=False)
+        torch.manual_seed(0)
+        figures = task._hardness(fabric, 0, np.random.default_rng(0))
+        told.append([loss, *figures.values()])
+        assert all(torch.equal(a, b) for a, b in zip(before, task.bare.buffers(), strict=True))
+    assert told[0] == pytest.approx(told[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["eq3", "ours"])
+def test_the_coach_makes_masks_with_averages_of_the_slices_it_sees(kind):
+    config = pretraining(**KINDS[kind], augmentation=NO_AUGMENTATION.model_dump())
+    task = inpainting(config)
+    fabric = ready(task, config)
+    spoil(task.coach)
+    task._settle_coach(fabric, [np.arange(3)], 0)
+    image = task._images(fabric, np.arange(3), np.random.default_rng(0))
+    first = task.coach.stem[0](image)
+    norm = task.coach.stem[1]
+    torch.testing.assert_close(norm.running_mean, first.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, first.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    assert norm.momentum == 0.1
+
+
+@pytest.mark.parametrize("kind", ["published", "eq3", "ours"])
+def test_the_coach_is_in_evaluation_mode_wherever_it_makes_a_mask(tmp_path, monkeypatch, kind):
+    modes = []
+    config = pretraining(**KINDS[kind], epochs=2)
+    task = inpainting(config)
+    draw = Inpainting._mask
+
+    def mask(self, image, number, *, guided, measured=False):
+        if guided:
+            handle = self.coach.register_forward_pre_hook(
+                lambda module, _: modes.append(any(m.training for m in module.modules()))
+            )
+        made = draw(self, image, number, guided=guided, measured=measured)
+        if guided:
+            handle.remove()
+        return made
+
+    monkeypatch.setattr(Inpainting, "_mask", mask)
+    fit(task, config, make_fabric(config), tmp_path)
+    assert modes
+    assert not any(modes)
+
+
+@pytest.mark.parametrize("kind", ["published", "eq3", "ours"])
+def test_masks_that_are_measured_have_no_noise(kind):
+    task = inpainting(pretraining(**KINDS[kind]))
+    image = torch.rand(2, 1, 64, 64)
+    # A coach that spreads its scores: noise could otherwise never matter.
+    first, second = (task._mask(image, 1, guided=True, measured=True) for _ in range(2))
+    assert torch.equal(first, second)
+    varied = [task._mask(image, 1, guided=True) for _ in range(3)]
+    same = all(torch.equal(varied[0], mask) for mask in varied)
+    assert same is (kind == "eq3")
+
+
+def test_the_floor_is_the_error_of_laplace_filling_under_the_same_masks(monkeypatch):
+    config = pretraining("random", **KINDS["eq3"], augmentation=NO_AUGMENTATION.model_dump())
+    task = inpainting(config, ramps(4, spread=110))
+    masks = []
+    draw = Inpainting._mask
+    monkeypatch.setattr(
+        Inpainting, "_mask", lambda *a, **k: masks.append(draw(*a, **k)) or masks[-1]
+    )
+    fabric = ready(task, config)
+    figures = task._hardness(fabric, 0, np.random.default_rng(0))
+    image = task._images(
+        fabric, np.random.default_rng(0).permutation(4)[:16], np.random.default_rng(1)
+    )
+    smooth = inpainting_module.laplace.fill(image, masks[0])
+    floor = masked_mean((smooth - image).square(), 1 - masks[0])
+    assert figures["random_mask_floor"] == pytest.approx(floor.item(), rel=1e-4)
+    # An even ramp is harmonic but at the borders: nothing is left to learn.
+    assert figures["random_mask_floor"] < 0.1 < figures["random_mask_error"]
+
+
 # What is logged
 
 
@@ -233,8 +386,9 @@ def test_the_published_rates_fall_within_the_random_epochs_and_stay_low():
 def test_every_epoch_logs_the_same_figures(tmp_path, recipe, masks):
     config = pretraining(masks, recipe=recipe, epochs=2, slices_per_epoch=2)
     pretrain(config, slices(3), tmp_path)
-    of_coach = {"coach_loss", "coach_mask_error", "random_mask_error"}
+    of_coach = {"coach_loss", "coach_mask_error", "coach_mask_floor"}
     expected = {"epoch", "loss", "erased_error", "erased_share", "learning_rate", "seconds"}
+    expected |= {"random_mask_error", "random_mask_floor"}
     rows = logged(tmp_path)
     assert [set(row) for row in rows] == [expected | (of_coach if masks == "coach" else set())] * 2
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())

@@ -34,12 +34,12 @@ def end(children) -> None:
     assert [child.exitcode for child in children] == [0] * len(children)
 
 
-def assert_same_training(one: Path, two: Path) -> None:
-    alone, shared = (load_file(run / "weights.safetensors") for run in (one, two))
+def assert_same_training(first: Path, second: Path) -> None:
+    alone, shared = (load_file(run / "weights.safetensors") for run in (first, second))
     far = max((alone[name] - shared[name]).abs().max().item() for name in alone)
     assert far <= 1e-6
-    assert [row["epoch"] for row in logged(two)] == ["1", "2"]
-    for row, expected in zip(logged(two), logged(one), strict=True):
+    assert [row["epoch"] for row in logged(second)] == ["1", "2"]
+    for row, expected in zip(logged(second), logged(first), strict=True):
         assert float(row["loss"]) == pytest.approx(float(expected["loss"]), abs=1e-5)
 
 

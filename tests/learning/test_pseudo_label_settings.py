@@ -24,8 +24,8 @@ def rejected(function, *arguments) -> str:
 
 def test_a_constant_map_is_not_stretched():
     np.testing.assert_array_equal(stretched(np.full((1, 3, 3), 0.2)), np.full((1, 3, 3), 0.2))
-    found = stretched(np.array([[[0.2, 0.3, 0.6]]]))
-    np.testing.assert_allclose(found, [[[0, 0.25, 1]]])
+    result = stretched(np.array([[[0.2, 0.3, 0.6]]]))
+    np.testing.assert_allclose(result, [[[0, 0.25, 1]]])
 
 
 def test_groups_are_a_seeded_shuffle_that_takes_no_slice_twice():

@@ -48,7 +48,7 @@ def save(path: Path, values: np.ndarray) -> None:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def workspace(tmp_path, monkeypatch):
     """A working folder beside six annotated and nine unlabelled slices, and the experiments."""
     root = tmp_path / "data" / "covid-semiseg"
     for index in range(15):
@@ -139,7 +139,7 @@ def drawn(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_three_stages_run_one_after_the_other_and_no_held_out_slice_trains(place, drawn):
+def test_the_three_stages_run_one_after_the_other_and_no_held_out_slice_trains(workspace, drawn):
     for name in ("supervised", "labels", "stage", "semi"):
         assert run(name) == Path("runs") / name / "fold1-seed0"
     held_out = {name for name, fold in annotated_folds(3).items() if fold == 1}
@@ -151,7 +151,7 @@ def test_the_three_stages_run_one_after_the_other_and_no_held_out_slice_trains(p
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
-def test_each_round_adds_a_group_whose_label_is_the_network_as_it_stood(place, drawn):
+def test_each_round_adds_a_group_whose_label_is_the_network_as_it_stood(workspace, drawn):
     run("supervised")
     drawn["sizes"].clear()
     folder = run("labels")
@@ -163,7 +163,7 @@ def test_each_round_adds_a_group_whose_label_is_the_network_as_it_stood(place, d
     config = load_experiment(Path("supervised.yaml"))
     network = InfectionProbability(make_network("u-net", base_width=4))
     network.network.load_state_dict(weights(Path("runs/supervised/fold1-seed0")))
-    samples = covid_semiseg.load_unlabelled(place / "data" / "covid-semiseg", groups[0])
+    samples = covid_semiseg.load_unlabelled(workspace / "data" / "covid-semiseg", groups[0])
     for sample, probs in zip(
         samples, pseudo_labels.predict(network.eval(), samples, config), strict=True
     ):
@@ -175,7 +175,7 @@ def test_each_round_adds_a_group_whose_label_is_the_network_as_it_stood(place, d
 @pytest.mark.parametrize("broken", [False, True], ids=["between rounds", "within a round"])
 @pytest.mark.slow
 def test_a_stopped_and_resumed_labelling_ends_with_the_same_labels_and_weights(
-    place, monkeypatch, broken
+    workspace, monkeypatch, broken
 ):
     run("supervised")
     whole = run("labels", out=Path("whole"))
@@ -200,11 +200,11 @@ def test_a_stopped_and_resumed_labelling_ends_with_the_same_labels_and_weights(
         assert len(pictures(Path("parts"))) == 4
     parts = run("labels", out=Path("parts"), resume=True)
     assert pictures(whole) == pictures(parts)
-    expected, found = weights(whole), weights(parts)
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    expected, resumed = weights(whole), weights(parts)
+    assert all(torch.equal(expected[key], resumed[key]) for key in expected)
 
 
-def test_the_rate_is_constant_and_the_optimiser_fresh_every_round(place, monkeypatch):
+def test_the_rate_is_constant_and_the_optimiser_fresh_every_round(workspace, monkeypatch):
     steps, rates = [], []
     optimise = train_module.optimise
 
@@ -221,7 +221,7 @@ def test_the_rate_is_constant_and_the_optimiser_fresh_every_round(place, monkeyp
     assert set(rates) == {1e-3}
 
 
-def test_soft_labels_reach_the_loss_soft_and_annotated_ones_hard(place, monkeypatch):
+def test_soft_labels_reach_the_loss_soft_and_annotated_ones_hard(workspace, monkeypatch):
     truths = []
     loss = train_module.infection_loss
 
@@ -240,11 +240,11 @@ def test_soft_labels_reach_the_loss_soft_and_annotated_ones_hard(place, monkeypa
     assert all(set(truth.unique().tolist()) == {0, 1} for truth, _ in truths)
 
 
-def test_labels_of_a_run_come_back_as_its_pictures_say(place):
+def test_labels_of_a_run_come_back_as_its_pictures_say(workspace):
     run("supervised")
     folder = run("labels")
     samples = pseudo_labelled(
-        load_experiment(Path("stage.yaml")), Path("stage.yaml"), place / "data"
+        load_experiment(Path("stage.yaml")), Path("stage.yaml"), workspace / "data"
     )
     assert len(samples) == 8
     for sample in samples:
@@ -253,7 +253,7 @@ def test_labels_of_a_run_come_back_as_its_pictures_say(place):
         np.testing.assert_array_equal(sample.infection, picture >= 128)
 
 
-def test_runs_that_are_not_there_are_named(place):
+def test_runs_that_are_not_there_are_named(workspace):
     assert "supervised" in rejected("run-missing", run, "labels")
     assert "labels/fold1-seed0" in rejected("run-missing", run, "stage")
     run("supervised")
@@ -263,7 +263,7 @@ def test_runs_that_are_not_there_are_named(place):
     assert "stage" in rejected("run-missing", run, "semi")
 
 
-def test_a_label_that_is_gone_or_of_another_size_is_named(place):
+def test_a_label_that_is_gone_or_of_another_size_is_named(workspace):
     run("supervised")
     with pytest.raises(StoppedError):
         run("labels", report=stop_after(1))
@@ -275,14 +275,14 @@ def test_a_label_that_is_gone_or_of_another_size_is_named(place):
     assert first.stem in rejected("label-invalid", run, "labels", resume=True)
 
 
-def test_more_groups_than_slices_are_refused(place):
+def test_more_groups_than_slices_are_refused(workspace):
     text = Path("labels.yaml").read_text().replace("group_slices: 4", "group_slices: 5")
     Path("labels.yaml").write_text(text)
     run("supervised")
     assert "need 10, there are 9" in rejected("config-invalid", run, "labels")
 
 
-def test_the_published_recipe_stretches_every_label_to_its_own_range(place):
+def test_the_published_recipe_stretches_every_label_to_its_own_range(workspace):
     text = Path("labels.yaml").read_text().replace("slices_per_epoch: 6", "recipe: paper")
     Path("labels.yaml").write_text(text)
     run("supervised")
@@ -292,7 +292,7 @@ def test_the_published_recipe_stretches_every_label_to_its_own_range(place):
         assert (picture.min(), picture.max()) == (0, 255)
 
 
-def test_passes_grow_with_the_set(place, drawn):
+def test_passes_grow_with_the_set(workspace, drawn):
     text = (
         Path("labels.yaml").read_text().replace("group_slices: 4", "group_slices: 4\n  passes: 1")
     )
@@ -303,27 +303,27 @@ def test_passes_grow_with_the_set(place, drawn):
     assert drawn["sizes"] == [8] * 4 + [12] * 6
 
 
-def test_annotated_slices_are_drawn_as_they_were_without_soft_ones_beside_them(place):
+def test_annotated_slices_are_drawn_as_they_were_without_soft_ones_beside_them(workspace):
     config = load_experiment(Path("base.yaml"))
     config = config.model_copy(update={"augmentation": NO_AUGMENTATION})
-    samples = covid_semiseg.load(place / "data" / "covid-semiseg", "train")[:2]
+    samples = covid_semiseg.load(workspace / "data" / "covid-semiseg", "train")[:2]
     soft = pseudo_labels.with_soft_labels(samples[0], np.full(samples[0].image.shape, 77, np.uint8))
-    alone, both = (SliceStore(each, config) for each in (samples, [*samples, soft]))
+    alone, both = (SliceStore(chosen, config) for chosen in (samples, [*samples, soft]))
     indices = np.arange(2)
-    one = alone.batch(indices, config, np.random.default_rng(0))
-    other = both.batch(indices, config, np.random.default_rng(0))
-    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    assert set(one.target.unique().tolist()) == {0, 1}
+    batch = alone.batch(indices, config, np.random.default_rng(0))
+    batch_of_both = both.batch(indices, config, np.random.default_rng(0))
+    assert all(torch.equal(a, b) for a, b in zip(batch, batch_of_both, strict=True))
+    assert set(batch.target.unique().tolist()) == {0, 1}
     target = both.batch(np.array([2]), config, np.random.default_rng(0)).target
     assert target.unique().numpy() == pytest.approx(77 / 255, abs=1e-3)
 
 
-@pytest.mark.usefixtures("place")
+@pytest.mark.usefixtures("workspace")
 def test_labels_are_made_in_the_precision_of_the_training():
     half = {"epochs": 2, "slices_per_epoch": 6, "precision": "bf16-mixed"}
     file = write("half", extends="labels.yaml", training=half)
     run_experiment(Path("supervised.yaml"))
-    folders = [run_experiment(each) for each in (Path("labels.yaml"), file)]
+    folders = [run_experiment(experiment) for experiment in (Path("labels.yaml"), file)]
     first = [sorted((folder / "pseudo-labels").iterdir())[0] for folder in folders]
     exact, rounded = (np.asarray(Image.open(path), np.int16) for path in first)
     assert first[0].name == first[1].name

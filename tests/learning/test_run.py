@@ -53,12 +53,12 @@ def test_a_fold_that_is_not_there_is_refused():
 
 
 def test_a_reference_means_the_same_fold_and_seed_unless_it_says_otherwise(write):
-    other = write(experiment("resnet18", name="other"))
+    path = write(experiment("resnet18", name="other"))
     config = experiment("resnet18").at(fold=2, seed=5)
 
     def meant(fold=None, **reference) -> str:
         named = RunReference(experiment="other", **reference)
-        return run_folder(referred(named, config, other.with_name("one.yaml"), fold=fold)).name
+        return run_folder(referred(named, config, path.with_name("one.yaml"), fold=fold)).name
 
     assert meant() == "fold2-seed5"
     assert meant(seed=0) == "fold2-seed0"
@@ -74,8 +74,8 @@ def test_a_run_lies_where_its_fold_and_seed_say_or_where_told(write, tmp_path):
     assert "about 0 min left" in said[1]
     run_experiment(file, tmp_path / "mine")
     for folder in (tmp_path / "runs/test/fold1-seed2", tmp_path / "mine"):
-        found = sorted(path.name for path in folder.iterdir())
-        assert found == ["log.csv", "tensorboard", "weights.safetensors"]
+        files = sorted(path.name for path in folder.iterdir())
+        assert files == ["log.csv", "tensorboard", "weights.safetensors"]
 
 
 def test_a_finished_run_is_left_alone_when_resumed(write, monkeypatch):

@@ -46,8 +46,8 @@ def config(**data):
     return experiment("resnet18", data=data)
 
 
-def names(found: list[Sample], source: str = "covid-semiseg") -> set[str]:
-    return {sample.name for sample in found if sample.source == source}
+def names(samples: list[Sample], source: str = "covid-semiseg") -> set[str]:
+    return {sample.name for sample in samples if sample.source == source}
 
 
 @pytest.mark.parametrize("fold", range(5))
@@ -70,9 +70,9 @@ def test_held_out_slices_train_in_no_window_and_are_not_pretrained_on(fold):
 
 
 def test_every_slice_is_held_out_once():
-    found = [names(held_out_slices(config(fold=fold), Path("data"))) for fold in range(5)]
-    assert set().union(*found) == set(NAMES)
-    assert sum(map(len, found)) == 50
+    held_out = [names(held_out_slices(config(fold=fold), Path("data"))) for fold in range(5)]
+    assert set().union(*held_out) == set(NAMES)
+    assert sum(map(len, held_out)) == 50
 
 
 def test_without_a_fold_nothing_is_held_out():
@@ -82,22 +82,22 @@ def test_without_a_fold_nothing_is_held_out():
 
 @pytest.mark.parametrize("fold", [None, 0, 3])
 def test_fewer_slices_are_among_more(fold):
-    found = {
+    by_count = {
         count: training_slices(
             config(infected=["covid-semiseg", "medseg"], slices=count, fold=fold), Path("data")
         )
         for count in (5, 10, 25)
     }
-    assert {count: len(names(some)) for count, some in found.items()} == {5: 5, 10: 10, 25: 25}
-    assert names(found[5]) < names(found[10]) < names(found[25])
-    for some in found.values():
+    assert {count: len(names(some)) for count, some in by_count.items()} == {5: 5, 10: 10, 25: 25}
+    assert names(by_count[5]) < names(by_count[10]) < names(by_count[25])
+    for some in by_count.values():
         assert names(some) == names(some, "medseg")
 
 
 def test_a_limit_counts_annotated_slices_alone():
     some = config(infected=["covid-semiseg", "covid-semiseg-pseudo"], slices=5)
-    found = training_slices(some, Path("data"))
-    assert (len(names(found)), len(names(found, "covid-semiseg-pseudo"))) == (5, 50)
+    samples = training_slices(some, Path("data"))
+    assert (len(names(samples)), len(names(samples, "covid-semiseg-pseudo"))) == (5, 50)
 
 
 def test_what_trains_without_a_section_pretraining_has_no_unlabelled_slices():

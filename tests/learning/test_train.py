@@ -72,19 +72,20 @@ def test_a_lesion_network_starts_with_what_the_infection_network_finds(finished_
 
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize(
-    ("config", "found"),
+    ("config", "difference"),
     [
         (lambda: experiment(network=U_NET), "missing"),
-        (lambda: experiment("resnet18"), "tiny"),
-        (lambda: experiment("vgg16"), "tiny"),
+        (lambda: experiment("resnet18"), "missing ['encoder.layer1"),
+        (lambda: experiment("vgg16"), "missing ['encoder.features"),
         (lambda: lesion_experiment(network={"encoder": "resnet18"}), "the encoder tiny"),
     ],
     ids=["another network", "another encoder", "a plain encoder", "another encoder for lesions"],
 )
-def test_a_start_from_another_network_or_encoder_is_refused(finished_run, config, found):
+def test_a_start_from_another_network_or_encoder_is_refused(finished_run, config, difference):
     _, file = finished_run(experiment())
     error = rejected("checkpoint-mismatch", config(), start=file)
     assert "w.safetensors" in error.message
+    assert difference in error.message
 
 
 @pytest.mark.usefixtures("tiny")
@@ -139,8 +140,8 @@ def test_the_paper_recipe_steps_at_three_sizes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("side", "sizes"), [(352, [256, 352, 448]), (256, [192, 256, 320])])
 def test_the_sizes_of_the_paper_recipe_are_the_published_ones(side, sizes):
     batch = train_module.Batch(*(torch.zeros(1, 1, side, side) for _ in range(4)))
-    found = train_module._sizes(batch, experiment("resnet18", recipe="paper"))
-    assert [scaled.edge.shape for scaled in found] == [(1, 1, size, size) for size in sizes]
+    scales = train_module._sizes(batch, experiment("resnet18", recipe="paper"))
+    assert [scaled.edge.shape for scaled in scales] == [(1, 1, size, size) for size in sizes]
 
 
 def test_the_default_rate_rises_for_a_fifth_and_falls_to_zero():
@@ -156,11 +157,11 @@ def test_the_rate_of_the_paper_recipe_collapses_at_the_50th_epoch():
     for epoch in range(1, 106):
         rate *= 0.1 ** (epoch // 50)
         published.append(rate)
-    found = [learning_rate(training, 0.5, epoch) for epoch in range(105)]
-    assert found == pytest.approx(published, rel=1e-9, abs=0)
-    assert found[48] == 1e-4
-    assert found[49] == pytest.approx(1e-5)
-    assert found[52] == pytest.approx(1e-8)
+    rates = [learning_rate(training, 0.5, epoch) for epoch in range(105)]
+    assert rates == pytest.approx(published, rel=1e-9, abs=0)
+    assert rates[48] == 1e-4
+    assert rates[49] == pytest.approx(1e-5)
+    assert rates[52] == pytest.approx(1e-8)
 
 
 @pytest.mark.slow
@@ -179,8 +180,8 @@ def test_inf_net_learns_two_slices_by_heart(tmp_path):
     batch = SliceStore(slices(2), config).batch(np.arange(2), config, np.random.default_rng(0))
     with torch.no_grad():
         logits = network(normalise(batch.image)).side_outputs[-1]
-    for found, truth in zip(logits > 0, batch.target > 0.5, strict=True):
-        assert dice(found.numpy(), truth.numpy()) > 0.85
+    for infected, truth in zip(logits > 0, batch.target > 0.5, strict=True):
+        assert dice(infected.numpy(), truth.numpy()) > 0.85
 
 
 @pytest.mark.usefixtures("tiny")

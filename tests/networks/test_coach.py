@@ -87,8 +87,8 @@ def test_a_plain_coach_has_neither_noise_nor_divergence():
     torch.manual_seed(0)
     coach, image = Coach(width=8, variational=False), torch.rand(2, 1, 64, 64)
     with torch.no_grad():
-        (one, divergence), (two, _) = coach(image), coach(image)
-    assert torch.equal(one, two)
+        (first, divergence), (second, _) = coach(image), coach(image)
+    assert torch.equal(first, second)
     assert divergence == 0
 
 
@@ -98,8 +98,10 @@ def test_the_divergence_is_that_of_the_averaged_code_from_a_standard_normal():
     with torch.no_grad():
         x = coach.stages(coach.stem(image))
         mean, log_variance = coach.mean(x).mean((2, 3)), coach.log_variance(x).mean((2, 3))
-        found = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
-        expected = torch.distributions.kl_divergence(found, torch.distributions.Normal(0.0, 1.0))
+        distribution = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+        expected = torch.distributions.kl_divergence(
+            distribution, torch.distributions.Normal(0.0, 1.0)
+        )
         torch.testing.assert_close(coach(image)[1], expected.sum(1).mean())
 
 
@@ -212,7 +214,7 @@ def test_the_noise_is_added_to_the_mean_code():
         mean, log_variance = coach.mean(features), coach.log_variance(features)
         coach.training = True  # the layers stay in evaluation
         torch.manual_seed(1)
-        found = coach(image)[0]
+        score = coach(image)[0]
         torch.manual_seed(1)
         code = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-        torch.testing.assert_close(found, coach.score(code))
+        torch.testing.assert_close(score, coach.score(code))

@@ -22,9 +22,9 @@ def test_volumes_of_any_size_give_logits_of_their_size(volumes, size):
 
 def test_a_volume_gets_the_same_output_again_and_gradients_reach_every_parameter(volumes):
     x = torch.rand(1, 1, 16, 16, 16)
-    one, other = (volumes(x).side_outputs[0] for _ in range(2))
-    assert torch.equal(one, other)
-    one.square().mean().backward()
+    first, second = (volumes(x).side_outputs[0] for _ in range(2))
+    assert torch.equal(first, second)
+    first.square().mean().backward()
     assert all(p.grad is not None and p.grad.any() for p in volumes.parameters())
 
 
@@ -44,9 +44,9 @@ def test_a_block_for_volumes_computes_on_equal_slices_what_that_for_slices_does(
     x = torch.rand(1, 4, 7, 6)
     with torch.no_grad():
         expected = flat(x)
-        found = deep(x[:, :, None].expand(-1, -1, 5, -1, -1))
+        deep_map = deep(x[:, :, None].expand(-1, -1, 5, -1, -1))
     for plane in range(5):
-        torch.testing.assert_close(found[:, :, plane], expected)
+        torch.testing.assert_close(deep_map[:, :, plane], expected)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

@@ -31,8 +31,8 @@ def test_the_maps_are_the_expanded_features_of_the_stages_that_halve_the_size():
         )
     with torch.no_grad():
         features = encoder(torch.rand(1, 1, 64, 96))
-    for found, stage in zip(features, (2, 3, 5), strict=False):
-        torch.testing.assert_close(found, functional.relu6(seen[stage]))
+    for feature, stage in zip(features, (2, 3, 5), strict=False):
+        torch.testing.assert_close(feature, functional.relu6(seen[stage]))
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

@@ -47,7 +47,7 @@ def test_encoders_have_as_many_parameters_as_torchvisions(make, whole, classifie
 
 
 def norms(*places: str) -> set[str]:
-    return {f"{place}.{part}" for place in places for part in ("weight", "bias")}
+    return {f"{module}.{kind}" for module in places for kind in ("weight", "bias")}
 
 
 def names(encoder: nn.Module) -> set[str]:
@@ -62,11 +62,11 @@ def test_residual_encoders_have_the_parameter_names_of_torchvision(make, blocks,
     expected = {"conv1.weight"} | norms("bn1")
     for layer, count in enumerate(blocks, start=1):
         for block in range(count):
-            place = f"layer{layer}.{block}"
+            module = f"layer{layer}.{block}"
             for index in range(1, convolutions + 1):
-                expected |= {f"{place}.conv{index}.weight"} | norms(f"{place}.bn{index}")
+                expected |= {f"{module}.conv{index}.weight"} | norms(f"{module}.bn{index}")
             if block == 0 and (layer > 1 or make is ResNet50):
-                expected |= {f"{place}.downsample.0.weight"} | norms(f"{place}.downsample.1")
+                expected |= {f"{module}.downsample.0.weight"} | norms(f"{module}.downsample.1")
     assert names(make(3)) == expected
 
 
@@ -74,19 +74,19 @@ def test_res2net_has_the_parameter_names_of_its_public_weights():
     expected = {f"conv1.{index}.weight" for index in (0, 3, 6)} | norms("conv1.1", "conv1.4", "bn1")
     for layer, count in enumerate((3, 4, 6, 3), start=1):
         for block in range(count):
-            place = f"layer{layer}.{block}"
-            expected |= {f"{place}.conv1.weight", f"{place}.conv3.weight"}
-            expected |= {f"{place}.convs.{index}.weight" for index in range(3)}
-            expected |= norms(f"{place}.bn1", f"{place}.bn3")
-            expected |= norms(*(f"{place}.bns.{index}" for index in range(3)))
+            module = f"layer{layer}.{block}"
+            expected |= {f"{module}.conv1.weight", f"{module}.conv3.weight"}
+            expected |= {f"{module}.convs.{index}.weight" for index in range(3)}
+            expected |= norms(f"{module}.bn1", f"{module}.bn3")
+            expected |= norms(*(f"{module}.bns.{index}" for index in range(3)))
             if block == 0:
-                expected |= {f"{place}.downsample.1.weight"} | norms(f"{place}.downsample.2")
+                expected |= {f"{module}.downsample.1.weight"} | norms(f"{module}.downsample.2")
     assert names(Res2Net50(3)) == expected
 
 
 def test_vgg_has_the_parameter_names_of_torchvision():
     places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-    assert names(VGG16(3)) == norms(*(f"features.{place}" for place in places))
+    assert names(VGG16(3)) == norms(*(f"features.{module}" for module in places))
 
 
 def test_resnets_3x3_convolution_carries_the_stride():

@@ -53,12 +53,12 @@ def test_reverse_attention_adds_to_the_coarser_map_and_ignores_what_is_found():
     stage = ReverseAttention(8, 4, edge_channels=2).eval()
     edge, coarser = torch.rand(1, 2, 12, 12), torch.full((1, 1, 3, 3), 50.0)
     with torch.no_grad():
-        one = stage(torch.rand(1, 8, 6, 6), edge, coarser)
-        other = stage(torch.rand(1, 8, 6, 6), edge, coarser)
+        first = stage(torch.rand(1, 8, 6, 6), edge, coarser)
+        second = stage(torch.rand(1, 8, 6, 6), edge, coarser)
         plain = stage(torch.rand(1, 8, 6, 6), edge, -coarser)
     # Where infection is certain the features are attended with 0; there are only edges left.
-    assert torch.equal(one, other)
-    assert one.mean() > 40
+    assert torch.equal(first, second)
+    assert first.mean() > 40
     assert plain.mean() < -40
 
 

@@ -59,8 +59,8 @@ def test_a_head_is_one_linear_convolution_of_the_same_kernel(name):
     saved = put_inpainting_heads(segmenting)
     heads = {"inf-net": 5, "finer-inf-net": 6, "lesion-inf-net": 5, "finer-lesion-inf-net": 6}
     assert len(saved.modules) == heads.get(name, 1)
-    for place, module in saved.modules.items():
-        linear = segmenting.get_submodule(place)
+    for path, module in saved.modules.items():
+        linear = segmenting.get_submodule(path)
         first = module[0] if isinstance(module, nn.Sequential) else module
         assert type(linear) is nn.Conv2d
         assert (linear.kernel_size, linear.padding) == (first.kernel_size, first.padding)
@@ -84,9 +84,9 @@ def test_a_network_without_convolutions_as_heads_cannot_reconstruct(without):
 
 
 def test_the_error_is_squared_and_limited_where_asked():
-    found, image = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.0, 0.5, 1.0])
-    assert reconstruction_error(found, image).tolist() == [0, 0.25, 4]
-    assert reconstruction_error(found, image, limit=2).tolist() == [0, 0.25, 2]
+    inpainted, image = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.0, 0.5, 1.0])
+    assert reconstruction_error(inpainted, image).tolist() == [0, 0.25, 4]
+    assert reconstruction_error(inpainted, image, limit=2).tolist() == [0, 0.25, 2]
 
 
 def test_the_mean_counts_what_the_mask_says():

@@ -39,17 +39,17 @@ def test_at_the_start_infection_is_that_of_the_single_network_whatever_the_prior
     image = torch.randn(2, 1, 65, 97)
     with torch.no_grad():
         expected = single(image)
-        found = lesions(torch.cat([image, torch.rand(2, 1, 65, 97)], dim=1))
-    for one, three in zip(expected.side_outputs, found.side_outputs, strict=True):
+        output = lesions(torch.cat([image, torch.rand(2, 1, 65, 97)], dim=1))
+    for infection, three in zip(expected.side_outputs, output.side_outputs, strict=True):
         probs = three.softmax(dim=1)
         torch.testing.assert_close(
-            probs[:, 1:].sum(1, keepdim=True), one.sigmoid(), rtol=1e-3, atol=1e-4
+            probs[:, 1:].sum(1, keepdim=True), infection.sigmoid(), rtol=1e-3, atol=1e-4
         )
         dense = lesions.density(image).sigmoid()
         torch.testing.assert_close(
-            probs[:, CONSOLIDATION:], one.sigmoid() * dense, rtol=1e-3, atol=1e-4
+            probs[:, CONSOLIDATION:], infection.sigmoid() * dense, rtol=1e-3, atol=1e-4
         )
-    torch.testing.assert_close(found.edge, expected.edge)
+    torch.testing.assert_close(output.edge, expected.edge)
 
 
 def test_density_alone_speaks_for_consolidation_above_its_grey_level_at_the_start():

@@ -55,5 +55,5 @@ def test_the_coarser_maps_are_those_of_the_published_network():
     with torch.no_grad():
         maps, expected = finer.eval()(image), published.eval()(image)
     assert len(maps.side_outputs) == 5
-    for found, true in zip(maps.side_outputs[:4], expected.side_outputs, strict=True):
-        assert torch.equal(found, true)
+    for coarse, true in zip(maps.side_outputs[:4], expected.side_outputs, strict=True):
+        assert torch.equal(coarse, true)

@@ -54,10 +54,10 @@ def test_consolidation_begins_as_a_threshold_on_density(network):
 def test_inference_gets_two_probabilities(network):
     grey = torch.rand(2, 1, 40, 56)
     with torch.no_grad():
-        found = InfectionAndConsolidation(network)(grey)
-    assert found.shape == (2, 2, 40, 56)
-    assert float(found.min()) >= 0
-    assert float(found.max()) <= 1
+        probabilities = InfectionAndConsolidation(network)(grey)
+    assert probabilities.shape == (2, 2, 40, 56)
+    assert float(probabilities.min()) >= 0
+    assert float(probabilities.max()) <= 1
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,6 @@ def test_grey_and_prior_are_each_shown_three_times():
     grey, prior = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32)
     six = torch.cat([grey, grey, grey, prior, prior, prior], dim=1)
     with torch.no_grad():
-        found = network(torch.cat([grey, prior], dim=1)).side_outputs[-1]
+        logits = network(torch.cat([grey, prior], dim=1)).side_outputs[-1]
         expected = UNet.forward(network, six).side_outputs[-1]
-    assert torch.equal(found, expected)
+    assert torch.equal(logits, expected)

@@ -47,6 +47,14 @@ def test_paths_are_relative_to_the_file_and_all_is_closed_by_default(tmp_path: P
         ({"destinations": [{"name": "a", "kind": "folder", "path": "x"}] * 2}, "one name"),
         ({"analysis": {"etiology": "influenza"}}, "covid-19"),
         ({"quiet_s": float("nan")}, "quiet_s"),
+        ({"watch": "."}, "watch"),
+        ({"watch": "state"}, "watch"),
+        ({"watch": "state/incoming"}, "watch"),
+        ({"watch": "state/results/x"}, "watch"),
+        (
+            {"watch": "d", "destinations": [{"name": "a", "kind": "folder", "path": "d/out"}]},
+            "watch",
+        ),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, values: dict[str, Any], named: str) -> None:
@@ -69,3 +77,4 @@ def test_addresses_may_be_networks(tmp_path: Path) -> None:
 def test_a_drop_folder_may_be_given_beside_the_file(tmp_path: Path) -> None:
     config: NodeConfig = read_config(written(tmp_path), watch=tmp_path / "drop")
     assert config.watch == tmp_path / "drop"
+    assert read_config(written(tmp_path, watch="state/drop")).watch == tmp_path / "state" / "drop"

@@ -14,7 +14,7 @@ from node_parties import Node, Sender, wait_until, write_studies
 from tests.node.orthanc import Orthanc
 from tests.pacs.series import repaired
 
-pytestmark = [pytest.mark.ci, pytest.mark.xdist_group("orthanc")]
+pytestmark = pytest.mark.ci
 
 #: Seconds that the archive is down.
 DOWN_S = 60

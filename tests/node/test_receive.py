@@ -7,6 +7,7 @@ import shutil
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,13 @@ def test_other_kinds_of_objects_are_not_agreed_on(listening: Any, images: list[D
     wait_until(lambda: parts.codes == ["image-refused"], 5)
     with sender.association((CT_IMAGE, [DeflatedExplicitVRLittleEndian])) as association:
         assert not association.is_established or not association.accepted_contexts
+    wait_until(lambda: parts.codes == ["image-refused"] * 2, 5)
+    with sender.association(
+        (CT_IMAGE, [DeflatedExplicitVRLittleEndian]), (CT_IMAGE, None)
+    ) as association:
+        assert len(association.accepted_contexts) == 1
+        assert association.send_c_store(images[0]).Status == 0
+    assert parts.codes == ["image-refused"] * 2  # the class is taken
 
 
 @pytest.mark.parametrize(
@@ -201,6 +209,35 @@ def test_an_unforeseen_failure_is_an_answer_and_not_the_end(
     assert sender.send(images[:1]) == [0]
 
 
+def test_a_thread_that_fails_says_nothing_of_a_data_set(
+    parts: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ValueError("Canary^Yellow")
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # put back at the end
+    parts.journal.own_threads()
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    assert "ValueError" in parts.lines[-1]
+    assert "Canary" not in "".join(parts.lines) + capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(
+    listening: Any, images: list[Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, sender = listening()
+
+    def closed(line: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(parts.journal, "_tell", closed)
+    assert sender.send(images) == [0, 0, 0]
+    images[0].StudyInstanceUID = "1.2/3"
+    assert sender.send(images[:1]) == [0xC000]
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -214,19 +251,24 @@ def test_an_unforeseen_failure_is_an_answer_and_not_the_end(
     ],
 )
 def test_hostile_lengths_end_their_connection_alone(listening: Any, message: bytes) -> None:
-    _, sender = listening()
+    parts, sender = listening()
+    socket.create_connection((LOCAL, sender.port), 10).close()  # of which nothing is to tell
     with socket.create_connection((LOCAL, sender.port), 10) as connection:
         connection.sendall(message)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(4096):
             pass
     assert echoes(sender)
+    wait_until(lambda: parts.codes, 10)
+    assert parts.codes in (["sender-refused"], ["image-refused"])
 
 
 def test_a_message_without_end_is_cut_off(listening: Any, images: list[Dataset]) -> None:
     parts, sender = listening(limits={"image_mib": 1})
     images[0].PixelData = bytes(2**22)
-    assert sender.send(images[:1]) == [None]
+    begun = time.monotonic()
+    assert sender.send(images) == [None] * 3
+    assert time.monotonic() - begun < 30  # it does not wait out the timeout of its own
     assert "image-refused" in parts.codes
     assert sender.send(images[1:]) == [0, 0]
 

@@ -23,13 +23,15 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
         yield running
 
 
-def finished(parts: Any, *, objects: int = 3, now: float | None = None) -> list[str]:
+def finished(
+    parts: Any, *, study: str = "s" * 24, objects: int = 3, now: float | None = None
+) -> list[str]:
     """A study that was analysed, with so many objects to send; their UIDs."""
-    parts.state.receive("s" * 24, "i", "x", "c", 10.0)
+    parts.state.receive(study, "i", "x", "c", 10.0)
     claim = parts.claimed()
     folder = parts.config.results / case_of(claim.study, claim.revision) / "dicom"
     folder.mkdir(parents=True)
-    uids = [f"1.2.3.9.{number}" for number in range(objects)]
+    uids = [f"1.2.3.{ord(study[0])}.{number}" for number in range(objects)]
     for number, uid in enumerate(uids):
         dataset = Dataset()
         dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, uid
@@ -171,6 +173,56 @@ def test_a_destination_that_is_down_gets_a_dead_letter_at_last(
     with dead.running():
         assert parts.state.retry("s" * 24, moment)
         sender.all_due()
+    assert parts.state.counts()["sent"] == 1
+    assert not (parts.config.dead / ("s" * 24)).exists()  # the letter has come true
+
+
+def test_a_delivery_that_fails_unforeseen_keeps_nothing_back(
+    make_parts: Any, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts(destinations=[archive.as_destination()])
+    finished(parts)
+    uids = finished(parts, study="t" * 24)
+    (sender,) = senders(parts)
+    objects = parts.state.objects
+
+    def broken(delivery: Any) -> Any:
+        return 1 / 0 if delivery.study[0] == "s" else objects(delivery)
+
+    monkeypatch.setattr(parts.state, "objects", broken)
+    assert sender.all_due() == 2
+    assert sum(archive.stores.values()) == len(uids)
+    assert parts.codes == ["internal", "internal"]  # the failure, and that it is tried again
+    (waiting,) = parts.state.deliveries("archive", 1e12)
+    assert (waiting.study, waiting.attempts) == ("s" * 24, 1)
+
+
+def test_a_destination_with_an_unknown_name_is_tried_again_later(
+    make_parts: Any, archive: Archive
+) -> None:
+    unknown = archive.as_destination() | {"address": "archive.invalid"}
+    parts = make_parts(destinations=[unknown])
+    finished(parts)
+    assert senders(parts)[0].all_due() == 1
+    assert parts.codes == ["archive-failed"]
+
+
+def test_an_object_is_not_sent_again_while_the_destination_does_not_say_whether_it_is_there(
+    make_parts: Any, archive: Archive
+) -> None:
+    parts = make_parts(destinations=[archive.as_destination()])
+    uids = finished(parts, objects=1)
+    archive.answer = lambda uid: None  # stored, and never confirmed
+    (sender,) = senders(parts)
+    sender.all_due()
+    archive.answer, archive.silent = lambda uid: 0, True
+    make_due(parts)
+    sender.all_due()
+    assert archive.stores == dict.fromkeys(uids, 1)
+    archive.silent = False
+    make_due(parts)
+    sender.all_due()
+    assert archive.stores == dict.fromkeys(uids, 1)
     assert parts.state.counts()["sent"] == 1
 
 

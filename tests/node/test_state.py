@@ -7,7 +7,8 @@ import pytest
 
 from lungscore.errors import ResourceError
 from lungscore.node.names import KEY, case_of, read_names
-from lungscore.node.state import FILE, Claim, Delivery, State
+from lungscore.node.state import Claim, Delivery, State
+from lungscore.node.tables import FILE
 
 
 @pytest.fixture
@@ -133,13 +134,64 @@ def test_an_announced_study_is_queued_when_all_its_images_are_there(state: State
 
 def test_only_what_ended_is_forgotten(state: State) -> None:
     claim = ready(state)
-    assert not state.forget("s", "sent")
+    assert not state.forget("s", "sent", lambda: None)
     state.finish(claim, [], [], 60.0)
     assert state.ended("sent", 59.0) == []
     assert state.ended("sent", 60.0) == ["s"]
-    assert state.forget("s", "sent")
+    assert state.forget("s", "sent", lambda: None)
     assert state.studies() == []
     assert state.arrival("s", "i0", "syntax", "content") == "new"
+
+
+def test_a_failed_study_is_kept_while_another_destination_waits_for_it(state: State) -> None:
+    state.finish(ready(state), ["a.dcm"], ["one", "other"], 60.0)
+    (first,), (second,) = state.deliveries("one", 1e9), state.deliveries("other", 1e9)
+    state.give_up(first, "archive-failed", 70.0)
+    assert state.counts()["failed"] == 1
+    assert state.ended("failed", 1e9) == []
+    assert not state.forget("s", "failed", lambda: None)
+    state.delivered(second, 80.0)
+    assert state.ended("failed", 1e9) == ["s"]
+    assert state.forget("s", "failed", lambda: None)
+
+
+def test_a_study_whose_images_cannot_be_removed_is_not_forgotten(state: State) -> None:
+    state.finish(ready(state), [], [], 60.0)
+
+    def removing() -> None:
+        raise OSError(30, "Read-only file system")
+
+    with pytest.raises(OSError, match="Read-only"):
+        state.forget("s", "sent", removing)
+    assert state.counts()["sent"] == 1
+    assert state.forget("s", "sent", lambda: None)
+
+
+def test_a_full_disk_is_said_to_be_one_and_does_no_harm(state: State, tmp_path: Path) -> None:
+    """The system refuses to let the log of SQLite grow: as on a full disk, at the commit."""
+    resource = pytest.importorskip("resource")
+    state.receive("s", "i", "x", "c", 10.0)
+    size = (tmp_path / f"{FILE}-wal").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        for _ in range(2):
+            with pytest.raises(ResourceError) as caught:
+                state.receive("s", "j", "x", "c", 11.0)
+            assert caught.value.code in ("disk-full", "output-not-writable")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert state.names_of_images("s") == {"i"}
+    state.receive("s", "j", "x", "c", 12.0)
+    assert State(tmp_path / FILE).names_of_images("s") == {"i", "j"}
+
+
+def test_a_base_that_cannot_grow_is_a_full_disk(state: State) -> None:
+    pages = state._base.execute("PRAGMA page_count").fetchone()[0]
+    state._base.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(ResourceError) as caught:
+        state.receive("s", "i", "x", "c" * 100_000, 10.0)
+    assert caught.value.code == "disk-full"
 
 
 def test_a_damaged_state_is_said_to_be(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lungscore.node import intake
-from lungscore.node.watch import REFUSED, Watch
+from lungscore.node.retention import purge
+from lungscore.node.watch import Watch
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_what_is_no_image_is_set_aside_under_a_name_that_tells_nothing(
     watch.look()
     assert watch.look() == 0
     assert not list(drop.iterdir())
-    aside = [path.name for path in (parts.config.folder / REFUSED).iterdir()]
+    aside = [path.name for path in parts.config.refused.iterdir()]
     assert len(aside) == 4
     assert not any("Canary" in name for name in aside)
     assert len(parts.codes) == 4
@@ -89,3 +90,41 @@ def test_files_wait_while_there_is_no_room(
         assert watch.look() == 0
     assert len(list(drop.iterdir())) == 1
     assert watch.look() == 1
+
+
+def test_a_file_that_cannot_be_read_keeps_nothing_back(
+    parts: Any, watch: Watch, drop: Path, series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in series:
+        shutil.copy(path, drop)
+    first = sorted(drop.iterdir())[0]
+    read = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path == first:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    watch.look()
+    assert watch.look() == len(series) - 1
+    assert list(drop.iterdir()) == [first]
+    assert "PermissionError" in "".join(parts.lines)
+
+
+def test_refused_files_of_one_name_are_all_kept_until_their_time_is_up(
+    parts: Any, watch: Watch, drop: Path
+) -> None:
+    for day in (1, 2):
+        (drop / "letter.txt").write_text(f"letter {day}")
+        os.utime(drop / "letter.txt", (day, day))
+        watch.look()
+        watch.look()
+    aside = sorted(path.read_text() for path in parts.config.refused.iterdir())
+    assert aside == ["letter 1", "letter 2"]
+    purge(parts.config, parts.state, days=1, failed_days=1)
+    assert len(list(parts.config.refused.iterdir())) == 2
+    for path in parts.config.refused.iterdir():
+        os.utime(path, (3, 3))
+    purge(parts.config, parts.state, days=1, failed_days=1)
+    assert not list(parts.config.refused.iterdir())

@@ -9,7 +9,10 @@ import pytest
 from lungscore.batch import Case, Outcome
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
 from lungscore.node import retention, work
-from lungscore.node.retention import clear_up, expire, purge
+from lungscore.node.intake import Intake
+from lungscore.node.retention import adopt, clear_up, expire, purge
+from lungscore.node.state import State
+from lungscore.node.tables import FILE
 from lungscore.node.watch import image_in
 from lungscore.node.work import Work
 
@@ -127,9 +130,9 @@ def test_what_a_killed_node_left_is_cleared_up_and_what_belongs_to_a_study_is_ke
     study = taken(parts, series)
     analysing(parts).one()
     foreign = [
-        parts.config.incoming / ("a" * 24) / "x.dcm",
+        parts.config.incoming / ".tmp-0123456789ab" / "x.dcm",
         parts.config.incoming / study / ".tmp-12-x.dcm",
-        parts.config.incoming / study / ("b" * 24 + ".dcm"),
+        parts.config.incoming / ("a" * 24) / ".tmp-12-x.dcm",
         parts.config.results / f"{study}-2" / "result.json",
         parts.config.dead / ("c" * 24) / "analysis-reason.json",
     ]
@@ -140,6 +143,30 @@ def test_what_a_killed_node_left_is_cleared_up_and_what_belongs_to_a_study_is_ke
     assert clear_up(parts.config, parts.state) == 5
     assert {path for path in parts.config.folder.rglob("*") if path.is_file()} == kept
     assert clear_up(parts.config, parts.state) == 0
+
+
+def test_images_that_the_state_does_not_know_are_taken_at_the_start(
+    make_parts: Any, series: list[Path]
+) -> None:
+    """After a killed store; or where the state was moved away, or is an old backup."""
+    parts = make_parts(destinations=SHELF)
+    study = taken(parts, series)
+    analysing(parts).one()
+    (parts.config.incoming / study / ("b" * 24 + ".dcm")).write_bytes(b"no image")
+    parts.state.close()
+    for path in parts.config.folder.glob("node.sqlite*"):
+        path.unlink()
+    state = State(parts.config.folder / FILE)
+    intake = Intake(parts.config, parts.names, state, parts.journal)
+    assert adopt(parts.config, state, intake) == len(series)
+    clear_up(parts.config, state)
+    assert [(row.study, row.state, row.images) for row in state.studies()] == [
+        (study, "received", len(series))
+    ]
+    assert len(list((parts.config.incoming / study).iterdir())) == len(series)
+    assert not list(parts.config.results.iterdir())
+    assert adopt(parts.config, state, intake) == 0
+    state.close()
 
 
 def test_studies_are_removed_when_their_time_is_up(
@@ -184,3 +211,71 @@ def test_a_failure_that_nobody_foresaw_leaves_no_study_running(
     monkeypatch.setattr(work.time, "time", lambda: now + 100)
     assert analysing(parts).one()
     assert parts.state.counts()["done"] == 1
+
+
+def test_a_study_whose_end_cannot_be_noted_is_not_left_running(
+    make_parts: Any, series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts(destinations=SHELF)
+    taken(parts, series)
+    worker = analysing(parts)
+
+    def full(*_: Any) -> bool:
+        raise ResourceError("disk-full", "No disk space is left for node.sqlite")
+
+    with monkeypatch.context() as patched:
+        for name in ("finish", "postpone"):
+            patched.setattr(parts.state, name, full)
+        for _ in range(2):  # while the disk is full
+            with pytest.raises(ResourceError):
+                worker.one()
+        assert parts.state.counts()["running"] == 1
+    folder = next(parts.config.results.iterdir())
+    monkeypatch.setattr(
+        worker, "_analyze", lambda case: Outcome(case.path, folder, skipped=True, case=case.name)
+    )
+    (folder / "result.json").write_text("{}")
+    assert worker.one()
+    assert parts.state.counts()["done"] == 1
+
+
+def test_a_study_is_not_analysed_without_images_that_were_lost(
+    make_parts: Any, series: list[Path]
+) -> None:
+    parts = make_parts(destinations=SHELF, analysis={"attempts": 1})
+    study = taken(parts, series)
+    lost = sorted((parts.config.incoming / study).iterdir())[1]
+    lost.unlink()
+    asked = []
+    assert analysing(parts, meanwhile=lambda: asked.append(1)).one()
+    assert not asked
+    letter = json.loads((parts.config.dead / study / "analysis-reason.json").read_text())
+    assert letter["code"] == "node-damaged"
+    taken(parts, series)  # sent again, it is whole
+    assert lost.is_file()
+    assert parts.state.retry(study, 50.0)
+    assert analysing(parts).one()
+    assert parts.state.counts()["done"] == 1
+
+
+def test_an_image_that_comes_while_its_study_is_purged_is_kept(
+    parts: Any, series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = taken(parts, series)
+    analysing(parts).one()
+    images = [image_in(path, 2**20) for path in series]
+    late = images[0]._replace(
+        uid="1.2.3.1.77", content=images[0].content.replace(b"1.2.3.1.0\0", b"1.2.3.1.77")
+    )
+    receive = parts.state.receive
+
+    def receive_after_purge(*given: Any) -> str | None:
+        monkeypatch.setattr(parts.state, "receive", receive)
+        assert purge(parts.config, parts.state, days=0, failed_days=0) == [study]
+        return receive(*given)
+
+    monkeypatch.setattr(parts.state, "receive", receive_after_purge)
+    assert parts.intake.take(late) == study
+    assert len(list((parts.config.incoming / study).iterdir())) == 1
+    assert parts.state.studies()[0].images == 1
+    assert [path.name for path in parts.config.incoming.iterdir()] == [study]

@@ -16,7 +16,6 @@ from lungscore.review.opened_case import open_case
 from lungscore.review.requests import parse_edit
 from lungscore.review.session import Session
 
-pytestmark = pytest.mark.xdist_group("pacs")
 pytest.importorskip("highdicom", reason="highdicom is not here: pip install lungscore[dicom]")
 
 READER = "Dr. A^B Müller"

@@ -21,8 +21,6 @@ from tests.pacs.series import DIRECTIONS, analysed, write_phantom
 from tests.sampling import sampled
 from tests.scan.scan_builder import compress
 
-# One process makes the scans that these tests share.
-pytestmark = pytest.mark.xdist_group("pacs")
 pytest.importorskip("highdicom", reason="highdicom is not here: pip install lungscore[dicom]")
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5)

@@ -15,8 +15,6 @@ from lungscore.pacs.structured_report import comments, grade_of
 from lungscore.pacs.write import ObjectSettings, Written, write_objects
 from lungscore.result.numbers import Number
 
-# One process makes the scans that these tests share.
-pytestmark = pytest.mark.xdist_group("pacs")
 pytest.importorskip("highdicom", reason="highdicom is not here: pip install lungscore[dicom]")
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5)

@@ -17,7 +17,7 @@ from lungscore.pacs.write import ObjectSettings, write_objects
 from tests.pacs.reader import labels_at, voxels_of
 from tests.pacs.series import analysed, repaired
 
-pytestmark = [pytest.mark.ci, pytest.mark.xdist_group("pacs")]
+pytestmark = pytest.mark.ci
 
 highdicom = pytest.importorskip(
     "highdicom", reason="highdicom is not here: pip install lungscore[dicom]"

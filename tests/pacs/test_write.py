@@ -21,8 +21,6 @@ from lungscore.pacs.write import ObjectSettings, write_objects
 from lungscore.scan.phantom import Phantom
 from tests.pacs.series import analysed, write_phantom
 
-# One process makes the scans that these tests share.
-pytestmark = pytest.mark.xdist_group("pacs")
 pytest.importorskip("highdicom", reason="highdicom is not here: pip install lungscore[dicom]")
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5)

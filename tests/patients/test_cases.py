@@ -27,14 +27,14 @@ def test_rows_of_one_case_are_one_case_in_csv_and_parquet(tmp_path):
         {"case": "a", "patient": "p", "label": "Mild", "path": "3"},
     ]
     path = manifest(tmp_path / "cases.csv", rows)
-    found = read_cases(path)
-    assert found == [
+    cases = read_cases(path)
+    assert cases == [
         Case("a", "p", "Mild", "train", "here"),
         Case("b", "b", None, "test", "here"),
     ]
     assert [case.case for case in read_cases(path, groups=("test",))] == ["b"]
     write_rows(read_rows(path), tmp_path / "cases.parquet")
-    assert read_cases(tmp_path / "cases.parquet") == found
+    assert read_cases(tmp_path / "cases.parquet") == cases
 
 
 def test_a_case_is_called_as_its_result_is(tmp_path):
@@ -46,7 +46,7 @@ def test_a_case_is_called_as_its_result_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "groups", "found"),
+    ("rows", "groups", "mistake"),
     [
         ([{"case": "a", "label": "Mild"}, {"case": "a", "label": "Regular"}], (), "of the case a"),
         ([{"case": "a", "patient": "p"}, {"case": "a", "patient": "q"}], (), "rows of the case a"),
@@ -55,8 +55,10 @@ def test_a_case_is_called_as_its_result_is(tmp_path):
         ([{"case": "a"}], ("validation",), "no case of validation"),
     ],
 )  # fmt: skip
-def test_a_manifest_that_contradicts_itself_or_is_empty_is_rejected(tmp_path, rows, groups, found):
-    with pytest.raises(InputError, match=found) as rejected:
+def test_a_manifest_that_contradicts_itself_or_is_empty_is_rejected(
+    tmp_path, rows, groups, mistake
+):
+    with pytest.raises(InputError, match=mistake) as rejected:
         read_cases(manifest(tmp_path / "cases.csv", rows), groups=groups)
     assert rejected.value.code == "manifest-invalid"
 
@@ -79,7 +81,7 @@ def test_covariates_are_read_and_empty_cells_are_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "mistake"),
     [
         (b"patient,age\nJos\xe9,3\n", "not UTF-8 text"),
         ("case,age\nP1,3\n", "a CSV table whose first column is named patient"),
@@ -93,11 +95,11 @@ def test_covariates_are_read_and_empty_cells_are_none(tmp_path):
         ("patient,age\n", "it holds no patient"),
     ],
 )
-def test_a_wrong_table_of_covariates_is_rejected(tmp_path, text, found):
+def test_a_wrong_table_of_covariates_is_rejected(tmp_path, text, mistake):
     with pytest.raises(InputError) as rejected:
         read_covariates(table(tmp_path, text), ["age"])
     assert rejected.value.code == "table-invalid"
-    assert found in rejected.value.message
+    assert mistake in rejected.value.message
 
 
 def test_no_table_is_rejected(tmp_path):
@@ -111,7 +113,7 @@ def test_no_table_is_rejected(tmp_path):
 CLASSES = {"Mild": 0, "Severe": 1}
 
 
-def found(infection=10.0, **more):
+def a_result(infection=10.0, **more):
     values = {"infection_percent": infection, "ct_ss": 5.0}
     return Measured(values | more.pop("values", {}), **({"slices": (infection,)} | more))
 
@@ -132,13 +134,13 @@ def test_whatever_is_left_out_is_named_with_its_reason():
         Case("unlisted", "p10", "Severe", "train", "s"),
         Case("also", "p11", "Severe", "train", "s"),
     ]
-    results = {case.case: found() for case in cases if case.case != "lost"}
+    results = {case.case: a_result() for case in cases if case.case != "lost"}
     results |= {
-        "milder": found(9),
-        "cut": found(unsuitable=True),
-        "sideless": found(values={"ct_ss": None}),
-        "lungless": found(slices=()),
-        "stranger": found(),
+        "milder": a_result(9),
+        "cut": a_result(unsuitable=True),
+        "sideless": a_result(values={"ct_ss": None}),
+        "lungless": a_result(slices=()),
+        "stranger": a_result(),
     }
     ages = {f"p{n}": {"age": 40.0 + n} for n in range(1, 12) if n != 10} | {"p9": {"age": None}}
     cohort = gather(
@@ -170,7 +172,7 @@ def test_whatever_is_left_out_is_named_with_its_reason():
 
 def test_two_labels_of_one_class_are_no_contradiction():
     cases = [Case("a", "p", "CP", "train", "s"), Case("b", "p", "NCP", "train", "s")]
-    results = {"a": found(), "b": found()}
+    results = {"a": a_result(), "b": a_result()}
     cohort = gather(cases, results, classes={"CP": 1, "NCP": 1}, needed=("ct_ss",))
     assert cohort.cases == ("a", "b")
     assert cohort.patients_of_class == {1: 1}
@@ -178,7 +180,7 @@ def test_two_labels_of_one_class_are_no_contradiction():
 
 def test_a_patient_with_one_usable_label_and_another_label_that_is_not_used_stays():
     cases = [Case("a", "p", "Suspected", "train", "s"), Case("b", "p", "Mild", "train", "s")]
-    cohort = gather(cases, {"a": found(), "b": found()}, classes=CLASSES, needed=("ct_ss",))
+    cohort = gather(cases, {"a": a_result(), "b": a_result()}, classes=CLASSES, needed=("ct_ss",))
     assert cohort.cases == ("b",)
 
 
@@ -186,7 +188,7 @@ def test_of_equal_scans_of_a_patient_the_first_is_used():
     cases = [Case(name, "p", "Mild", "train", "s") for name in "ab"]
     cohort = gather(
         cases,
-        {"a": found(), "b": found()},
+        {"a": a_result(), "b": a_result()},
         classes=CLASSES,
         needed=("infection_percent",),
         one_a_patient=True,
@@ -200,7 +202,7 @@ def test_too_few_patients_are_refused_with_what_was_left_out():
     ]
     cases += [Case(f"s{n}", f"s{n}", "Suspected", "t", "s") for n in range(60)]
     cohort = gather(
-        cases, {f"c{n}": found() for n in range(48)}, classes=CLASSES, needed=("ct_ss",)
+        cases, {f"c{n}": a_result() for n in range(48)}, classes=CLASSES, needed=("ct_ss",)
     )
     refuse_too_few(cohort, ["mild", "severe"], patients=24, of_class=9)
     for patients, of_class in ((25, 9), (24, 10)):
@@ -215,7 +217,7 @@ def test_too_few_patients_are_refused_with_what_was_left_out():
 def test_a_class_that_is_missing_is_refused():
     cases = [Case(f"c{n}", f"p{n}", "Mild", "t", "s") for n in range(30)]
     cohort = gather(
-        cases, {case.case: found() for case in cases}, classes=CLASSES, needed=("ct_ss",)
+        cases, {case.case: a_result() for case in cases}, classes=CLASSES, needed=("ct_ss",)
     )
     with pytest.raises(InputError, match="mild 30, severe 0"):
         refuse_too_few(cohort, ["mild", "severe"], patients=20, of_class=5)
@@ -230,10 +232,10 @@ def test_results_are_read_from_their_folders(tmp_path):
     assert read_covariates(tmp_path / "patients.csv", ["age"])["P00000"]["age"] > 17
 
 
-@pytest.mark.parametrize("part", ["burden", "distribution", "slices", "severity", "scores"])
-def test_a_result_that_lacks_a_part_is_damaged(part):
+@pytest.mark.parametrize("missing", ["burden", "distribution", "slices", "severity", "scores"])
+def test_a_result_that_lacks_a_part_is_damaged(missing):
     content = dict(next(iter(made("detection", 3).results.values())))
-    for damaged in ({k: v for k, v in content.items() if k != part}, content | {part: None}):
+    for damaged in ({k: v for k, v in content.items() if k != missing}, content | {missing: None}):
         with pytest.raises(InputError, match="the result is damaged") as rejected:
             measured(damaged, "the result")
         assert rejected.value.code == "case-damaged"

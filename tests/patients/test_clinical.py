@@ -57,8 +57,8 @@ def predicted(cohort):
 
 def test_the_labels_are_those_of_ictcf():
     assert set(LABELS) < set(ICTCF_CLASSES)
-    others = set(ICTCF_CLASSES) - set(LABELS)
-    assert all(name.startswith(("Suspected", "Control (Community")) for name in others)
+    unused = set(ICTCF_CLASSES) - set(LABELS)
+    assert all(name.startswith(("Suspected", "Control (Community")) for name in unused)
     assert list(LABELS.values()) == list(CLASSES)
 
 
@@ -73,21 +73,23 @@ def test_every_patient_is_one_row_and_the_rest_is_counted(cohort):
 
 def test_figures_of_the_classes_are_those_of_scikit_learn(cohort, predicted):
     at_least, content = predicted
-    truth, found = cohort.classes, of_classes(at_least).argmax(axis=1)
+    truth, classified = cohort.classes, of_classes(at_least).argmax(axis=1)
     classes = content["classes"]
-    assert classes["accuracy"]["value"] == pytest.approx(accuracy_score(truth, found), abs=1e-6)
-    kappa = cohen_kappa_score(truth, found, weights="quadratic")
+    assert classes["accuracy"]["value"] == pytest.approx(
+        accuracy_score(truth, classified), abs=1e-6
+    )
+    kappa = cohen_kappa_score(truth, classified, weights="quadratic")
     assert classes["quadratic_kappa"]["value"] == pytest.approx(kappa, abs=1e-6)
-    assert classes["confusion"] == confusion_matrix(truth, found).tolist()
+    assert classes["confusion"] == confusion_matrix(truth, classified).tolist()
     recalls, precisions = (
-        recall_score(truth, found, average=None),
-        precision_score(truth, found, average=None),
+        recall_score(truth, classified, average=None),
+        precision_score(truth, classified, average=None),
     )
     for c, name in enumerate(CLASSES):
-        each = classes["by_class"][name]
-        assert each["recall"]["value"] == pytest.approx(recalls[c], abs=1e-6)
-        assert each["precision"]["value"] == pytest.approx(precisions[c], abs=1e-6)
-        assert each["n"] == each["recall"]["n"] == (truth == c).sum()
+        rates = classes["by_class"][name]
+        assert rates["recall"]["value"] == pytest.approx(recalls[c], abs=1e-6)
+        assert rates["precision"]["value"] == pytest.approx(precisions[c], abs=1e-6)
+        assert rates["n"] == rates["recall"]["n"] == (truth == c).sum()
 
 
 def test_figures_of_the_thresholds_are_those_of_scikit_learn(cohort, predicted):
@@ -98,9 +100,9 @@ def test_figures_of_the_thresholds_are_those_of_scikit_learn(cohort, predicted):
         "severe or graver",
         "critical",
     ]
-    for c, each in enumerate(content["calibration"].values(), start=1):
+    for c, line in enumerate(content["calibration"].values(), start=1):
         expected = brier_score_loss(cohort.classes >= c, at_least[:, c - 1])
-        assert each["brier"]["value"] == pytest.approx(expected, abs=1e-6)
+        assert line["brier"]["value"] == pytest.approx(expected, abs=1e-6)
     severe, positive = content["severe_or_critical"], cohort.classes >= 3
     area = roc_auc_score(positive, at_least[:, 2])
     assert severe["auc"]["value"] == pytest.approx(area, abs=1e-6)
@@ -128,13 +130,13 @@ def test_a_class_that_is_never_found_has_no_precision_and_says_why(cohort):
 
 
 def test_cross_validation_finds_what_was_planted_and_no_more(cohort):
-    found = cross_validated(cohort, classes=CLASSES, inputs=INPUTS)
+    result = cross_validated(cohort, classes=CLASSES, inputs=INPUTS)
     chances = made("clinical", second_scans=0.1, suspected=0.05, missing=0.05).chances
     planted = np.array([chances[case][2] for case in cohort.cases])
     best = roc_auc_score(cohort.classes >= 3, planted)
-    assert abs(found["severe_or_critical"]["auc"]["value"] - best) < 0.05
-    for each in found["calibration"].values():
-        assert each["slope"]["low"] < 1 < each["slope"]["high"]
+    assert abs(result["severe_or_critical"]["auc"]["value"] - best) < 0.05
+    for line in result["calibration"].values():
+        assert line["slope"]["low"] < 1 < line["slope"]["high"]
 
 
 @pytest.mark.slow
@@ -172,9 +174,9 @@ def test_the_model_says_what_it_learned_from(cohort, model):
 
 def test_one_patient_gets_the_probabilities_of_the_model(cohort, model):
     values = dict(zip(cohort.names, cohort.values[0], strict=True))
-    found = classes_of(model, values)
+    probabilities = classes_of(model, values)
     expected = model.model.probabilities(cohort.columns(model.names)[:1])[0]
-    assert found == pytest.approx(dict(zip(CLASSES, expected, strict=True)))
+    assert probabilities == pytest.approx(dict(zip(CLASSES, expected, strict=True)))
     assert classes_of(model, values | {"age": None}) is None
 
 
@@ -210,13 +212,13 @@ def test_without_milder_classes_there_is_no_question_of_severe():
     given = made("clinical", 200, 5)
     results = {case: measured(content, case) for case, content in given.results.items()}
     cohort = clinical_cohort(given.cases, results, classes=("severe", "critical"))
-    found = cross_validated(cohort, classes=("severe", "critical"), inputs=CLINICAL_FEATURES)
-    assert found["severe_or_critical"] is None
-    assert list(found["calibration"]) == ["critical"]
+    result = cross_validated(cohort, classes=("severe", "critical"), inputs=CLINICAL_FEATURES)
+    assert result["severe_or_critical"] is None
+    assert list(result["calibration"]) == ["critical"]
 
 
 @pytest.mark.parametrize(
-    ("classes", "labels", "found"),
+    ("classes", "labels", "mistake"),
     [
         (("mild", "none"), LABELS, "Invalid classes: mild, none"),
         (("mild",), LABELS, "Invalid classes: mild\\."),
@@ -225,8 +227,8 @@ def test_without_milder_classes_there_is_no_question_of_severe():
         (("none", "mild"), LABELS | {"Bad": "awful"}, "A label is mapped to awful"),
     ],
 )
-def test_classes_and_labels_that_do_not_fit_are_refused(classes, labels, found):
-    with pytest.raises(UsageError, match=found):
+def test_classes_and_labels_that_do_not_fit_are_refused(classes, labels, mistake):
+    with pytest.raises(UsageError, match=mistake):
         check_classes(classes, labels)
 
 

@@ -40,10 +40,10 @@ def test_what_was_planted_is_found():
     cohort = detection(1500, 11)
     chances = made("detection", 1500, 11).chances
     planted = np.array([chances[case][0] for case in cohort.cases])
-    found = cross_validated(cohort)
+    result = cross_validated(cohort)
     best = roc_auc_score(cohort.classes, planted)
-    assert abs(found["auc"]["value"] - best) < 0.015
-    slope, intercept = (found["calibration"][name] for name in ("slope", "intercept"))
+    assert abs(result["auc"]["value"] - best) < 0.015
+    slope, intercept = (result["calibration"][name] for name in ("slope", "intercept"))
     assert slope["low"] < 1 < slope["high"]
     assert intercept["low"] < 0 < intercept["high"]
     model = fit_logistic(
@@ -55,29 +55,29 @@ def test_what_was_planted_is_found():
 def test_figures_are_those_of_scikit_learn(cohort):
     rng = np.random.default_rng(0)
     chance = np.clip(rng.normal(0.4 + 0.2 * cohort.classes, 0.2), 0, 1)
-    found = figures(cohort, chance, np.full(len(chance), 0.5))
+    content = figures(cohort, chance, np.full(len(chance), 0.5))
     truth = cohort.classes == 1
-    assert found["auc"]["value"] == pytest.approx(roc_auc_score(truth, chance), abs=1e-6)
-    brier = found["calibration"]["brier"]["value"]
+    assert content["auc"]["value"] == pytest.approx(roc_auc_score(truth, chance), abs=1e-6)
+    brier = content["calibration"]["brier"]["value"]
     assert brier == pytest.approx(brier_score_loss(truth, chance), abs=1e-6)
-    rates = found["at_operating_point"]
+    rates = content["at_operating_point"]
     assert rates["sensitivity"]["value"] == pytest.approx((chance[truth] >= 0.5).mean(), abs=1e-6)
     assert rates["specificity"]["value"] == pytest.approx((chance[~truth] < 0.5).mean(), abs=1e-6)
-    alone = found["burden_alone"]
+    alone = content["burden_alone"]
     burden = cohort.column("infection_percent")
     assert alone["auc"]["value"] == pytest.approx(roc_auc_score(truth, burden), abs=1e-6)
-    gain = found["auc"]["value"] - alone["auc"]["value"]
+    gain = content["auc"]["value"] - alone["auc"]["value"]
     assert alone["auc_difference"]["value"] == pytest.approx(gain, abs=2e-6)
     assert alone["at_1_percent"]["sensitivity"]["value"] == pytest.approx(
         (burden[truth] >= 1).mean(), abs=1e-6
     )
-    assert (found["patients"], found["scans"]) == (200, len(chance))
+    assert (content["patients"], content["scans"]) == (200, len(chance))
 
 
 def test_a_difference_to_itself_is_nothing(cohort):
     burden = cohort.column("infection_percent")
-    found = figures(cohort, burden / 100, np.full(len(burden), 0.5))["burden_alone"]
-    assert found["auc_difference"] == {"value": 0, "low": 0, "high": 0, "n": len(burden)}
+    alone = figures(cohort, burden / 100, np.full(len(burden), 0.5))["burden_alone"]
+    assert alone["auc_difference"] == {"value": 0, "low": 0, "high": 0, "n": len(burden)}
 
 
 def test_held_out_patients_decide_nothing_about_themselves(cohort, monkeypatch):
@@ -97,8 +97,8 @@ def test_held_out_patients_decide_nothing_about_themselves(cohort, monkeypatch):
     cross_validated(dataclasses.replace(cohort, classes=turned))
     assert (seen["p"][held] == before[held]).all()
     assert (seen["point"][held] == point[held]).all()
-    others = np.setdiff1d(np.arange(len(before)), held)
-    assert (seen["p"][others] != before[others]).any()
+    training = np.setdiff1d(np.arange(len(before)), held)
+    assert (seen["p"][training] != before[training]).any()
     # And the point is the training patients' own.
     train = parts[2][0]
     values, positive = cohort.columns(DETECTION_FEATURES), cohort.classes == 1
@@ -122,24 +122,24 @@ def test_the_hash_is_of_the_cases_and_not_of_their_order(cohort):
         cohort, cases=cohort.cases[::-1], classes=cohort.classes[::-1], values=cohort.values[::-1]
     )
     assert data_sha256(turned) == data_sha256(cohort)
-    other = dataclasses.replace(cohort, classes=1 - cohort.classes)
-    assert data_sha256(other) != data_sha256(cohort)
+    relabelled = dataclasses.replace(cohort, classes=1 - cohort.classes)
+    assert data_sha256(relabelled) != data_sha256(cohort)
 
 
 def test_a_detector_is_judged_on_others_only(cohort, detector):
-    others = detection(120, 6)
-    found = applied(others, detector)
-    assert found["how"] == "applied"
-    assert found["at_operating_point"]["points"] == [round(detector.operating_point, 6)]
+    strangers = detection(120, 6)
+    judged = applied(strangers, detector)
+    assert judged["how"] == "applied"
+    assert judged["at_operating_point"]["points"] == [round(detector.operating_point, 6)]
     with pytest.raises(UsageError, match="trained on these very cases"):
         applied(cohort, detector)
 
 
 def test_the_probability_of_one_scan_is_that_of_the_model(cohort, detector):
     content = next(iter(made("detection", second_scans=0.2).results.values()))
-    found, reason = probability_of(detector, measured(content, "r"))
+    probability, reason = probability_of(detector, measured(content, "r"))
     expected = detector.model.probability(cohort.columns(detector.names))[0]
-    assert (found, reason) == (pytest.approx(expected), "")
+    assert (probability, reason) == (pytest.approx(expected), "")
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ def test_every_feature_is_a_number_of_a_whole_result(result):
     result["burden"] |= {"infection_percent": 12.5, "ggo_percent": 10, "consolidation_percent": 2.5}
     result["scores"]["ct_ss"]["total"] = 14
     result["distribution"] |= {"lobes_affected": 4, "bilateral": True}
-    for each, percent in zip(result["slices"], (0, 0.99, 1, 40.5), strict=False):
-        each["infection_percent"] = percent
-    for each in result["slices"][4:]:
-        each["infection_percent"] = None
+    for row, percent in zip(result["slices"], (0, 0.99, 1, 40.5), strict=False):
+        row["infection_percent"] = percent
+    for row in result["slices"][4:]:
+        row["infection_percent"] = None
     assert features(result) == {
         "infection_percent": 12.5,
         "ggo_percent": 10,
@@ -47,10 +47,10 @@ def test_every_feature_is_a_number_of_a_whole_result(result):
 def test_what_a_result_does_not_say_is_none(result):
     result["scores"]["ct_ss"]["total"] = None
     result["distribution"] |= {"lobes_affected": None, "bilateral": None}
-    for each in result["slices"]:
-        each["infection_percent"] = None
-    found = features(result)
-    missing = {name for name, value in found.items() if value is None}
+    for row in result["slices"]:
+        row["infection_percent"] = None
+    values = features(result)
+    missing = {name for name, value in values.items() if value is None}
     assert missing == {
         "ct_ss",
         "lobes_infected",
@@ -58,7 +58,7 @@ def test_what_a_result_does_not_say_is_none(result):
         "peak_slice_percent",
         "infected_slices_percent",
     }
-    assert set(found) == set(FEATURES)
+    assert set(values) == set(FEATURES)
 
 
 @pytest.mark.parametrize("code", WITHHOLDING)

@@ -26,19 +26,19 @@ def test_every_case_is_held_out_once_and_no_patient_is_on_both_sides():
 
 def test_the_seed_decides_the_folds():
     classes, patients = cohort()
-    one, same, other = (patient_folds(classes, patients, seed=s) for s in (1, 1, 2))
-    assert all((a[1] == b[1]).all() for a, b in zip(one, same, strict=True))
+    first, same, reseeded = (patient_folds(classes, patients, seed=s) for s in (1, 1, 2))
+    assert all((a[1] == b[1]).all() for a, b in zip(first, same, strict=True))
     assert any(
-        len(a[1]) != len(b[1]) or (a[1] != b[1]).any() for a, b in zip(one, other, strict=True)
+        len(a[1]) != len(b[1]) or (a[1] != b[1]).any() for a, b in zip(first, reseeded, strict=True)
     )
 
 
 def test_predictions_come_back_in_the_order_of_the_cases():
     classes, patients = cohort()
     parts = patient_folds(classes, patients)
-    found = out_of_fold(parts, lambda train, held: np.stack([held, held * 2], axis=1))
-    assert found[:, 0].tolist() == list(range(120))
-    assert found[:, 1].tolist() == list(range(0, 240, 2))
+    predictions = out_of_fold(parts, lambda train, held: np.stack([held, held * 2], axis=1))
+    assert predictions[:, 0].tolist() == list(range(120))
+    assert predictions[:, 1].tolist() == list(range(0, 240, 2))
 
 
 def test_a_class_of_one_patient_is_refused():

@@ -29,8 +29,8 @@ def test_the_penalised_likelihood_is_maximised():
 
 def test_planted_coefficients_are_found():
     model = fit_logistic(["a", "b", "c"], *drawn())
-    found = model.coefficients / model.standard.scale
-    assert found == pytest.approx([1.0, -0.5, 0.05], rel=0.2)
+    unscaled = model.coefficients / model.standard.scale
+    assert unscaled == pytest.approx([1.0, -0.5, 0.05], rel=0.2)
 
 
 def test_numbers_that_say_the_same_share_the_weight():

@@ -80,7 +80,7 @@ def test_probabilities_are_those_of_the_likelihood_and_sum_to_one():
 
 
 @pytest.mark.parametrize(
-    ("values", "classes", "found"),
+    ("values", "classes", "mistake"),
     [
         (np.arange(60.0)[:, None], np.arange(60) // 20, "not determined"),
         pytest.param(
@@ -92,8 +92,8 @@ def test_probabilities_are_those_of_the_likelihood_and_sum_to_one():
         (np.ones((60, 1)), np.arange(60) % 3, "a is the same in all cases"),
     ],
 )
-def test_what_has_no_single_maximum_is_refused(values, classes, found):
-    with pytest.raises(InputError, match=found) as refused:
+def test_what_has_no_single_maximum_is_refused(values, classes, mistake):
+    with pytest.raises(InputError, match=mistake) as refused:
         fit_ordinal(["a"], values, classes)
     assert refused.value.code == "model-not-identified"
 
@@ -108,12 +108,12 @@ def test_a_number_that_follows_from_others_is_refused():
 def test_numbers_that_nearly_say_the_same_do_not_break_the_fit():
     values, classes = drawn()
     near = values[:, 0] + 0.05 * np.random.default_rng(1).normal(size=len(values))
-    one = fit_ordinal(NAMES, values, classes)
+    single = fit_ordinal(NAMES, values, classes)
     both = fit_ordinal(["a", "b", "c"], np.column_stack([values, near]), classes)
-    assert both.errors[0] > 5 * one.errors[0]
+    assert both.errors[0] > 5 * single.errors[0]
     assert (
         np.abs(
-            both.probabilities(np.column_stack([values, near])) - one.probabilities(values)
+            both.probabilities(np.column_stack([values, near])) - single.probabilities(values)
         ).max()
         < 0.1
     )

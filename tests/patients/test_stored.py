@@ -33,8 +33,8 @@ def test_a_model_that_was_read_predicts_the_same(detector, model, tmp_path):
     assert next(iter(json.loads(path.read_text()))) == "schema"
     path.write_text(model.to_json(), encoding="utf-8")
     values = clinical().columns((*CLINICAL_FEATURES, *COVARIATES))
-    found = read_model(path, ClinicalModel)[0].model.probabilities(values)
-    assert np.array_equal(found, model.model.probabilities(values))
+    reread = read_model(path, ClinicalModel)[0].model.probabilities(values)
+    assert np.array_equal(reread, model.model.probabilities(values))
 
 
 @pytest.mark.parametrize(

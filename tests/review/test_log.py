@@ -2,13 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungscore.errors import InputError, LungscoreError
-from lungscore.review.log import Log, log_path, logged_readers, read_log
+from lungscore.errors import InputError, LungscoreError, ResourceError
+from lungscore.review.log import Log, log_path, logged_work, read_log
 
 
 @pytest.fixture
@@ -86,10 +87,47 @@ def test_a_full_disk_leaves_the_log_as_it_was(path, monkeypatch):
     assert [record["n"] for record in read_log(path).records] == [0, 2]
 
 
+def test_a_disk_that_takes_nothing_for_good_leaves_the_log_as_it_was(path, monkeypatch):
+    log = Log(path)
+    log.append({"n": 0})
+
+    def failing(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    log._synced -= 100  # the time to reach the disk itself has come
+    with pytest.raises(ResourceError) as caught:
+        log.append({"n": 1})
+    assert caught.value.code == "disk-full"
+    with pytest.raises(ResourceError):
+        log.sync()
+    log.close()
+    assert log.closed
+    again = Log(path)  # the lock went with the first one
+    assert again.records == [{"n": 0}]
+    again.close()
+
+
+def test_a_log_of_another_user_is_left_out(tmp_path, monkeypatch):
+    for reader in ("Anna", "Ben"):
+        log = Log(log_path(tmp_path, reader))
+        log.append({"reader": reader})
+        log.close()
+    read = Path.read_bytes
+
+    def forbidden(path: Path) -> bytes:
+        if path.name == ".Ben.log":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    assert [reader for reader, _ in logged_work(tmp_path)] == ["Anna"]
+
+
 def test_readers_are_known_by_their_logs(tmp_path):
     for reader in ("Anna", "B/C"):
         log = Log(log_path(tmp_path, reader))
         log.append({"reader": reader})
         log.close()
     (tmp_path / "reviews" / ".other.log").write_text(json.dumps({"reader": "x"}))
-    assert {reader for reader, _ in logged_readers(tmp_path)} == {"Anna", "B/C"}
+    assert {reader for reader, _ in logged_work(tmp_path)} == {"Anna", "B/C"}

@@ -74,6 +74,25 @@ def test_a_port_that_is_taken_is_told(start, cohort):
 
 
 @pytest.mark.ci
+def test_on_a_shared_computer_the_token_is_needed_too(start):
+    _, address = start("--token")
+    parts = urlsplit(address)
+    assert parts.hostname == "127.0.0.1"
+    assert ask(f"http://{parts.netloc}", "/api/cases")[0] == 401
+    assert ask(f"http://{parts.netloc}", f"/?{parts.query}")[0] == 303
+
+
+@pytest.mark.ci
+def test_a_proxy_reaches_the_server_by_the_name_that_browsers_use(start):
+    _, address = start("--name", "room.example")
+    parts = urlsplit(address)
+    assert parts.hostname == "room.example"
+    base, entry = f"http://127.0.0.1:{parts.port}", f"/?{parts.query}"
+    assert ask(base, entry, Host="room.example")[0] == 303
+    assert ask(base, entry, Host="other.example")[0] == 403
+
+
+@pytest.mark.ci
 def test_another_address_needs_the_token_that_is_printed(start):
     _, address = start("--name", "localhost")
     parts = urlsplit(address)

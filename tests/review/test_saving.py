@@ -19,6 +19,7 @@ from lungscore.report.settings import ReportSettings
 from lungscore.result import to_result
 from lungscore.result.numbers import NUMBERS
 from lungscore.review import saving
+from lungscore.review.log import Log, log_path
 from lungscore.review.opened_case import ScanFinder, open_case
 from lungscore.review.session import Session
 from lungscore.review.work_list import listed_cases, read_reading_list, states_of
@@ -138,6 +139,62 @@ def test_a_review_that_was_saved_but_not_logged_counts(browser, desk_over, cohor
     again = Browser(desk_over())
     assert again.open()["state"]["saved"]["verdict"] == "corrected"
     assert states_of(log.parent.parent) == {"Anna": "corrected"}
+
+
+def test_a_saved_review_without_its_log_is_taken_up_with_its_masks(browser, desk_over, cohort):
+    corrected(browser)
+    session = f"/api/sessions/{browser.open(take_over=True)['session']}"
+    lesions = browser.get(f"{session}/labels/lesions").data
+    browser.desk.close_all()
+    reviews = cohort / "results" / "case-1" / "reviews"
+    (reviews / ".Anna.log").unlink()  # hidden files are easily left behind in a copy
+    again = Browser(desk_over())
+    opened = again.open()
+    session = f"/api/sessions/{opened['session']}"
+    assert opened["state"]["saved"]["verdict"] == "corrected"
+    assert opened["state"]["saved"]["version"] == opened["state"]["version"] == 1
+    assert opened["state"]["changed_slices"] == [10, 11, 12]
+    assert again.get(f"{session}/labels/lesions").data == lesions
+    undone = again.post(f"{session}/undo", {"version": 1}).json
+    assert undone["changed_slices"] == []
+    again.desk.close_all()
+    once_more = Browser(desk_over()).open()
+    assert (once_more["state"]["version"], once_more["state"]["redo"]) == (2, 1)
+
+
+def test_a_review_without_its_log_is_not_taken_for_that_of_other_masks(browser, desk_over, cohort):
+    corrected(browser)
+    browser.desk.close_all()
+    folder = cohort / "results" / "case-1" / "reviews"
+    (folder / ".Anna.log").unlink()
+    review = json.loads((folder / "Anna" / "review.json").read_text())
+    review["masks_sha256"]["lesions"] = "0" * 64
+    (folder / "Anna" / "review.json").write_text(json.dumps(review))
+    again = Browser(desk_over())
+    path = f"/api/cases/{again.case_id('case-1')}/open"
+    assert again.post(path, {"reader": "Anna"}).code == "review-stale"
+
+
+def test_a_review_of_another_reader_is_not_replaced_where_its_log_is_gone(
+    browser, desk_over, cohort
+):
+    accepted(browser, reader="A/B")
+    browser.desk.close_all()
+    (cohort / "results" / "case-1" / "reviews" / ".A_B.log").unlink()
+    again = Browser(desk_over())
+    path = f"/api/cases/{again.case_id('case-1')}/open"
+    assert again.post(path, {"reader": "A_B"}).code == "review-in-use"
+
+
+def test_a_log_whose_records_mean_nothing_is_damaged(browser, desk_over, cohort):
+    browser.open()
+    browser.desk.close_all()
+    log = Log(log_path(cohort / "results" / "case-1", "Anna"))
+    log.append({"do": "something newer"})
+    log.close()
+    again = Browser(desk_over())
+    path = f"/api/cases/{again.case_id('case-1')}/open"
+    assert again.post(path, {"reader": "Anna"}).code == "review-damaged"
 
 
 def test_masks_that_were_made_anew_are_another_case(browser, desk_over, cohort):
@@ -347,3 +404,9 @@ def test_without_the_extra_the_command_says_what_to_install(cohort, monkeypatch,
 def test_a_server_for_others_must_be_told_its_name(cohort, capsys):
     assert call(["review", str(cohort / "results"), "--host", "0.0.0.0"]) == 2  # noqa: S104
     assert "--name" in capsys.readouterr().err
+
+
+def test_a_place_of_scans_that_is_not_there_is_told_at_the_start(cohort, capsys):
+    command = ["review", str(cohort / "results"), "--scans", str(cohort / "nothing")]
+    assert call([*command, "--no-browser", "--port", "0"]) == 3
+    assert "No such file or folder" in capsys.readouterr().err

@@ -8,10 +8,12 @@ import time
 import pytest
 
 pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
 
 from lungscore.review.server import desk as desks
 from lungscore.review.server import guard
 from lungscore.review.server.guard import Access
+from lungscore.review.server.run import ServerSettings, hosts_of
 from tests.review.asking import HOST, Browser
 
 TOKEN = "right"  # noqa: S105
@@ -89,6 +91,42 @@ def test_s5_ids_are_128_random_bits_and_no_path_comes_from_a_browser(browser):
 def test_s6_another_host_is_refused(browser, host):
     answer = browser.get("/api/cases", host=host)
     assert (answer.status, answer.code) == (403, "review-forbidden")
+
+
+@pytest.mark.parametrize(
+    ("settings", "port", "hosts"),
+    [
+        (
+            ServerSettings(),
+            8137,
+            {"127.0.0.1:8137", "localhost:8137", "[::1]:8137"},
+        ),
+        (ServerSettings("192.0.2.1"), 80, {"192.0.2.1:80", "192.0.2.1"}),
+        (
+            ServerSettings("0.0.0.0", names=("Room.example",)),  # noqa: S104
+            8137,
+            {"0.0.0.0:8137", "room.example:8137", "room.example"},
+        ),
+        (
+            ServerSettings("192.0.2.1", names=("room.example:8443", "fd00::7", "[fd00::8]:9")),
+            8137,
+            {"192.0.2.1:8137", "room.example:8443", "[fd00::7]:8137", "[fd00::7]", "[fd00::8]:9"},
+        ),
+    ],
+)
+def test_s6_hosts_are_the_names_by_which_browsers_reach_the_server_or_its_proxy(
+    settings, port, hosts
+):
+    assert hosts_of(settings, port) == hosts
+
+
+def test_s6_a_page_behind_a_proxy_with_tls_may_change_things(desk_over):
+    settings = ServerSettings("127.0.0.1", names=("room.example",))
+    browser = Browser(desk_over(), Access(hosts=hosts_of(settings, 8137)))
+    case = browser.case_id("case-1")
+    headers = {"host": "room.example", "origin": "https://room.example"}
+    answer = browser.post(f"/api/cases/{case}/open", {"reader": "Anna"}, **headers)
+    assert answer.status == 200
 
 
 def test_s6_requests_of_other_sites_are_refused(browser):

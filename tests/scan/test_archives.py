@@ -111,8 +111,8 @@ def test_member_with_a_forged_size_is_refused(tmp_path: Path) -> None:
 def test_encrypted_and_damaged_archives_are_refused(tmp_path: Path) -> None:
     path = zip_with(tmp_path / "a.zip", "scan", content=b"abcd" * 1000)
     content = bytearray(path.read_bytes())
-    place = content.index(b"PK\1\2")
-    content[place + 8] |= 1  # the flag that says: encrypted
+    offset = content.index(b"PK\1\2")
+    content[offset + 8] |= 1  # the flag that says: encrypted
     path.write_bytes(bytes(content))
     assert rejection(path).code == "archive-damaged"
     path.write_bytes(bytes(content[:60]))

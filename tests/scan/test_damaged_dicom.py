@@ -94,8 +94,8 @@ def test_length_beyond_the_file_takes_no_memory(tmp_path: Path, tag: tuple, leng
 def _split(path: Path, dataset: pydicom.Dataset) -> tuple[bytes, bytes]:
     """The file's bytes before and from its first element of group 0x0010 on."""
     content = path.read_bytes()
-    place = content.index(b"\x10\x00\x10\x00PN")
-    return content[:place], content[place:]
+    offset = content.index(b"\x10\x00\x10\x00PN")
+    return content[:offset], content[offset:]
 
 
 def test_nesting_without_end_is_no_crash(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_worker_answers_images_and_codes(tmp_path: Path) -> None:
     path = write_series(tmp_path, chest()[:1])[0]
     (tmp_path / "bad").write_bytes(bytes(128) + b"DICM" + bytes(9))
     asked = [[str(p), p.name] for p in (path, tmp_path / "bad")]
-    requests = b"".join(json.dumps(each).encode() + b"\n" for each in asked)
+    requests = b"".join(json.dumps(request).encode() + b"\n" for request in asked)
     answers = io.BytesIO()
     serve(io.BytesIO(requests), answers)
     answers.seek(0)

@@ -33,8 +33,8 @@ def test_affine_places_every_voxel_where_dicom_says(tmp_path: Path) -> None:
     write_series(tmp_path, origin=(-20.0, -30.0, 100.0))
     scan = read_scan(tmp_path)
     # Canonical voxel (slice 3, row 5, column 7), DICOM LPS+ turned to RAS+.
-    found = scan.geometry.canonical_affine @ [3, 5, 7, 1]
-    np.testing.assert_allclose(found[:3], [20 - 7 * 0.8, 30 - 5 * 0.7, 100 - 3 * 2])
+    position = scan.geometry.canonical_affine @ [3, 5, 7, 1]
+    np.testing.assert_allclose(position[:3], [20 - 7 * 0.8, 30 - 5 * 0.7, 100 - 3 * 2])
 
 
 def test_file_order_and_instance_numbers_do_not_matter(tmp_path: Path) -> None:

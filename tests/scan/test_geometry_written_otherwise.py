@@ -90,8 +90,8 @@ def test_rounded_positions_are_evenly_spaced(tmp_path: Path, decimals: int, step
         pytest.skip("rounding of a tenth of the step is no longer the same place")
 
     def edit(index: int, dataset: pydicom.Dataset) -> None:
-        place = [-20, -30, round(-100.137 - index * step, decimals)]
-        dataset.ImagePositionPatient = place
+        position = [-20, -30, round(-100.137 - index * step, decimals)]
+        dataset.ImagePositionPatient = position
 
     write_series(tmp_path, chest(60), edit=edit)
     scan = read_scan(tmp_path)

@@ -22,9 +22,9 @@ AFFINE = np.array([[-0.8, 0, 0, 90], [0, -0.7, 0, 80], [0, 0, 2, -300], [0, 0, 0
 
 def labels(highest: int = 2) -> np.ndarray:
     """(D, H, W) labels without any symmetry, each of 0 … highest among them."""
-    found = np.random.default_rng(0).integers(0, highest + 1, SHAPE).astype(np.uint8)
-    found.flat[: highest + 1] = np.arange(highest + 1)
-    return found
+    values = np.random.default_rng(0).integers(0, highest + 1, SHAPE).astype(np.uint8)
+    values.flat[: highest + 1] = np.arange(highest + 1)
+    return values
 
 
 def geometry() -> Geometry:
@@ -80,9 +80,9 @@ def test_every_axis_order_and_direction_gives_the_same_labels(
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "uint16", "float32", "float64"])
 def test_whole_numbers_of_any_type_are_labels(tmp_path: Path, dtype: str) -> None:
     path = write(tmp_path / "mask.nii.gz", labels(5), dtype=dtype)
-    found = read_labels(path, scan(), "lobes")
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, labels(5))
+    labels_read = read_labels(path, scan(), "lobes")
+    assert labels_read.dtype == np.uint8
+    np.testing.assert_array_equal(labels_read, labels(5))
 
 
 def test_nrrd_masks_are_read(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_lobes_numbered_as_totalsegmentator_become_those_of_lungmask(tmp_path: P
 def test_a_mask_of_one_slice_is_read(tmp_path: Path) -> None:
     flat = labels()[0].T  # columns, rows
     nib.save(nib.Nifti1Image(flat, AFFINE), tmp_path / "flat.nii.gz")
-    found, own = read_label_volume(tmp_path / "flat.nii.gz", "lungs")
-    np.testing.assert_array_equal(found[0], labels()[0])
+    labels_read, own = read_label_volume(tmp_path / "flat.nii.gz", "lungs")
+    np.testing.assert_array_equal(labels_read[0], labels()[0])
     assert own.shape == (7, 6, 1)
 
 
@@ -128,8 +128,8 @@ def test_without_a_voxel_size_the_number_of_voxels_is_enough(tmp_path: Path) -> 
     moved = AFFINE.copy()
     moved[:3, 3] += 50
     nib.save(nib.Nifti1Image(geometry().to_source(labels()), moved), tmp_path / "mask.nii.gz")
-    found = read_labels(tmp_path / "mask.nii.gz", scan(spacing=False), "lungs")
-    np.testing.assert_array_equal(found, labels())
+    labels_read = read_labels(tmp_path / "mask.nii.gz", scan(spacing=False), "lungs")
+    np.testing.assert_array_equal(labels_read, labels())
 
 
 # Where a mask must lie

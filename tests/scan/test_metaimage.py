@@ -76,9 +76,9 @@ def test_the_affine_places_voxels_where_the_header_says(written):
     # The first axis runs towards the feet, the second to the left, the third to the back (LPS).
     path = written(TransformMatrix="0 0 -1 1 0 0 0 1 0", ElementSpacing="2 0.7 0.9")
     with open_metaimage(path) as stored:
-        place = stored.affine @ [3, 2, 1, 1]
+        position = stored.affine @ [3, 2, 1, 1]
     left, posterior, superior = -10 + 2 * 0.7, -20 + 1 * 0.9, -300 - 3 * 2
-    np.testing.assert_allclose(place[:3], [-left, -posterior, superior])
+    np.testing.assert_allclose(position[:3], [-left, -posterior, superior])
 
 
 def test_no_orientation_is_said_to_be_unknown(written):
@@ -103,7 +103,7 @@ def test_voxels_lie_where_itk_puts_them(written, directions):
 
 
 @pytest.mark.parametrize(
-    ("place", "synonym"),
+    ("name", "synonym"),
     [
         ("Offset", "Position"),
         ("Offset", "Origin"),
@@ -112,11 +112,11 @@ def test_voxels_lie_where_itk_puts_them(written, directions):
         ("ElementSpacing", "ElementSize"),
     ],
 )
-def test_a_synonym_places_voxels_alike(written, place, synonym):
+def test_a_synonym_places_voxels_alike(written, name, synonym):
     content = metaimage(ct(7), TransformMatrix="0 1 0 0 0 -1 1 0 0", ElementSpacing="1 2 3")
     with open_metaimage(written(content=content)) as stored:
         affine = stored.affine
-    renamed = content.replace(f"\n{place} =".encode(), f"\n{synonym} =".encode())
+    renamed = content.replace(f"\n{name} =".encode(), f"\n{synonym} =".encode())
     with open_metaimage(written(content=renamed)) as stored:
         assert stored.oriented
         np.testing.assert_array_equal(stored.affine, affine)
@@ -294,11 +294,11 @@ def test_a_header_that_promises_too_little_is_refused(written, deflate, header):
     assert rejected(written(deflate=deflate, **header)) == "input-unreadable"
 
 
-@pytest.mark.parametrize("place", [-1, -40, 2])
-def test_a_changed_byte_of_deflated_data_is_noticed(written, place):
+@pytest.mark.parametrize("offset", [-1, -40, 2])
+def test_a_changed_byte_of_deflated_data_is_noticed(written, offset):
     content = bytearray(metaimage(ct(7)))
     start = content.index(b"LOCAL\n") + len(b"LOCAL\n")
-    content[place if place < 0 else start + place] ^= 0xFF
+    content[offset if offset < 0 else start + offset] ^= 0xFF
     assert rejected(written(content=bytes(content))) == "input-unreadable"
 
 

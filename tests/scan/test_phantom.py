@@ -179,9 +179,9 @@ def test_a_seed_gives_the_same_phantom() -> None:
 
 @pytest.mark.slow
 def test_seeds_differ_in_anatomy_and_lesions() -> None:
-    one, other = small(seed=0), small(seed=1)
-    assert one.truth["lungs_ml"] != other.truth["lungs_ml"]
-    assert not np.array_equal(one.lesions, other.lesions)
+    first, second = small(seed=0), small(seed=1)
+    assert first.truth["lungs_ml"] != second.truth["lungs_ml"]
+    assert not np.array_equal(first.lesions, second.lesions)
 
 
 @pytest.mark.slow

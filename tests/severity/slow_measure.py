@@ -67,11 +67,11 @@ class SlowMeasure:
     def percent(
         self, among: Callable[[dict], bool], kinds: tuple[int, ...] = (1, 2), dense: bool = False
     ) -> float | None:
-        part = [voxel for voxel in self.voxels if among(voxel)]
-        if not part:
+        among_voxels = [voxel for voxel in self.voxels if among(voxel)]
+        if not among_voxels:
             return None
-        hit = [v for v in part if v["lesions"] in kinds and (not dense or v["dense"])]
-        return 100 * len(hit) / len(part)
+        hit = [v for v in among_voxels if v["lesions"] in kinds and (not dense or v["dense"])]
+        return 100 * len(hit) / len(among_voxels)
 
     def lungs(self, **more) -> float | None:
         return self.percent(lambda v: True, **more)
@@ -139,33 +139,33 @@ class SlowMeasure:
         return counts
 
     def well_aerated(self, lobe: str) -> float | None:
-        part = [v for v in self.voxels if v["lobes"] == LOBES[lobe]]
-        well = [v for v in part if band_of(v["hu"]) == "well_aerated"]
-        return 100 * len(well) / len(part) if part else None
+        of_lobe = [v for v in self.voxels if v["lobes"] == LOBES[lobe]]
+        well = [v for v in of_lobe if band_of(v["hu"]) == "well_aerated"]
+        return 100 * len(well) / len(of_lobe) if of_lobe else None
 
     def components(self) -> list[list[dict]]:
         """Flood fill over 26 neighbours, never from one lung to the other."""
         left = {voxel["at"]: voxel for voxel in self.infected}
-        found = []
+        components = []
         while left:
             _, first = left.popitem()
             grown, front = [first], [first]
             while front:
                 here = front.pop()
                 for step in np.ndindex(3, 3, 3):
-                    place = tuple(a + b - 1 for a, b in zip(here["at"], step, strict=True))
-                    if place in left and left[place]["lungs"] == here["lungs"]:
-                        front.append(left.pop(place))
+                    neighbour = tuple(a + b - 1 for a, b in zip(here["at"], step, strict=True))
+                    if neighbour in left and left[neighbour]["lungs"] == here["lungs"]:
+                        front.append(left.pop(neighbour))
                         grown.append(front[-1])
-            found.append(grown)
-        return found
+            components.append(grown)
+        return components
 
     def lesion_sizes(self, speck_ml: float) -> dict[str, object]:
-        volumes = [(len(part) * self.voxel_ml, part) for part in self.components()]
+        volumes = [(len(lesion) * self.voxel_ml, lesion) for lesion in self.components()]
         large = sorted(ml for ml, _ in volumes if ml >= speck_ml)
         by_lobe = dict.fromkeys(ORDER, 0)
-        for ml, part in volumes:
-            counts = {name: sum(v["lobes"] == LOBES[name] for v in part) for name in ORDER}
+        for ml, lesion in volumes:
+            counts = {name: sum(v["lobes"] == LOBES[name] for v in lesion) for name in ORDER}
             if ml >= speck_ml and any(counts.values()):
                 by_lobe[max(ORDER, key=lambda name: counts[name])] += 1
         half = len(large) // 2

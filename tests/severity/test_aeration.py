@@ -53,21 +53,21 @@ def test_a_hand_made_lung():
     lungs[..., 10:] = 0
     lobes = np.array([3, 3, 3, 4, 4, 3, 5, 5, 5, 0, 3, 3], np.uint8).reshape(lungs.shape)
     values = np.append(hu, [-700, -700]).reshape(lungs.shape)
-    found = aeration(lungs, values, lobes=lobes, voxel_ml=3.0)
-    assert [band.ml for band in found.bands.values()] == [3, 12, 6, 6, 3]
-    assert [band.percent for band in found.bands.values()] == [10, 40, 20, 20, 10]
-    assert found.well_aerated_of_lobes == {
+    result = aeration(lungs, values, lobes=lobes, voxel_ml=3.0)
+    assert [band.ml for band in result.bands.values()] == [3, 12, 6, 6, 3]
+    assert [band.percent for band in result.bands.values()] == [10, 40, 20, 20, 10]
+    assert result.well_aerated_of_lobes == {
         "RUL": 50,
         "RML": 100,
         "RLL": 0,
         "LUL": None,
         "LLL": None,
     }
-    assert found.reason is None
+    assert result.reason is None
 
 
 def test_without_lobes_nothing_is_said_of_lobes():
     lungs = np.ones((1, 1, 2), np.uint8)
-    found = aeration(lungs, np.full(lungs.shape, -700, np.int16))
-    assert found.well_aerated_of_lobes == {}
-    assert found.bands["well_aerated"].ml is None
+    result = aeration(lungs, np.full(lungs.shape, -700, np.int16))
+    assert result.well_aerated_of_lobes == {}
+    assert result.bands["well_aerated"].ml is None

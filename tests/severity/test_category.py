@@ -200,8 +200,8 @@ def score(total):
     ],
 )
 def test_each_category_begins_where_its_cut_off_says(percent, total, category, said):
-    found, reason = categorise(percent, score(total))
-    assert found == category
+    named, reason = categorise(percent, score(total))
+    assert named == category
     assert said in reason
     assert ("lightly" in reason) == ("lightly" in said)
 

@@ -127,19 +127,19 @@ def test_tallies_of_others_are_those_of_counting_each_whole(without):
         del given[name]
     lesions = given.pop("lesions")
     rng = np.random.default_rng(2)
-    others = [lesions, np.zeros_like(lesions)]
-    others += [(rng.integers(0, 3, SHAPE) * (rng.random(SHAPE) < 0.4)).astype(np.uint8)]
-    voxels = np.flatnonzero(np.any(others, axis=0))
+    alternatives = [lesions, np.zeros_like(lesions)]
+    alternatives += [(rng.integers(0, 3, SHAPE) * (rng.random(SHAPE) < 0.4)).astype(np.uint8)]
+    voxels = np.flatnonzero(np.any(alternatives, axis=0))
     lungs = given.pop("lungs")
     tables = tallies_of_others(
         tally(lungs, lesions, **given),
         voxels,
-        (each.ravel()[voxels] for each in others),
+        (mask.ravel()[voxels] for mask in alternatives),
         lungs=lungs,
         **given,
     )
-    for each, table in zip(others, tables, strict=True):
-        expected = tally(lungs, each, **given)
+    for mask, table in zip(alternatives, tables, strict=True):
+        expected = tally(lungs, mask, **given)
         np.testing.assert_array_equal(table.histogram, expected.histogram)
         assert table.outside == expected.outside
 

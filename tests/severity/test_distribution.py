@@ -17,8 +17,8 @@ def lungs():
 
 def infected(*places):
     lesions = np.zeros((12, 10, 6), np.uint8)
-    for place in places:
-        lesions[place] = 1
+    for index in places:
+        lesions[index] = 1
     return lesions
 
 
@@ -31,7 +31,7 @@ def test_each_lung_has_its_own_back_half_and_lowest_third():
 
 
 @pytest.mark.parametrize(
-    ("place", "posterior", "lower"),
+    ("index", "posterior", "lower"),
     [
         ((0, 1, 0), 0, 0),
         ((0, 2, 0), 100, 0),
@@ -44,8 +44,8 @@ def test_each_lung_has_its_own_back_half_and_lowest_third():
         ((11, 8, 5), 100, 100),
     ],
 )
-def test_one_infected_voxel_lies_in_one_place(place, posterior, lower):
-    _, back, base = shares(lungs(), infected(place))
+def test_one_infected_voxel_lies_in_one_place(index, posterior, lower):
+    _, back, base = shares(lungs(), infected(index))
     assert (back.infection_percent, base.infection_percent) == (posterior, lower)
 
 
@@ -128,8 +128,8 @@ def test_one_lung_too_flat_for_thirds_leaves_the_lower_share_out(flat):
 @pytest.mark.parametrize("side", [1, 2])
 def test_one_lung_alone_has_its_shares(side):
     alone = np.where(lungs() == side, lungs(), 0).astype(np.uint8)
-    place = (5, 3, 1) if side == 1 else (11, 8, 5)
-    _, posterior, lower = shares(alone, infected(place))
+    index = (5, 3, 1) if side == 1 else (11, 8, 5)
+    _, posterior, lower = shares(alone, infected(index))
     assert (posterior.infection_percent, lower.infection_percent) == (100, 100)
     expected = (50, 100 * 2 / 6) if side == 1 else (60, 100 * 3 / 9)
     assert (posterior.lung_percent, lower.lung_percent) == pytest.approx(expected)

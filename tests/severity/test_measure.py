@@ -31,8 +31,8 @@ def test_zones_are_thirds_of_each_lungs_own_height():
     lesions[0:2, :, 0] = 1
     lesions[11, :, 1] = 2
     zones = {
-        name: part.percent
-        for name, part in measure(Segmentation(lungs, lesions)).zones.parts.items()
+        name: zone.percent
+        for name, zone in measure(Segmentation(lungs, lesions)).zones.parts.items()
     }
     assert zones == {
         "right upper": 100,
@@ -236,7 +236,7 @@ def test_reasons_tell_what_is_missing():
     for score in (unknown.tss, unknown.ct_ss, unknown.zones, unknown.lhos):
         assert score.reason == unknown.distribution.reason
         assert "right and left" in score.reason
-    assert all(part.percent is None for part in unknown.zones.parts.values())
+    assert all(zone.percent is None for zone in unknown.zones.parts.values())
 
 
 @pytest.mark.parametrize("name", ["lobes", "regions"])
@@ -252,7 +252,7 @@ def test_two_slices_are_a_volume():
     severity = measure(Segmentation(lungs, lungs * 0))
     assert (severity.po, severity.mosmed) == (0, "CT-0")
     assert severity.zones.total is None
-    assert [part.percent for part in severity.zones.parts.values()] == [None] * 6
+    assert [zone.percent for zone in severity.zones.parts.values()] == [None] * 6
     assert severity.zones.reason
     assert severity.distribution.reason is None
 

@@ -23,7 +23,7 @@ def not_computed(severity):
 def test_without_hounsfield_units_there_is_no_aeration():
     severity = measure(Segmentation(*body()))
     assert severity.aeration.reason == "no Hounsfield units are available"
-    assert all(part.percent is part.ml is None for part in severity.aeration.bands.values())
+    assert all(band.percent is band.ml is None for band in severity.aeration.bands.values())
     assert "aeration" in not_computed(severity)
 
 

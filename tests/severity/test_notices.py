@@ -46,10 +46,10 @@ def test_usual_lungs_and_whole_numbers_are_no_notice():
 
 @pytest.mark.parametrize(("ml", "noticed"), [(999.0, True), (1000.0, False), (12_000.0, False)])
 def test_small_lungs_are_noticed_below_a_litre(ml, noticed):
-    found = messages("lung-volume", Part(volume_ml=ml))
-    assert len(found) == noticed
+    texts = messages("lung-volume", Part(volume_ml=ml))
+    assert len(texts) == noticed
     if noticed:
-        assert "1.00 litres" in found[0]
+        assert "1.00 litres" in texts[0]
 
 
 def test_small_lungs_are_noticed_once_and_not_of_a_single_slice():
@@ -67,11 +67,11 @@ def test_lungs_too_large_are_noticed_with_the_withheld_category():
 
 @pytest.mark.parametrize(("percent", "noticed"), [(98.0, False), (97.94, True), (None, False)])
 def test_lung_outside_the_lobes_is_noticed(percent, noticed):
-    found = messages("lobes-incomplete", in_lobes_percent=percent)
-    assert len(found) == noticed
+    texts = messages("lobes-incomplete", in_lobes_percent=percent)
+    assert len(texts) == noticed
     if noticed:
-        assert "97.9 % of the lungs" in found[0]
-        assert "no region" in found[0]
+        assert "97.9 % of the lungs" in texts[0]
+        assert "no region" in texts[0]
 
 
 def test_lobes_without_voxels_are_named():
@@ -140,7 +140,7 @@ def test_every_obstacle_names_what_it_prevents(obstacles, expected):
 
 def test_a_withheld_category_comes_last_with_all_its_reasons():
     withheld = ("truncated-scan", "unlike-training")
-    found = notices(obstacles=Obstacles(None, None, "no HU", None), withheld=withheld)
-    assert [notice.code for notice in found] == ["not-computable", "severity-withheld"]
+    raised = notices(obstacles=Obstacles(None, None, "no HU", None), withheld=withheld)
+    assert [notice.code for notice in raised] == ["not-computable", "severity-withheld"]
     reasons = "; ".join(WITHHOLDING[code] for code in withheld)
-    assert found[-1].message.endswith(f": {reasons}.")
+    assert raised[-1].message.endswith(f": {reasons}.")

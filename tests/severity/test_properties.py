@@ -207,25 +207,25 @@ def chest(scale: int) -> tuple[dict[str, np.ndarray], tuple[float, float, float]
     for name, value in LOBES.items():
         # Slabs in turn: which region is where does not matter here.
         numbers = np.array([n for n, (_, lobe) in enumerate(REGIONS, 1) if lobe == name], np.uint8)
-        place = numbers[(z // 12).astype(int) % len(numbers)]
-        regions = np.where(lobes == value, place, regions)
+        segments = numbers[(z // 12).astype(int) % len(numbers)]
+        regions = np.where(lobes == value, segments, regions)
     maps = {"lungs": lungs, "lesions": lesions, "lobes": lobes, "regions": regions, "hu": hu}
     return with_density(maps), spacing
 
 
 def test_twice_the_resolution_gives_the_same_numbers_within_a_point():
     """Percents within a point or two, volumes within 1 to 5 %, the number of lesions equal."""
-    found = []
+    severities = []
     for scale in (1, 2):
         maps, spacing = chest(scale)
         peripheral = outer_third(maps["lungs"], spacing)
-        found.append(measured(maps, voxel_ml=np.prod(spacing) / 1000, peripheral=peripheral))
-    coarse, fine = found
+        severities.append(measured(maps, voxel_ml=np.prod(spacing) / 1000, peripheral=peripheral))
+    coarse, fine = severities
     assert coarse.lungs.volume_ml == pytest.approx(fine.lungs.volume_ml, rel=0.01)
     assert coarse.lungs.infection_ml == pytest.approx(fine.lungs.infection_ml, rel=0.02)
     for name in LOBE_ORDER:
         for percent in ("infection_percent", "ggo_percent", "consolidation_percent"):
-            pair = (getattr(part.lobes[name], percent) for part in found)
+            pair = (getattr(severity.lobes[name], percent) for severity in severities)
             assert next(pair) == pytest.approx(next(pair), abs=1)
     for name in SCORES:
         for part, score in getattr(coarse, name).parts.items():
@@ -241,8 +241,10 @@ def test_twice_the_resolution_gives_the_same_numbers_within_a_point():
     assert coarse.lesions.by_lobe == fine.lesions.by_lobe
     assert coarse.lesions.largest_ml == pytest.approx(fine.lesions.largest_ml, rel=0.03)
     assert coarse.lesions.median_ml == pytest.approx(fine.lesions.median_ml, rel=0.05)
-    for place in ("peripheral", "posterior", "lower"):
+    for zone in ("peripheral", "posterior", "lower"):
         for percent in ("infection_percent", "lung_percent"):
-            pair = (getattr(getattr(part.distribution, place), percent) for part in found)
+            pair = (
+                getattr(getattr(severity.distribution, zone), percent) for severity in severities
+            )
             # Thirds of the height end with whole slices, depth is measured on blocks of 3 mm.
             assert next(pair) == pytest.approx(next(pair), abs=2)

@@ -26,7 +26,7 @@ class Others:
         return np.flatnonzero(np.any(self.arrays, axis=0))
 
     def lesions(self):
-        return (each.ravel()[self.voxels] for each in self.arrays)
+        return (mask.ravel()[self.voxels] for mask in self.arrays)
 
 
 def chest(depth=20, width=100):
@@ -70,37 +70,47 @@ def test_ranges_are_those_of_measuring_every_alternative_whole(seed, sides, dens
         (rng.integers(1, 3, lungs.shape) * (rng.random(lungs.shape) < chance)).astype(np.uint8)
         for _ in range(4)
     ]
-    found = measure(Segmentation(lungs, arrays[1], alternatives=Others(arrays), **more)).ranges
-    each = [measure(Segmentation(lungs, lesions, **more)) for lesions in arrays]
+    ranges = measure(Segmentation(lungs, arrays[1], alternatives=Others(arrays), **more)).ranges
+    severities = [measure(Segmentation(lungs, lesions, **more)) for lesions in arrays]
 
     def span(numbers):
         numbers = list(numbers)
         return None if None in numbers else (min(numbers), max(numbers))
 
-    assert found.alternatives == 4
+    assert ranges.alternatives == 4
     for name in (*PERCENTS, "infection_ml"):
-        assert found.burden[name] == span(getattr(one.lungs, name) for one in each)
+        assert ranges.burden[name] == span(getattr(severity.lungs, name) for severity in severities)
     for side in ("left", "right"):
-        expected = span(getattr(one, side).infection_percent for one in each) if sides else None
-        assert found.burden[f"{side}_percent"] == expected
+        expected = (
+            span(getattr(severity, side).infection_percent for severity in severities)
+            if sides
+            else None
+        )
+        assert ranges.burden[f"{side}_percent"] == expected
     for name in ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones"):
-        scores = [getattr(one, name) for one in each]
+        scores = [getattr(severity, name) for severity in severities]
         totals = [score.total for score in scores] + [score.total_cleared for score in scores]
-        assert found.scores[name] == span(totals)
-    assert found.scores["po"] == span(one.po for one in each)
-    assert found.scores["pho"] == span(one.pho for one in each)
-    assert found.mosmed == span(one.mosmed for one in each)
+        assert ranges.scores[name] == span(totals)
+    assert ranges.scores["po"] == span(severity.po for severity in severities)
+    assert ranges.scores["pho"] == span(severity.pho for severity in severities)
+    assert ranges.mosmed == span(severity.mosmed for severity in severities)
     for lobe in LOBE_ORDER:
         for name in PERCENTS:
-            expected = span(getattr(one.lobes[lobe], name) for one in each) if sides else None
-            assert found.lobes[lobe][name] == expected
-    for name in each[0].ct_ss.parts:
-        percents = [one.ct_ss.parts[name].percent for one in each]
-        assert found.regions[name] == (span(percents) if sides else None)
-    for name in each[0].zones.parts:
-        assert found.zones[name] == span(one.zones.parts[name].percent for one in each)
-    reached = {one.category for one in each} - {None}
-    assert set(found.categories) in (reached, set())
+            expected = (
+                span(getattr(severity.lobes[lobe], name) for severity in severities)
+                if sides
+                else None
+            )
+            assert ranges.lobes[lobe][name] == expected
+    for name in severities[0].ct_ss.parts:
+        percents = [severity.ct_ss.parts[name].percent for severity in severities]
+        assert ranges.regions[name] == (span(percents) if sides else None)
+    for name in severities[0].zones.parts:
+        assert ranges.zones[name] == span(
+            severity.zones.parts[name].percent for severity in severities
+        )
+    reached = {severity.category for severity in severities} - {None}
+    assert set(ranges.categories) in (reached, set())
 
 
 def measured(*alternatives, **more):
@@ -274,9 +284,9 @@ def test_ranges_of_each_side_and_of_high_opacity():
     dense = np.zeros(maps["lungs"].shape, bool)
     dense[..., ::2] = True
     ranges = measured(MILD, MODERATE, dense=dense).ranges
-    each = [measured(counts, dense=dense) for counts in (MILD, MODERATE)]
+    severities = [measured(counts, dense=dense) for counts in (MILD, MODERATE)]
     for side in ("left", "right"):
-        percents = [getattr(severity, side).infection_percent for severity in each]
+        percents = [getattr(severity, side).infection_percent for severity in severities]
         assert ranges.burden[f"{side}_percent"] == (min(percents), max(percents))
-    assert ranges.scores["pho"] == (each[0].pho, each[1].pho)
+    assert ranges.scores["pho"] == (severities[0].pho, severities[1].pho)
     assert ranges.scores["po"] == (10, 27)

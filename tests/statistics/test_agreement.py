@@ -34,27 +34,27 @@ SHROUT_FLEISS = np.array(
 
 
 def test_bias_and_limits_of_a_hand_made_example():
-    found = bland_altman(np.array([1.0, 4.0, 6.0]), np.array([0.0, 2.0, 3.0]))
-    assert (found.bias.value, found.sd) == (2, 1)
-    assert found.lower.value == pytest.approx(2 - 1.959964)
-    assert found.upper.value == pytest.approx(2 + 1.959964)
+    limits = bland_altman(np.array([1.0, 4.0, 6.0]), np.array([0.0, 2.0, 3.0]))
+    assert (limits.bias.value, limits.sd) == (2, 1)
+    assert limits.lower.value == pytest.approx(2 - 1.959964)
+    assert limits.upper.value == pytest.approx(2 + 1.959964)
 
 
 def test_the_interval_of_the_bias_is_that_of_the_t_test():
     a, b = made_up()
-    found, expected = bland_altman(a, b).bias, stats.ttest_rel(a, b).confidence_interval()
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    bias, expected = bland_altman(a, b).bias, stats.ttest_rel(a, b).confidence_interval()
+    assert (bias.low, bias.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_the_slope_is_that_of_the_least_squares_line():
     a, b = made_up()
-    found, line = bland_altman(a, 1.3 * b), stats.linregress((a + 1.3 * b) / 2, a - 1.3 * b)
+    limits, line = bland_altman(a, 1.3 * b), stats.linregress((a + 1.3 * b) / 2, a - 1.3 * b)
     half = stats.t.ppf(0.975, 18) * line.stderr
     expected = line.slope, line.slope - half, line.slope + half
-    slope = found.slope
+    slope = limits.slope
     assert (slope.value, slope.low, slope.high) == pytest.approx(expected)
-    assert found.slope_differs
-    assert found.on_slope(np.array([0.0])) == pytest.approx(line.intercept)
+    assert limits.slope_differs
+    assert limits.on_slope(np.array([0.0])) == pytest.approx(line.intercept)
 
 
 def test_intervals_of_the_limits_hold_the_true_limit_as_often_as_they_say():
@@ -69,24 +69,24 @@ def test_intervals_of_the_limits_hold_the_true_limit_as_often_as_they_say():
 
 def test_with_many_pairs_the_limits_have_bland_and_altmans_standard_error():
     a, b = made_up(5000)
-    found = bland_altman(a, b)
-    error = found.sd * np.sqrt(1 / 5000 + 1.96**2 / (2 * 4999))
-    for limit in (found.lower, found.upper):
+    limits = bland_altman(a, b)
+    error = limits.sd * np.sqrt(1 / 5000 + 1.96**2 / (2 * 4999))
+    for limit in (limits.lower, limits.upper):
         assert (limit.high - limit.low) == pytest.approx(2 * 1.96 * error, rel=0.01)
 
 
 def test_with_thirty_cases_a_limit_is_as_uncertain_as_the_documentation_says():
-    found = bland_altman(*made_up(30))
-    apart = found.upper.value - found.lower.value
-    assert (found.upper.high - found.upper.low) / apart == pytest.approx(1 / 3, abs=0.005)
+    limits = bland_altman(*made_up(30))
+    apart = limits.upper.value - limits.lower.value
+    assert (limits.upper.high - limits.upper.low) / apart == pytest.approx(1 / 3, abs=0.005)
 
 
 def test_equal_differences_have_no_intervals():
-    found = bland_altman(np.array([3.0, 5.0, 9.0]), np.array([2.0, 4.0, 8.0]))
-    for estimate in (found.bias, found.lower, found.upper):
+    limits = bland_altman(np.array([3.0, 5.0, 9.0]), np.array([2.0, 4.0, 8.0]))
+    for estimate in (limits.bias, limits.lower, limits.upper):
         assert (estimate.value, estimate.low, estimate.high) == (1, None, None)
         assert estimate.reason == NO_WIDTH
-    assert not found.slope_differs
+    assert not limits.slope_differs
 
 
 # Intraclass correlation
@@ -106,8 +106,8 @@ def test_the_interval_of_agreement_holds_the_true_one():
     for _ in range(400):
         # Variances 4 between cases, 0.25 between raters, 1 rest.
         cases, raters = rng.normal(0, 2, (25, 1)), rng.normal(0, 0.5, (1, 5))
-        found = icc_agreement(cases + raters + rng.normal(0, 1, (25, 5)))
-        inside += found.low <= 4 / 5.25 <= found.high
+        agreement = icc_agreement(cases + raters + rng.normal(0, 1, (25, 5)))
+        inside += agreement.low <= 4 / 5.25 <= agreement.high
     assert 0.92 <= inside / 400 <= 0.99
 
 
@@ -121,8 +121,8 @@ def test_a_constant_difference_counts_in_agreement_and_not_in_consistency():
 def test_a_mere_shift_is_perfect_consistency():
     a = np.arange(10.0)
     shifted = np.stack([a, a + 3], 1)
-    found = icc_consistency(shifted)
-    assert (found.value, found.low, found.high) == (1, None, None)
+    consistency = icc_consistency(shifted)
+    assert (consistency.value, consistency.low, consistency.high) == (1, None, None)
     agreement = icc_agreement(shifted)
     # Variance 55/6 between cases, 9/2 between raters.
     assert agreement.value == pytest.approx((55 / 6) / (55 / 6 + 9 / 2))
@@ -136,14 +136,14 @@ def test_intraclass_correlations_are_at_most_1_and_within_their_intervals(pairs)
     both = np.array(pairs, float)
     consistency = icc_consistency(both)
     assert consistency.value is None or consistency.value >= -1 - 1e-9
-    for found in (icc_agreement(both), consistency):
-        if found.value is None:
+    for coefficient in (icc_agreement(both), consistency):
+        if coefficient.value is None:
             assert (np.ptp(both, axis=0) == 0).all()
             continue
-        assert found.value <= 1
-        if found.low is not None:
-            assert found.low - 1e-9 <= found.value <= found.high + 1e-9
-            assert found.high <= 1 + 1e-9
+        assert coefficient.value <= 1
+        if coefficient.low is not None:
+            assert coefficient.low - 1e-9 <= coefficient.value <= coefficient.high + 1e-9
+            assert coefficient.high <= 1 + 1e-9
 
 
 # Laws that all keep
@@ -164,12 +164,12 @@ def test_a_rater_agrees_with_itself(pairs):
         weighted_kappa(a, a, highest=6, weights="quadratic"),
         spearman(a, a),
     ]
-    for found in coefficients:
+    for coefficient in coefficients:
         if np.ptp(a) == 0:
-            assert found.value is None
-            assert found.reason
+            assert coefficient.value is None
+            assert coefficient.reason
         else:
-            assert found.value == 1
+            assert coefficient.value == 1
 
 
 @settings(max_examples=30, deadline=None)
@@ -181,14 +181,14 @@ def test_swapping_raters_negates_the_bias_and_keeps_the_coefficients(pairs):
     assert back.lower.value == pytest.approx(-there.upper.value)
     if there.upper.high is not None:
         assert back.lower.low == pytest.approx(-there.upper.high)
-    for one, other in (
+    for before, after in (
         (icc_agreement(np.stack([a, b], 1)), icc_agreement(np.stack([b, a], 1))),
         (spearman(a, b), spearman(b, a)),
         *([weighted_kappa(*pair, highest=6, weights="quadratic") for pair in ((a, b), (b, a))],),
     ):
-        assert (one.value is None) == (other.value is None)
-        if one.value is not None:
-            assert one.value == pytest.approx(other.value)
+        assert (before.value is None) == (after.value is None)
+        if before.value is not None:
+            assert before.value == pytest.approx(after.value)
 
 
 def test_the_unit_changes_no_coefficient_and_scales_the_limits():
@@ -202,7 +202,7 @@ def test_the_unit_changes_no_coefficient_and_scales_the_limits():
 
 def test_two_pairs_give_nothing_and_say_so():
     a = np.array([1.0, 2.0])
-    found = [
+    estimates = [
         bland_altman(a, a).bias,
         icc_agreement(np.stack([a, a], 1)),
         icc_consistency(np.stack([a, a], 1)),
@@ -211,7 +211,7 @@ def test_two_pairs_give_nothing_and_say_so():
         spearman(a, a),
         spearman(a[:0], a[:0]),
     ]
-    for estimate in found:
+    for estimate in estimates:
         assert estimate.value is None
         assert estimate.reason == TOO_FEW
 
@@ -226,41 +226,41 @@ def test_pairs_must_be_pairs_and_numbers():
 def test_bland_altman_of_a_hand_made_example_to_the_last_digit():
     a = np.array([10.0, 12, 15, 11, 18, 16])
     b = np.array([9.0, 13, 13, 10, 14, 15])
-    found = bland_altman(a, b)
+    limits = bland_altman(a, b)
     difference, mean = a - b, (a + b) / 2
     sd = math.sqrt(((difference - difference.mean()) ** 2).sum() / 5)
     error = sd / math.sqrt(6)
     t = stats.t.ppf(0.975, 5)
-    assert found.sd == pytest.approx(sd)
-    assert (found.bias.low, found.bias.high) == pytest.approx(
+    assert limits.sd == pytest.approx(sd)
+    assert (limits.bias.low, limits.bias.high) == pytest.approx(
         (difference.mean() - t * error, difference.mean() + t * error)
     )
     z = stats.norm.ppf(0.975)
     near, far = (stats.nct.ppf(q, 5, z * math.sqrt(6)) * error for q in (0.025, 0.975))
     middle = difference.mean()
-    assert found.upper.value == pytest.approx(middle + z * sd)
-    assert found.lower.value == pytest.approx(middle - z * sd)
-    assert (found.upper.low, found.upper.high) == pytest.approx((middle + near, middle + far))
-    assert (found.lower.low, found.lower.high) == pytest.approx((middle - far, middle - near))
+    assert limits.upper.value == pytest.approx(middle + z * sd)
+    assert limits.lower.value == pytest.approx(middle - z * sd)
+    assert (limits.upper.low, limits.upper.high) == pytest.approx((middle + near, middle + far))
+    assert (limits.lower.low, limits.lower.high) == pytest.approx((middle - far, middle - near))
     line = stats.linregress(mean, difference)
     half = stats.t.ppf(0.975, 4) * line.stderr
-    assert (found.slope.low, found.slope.high) == pytest.approx(
+    assert (limits.slope.low, limits.slope.high) == pytest.approx(
         (line.slope - half, line.slope + half)
     )
-    assert found.intercept == pytest.approx(line.intercept)
-    assert found.on_slope(np.array([20.0])) == pytest.approx(line.intercept + 20 * line.slope)
-    estimates = (found.bias, found.lower, found.upper, found.slope)
+    assert limits.intercept == pytest.approx(line.intercept)
+    assert limits.on_slope(np.array([20.0])) == pytest.approx(line.intercept + 20 * line.slope)
+    estimates = (limits.bias, limits.lower, limits.upper, limits.slope)
     assert {estimate.n for estimate in estimates} == {6}
     assert {estimate.reason for estimate in estimates} == {None}
 
 
 def test_equal_means_leave_no_line():
-    found = bland_altman(np.array([1.0, 2, 3]), np.array([3.0, 2, 1]))
-    assert (found.slope.value, found.intercept, found.slope.n) == (None, None, 3)
-    assert found.slope.reason
-    assert found.slope_differs is False
+    limits = bland_altman(np.array([1.0, 2, 3]), np.array([3.0, 2, 1]))
+    assert (limits.slope.value, limits.intercept, limits.slope.n) == (None, None, 3)
+    assert limits.slope.reason
+    assert limits.slope_differs is False
     with pytest.raises(ValueError, match="line"):
-        found.on_slope(np.array([1.0]))
+        limits.on_slope(np.array([1.0]))
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(None, 1.0), (1.0, None), (None, None)])
@@ -298,8 +298,8 @@ def test_three_pairs_are_enough_and_two_are_not():
     assert icc_agreement(three).value is not None
     assert icc_consistency(three).value is not None
     two = three[:2]
-    for found in (icc_agreement(two), icc_consistency(two), bland_altman(*two.T).bias):
-        assert (found.value, found.n, found.reason) == (None, 2, TOO_FEW)
+    for estimate in (icc_agreement(two), icc_consistency(two), bland_altman(*two.T).bias):
+        assert (estimate.value, estimate.n, estimate.reason) == (None, 2, TOO_FEW)
 
 
 def test_intraclass_correlations_of_three_raters_by_the_published_formulas():
@@ -308,8 +308,8 @@ def test_intraclass_correlations_of_three_raters_by_the_published_formulas():
     between, raters, rest = 11.2416667, 32.4861111, 1.0194444
     n, k = 6, 4
     value = (between - rest) / (between + (k - 1) * rest + k * (raters - rest) / n)
-    found = icc_agreement(ratings)
-    assert found.value == pytest.approx(value, rel=1e-6)
+    coefficient = icc_agreement(ratings)
+    assert coefficient.value == pytest.approx(value, rel=1e-6)
     a = k * value / (n * (1 - value))
     b = 1 + k * value * (n - 1) / (n * (1 - value))
     freedom = (a * raters + b * rest) ** 2 / (
@@ -322,32 +322,39 @@ def test_intraclass_correlations_of_three_raters_by_the_published_formulas():
     high = (
         n * (f_high * between - rest) / (k * raters + (k * n - k - n) * rest + n * f_high * between)
     )
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-5)
-    found = icc_consistency(ratings)
-    assert found.value == pytest.approx((between - rest) / (between + (k - 1) * rest), rel=1e-6)
+    assert (coefficient.low, coefficient.high) == pytest.approx((low, high), rel=1e-5)
+    coefficient = icc_consistency(ratings)
+    assert coefficient.value == pytest.approx(
+        (between - rest) / (between + (k - 1) * rest), rel=1e-6
+    )
     ratio = between / rest
     smaller, larger = ratio / stats.f.ppf(0.975, 5, 15), ratio * stats.f.ppf(0.975, 15, 5)
-    assert (found.low, found.high) == pytest.approx(
+    assert (coefficient.low, coefficient.high) == pytest.approx(
         ((smaller - 1) / (smaller + k - 1), (larger - 1) / (larger + k - 1)), rel=1e-5
     )
-    assert found.n == 6
+    assert coefficient.n == 6
 
 
 @pytest.mark.parametrize("raters", [2, 3])
 def test_the_same_ratings_agree_perfectly(raters):
     ratings = np.repeat(np.array([[1.0], [3], [4], [9]]), raters, axis=1)
-    for found in (icc_agreement(ratings), icc_consistency(ratings + np.arange(raters))):
-        assert (found.value, found.low, found.high, found.n) == (1, None, None, 4)
-        assert found.reason == NO_WIDTH
+    for coefficient in (icc_agreement(ratings), icc_consistency(ratings + np.arange(raters))):
+        assert (coefficient.value, coefficient.low, coefficient.high, coefficient.n) == (
+            1,
+            None,
+            None,
+            4,
+        )
+        assert coefficient.reason == NO_WIDTH
 
 
 def test_only_where_every_rater_is_constant_is_there_no_coefficient():
     constant = np.array([[1.0, 2], [1, 2], [1, 2]])
-    for found in (icc_agreement(constant), icc_consistency(constant)):
-        assert (found.value, found.n) == (None, 3)
-        assert len(found.reason.split()) > 3
-    one = np.array([[1.0, 2], [1, 3], [1, 5]])
-    assert icc_agreement(one).value is not None
+    for coefficient in (icc_agreement(constant), icc_consistency(constant)):
+        assert (coefficient.value, coefficient.n) == (None, 3)
+        assert len(coefficient.reason.split()) > 3
+    varying = np.array([[1.0, 2], [1, 3], [1, 5]])
+    assert icc_agreement(varying).value is not None
     of_one_case = np.array([[1.0, 1], [2, 2], [4, 4.5]])
     assert icc_consistency(of_one_case).value > 0.9
     steps = np.array([[1.0, 1], [2, 2], [1, 2]])  # every rater's values lie 1 apart
@@ -367,16 +374,16 @@ def test_only_where_every_rater_is_constant_is_there_no_coefficient():
 )
 def test_an_interval_that_cannot_be_is_none(ratings, value):
     """Of these the variances cancel, or the formula gives one that leaves out the coefficient."""
-    found = icc_agreement(np.array(ratings, float))
-    assert found.value == pytest.approx(value)
-    assert (found.low, found.high, found.n) == (None, None, 3)
-    assert len(found.reason.split()) > 3
+    agreement = icc_agreement(np.array(ratings, float))
+    assert agreement.value == pytest.approx(value)
+    assert (agreement.low, agreement.high, agreement.n) == (None, None, 3)
+    assert len(agreement.reason.split()) > 3
 
 
 def test_ratings_equal_but_for_rounding_are_perfectly_consistent():
     a = np.arange(6.0)
     ratings = np.stack([a, a + 1e-6 * np.array([1, -1, 1, -1, 1, -1])], 1)
-    found = icc_consistency(ratings)
-    assert (found.value, found.low, found.high) == (1, None, None)
+    consistency = icc_consistency(ratings)
+    assert (consistency.value, consistency.low, consistency.high) == (1, None, None)
     coarser = icc_consistency(np.stack([a, a + 1e-5 * np.array([1, -1, 1, -1, 1, -1])], 1))
     assert coarser.low < coarser.value < 1

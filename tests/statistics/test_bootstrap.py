@@ -14,14 +14,14 @@ def test_the_area_is_that_of_scikit_learn_with_ties_and_weights():
     rng = np.random.default_rng(0)
     score, truth = rng.integers(0, 12, 200), rng.random(200) < 0.4
     often = rng.integers(0, 3, (5, 200)).astype(float)
-    found = area_under_curve_of(score, truth)(often)
+    areas = area_under_curve_of(score, truth)(often)
     expected = [roc_auc_score(truth, score, sample_weight=w) for w in often]
-    assert found == pytest.approx(expected)
+    assert areas == pytest.approx(expected)
 
 
 def test_without_a_class_there_is_no_area():
-    found = estimate(area_under_curve_of([1, 2, 3], np.array([True] * 3)), range(3), reason="none")
-    assert (found.value, found.low, found.reason, found.n) == (None, None, "none", 3)
+    area = estimate(area_under_curve_of([1, 2, 3], np.array([True] * 3)), range(3), reason="none")
+    assert (area.value, area.low, area.reason, area.n) == (None, None, "none", 3)
 
 
 def test_nobody_has_no_figure():
@@ -31,9 +31,9 @@ def test_nobody_has_no_figure():
 
 def test_draws_without_a_class_are_passed_over():
     score, truth = np.arange(30), np.arange(30) == 12
-    found = estimate(area_under_curve_of(score, truth), range(30))
-    assert found.value == pytest.approx(12 / 29)
-    assert found.low <= found.value <= found.high
+    area = estimate(area_under_curve_of(score, truth), range(30))
+    assert area.value == pytest.approx(12 / 29)
+    assert area.low <= area.value <= area.high
 
 
 @pytest.mark.filterwarnings("error")
@@ -44,9 +44,9 @@ def test_where_no_draw_has_a_figure_the_interval_has_no_ends():
 
 def test_the_interval_of_one_case_a_patient_is_about_the_normal_one():
     hit = np.arange(400) % 4 == 0
-    found = estimate(share_of(hit), range(400))
+    share = estimate(share_of(hit), range(400))
     half = 1.96 * np.sqrt(0.25 * 0.75 / 400)
-    assert (found.low, found.high) == pytest.approx((0.25 - half, 0.25 + half), abs=0.005)
+    assert (share.low, share.high) == pytest.approx((0.25 - half, 0.25 + half), abs=0.005)
 
 
 def test_cases_of_one_patient_widen_the_interval():
@@ -67,15 +67,15 @@ def test_many_cases_are_drawn_in_parts(monkeypatch):
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 20), (7, 20), (20, 20)])
 def test_a_rate_of_single_cases_has_wilsons_interval(hits, n):
-    found = rate(np.arange(n) < hits, range(n))
+    interval = rate(np.arange(n) < hits, range(n))
     expected = binomtest(hits, n).proportion_ci(method="wilson")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_a_rate_counts_patients_and_not_their_cases():
-    found = rate(np.repeat([True, True, False, False], 25), np.repeat(list("abcd"), 25))
+    interval = rate(np.repeat([True, True, False, False], 25), np.repeat(list("abcd"), 25))
     expected = binomtest(2, 4).proportion_ci(method="wilson")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
     # One patient with nearly all cases is worth little more than one.
     uneven = rate(np.arange(100) < 99, ["a"] * 99 + ["b"])
     assert uneven.low < 0.3
@@ -83,17 +83,19 @@ def test_a_rate_counts_patients_and_not_their_cases():
 
 def test_statistics_of_weights_are_those_of_repeated_cases():
     rng = np.random.default_rng(3)
-    one, other = rng.normal(size=(2, 11)).round(1)
+    first, second = rng.normal(size=(2, 11)).round(1)
     often = rng.integers(0, 4, (50, 11))
     often[:, 0] += 1
     drawn = [np.repeat(np.arange(11), times) for times in often]
     weights = often.astype(float)
-    medians = [np.median(one[index]) for index in drawn]
-    assert bootstrap.median_of(one)(weights) == pytest.approx(medians)
-    assert bootstrap.mean_of(one)(weights) == pytest.approx([one[index].mean() for index in drawn])
+    medians = [np.median(first[index]) for index in drawn]
+    assert bootstrap.median_of(first)(weights) == pytest.approx(medians)
+    assert bootstrap.mean_of(first)(weights) == pytest.approx(
+        [first[index].mean() for index in drawn]
+    )
     spread = [index for index, times in enumerate(often) if (times > 0).sum() > 2]
-    pearson = [pearsonr(one[drawn[i]], other[drawn[i]]).statistic for i in spread]
-    assert bootstrap.correlation_of(one, other)(weights)[spread] == pytest.approx(pearson)
+    pearson = [pearsonr(first[drawn[i]], second[drawn[i]]).statistic for i in spread]
+    assert bootstrap.correlation_of(first, second)(weights)[spread] == pytest.approx(pearson)
     assert np.isnan(bootstrap.correlation_of(np.ones(4), np.arange(4))(np.ones((1, 4)))).all()
 
 
@@ -117,8 +119,8 @@ def test_the_interval_is_that_of_cases_drawn_one_by_one(draws):
     values = np.array([0.0, 1.0, 4.0, 9.0, 2.5])
     drawn = np.random.default_rng(bootstrap.SEED).integers(0, 5, (draws or 10_000, 5))
     expected = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
-    found = bootstrap.interval(bootstrap.mean_of(values), 5, draws=draws)
-    assert found == pytest.approx(tuple(expected), abs=1e-12)
+    interval = bootstrap.interval(bootstrap.mean_of(values), 5, draws=draws)
+    assert interval == pytest.approx(tuple(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -128,16 +130,16 @@ def test_no_part_of_the_draws_is_larger_than_what_is_held_at_once(monkeypatch, a
     of_two_clusters = bootstrap._of_clusters(6, list("aabbbb"), 7)
     of_groups = bootstrap._of_groups(np.array([3, 1, 2, 4, 1, 1]), 7)
     monkeypatch.setattr(bootstrap, "_AT_ONCE", at_once)
-    assert [part.shape for part in of_two_clusters] == [(some, 6) for some in rows]
+    assert [chunk.shape for chunk in of_two_clusters] == [(some, 6) for some in rows]
     parts = list(of_groups)
-    assert [part.shape for part in parts] == [(some, 6) for some in rows]
+    assert [chunk.shape for chunk in parts] == [(some, 6) for some in rows]
     assert (np.concatenate(parts).sum(axis=1) == 12).all()
 
 
 def test_no_case_is_no_figure_and_says_so():
-    found = estimate(lambda weights: pytest.fail("of no case"), [])
-    assert (found.value, found.n) == (None, 0)
-    assert len(found.reason.split()) > 3
+    figure = estimate(lambda weights: pytest.fail("of no case"), [])
+    assert (figure.value, figure.n) == (None, 0)
+    assert len(figure.reason.split()) > 3
     nobody = rate(np.array([], bool), [])
     assert (nobody.value, nobody.n) == (None, 0)
     assert len(nobody.reason.split()) > 3
@@ -152,23 +154,23 @@ def test_a_share_lies_in_0_to_1_however_it_is_rounded():
 @pytest.mark.parametrize(("first", "second"), [(1e8, 0.0), (0.0, 1e8)])
 def test_a_correlation_far_from_zero_keeps_its_digits(first, second):
     rng = np.random.default_rng(5)
-    one, other = rng.integers(0, 9, (2, 30)).astype(float)
-    found = bootstrap.correlation_of(one + first, other + second)(np.ones((1, 30)))
-    assert found == pytest.approx([pearsonr(one, other).statistic], abs=1e-9)
+    x, y = rng.integers(0, 9, (2, 30)).astype(float)
+    correlation = bootstrap.correlation_of(x + first, y + second)(np.ones((1, 30)))
+    assert correlation == pytest.approx([pearsonr(x, y).statistic], abs=1e-9)
 
 
 @pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-9, 1e13), (1e13, 1e-9)])
 def test_a_correlation_knows_equal_values_from_small_ones(scales):
     """Equal values leave only rounding, of whatever unit they are: there is no correlation."""
     rng = np.random.default_rng(6)
-    one = np.array([0.1] * 6 + [0.7, 0.3, 5.3, 0.2, 0.6, 0.9])
-    other = rng.exponential(size=12)
+    x = np.array([0.1] * 6 + [0.7, 0.3, 5.3, 0.2, 0.6, 0.9])
+    y = rng.exponential(size=12)
     weights = rng.integers(1, 5, (40, 12)).astype(float)
     equal = weights * (np.arange(12) < 6)
-    for pair in ((one * scales[0], other * scales[1]), (other * scales[0], one * scales[1])):
+    for pair in ((x * scales[0], y * scales[1]), (y * scales[0], x * scales[1])):
         statistic = bootstrap.correlation_of(*pair)
         assert np.isnan(statistic(equal)).all()
-        expected = bootstrap.correlation_of(one, other)(weights)
+        expected = bootstrap.correlation_of(x, y)(weights)
         assert statistic(weights) == pytest.approx(expected, abs=1e-9)
 
 

@@ -44,8 +44,8 @@ def test_the_slope_is_that_of_an_unpenalised_logistic_regression():
     probability, truth = predictions(slope=0.5)
     logit = np.log(probability / (1 - probability))
     fitted = LogisticRegression(C=np.inf, tol=1e-10).fit(logit[:, None], truth)
-    found = value(slope_of(probability, truth), 400)
-    assert found == pytest.approx(fitted.coef_[0, 0], abs=1e-4)
+    slope = value(slope_of(probability, truth), 400)
+    assert slope == pytest.approx(fitted.coef_[0, 0], abs=1e-4)
 
 
 def test_the_intercept_maximises_the_likelihood_with_the_slope_held_at_one():
@@ -55,8 +55,8 @@ def test_the_intercept_maximises_the_likelihood_with_the_slope_held_at_one():
     def loss(a):
         return np.log1p(np.exp(-(a[0] + logit) * np.where(truth, 1, -1))).sum()
 
-    found = value(intercept_of(probability, truth), 400)
-    assert found == pytest.approx(minimize(loss, [0.0]).x[0], abs=1e-4)
+    intercept = value(intercept_of(probability, truth), 400)
+    assert intercept == pytest.approx(minimize(loss, [0.0]).x[0], abs=1e-4)
 
 
 def test_weights_count_cases_as_often_as_they_say():
@@ -72,25 +72,25 @@ def test_weights_count_cases_as_often_as_they_say():
 def test_intervals_hold_what_the_outcomes_were_drawn_with(slope, intercept, monkeypatch):
     monkeypatch.setattr(bootstrap, "DRAWS", 200)
     probability, truth = predictions(3000, slope=slope, intercept=intercept)
-    found = calibration(probability, truth, range(3000))
-    assert found.slope.low < slope < found.slope.high
-    assert (found.slope.low < 1 < found.slope.high) == (slope == 1)
+    line = calibration(probability, truth, range(3000))
+    assert line.slope.low < slope < line.slope.high
+    assert (line.slope.low < 1 < line.slope.high) == (slope == 1)
     if slope == 1:
-        assert found.intercept.low < intercept < found.intercept.high
-        assert (found.intercept.low < 0 < found.intercept.high) == (intercept == 0)
+        assert line.intercept.low < intercept < line.intercept.high
+        assert (line.intercept.low < 0 < line.intercept.high) == (intercept == 0)
 
 
 @pytest.mark.parametrize("truth", [[False, False, True, True], [True] * 4, [False] * 4])
 def test_without_a_line_the_reason_is_said(truth):
-    found = calibration(np.array([0.1, 0.2, 0.8, 0.9]), np.array(truth), range(4))
-    assert found.slope.value is None
-    assert "class" in (found.slope.reason or "")
-    assert found.brier.value is not None
+    line = calibration(np.array([0.1, 0.2, 0.8, 0.9]), np.array(truth), range(4))
+    assert line.slope.value is None
+    assert "class" in (line.slope.reason or "")
+    assert line.brier.value is not None
 
 
 def test_probabilities_of_zero_and_one_have_a_line():
-    found = value(slope_of([0, 0, 0.5, 1, 1], np.array([0, 1, 1, 1, 0]) > 0), 5)
-    assert np.isfinite(found)
+    slope = value(slope_of([0, 0, 0.5, 1, 1], np.array([0, 1, 1, 1, 0]) > 0), 5)
+    assert np.isfinite(slope)
 
 
 def test_the_reliability_table_holds_every_case_once():
@@ -201,9 +201,9 @@ def test_every_draw_that_has_a_maximum_reaches_it(free):
     probability = 1 / (1 + np.exp(-logit))
     weights = rng.integers(0, 3, (60, 30)).astype(float)
     weights[:, 24:28] = np.maximum(weights[:, 24:28], 1)  # the classes overlap in every draw
-    found = (slope_of if free else intercept_of)(probability, truth)(weights)
-    assert np.isfinite(found).all()
-    for weight, value_found in zip(weights, found, strict=True):
+    values = (slope_of if free else intercept_of)(probability, truth)(weights)
+    assert np.isfinite(values).all()
+    for weight, value_found in zip(weights, values, strict=True):
         if not free:
             rest = weight * (truth - 1 / (1 + np.exp(-(value_found + logit))))
             assert rest.sum() == pytest.approx(0, abs=1e-6)

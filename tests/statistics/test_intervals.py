@@ -36,8 +36,8 @@ def no_warnings():
 def test_area_under_the_curve_counts_pairs_and_ties_half(rows):
     score, positive = np.array([s for s, _ in rows]), np.array([p for _, p in rows])
     pairs = [(a > b) + 0.5 * (a == b) for a in score[positive] for b in score[~positive]]
-    found = area_under_curve(score, positive)
-    assert np.isnan(found) if not pairs else found == pytest.approx(np.mean(pairs))
+    area = area_under_curve(score, positive)
+    assert np.isnan(area) if not pairs else area == pytest.approx(np.mean(pairs))
 
 
 def test_the_interval_of_an_area_holds_it():
@@ -79,9 +79,9 @@ def exact_wilcoxon(difference: list[float]) -> float:
     """The share of all signs whose rank sum is as far from its middle (no ties, no zeros)."""
     ranks = np.argsort(np.argsort(np.abs(difference))) + 1
     middle = ranks.sum() / 2
-    found = abs(ranks[np.array(difference) > 0].sum() - middle)
+    deviation = abs(ranks[np.array(difference) > 0].sum() - middle)
     signs = np.array(list(itertools.product((0, 1), repeat=len(ranks))))
-    return float(np.mean(np.abs(signs @ ranks - middle) >= found))
+    return float(np.mean(np.abs(signs @ ranks - middle) >= deviation))
 
 
 @pytest.mark.parametrize(
@@ -171,17 +171,17 @@ def test_holm_does_not_mind_the_order_and_lies_between_p_and_bonferroni(p, rando
     order = random.sample(range(len(p)), len(p))
     adjusted = holm(p)
     assert holm([p[i] for i in order]) == [adjusted[i] for i in order]
-    for raw, found in zip(p, adjusted, strict=True):
-        assert raw <= found <= 1
-        assert found >= min(1, min(p) * len(p))
-        assert found <= min(1, max(p) * len(p))
+    for raw, corrected in zip(p, adjusted, strict=True):
+        assert raw <= corrected <= 1
+        assert corrected >= min(1, min(p) * len(p))
+        assert corrected <= min(1, max(p) * len(p))
 
 
 def test_tests_that_could_not_be_done_do_not_count():
-    found = holm([0.01, NAN, 0.04])
-    assert found[0] == pytest.approx(0.02)
-    assert np.isnan(found[1])
-    assert found[2] == pytest.approx(0.04)
+    adjusted = holm([0.01, NAN, 0.04])
+    assert adjusted[0] == pytest.approx(0.02)
+    assert np.isnan(adjusted[1])
+    assert adjusted[2] == pytest.approx(0.04)
 
 
 # Seeds
@@ -193,7 +193,7 @@ def test_seeds_are_averaged_before_slices_are_paired():
     assert sd_between_seeds(values) == pytest.approx(0.2 / np.sqrt(2))
     # The interval is that of four slices, however many seeds there are.
     many = np.repeat(values[:1, :2], 100, axis=0)
-    once, often = (mean_with_interval(mean_over_seeds(each)) for each in (many[:1], many))
+    once, often = (mean_with_interval(mean_over_seeds(figures)) for figures in (many[:1], many))
     assert often == pytest.approx(once)
     assert sd_between_seeds(many) == pytest.approx(0, abs=1e-12)
 
@@ -219,9 +219,9 @@ def test_areas_agree_as_bland_and_altman_say():
 def test_the_correlation_is_pearsons():
     rng = np.random.default_rng(4)
     true = rng.random(40)
-    found = true + rng.normal(0, 0.1, 40)
-    figure = area_agreement(found, true)["correlation"]
-    assert figure["r"] == pytest.approx(np.corrcoef(found, true)[0, 1])
+    measured = true + rng.normal(0, 0.1, 40)
+    figure = area_agreement(measured, true)["correlation"]
+    assert figure["r"] == pytest.approx(np.corrcoef(measured, true)[0, 1])
     assert figure["low"] < figure["r"] < figure["high"] < 1
     assert area_agreement(2 * true + 1, true)["correlation"]["r"] == pytest.approx(1)
 

@@ -42,23 +42,23 @@ def test_weighted_kappa_of_three_classes_worked_by_hand():
 @given(ratings, st.sampled_from([1, 2]))
 def test_weighted_kappa_is_that_of_a_plain_loop(pairs, power):
     a, b = columns(pairs)
-    found = weighted_kappa(a, b, highest=6, weights=("linear", "quadratic")[power - 1])
+    kappa = weighted_kappa(a, b, highest=6, weights=("linear", "quadratic")[power - 1])
     disagreement = np.mean([abs(i - j) ** power for i, j in pairs])
     chance = np.mean([abs(i - j) ** power for i, j in itertools.product(a, b)])
     if chance == 0:
-        assert found.reason == SAME_VALUE
+        assert kappa.reason == SAME_VALUE
     else:
-        assert found.value == pytest.approx(1 - disagreement / chance)
-        assert found.low is None or found.low < found.high <= 1
-        assert (found.low is None) == (found.reason == NO_WIDTH)
+        assert kappa.value == pytest.approx(1 - disagreement / chance)
+        assert kappa.low is None or kappa.low < kappa.high <= 1
+        assert (kappa.low is None) == (kappa.reason == NO_WIDTH)
 
 
 def test_quadratic_kappa_is_lins_concordance():
     a, b = np.random.default_rng(3).integers(0, 5, (2, 50)).astype(float)
     b = np.where(np.arange(50) % 3, a, b)
     expected = 2 * np.cov(a, b, ddof=0)[0, 1] / (a.var() + b.var() + (a.mean() - b.mean()) ** 2)
-    found = weighted_kappa(a, b, highest=4, weights="quadratic")
-    assert found.value == pytest.approx(expected)
+    kappa = weighted_kappa(a, b, highest=4, weights="quadratic")
+    assert kappa.value == pytest.approx(expected)
 
 
 def test_classes_that_nobody_uses_change_nothing():
@@ -71,14 +71,14 @@ def test_the_interval_of_kappa_is_the_bootstrap_over_cases():
     rng = np.random.default_rng(4)
     a = rng.integers(0, 5, 60)
     b = np.clip(a + rng.integers(-1, 2, 60), 0, 4)
-    found = weighted_kappa(a, b, highest=4, weights="quadratic")
+    kappa = weighted_kappa(a, b, highest=4, weights="quadratic")
     values = []
     for index in rng.integers(0, 60, (3000, 60)):
-        one, other = a[index], b[index]
-        cost = one.var() + other.var() + (one.mean() - other.mean()) ** 2
-        values.append(1 - np.mean((one - other) ** 2) / cost)
+        x, y = a[index], b[index]
+        cost = x.var() + y.var() + (x.mean() - y.mean()) ** 2
+        values.append(1 - np.mean((x - y) ** 2) / cost)
     expected = np.percentile(values, [2.5, 97.5])
-    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.01)
+    assert (kappa.low, kappa.high) == pytest.approx(tuple(expected), abs=0.01)
 
 
 @pytest.mark.parametrize("wrong", [[0, 1, 5], [0, 1, -1], [0, 1, 1.5]])
@@ -94,10 +94,10 @@ def test_the_confusion_matrix_counts_a_along_rows():
 
 def test_exact_agreement_has_wilsons_interval():
     a, b = np.arange(20) % 3, np.where(np.arange(20) < 15, np.arange(20) % 3, 9)
-    found = exact_agreement(a, b)
+    agreement = exact_agreement(a, b)
     expected = stats.binomtest(15, 20).proportion_ci(method="wilson")
-    assert found.value == 0.75
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert agreement.value == 0.75
+    assert (agreement.low, agreement.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_the_confusion_matrix_has_all_classes_and_kappa_its_number_of_cases():
@@ -107,22 +107,22 @@ def test_the_confusion_matrix_has_all_classes_and_kappa_its_number_of_cases():
 
 
 def test_one_class_alone_has_no_kappa():
-    found = weighted_kappa(np.ones(4), np.ones(4), highest=3, weights="linear")
-    assert (found.value, found.n, found.reason) == (None, 4, SAME_VALUE)
+    kappa = weighted_kappa(np.ones(4), np.ones(4), highest=3, weights="linear")
+    assert (kappa.value, kappa.n, kappa.reason) == (None, 4, SAME_VALUE)
 
 
 def test_exact_agreement_of_four_in_five():
     a, b = np.array([0, 1, 2, 3, 0.0]), np.array([0, 1, 2, 3, 1.0])
-    found = exact_agreement(a, b)
-    assert (found.value, found.n, found.reason) == (0.8, 5, None)
+    agreement = exact_agreement(a, b)
+    assert (agreement.value, agreement.n, agreement.reason) == (0.8, 5, None)
     assert exact_agreement(a[:3], b[:3]).value == 1
     assert exact_agreement(a[:2], b[:2]).reason == TOO_FEW
 
 
 def test_kappa_of_three_pairs_and_of_little_chance():
     a, b = np.array([0, 0, 0.0]), np.array([0, 0, 1.0])
-    found = weighted_kappa(a, b, highest=1, weights="linear")
-    assert (found.value, found.n) == (0, 3)
+    kappa = weighted_kappa(a, b, highest=1, weights="linear")
+    assert (kappa.value, kappa.n) == (0, 3)
     assert weighted_kappa(a[:2], b[:2], highest=1, weights="linear").reason == TOO_FEW
 
 
@@ -138,8 +138,8 @@ def test_the_interval_of_kappa_is_that_of_the_drawn_counts(weights, power):
     tables[:, pairs[:, 0], pairs[:, 1]] = draws
     chance = tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None, :] / 25
     kappas = 1 - (tables * cost).sum(axis=(1, 2)) / (chance * cost).sum(axis=(1, 2))
-    found = weighted_kappa(a, b, highest=3, weights=weights)
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(kappas, [2.5, 97.5])))
+    kappa = weighted_kappa(a, b, highest=3, weights=weights)
+    assert (kappa.low, kappa.high) == pytest.approx(tuple(np.percentile(kappas, [2.5, 97.5])))
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 4.0, 1.5])

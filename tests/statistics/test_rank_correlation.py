@@ -17,12 +17,12 @@ pytestmark = pytest.mark.usefixtures("no_warnings")
 @given(ratings)
 def test_spearman_is_scipys_ties_included(pairs):
     a, b = columns(pairs)
-    found = spearman(a, b)
-    if found.value is None:
-        assert found.reason == CONSTANT
+    rho = spearman(a, b)
+    if rho.value is None:
+        assert rho.reason == CONSTANT
         assert np.ptp(a) == 0 or np.ptp(b) == 0
     else:
-        assert found.value == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-9)
+        assert rho.value == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-9)
 
 
 def test_the_interval_of_spearman_holds_the_true_one():
@@ -30,29 +30,29 @@ def test_the_interval_of_spearman_holds_the_true_one():
     true = 6 / np.pi * np.arcsin(0.8 / 2)
     for _ in range(600):
         a, b = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 40).T
-        found = spearman(a, b)
-        inside += found.low <= true <= found.high
+        rho = spearman(a, b)
+        inside += rho.low <= true <= rho.high
     assert inside / 600 == pytest.approx(0.95, abs=0.03)
 
 
 def test_three_pairs_have_a_rank_correlation_without_interval():
-    found = spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
-    assert found.value == pytest.approx(0.5)
-    assert (found.low, found.high) == (None, None)
-    assert "four pairs" in found.reason
+    rho = spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
+    assert rho.value == pytest.approx(0.5)
+    assert (rho.low, rho.high) == (None, None)
+    assert "four pairs" in rho.reason
 
 
 def test_the_interval_of_spearman_is_bonett_and_wrights():
     """Eight pairs with ρ = 1 − 6·Σd² / (n(n² − 1)): Σd² = 16, so ρ = 17/21."""
     a, b = np.arange(8.0), np.array([2, 0, 1, 4, 6, 3, 5, 7.0])
     assert ((a - b) ** 2).sum() == 16
-    found = spearman(a, b)
+    correlation = spearman(a, b)
     rho = 17 / 21
     error = math.sqrt((1 + rho * rho / 2) / 5)
     z = 0.5 * math.log((1 + rho) / (1 - rho))
     expected = [math.tanh(z + sign * 1.959963984540054 * error) for sign in (-1, 1)]
-    assert (found.value, found.n) == (pytest.approx(rho, abs=1e-12), 8)
-    assert [found.low, found.high] == pytest.approx(expected, abs=1e-12)
+    assert (correlation.value, correlation.n) == (pytest.approx(rho, abs=1e-12), 8)
+    assert [correlation.low, correlation.high] == pytest.approx(expected, abs=1e-12)
     turned = spearman(a, -b)
     assert [turned.high, turned.low] == pytest.approx([-expected[0], -expected[1]], abs=1e-12)
 
@@ -69,15 +69,15 @@ def test_spearman_has_an_interval_from_four_pairs():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_perfect_ranks_of_five_cases_have_no_interval(sign):
-    found = spearman(np.arange(5.0), sign * np.arange(5.0))
-    assert (found.value, found.low, found.high, found.n) == (sign, None, None, 5)
-    assert found.reason == NO_WIDTH
+    rho = spearman(np.arange(5.0), sign * np.arange(5.0))
+    assert (rho.value, rho.low, rho.high, rho.n) == (sign, None, None, 5)
+    assert rho.reason == NO_WIDTH
 
 
 @pytest.mark.parametrize("constant", [0, 1])
 def test_one_constant_rater_has_no_rank_correlation(constant):
     ratings = [np.arange(5.0), np.arange(5.0)]
     ratings[constant] = np.ones(5)
-    found = spearman(*ratings)
-    assert (found.value, found.n) == (None, 5)
-    assert found.reason == CONSTANT
+    rho = spearman(*ratings)
+    assert (rho.value, rho.n) == (None, 5)
+    assert rho.reason == CONSTANT

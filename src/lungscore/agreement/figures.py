@@ -103,7 +103,7 @@ def _panels(count: int, size: tuple[float, float]) -> tuple[Any, Sequence[Any]]:
 
 
 def _label(axes: Any, x: str, y: str) -> None:
-    """Labels as they are: a rater's name is no formula."""
+    """Labels as they are: a rater's name is not a formula."""
     axes.set_xlabel(x, fontsize=9, color=INK, parse_math=False)
     axes.set_ylabel(y, fontsize=9, color=INK, parse_math=False)
 

@@ -90,8 +90,7 @@ def _summary(agreement: "Agreement") -> Iterable[Sequence[Any]]:
         *("bias", "lower_limit", "upper_limit", "slope", "icc_2_1", "icc_3_1"),
         *("kappa_linear", "kappa_quadratic", "exact_agreement", "spearman"),
     )
-    head = ["measure", "unit", "n", "mean_a", "mean_b", "sd_of_differences"]
-    yield [*head, *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+    yield _head(("mean_a", "mean_b", "sd_of_differences"), names)
     for agreed in agreement.measures:
         limits = agreed.bland_altman
         estimates: list[Estimate] = [
@@ -106,17 +105,7 @@ def _summary(agreement: "Agreement") -> Iterable[Sequence[Any]]:
             *(agreed.kappa_linear, agreed.kappa_quadratic, agreed.exact, agreed.spearman),
         ]
         means = [values.mean() if agreed.n else None for values in (agreed.a, agreed.b)]
-        yield [
-            agreed.measure.name,
-            agreed.measure.symbol,
-            agreed.n,
-            *(_number(value) for value in (*means, limits.sd)),
-            *(
-                _number(end)
-                for estimate in estimates
-                for end in (estimate.value, estimate.low, estimate.high)
-            ),
-        ]
+        yield _row(agreed, (*means, limits.sd), estimates)
 
 
 def _pairs(agreement: "Agreement") -> Iterable[Sequence[Any]]:
@@ -135,25 +124,14 @@ def _summary_of_several(agreement: AgreementOfSeveral) -> Iterable[Sequence[Any]
         *("icc_2_1", "icc_3_1", "kappa_linear", "kappa_quadratic"),
         *("krippendorff_alpha", "exact_agreement"),
     )
-    head = ["measure", "unit", "n", *(f"mean_{letter}" for letter in letters)]
-    yield [*head, *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+    yield _head([f"mean_{letter}" for letter in letters], names)
     for agreed in agreement.measures:
         estimates = (
             *(agreed.icc_2_1, agreed.icc_3_1, agreed.kappa_linear, agreed.kappa_quadratic),
             *(agreed.alpha, agreed.exact),
         )
         means = agreed.values.mean(axis=0) if agreed.n else [None] * len(letters)
-        yield [
-            agreed.measure.name,
-            agreed.measure.symbol,
-            agreed.n,
-            *map(_number, means),
-            *(
-                _number(end)
-                for estimate in estimates
-                for end in (estimate.value, estimate.low, estimate.high)
-            ),
-        ]
+        yield _row(agreed, means, estimates)
 
 
 def _ratings(agreement: AgreementOfSeveral) -> Iterable[Sequence[Any]]:
@@ -162,6 +140,23 @@ def _ratings(agreement: AgreementOfSeveral) -> Iterable[Sequence[Any]]:
     for agreed in agreement.measures:
         for case, values in zip(agreed.cases, agreed.values, strict=True):
             yield [agreed.measure.name, case, *(_value(agreed, value) for value in values)]
+
+
+def _head(columns: Iterable[str], figures: Iterable[str]) -> list[str]:
+    """The head of a summary: ``columns``, then each figure with the ends of its interval."""
+    ends = (f"{name}{end}" for name in figures for end in ("", "_low", "_high"))
+    return ["measure", "unit", "n", *columns, *ends]
+
+
+def _row(
+    agreed: "MeasureAgreement | MeasureOfSeveral",
+    values: Iterable[float | None],
+    estimates: Iterable["Estimate"],
+) -> list[Any]:
+    """The row of a measure below ``_head``."""
+    ends = (end for figure in estimates for end in (figure.value, figure.low, figure.high))
+    measure = agreed.measure
+    return [measure.name, measure.symbol, agreed.n, *map(_number, (*values, *ends))]
 
 
 def _value(agreed: "MeasureAgreement | MeasureOfSeveral", value: float) -> str:

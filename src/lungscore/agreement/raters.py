@@ -1,6 +1,6 @@
 """Two raters compared: which cases they share, and their agreement in every measure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,12 +167,7 @@ def _notices(
     only_b: Sequence[str],
     measures: Sequence[MeasureAgreement],
 ) -> tuple[Notice, ...]:
-    notices = []
-    if len(shared) < FEW_CASES:
-        message = (
-            f"{len(shared)} cases are too few for firm conclusions; see the confidence intervals."
-        )
-        notices.append(Notice("few-cases", message))
+    notices = few_cases(len(shared))
     for name, only in ((name_a, only_a), (name_b, only_b)):
         if only:
             notices.append(Notice("cases-unmatched", f"Left out: {only_text(name, only)}."))
@@ -180,12 +175,24 @@ def _notices(
     if missing:
         message = f"Cases without a value, left out of that measure: {shortened(missing)}."
         notices.append(Notice("values-missing", message))
-    for name, ratings in ((name_a, a), (name_b, b)):
+    return (*notices, *columns_ignored(((name_a, a), (name_b, b))))
+
+
+def few_cases(number: int) -> list[Notice]:
+    """The notice of ``number`` cases where they are too few."""
+    if number >= FEW_CASES:
+        return []
+    message = f"{number} cases are too few for firm conclusions; see the confidence intervals."
+    return [Notice("few-cases", message)]
+
+
+def columns_ignored(raters: Iterable[tuple[str, Ratings]]) -> Iterator[Notice]:
+    """The notice of each rater, by name, whose table has columns that are not measures."""
+    for name, ratings in raters:
         if ratings.unknown:
             columns = ", ".join(ratings.unknown)
             message = f"These columns of {name} are not measures and were not compared: {columns}."
-            notices.append(Notice("columns-ignored", message))
-    return tuple(notices)
+            yield Notice("columns-ignored", message)
 
 
 def only_text(name: str, cases: Sequence[str], relation: str = "only in") -> str:

@@ -8,13 +8,14 @@ from itertools import combinations
 import numpy as np
 
 from lungscore.agreement.raters import (
-    FEW_CASES,
     NOT_METRIC,
     NOT_ORDINAL,
     Agreement,
     MeasureAgreement,
+    columns_ignored,
     compare_raters,
     count_text,
+    few_cases,
     only_text,
     shortened,
 )
@@ -124,7 +125,7 @@ def compare_several(raters: Sequence[Ratings]) -> AgreementOfSeveral:
 
 
 def _named_apart(raters: Sequence[Ratings]) -> tuple[Ratings, ...]:
-    """The raters, those of one name told apart by their letters."""
+    """The raters; those that share a name get their letters added to it."""
     times = Counter(rater.name for rater in raters)
     return tuple(
         replace(rater, name=f"{rater.name} ({letter.upper()})") if times[rater.name] > 1 else rater
@@ -180,12 +181,7 @@ def _notices(
     not_shared: Sequence[Sequence[str]],
     measures: Sequence[MeasureOfSeveral],
 ) -> tuple[Notice, ...]:
-    notices = []
-    if len(shared) < FEW_CASES:
-        message = (
-            f"{len(shared)} cases are too few for firm conclusions; see the confidence intervals."
-        )
-        notices.append(Notice("few-cases", message))
+    notices = few_cases(len(shared))
     for rater, cases in zip(raters, not_shared, strict=True):
         if cases:
             message = f"Not rated by all: {only_text(rater.name, cases, 'of')}."
@@ -195,11 +191,4 @@ def _notices(
         counts = shortened(missing)
         message = f"Cases without a value of every rater, left out of that measure: {counts}."
         notices.append(Notice("values-missing", message))
-    for rater in raters:
-        if rater.unknown:
-            columns = ", ".join(rater.unknown)
-            message = (
-                f"These columns of {rater.name} are not measures and were not compared: {columns}."
-            )
-            notices.append(Notice("columns-ignored", message))
-    return tuple(notices)
+    return (*notices, *columns_ignored((rater.name, rater) for rater in raters))

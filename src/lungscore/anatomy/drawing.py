@@ -25,7 +25,6 @@ def draw(
     """
     grid, values, level = overview.grid, overview.scan.values, overview.levels.lung
     labels = np.zeros(grid.shape, np.uint8)
-    pixel_mm2 = overview.spacing_mm[1] * overview.spacing_mm[2]
     for side in np.unique(closed[closed > 0]):
         box = lung_box(closed == side, margin=(3, 3, 3))
         mine = closed[box] == side
@@ -38,7 +37,7 @@ def draw(
         lung |= grid.enlarge(solid, voxels, first=first)
         if lumen is not None:
             lung &= ~lumen.within(voxels)
-        lung = fill_slices(lung, pixel_mm2=pixel_mm2)
+        lung = fill_slices(lung, spacing_mm=overview.spacing_mm)
         drawn = labels[voxels]
         drawn[lung & (drawn == 0)] = side
     return labels

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from lungscore.anatomy.closing import IN_PLANE, fill_slices
+from lungscore.anatomy.checks import GAS_HU
+from lungscore.anatomy.closing import IN_PLANE, above, fill_slices
 from lungscore.anatomy.lung_maps import AIRWAYS, LEFT, RIGHT, LungMaps
 from lungscore.anatomy.morphology import dilation, opening
 from lungscore.anatomy.overview import Overview
 from lungscore.anatomy.rules import above_the_lungs
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
-#: Aerated blocks that rules call lung join the lungs from this probability on, of 255; dense ones
-#: are lung from the second. From the third on dense tissue may be lung, from the last it surely is.
-LIKELY, DENSE, POSSIBLE, SURE = 51, 245, 165, 217
+#: Of 255, the probability from which aerated blocks join the lungs where rules call them lung, or
+#: where they lie above lung.
+LIKELY = 20
+#: Blocks denser than aerated lung are lung from the first on where they are haze, else from the
+#: second. From the third on dense tissue may be lung, from the last it surely is.
+HAZE, DENSE, POSSIBLE, SURE = 165, 245, 128, 217
 #: Pieces below this are none (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 150.0
 #: A piece below this part of a lung that touches the other lung belongs to that.
@@ -58,11 +62,17 @@ def network_lungs(
     airways = airways | ((air > lung) & (air > 255 - lung - air))
     dark = overview.values < overview.levels.lung
     airways_or_gas = airways | _gas(overview, aerated, airways, lung)
-    lungs = np.where(dark, 2 * lung > 255, lung >= DENSE) & ~airways_or_gas & ~overview.beyond
+    solid = lung >= np.where(overview.values < overview.levels.haze, HAZE, DENSE)
+    plain = dark & (2 * lung > 255)
+    lungs = (plain | ~dark & solid) & ~airways_or_gas & ~overview.beyond
     continued = (aerated > 0) & (lung >= LIKELY)
     if overview.levels.gas is not None:
         continued &= overview.values > overview.levels.gas  # plain gas beside a lung is bowel
-    likely = (dark & (2 * lung > 255) | continued) & ~airways_or_gas
+    # No bowel has lung beneath it. What is darker still may be a bulla or the pleural space.
+    emphysema = dark & (lung >= LIKELY) & overview.inside & above(plain)
+    if overview.levels.gas is not None:
+        emphysema &= overview.values > GAS_HU
+    likely = (plain | continued | emphysema) & ~airways_or_gas
     lungs = _pieces_with(lungs | likely, lungs)
     lungs = _without_odd_pieces(lungs, overview)
     if overview.scan.sides_known:
@@ -71,9 +81,8 @@ def network_lungs(
         closed = lungs.astype(np.uint8)
     airless = _airless(closed, dark)
     closed[airless] = 0
-    pixel_mm2 = grid.spacing_mm[1] * grid.spacing_mm[2]
     for side in np.unique(closed[closed > 0]):
-        whole = fill_slices(closed == side, pixel_mm2=pixel_mm2)
+        whole = fill_slices(closed == side, spacing_mm=grid.spacing_mm)
         closed[whole & (closed == 0) & ~airways_or_gas] = side
     dense = opening((closed > 0) & ~dark, IN_PLANE)
     doubtful = dense & (lung < SURE)

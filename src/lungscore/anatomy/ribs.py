@@ -19,7 +19,7 @@ INWARDS = 0.15
 #: What one lung holds and the other lacks is disease only where more than twice this thick, mm:
 #: one half of the diaphragm stands up to 2 cm higher than the other.
 ASYMMETRY_MM = 12.0
-#: Spine and aorta fill this much of half the chest's width; lungs are no mirror images there.
+#: Spine and aorta fill this much of half the chest's width; lungs are not mirror images there.
 MEDIAL = 0.3
 
 

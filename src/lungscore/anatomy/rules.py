@@ -13,7 +13,7 @@ from lungscore.anatomy.sides import name_sides
 
 #: Vessels, nodules and bays of the pleura up to about twice this width join the lung, mm.
 CLOSING_MM = 8.0
-#: Aerated pieces below this are no lung (for one slice: mm² instead of mm³).
+#: Aerated pieces below this are not lung (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 250.0
 #: Pieces below this part of the largest are bowel where they lie under the diaphragm.
 MINOR_PIECE = 0.1
@@ -42,7 +42,7 @@ def closed_lungs(
     for side in np.unique(sides[sides > 0]):
         box = lung_box(sides == side, margin=(3, 3, 3))
         aerated = sides[box] == side
-        closed = fill_slices(aerated, pixel_mm2=spacing_mm[1] * spacing_mm[2])
+        closed = fill_slices(aerated, spacing_mm=spacing_mm)
         closed |= close_ball(closed, spacing_mm, radius_mm=CLOSING_MM)
         closed &= (sides[box] == 0) & ~airways[box] | aerated
         drawn = labels[box]

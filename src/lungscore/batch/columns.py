@@ -16,7 +16,7 @@ BEHIND = ("reliability", "withheld", "warnings", "lungscore", "models", "engine"
 JOINING = ("study_uid", "series_uid", "study_date", "accession_number")
 COLUMNS = (*BEFORE, *MEASURES, *RANGE_COLUMNS, *REGION_COLUMNS, *BEHIND, *JOINING)
 
-#: Of the columns that are no number of a result: what they hold.
+#: Of the columns that are not numbers of a result: what they hold.
 MEANINGS = {
     "case": "name of the case",
     "status": "analysed or failed",
@@ -44,7 +44,7 @@ def row_of(
     """The row of an analysed case; content: of its result.json.
 
     version: of lungscore. identifiers: of identifiers.json. Raises LookupError, TypeError or
-    ValueError for what is no result.
+    ValueError for what is not a result.
     """
     row: Row = {"case": case, "status": "analysed", "code": None}
     for measure in MEASURES.values():

@@ -16,6 +16,8 @@ _WIDE, _HIGH, _LEFT, _RIGHT, _TOP, _BOTTOM = 420, 250, 44, 410, 26, 208
 NAMED = 5
 #: Widths of a bar of the histogram, in percent; the first with which all bars fit.
 BAR_WIDTHS, MOST_BARS = (1, 2, 5), 20
+#: Percent between two numbers below the plot; the first with which there are few enough.
+TICK_STEPS, MOST_TICKS = (1, 2, 5, 10, 20), 6
 
 
 def case_text(case: str) -> str:
@@ -96,18 +98,12 @@ def scatter(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
             ' fill-opacity="0.75" stroke="#1b1f24" stroke-width="0.6"/></a>'
         )
         if case in named:
-            left = x > (_LEFT + _RIGHT) / 2
-            drawn += _text(
-                x + (-8 if left else 8),
-                y + 4,
-                escape(case_text(case)[-18:]),
-                anchor="end" if left else "start",
-            )
+            drawn += _label(x, y, case_text(case))
     for score in range(0, 41, 10):
         drawn += _text(_LEFT - 6, position(0, score)[1] + 4, str(score), anchor="end")
-    for share in range(5):
-        percent = widest * share / 4
-        drawn += _text(position(percent, 0)[0], _BOTTOM + 16, f"{percent:.0f}")
+    step = next(s for s in TICK_STEPS if widest / s <= MOST_TICKS)
+    for percent in range(0, int(widest) + 1, step):
+        drawn += _text(position(percent, 0)[0], _BOTTOM + 16, str(percent))
     drawn += _text((_LEFT + _RIGHT) / 2, _BOTTOM + 34, "opacity, % of the lungs")
     drawn += _text(4, 12, number.title, anchor="start")
     return _svg(f"Opacity in percent against {number.title}", drawn, role="group")
@@ -125,6 +121,28 @@ def _outliers(
         distances.append((abs(point[1] - scores[len(scores) // 2]), point))
     distances.sort(key=lambda pair: (-pair[0], pair[1][2]))
     return [point for distance, point in distances[:NAMED] if distance >= 4]
+
+
+def _label(x: float, y: float, name: str) -> str:
+    """``name`` beside the point (x, y), on the side with more room and above the axis.
+
+    Of one that is too long for its side the end is shown, in which names of a cohort differ most.
+    """
+    left = x > (_LEFT + _RIGHT) / 2
+    room = x - 8 if left else _WIDE - x - 8
+    shown = name
+    while _width(shown) > room:
+        shown = f"…{shown.lstrip('…')[1:]}"
+    anchor = "end" if left else "start"
+    return _text(x + (-8 if left else 8), min(y + 4, _BOTTOM - 3), escape(shown), anchor=anchor)
+
+
+def _width(text: str) -> float:
+    """How wide ``text`` is at most in the widest of the usual fonts, at a size of 12 pixels."""
+    return sum(
+        12 if letter in "mwMW@%" or ord(letter) > 0x2000 else 9.5 if letter.isupper() else 7.7
+        for letter in text
+    )
 
 
 def _bar(x: float, width: float, height: float, colour: str, said: str) -> str:

@@ -13,10 +13,20 @@ from lungscore.learning.loop import LOG
 def seconds_of(run: Path) -> float | None:
     """Seconds of training that the log of a run adds up to; None without a log."""
     try:
-        with (run / LOG).open(encoding="utf-8", newline="") as file:
-            return sum(float(row["seconds"]) for row in csv.DictReader(file))
-    except (OSError, KeyError, ValueError):
+        return sum(row["seconds"] for row in log_of(run)) if (run / LOG).is_file() else None
+    except KeyError:
         return None
+
+
+def log_of(run: Path) -> list[dict[str, float]]:
+    """The epochs of a run's log; none where there is no log, or none that can be read."""
+    try:
+        with (run / LOG).open(encoding="utf-8", newline="") as file:
+            return [
+                {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 class Estimates:

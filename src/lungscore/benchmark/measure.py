@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.benchmark.estimates import seconds_of
+from lungscore.benchmark.compute import slices_seen, slices_together
+from lungscore.benchmark.estimates import log_of, seconds_of
 from lungscore.benchmark.plan import Run, before
+from lungscore.benchmark.provenance import facts_of
 from lungscore.benchmark.results import Result
 from lungscore.benchmark.rows import Row
 from lungscore.benchmark.sections import section_of
@@ -19,6 +21,15 @@ from lungscore.evaluation.infection import score_maps
 from lungscore.evaluation.lesions import CLASSES, score_lesions
 from lungscore.learning.loop import WEIGHTS
 from lungscore.learning.maps import Subset, ensure_maps, slices_of
+
+#: Of pre-training's log, what is kept: errors under masks, and those of plain Laplace filling.
+INPAINTING = (
+    "erased_share",
+    "random_mask_error",
+    "random_mask_floor",
+    "coach_mask_error",
+    "coach_mask_floor",
+)
 
 #: name of a network -> its maps and their slices.
 _Maps = dict[str, list[tuple[Sample, np.ndarray]]]
@@ -41,7 +52,11 @@ def measure(row: Row, runs: Sequence[Run], *, test: bool, command: str) -> Resul
         "seeds": seeds,
         "planned_seeds": list(row.seeds),
         "runs": [
-            {**_told(run), "seconds_before": _sum(_seconds(step) for step in before(run))}
+            {
+                **_told(run),
+                "seconds_before": _sum(_seconds(step) for step in before(run)),
+                "slices_before": slices_together(before(run)),
+            }
             for run in runs
         ],
         "steps": [{"experiment": run.config.name, **_told(run)} for run in steps],
@@ -56,12 +71,21 @@ def weights_of(runs: Iterable[Run]) -> list[str]:
 
 
 def _told(run: Run) -> dict[str, Any]:
-    return {
+    facts = facts_of(run)
+    told = {
         "fold": run.config.data.fold,
         "seed": run.config.training.seed,
         "weights_sha256": weights_of([run])[0],
+        "built_on": facts.get("built_on", {}),
+        "commit": facts.get("commit"),
         "seconds": _seconds(run),
+        "slices": slices_seen(run.config),
     }
+    if run.config.pretraining is not None:
+        epochs = log_of(run.folder)
+        names = [name for name in INPAINTING if epochs and name in epochs[0]]
+        told["inpainting"] = {name: [row[name] for row in epochs] for name in names}
+    return told
 
 
 def _seconds(run: Run) -> float | None:

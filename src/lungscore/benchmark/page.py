@@ -9,6 +9,7 @@ from lungscore.benchmark.comparisons import (
     Comparison,
     Results,
     difference_text,
+    on_test,
     p_text,
     primary,
     primary_verdict,
@@ -16,8 +17,10 @@ from lungscore.benchmark.comparisons import (
     secondary,
 )
 from lungscore.benchmark.peers import peers
-from lungscore.benchmark.results import read_results
-from lungscore.benchmark.rows import Benchmark, Row, load_rows
+from lungscore.benchmark.plan_page import Hours, plan_lines, read_hours
+from lungscore.benchmark.results import read_results, slices_text
+from lungscore.benchmark.rows import Benchmark, Question, Row, load_rows
+from lungscore.benchmark.table_1 import table_1_blocks
 from lungscore.benchmark.tables import (
     figures_head,
     figures_row,
@@ -27,6 +30,11 @@ from lungscore.benchmark.tables import (
     seeds_text,
     table,
     unfinished,
+)
+from lungscore.benchmark.training_page import (
+    convergence_blocks,
+    pretraining_table,
+    unmeasured_starts,
 )
 from lungscore.files import atomic_write
 from lungscore.statistics.estimate import text_of
@@ -41,9 +49,9 @@ Peers = dict[str, dict[str, dict[str, Any]]]
 def write_pages(folder: Path, results: Path, page: Path, readme: Path) -> None:
     """Write the page anew, and the lines between the README's marks where it has them."""
     benchmark = load_rows(folder)
-    stored = read_results(results, [row.name for row in benchmark.rows])
+    stored = read_results(results, benchmark.rows)
     there = folder.parent.name + "/" + folder.name
-    text = page_text(benchmark, stored, peers(results.parent), there)
+    text = page_text(benchmark, stored, peers(results.parent), there, read_hours(results))
     atomic_write(page, text + "\n\n".join(["", *patients.sections(results.parent)])[1:] + "\n")
     if readme.is_file() and BEGIN in (text := readme.read_text(encoding="utf-8")):
         head, rest = text.split(BEGIN)
@@ -56,7 +64,13 @@ def readme_lines(benchmark: Benchmark, results: Results) -> str:
     return "\n".join(f"- {verdict}" for verdict in _verdicts(benchmark, results))
 
 
-def page_text(benchmark: Benchmark, results: Results, released: Peers, folder: str) -> str:
+def page_text(
+    benchmark: Benchmark,
+    results: Results,
+    released: Peers,
+    folder: str,
+    hours: Hours | None = None,
+) -> str:
     """The whole page. released: released maps of peers, by finding; folder: for commands."""
     comparisons = secondary(benchmark, results)
     blocks = [
@@ -64,38 +78,47 @@ def page_text(benchmark: Benchmark, results: Results, released: Peers, folder: s
         f"Written by `lungscore benchmark table {folder}` from the files in "
         "`experiments/results/`. The decisions taken before the first run are in "
         "[experiments/benchmark/README.md](../experiments/benchmark/README.md). Intervals are 95 % "
-        "percentile bootstrap over slices; the threshold is fixed at 0.5. A row without figures "
-        "was not run; the last section has its command.",
+        "percentile bootstrap: of a row over slices, of a difference over slices and seeds where "
+        "there are several. The threshold is fixed at 0.5. A row without figures was not run; "
+        "the last section has its command. *eq3* is the coach of the paper's equation (3), *ours* "
+        "our own ([method.md](method.md)); rows called *long* have the schedule of the two "
+        "questions.",
         "## The two verdicts",
         *_verdicts(benchmark, results),
+        *_earlier(benchmark, results, comparisons),
         "## Out of fold, on the annotated slices",
         _about_folds(results),
         *_held_out(benchmark, results),
         "## Differences out of fold",
         f"Dice at 0.5 of a row minus that of another on the same slices, each the mean over the "
-        f"seeds that both have; p of Wilcoxon's signed-rank test, the {len(comparisons)} tests of "
-        "this section corrected together (Holm). The primary comparison, above, is not among them.",
+        "seeds that both have, its interval over slices, and over slices and seeds where there are "
+        f"several; p of Wilcoxon's signed-rank test over slices, the {len(comparisons)} tests of "
+        "this section corrected together (Holm). The primary comparison, above, is not among them. "
+        "Detectable: the true difference that a comparison of this size and variance shows in four "
+        "of five repeats; of one seed, the chance of training left out.",
         _differences(benchmark, comparisons),
         "## Fewer labels",
         "Fine-tuning with some of the annotated slices of the training folds; pre-training saw the "
         "images of all of them. Dice at 0.5 out of fold.",
-        _label_efficiency(benchmark, results, comparisons),
+        *_label_efficiency(benchmark, results, comparisons),
+        "## Did pre-training learn anything?",
+        "Squared error of normalised grey levels where the image was erased, after the last epoch, "
+        "the mean of the row's pre-trainings. The floor is plain Laplace filling of the same "
+        "slices under the same masks, which has learned nothing. Both masks erase the same share.",
+        pretraining_table(benchmark, results),
+        *convergence_blocks(benchmark, results),
         "## The public test slices",
         "Each network of a finished row predicted the test slices once; a slice's value is the "
         "mean over the row's networks. Nothing was chosen on them. Released maps of others are "
         "scored by the same code (`lungscore evaluate maps`); the column without slice 91 leaves "
         "out the slice that is nearly a copy of a training slice.",
         *_test(benchmark, results, released),
-        "## Table I of the paper",
-        "The paper's measure, its *test loss*: for the single network the loss of the final map "
-        "(weighted cross-entropy and IoU loss), for the multi network the cross-entropy over "
-        "background, ground-glass opacity and consolidation. The published values are shown "
-        "for reference; their scale, data and training differ and changed between drafts, so only "
-        "rows of one column can be compared with each other. The paper left the last two rows "
-        "empty.",
-        _table_1(benchmark, results),
+        *_exploratory(benchmark, results),
+        *table_1_blocks(benchmark, results),
+        *plan_lines(benchmark, results, hours),
         "## Limits",
         *_LIMITS,
+        unmeasured_starts(results),
         "## Not run",
         _not_run(benchmark, results, folder),
     ]
@@ -108,19 +131,60 @@ _LIMITS = (
     "slice, not the patient. The dataset does not say which slices are of one patient, so folds "
     "and test set may share patients, and every interval is too narrow for a claim about new "
     "patients. Test slices 91 and 93 are nearly copies of two training slices.",
-    "One pre-training per fold serves all seeds of fine-tuning, so no interval includes the chance "
-    "in pre-training. Semi-Inf-Net's released pseudo-labels came from a network that was trained "
-    "on all 50 annotated slices, including those that a fold holds out: the out-of-fold figures of "
-    "the row that uses them are optimistic. Peers' networks were trained on all 50 slices, the "
-    "networks of our folds on 40.",
+    "On the short schedule one pre-training per fold serves all seeds of fine-tuning, so its "
+    "intervals leave out the chance in pre-training; on the long one every seed has its own.",
+    "Out of fold is optimistic where something was chosen on, or learned from, the slices that are "
+    "held out. Two things were. Semi-Inf-Net's released pseudo-labels came from a network that was "
+    "trained on all 50 annotated slices: this concerns the row `released-pseudo`, and the shipped "
+    "network ([measurements.md](measurements.md)). And the views in which the shipped network sees "
+    "a slice were picked among 13 on these same slices: this concerns its figures there, and no "
+    "row here. Peers' networks were trained on all 50 slices, the networks of our folds on 40.",
 )
 
 
 def _verdicts(benchmark: Benchmark, results: Results) -> list[str]:
-    second = benchmark.second.row, benchmark.second.against, "infection"
+    question = benchmark.second
+    second = secondary(benchmark, results).get((question.row, question.against, "infection"))
     return [
-        primary_verdict(benchmark, primary(benchmark, results)),
-        second_verdict(benchmark, secondary(benchmark, results).get(second)),
+        primary_verdict(benchmark, benchmark.primary, primary(benchmark, results), results),
+        second_verdict(benchmark, question, second, results),
+    ]
+
+
+def _earlier(benchmark: Benchmark, results: Results, comparisons: Comparisons) -> list[str]:
+    """The verdicts of an earlier round, as they stand with the intervals of today."""
+    if (earlier := benchmark.earlier) is None:
+        return []
+    first, second = (
+        comparisons.get((question.row, question.against, "infection"))
+        for question in (earlier.primary, earlier.second)
+    )
+    return [
+        f"### {earlier.title}",
+        primary_verdict(benchmark, earlier.primary, first, results),
+        second_verdict(benchmark, earlier.second, second, results),
+    ]
+
+
+def _exploratory(benchmark: Benchmark, results: Results) -> list[str]:
+    """Differences on the test slices, whichever way they point; no question asked beforehand."""
+    questions: list[Question] = [benchmark.primary, benchmark.second]
+    if benchmark.earlier is not None:
+        questions += [benchmark.earlier.primary, benchmark.earlier.second]
+    lines = []
+    for question in questions:
+        compared = on_test(results, question.row, question.against)
+        cells = ["not measured", "–", "–", "–"]
+        if compared is not None:
+            difference, networks = compared
+            wins = f"{difference['wins']} of {difference['n']}"
+            cells = [difference_text(difference), str(difference["n"]), wins, str(networks)]
+        lines.append([f"`{question.row}`", f"`{question.against}`", *cells])
+    return [
+        "### Exploratory: differences on the test slices",
+        "Nobody asked beforehand, and nothing follows from them: Dice at 0.5 of infection, with "
+        "intervals over the slices and the networks of folds and seeds.",
+        table(["row", "minus", "difference", "n", "higher on", "networks"], lines),
     ]
 
 
@@ -137,7 +201,10 @@ def _about_folds(results: Results) -> str:
         "correlation of infected fractions; SD: of the seeds' mean Dice. Minutes of training of "
         "one network, after + those of all runs that it builds on (pre-training, stages, and for "
         "lesions the networks of the priors), on one thread or more, alone or beside another "
-        f"training: a rough guide.{where}"
+        f"training: a rough guide.{where} Slices: compute that does not depend on the machine, the "
+        "slices that passed the network in training, again + those of all runs that it builds on "
+        "(a coach's steps and a teacher's training count). † measured by a version that did not "
+        "record its commit, before batch norm was settled in pre-training (2026-11-30)."
     )
 
 
@@ -149,9 +216,10 @@ def _held_out(benchmark: Benchmark, results: Results) -> list[str]:
         for row in rows:
             result = results.get(row.name)
             figures = result["held_out"][finding] if result and result["held_out"] else None
-            end = [seeds_text(row, result), _sd(figures), minutes(result)]
-            lines.append([label(row), *figures_row(figures), *end])
-        head = ["row", *figures_head(), "seeds", "SD", "minutes"]
+            slices = slices_text(result) if result else "–"
+            end = [seeds_text(row, result), _sd(figures), minutes(result), slices]
+            lines.append([label(row) + _mark(result), *figures_row(figures), *end])
+        head = ["row", *figures_head(), "seeds", "SD", "minutes", "slices"]
         blocks += [f"### {title}", table(head, lines)]
         if finding != "infection":
             blocks.append(_absent(rows, results, finding))
@@ -183,27 +251,33 @@ def _differences(benchmark: Benchmark, comparisons: Comparisons) -> str:
             f"{comparison.difference['wins']} of {comparison.difference['n']}",
             p_text(comparison.p),
             ", ".join(map(str, comparison.seeds)),
+            number(comparison.crossed.detectable),
         ]
         for comparison in comparisons.values()
     ]
-    head = ["row", "minus", "of", "n", "difference", "higher on", "p (Holm)", "seeds"]
+    head = ["row", "minus", "of", "n", "difference", "higher on", "p (Holm)", "seeds", "detectable"]
     return table(head, lines)
 
 
-def _label_efficiency(benchmark: Benchmark, results: Results, comparisons: Comparisons) -> str:
-    lines = []
-    for slices, (without, with_it) in benchmark.label_efficiency.items():
-        comparison = comparisons.get((with_it, without, "infection"))
-        if (with_it, without) == (benchmark.primary.row, benchmark.primary.against):
-            comparison = primary(benchmark, results)
-        figures = [_dice(results, name) for name in (without, with_it)]
-        difference = ["–", "–"]
-        if comparison:
-            seeds = ", ".join(map(str, comparison.seeds))
-            difference = [difference_text(comparison.difference), seeds]
-        lines.append([str(slices), *figures, *difference])
-    head = ["annotated slices", "supervised", "pre-trained", "difference", "seeds compared"]
-    return table(head, lines)
+def _label_efficiency(
+    benchmark: Benchmark, results: Results, comparisons: Comparisons
+) -> list[str]:
+    blocks = []
+    for title, rows in benchmark.label_efficiency.items():
+        lines = []
+        for slices, (without, with_it) in rows.items():
+            comparison = comparisons.get((with_it, without, "infection"))
+            if (with_it, without) == (benchmark.primary.row, benchmark.primary.against):
+                comparison = primary(benchmark, results)
+            figures = [_dice(results, name) for name in (without, with_it)]
+            difference = ["–", "–"]
+            if comparison:
+                seeds = ", ".join(map(str, comparison.seeds))
+                difference = [difference_text(comparison.difference), seeds]
+            lines.append([str(slices), *figures, *difference])
+        head = ["annotated slices", "supervised", "pre-trained", "difference", "seeds compared"]
+        blocks += [f"### {title[:1].upper()}{title[1:]}", table(head, lines)]
+    return blocks
 
 
 def _dice(results: Results, row: str) -> str:
@@ -239,30 +313,6 @@ def _test_row(name: str, figures: dict[str, Any] | None, networks: str | None) -
     return [name, dice, without, *further, networks or "–"]
 
 
-def _table_1(benchmark: Benchmark, results: Results) -> str:
-    lines = []
-    for line in benchmark.table_1:
-        cells = [line.label]
-        for index, (name, finding) in enumerate(
-            ((line.single, "infection"), (line.multi, "classes"))
-        ):
-            for target in ("held_out", "test"):
-                cells.append(_loss(results.get(name or ""), target, finding, planned=bool(name)))
-            cells.append("–" if line.published is None else f"{line.published[index]:.2f}")
-        lines.append(cells)
-    kinds = ("out of fold", "test slices", "published")
-    head = ["", *(f"{network}: {kind}" for network in ("single", "multi") for kind in kinds)]
-    return table(head, lines)
-
-
-def _loss(result: dict[str, Any] | None, target: str, finding: str, *, planned: bool) -> str:
-    if not planned:
-        return "–"
-    if result is None or not result[target]:
-        return "not run"
-    return number(result[target][finding]["figures"]["test_loss"]["mean"])
-
-
 def _not_run(benchmark: Benchmark, results: Results, folder: str) -> str:
     lines = []
     for row in benchmark.rows:
@@ -270,6 +320,11 @@ def _not_run(benchmark: Benchmark, results: Results, folder: str) -> str:
             command = f"lungscore benchmark run {folder} --only {row.name}"
             lines.append(f"- {row.label} (`{row.name}`): {reason}. `{command}`")
     return "\n".join(lines) or "Every row was run."
+
+
+def _mark(result: dict[str, Any] | None) -> str:
+    """Behind a row whose result does not say which commit measured it."""
+    return " †" if result and not result.get("commit") else ""
 
 
 def _sd(section: dict[str, Any] | None) -> str:

@@ -114,12 +114,14 @@ def describe(runs: Sequence[Run], estimates: Estimates) -> list[str]:
     lines = []
     for name in dict.fromkeys(run.config.name for run in runs):
         same = [run for run in runs if run.config.name == name]
-        which = ", ".join(run.folder.name for run in same)
-        lines.append(f"{name}: {len(same)} runs{_about(estimates.hours(same))} ({which})")
+        folders = ", ".join(run.folder.name for run in same)
+        lines.append(f"{name}: {len(same)} runs{_about(estimates.hours(same))} ({folders})")
     return [*lines, f"{len(runs)} runs to train{_about(estimates.hours(runs))}"]
 
 
-def _about(hours: float | None, what: str = "") -> str:
+def _about(hours: float | None, suffix: str = "") -> str:
     if hours is None:
         return ", time unknown"
-    return f", about {hours:.1f} h{what}" if hours >= 1 else f", about {hours * 60:.0f} min{what}"
+    return (
+        f", about {hours:.1f} h{suffix}" if hours >= 1 else f", about {hours * 60:.0f} min{suffix}"
+    )

@@ -1,6 +1,6 @@
 """The comparison as a whole: train what is missing, measure what is finished."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,8 @@ from pathlib import Path
 from lungscore.benchmark.estimates import Estimates
 from lungscore.benchmark.measure import measure, weights_of
 from lungscore.benchmark.plan import Run, in_order, runs_of
-from lungscore.benchmark.results import read_result, result_file, write_result
+from lungscore.benchmark.provenance import check_weights
+from lungscore.benchmark.results import Result, read_result, read_results, result_file, write_result
 from lungscore.benchmark.rows import Benchmark, Row
 from lungscore.benchmark.run import describe, state_of, train_in_process, train_missing
 from lungscore.errors import InputError
@@ -30,9 +31,15 @@ class Plan:
         return in_order(run for _, runs in self.rows for run in runs)
 
 
-def plan(benchmark: Benchmark, folder: Path, only: Sequence[str] = ()) -> Plan:
-    """The rows named in ``only``, or all but those that say why not. Raises UsageError."""
-    planned = [row for row in benchmark.rows if row.not_run is None]
+def plan(
+    benchmark: Benchmark, folder: Path, only: Sequence[str] = (), stage: int | None = None
+) -> Plan:
+    """The rows named in ``only``, or all (of a stage) but those that say why not.
+
+    Raises UsageError.
+    """
+    planned = [row for row in benchmark.rows if row.not_run is None and stage in (None, row.stage)]
+    planned.sort(key=lambda row: row.stage)
     chosen = Plan([], {})
     for row in [benchmark.row(name) for name in only] or planned:
         try:
@@ -54,37 +61,57 @@ def dry_run(planned: Plan, report: Report) -> None:
 
 
 def train(
-    planned: Plan, *, threads: int | None, at_once: int = 1, report: Report
+    planned: Plan,
+    *,
+    threads: int | None,
+    at_once: int = 1,
+    seed: int | None = None,
+    report: Report,
 ) -> dict[str, str]:
     """Train what is missing; returns what failed, by name, with the reason.
 
-    threads: of each of the ``at_once`` trainings; by default they share what there is.
+    threads: of each of the ``at_once`` trainings; by default they share what there is. seed: the
+    rows' trainings of this seed alone.
     """
     if threads is None and at_once > 1:
         threads = max(1, available_threads() // at_once)
     execute = partial(train_in_process, threads=threads)
-    return train_missing(state_of(planned.runs), execute, at_once=at_once, report=report)
+    runs = planned.runs
+    if seed is not None:
+        last = [run for _, runs in planned.rows for run in runs]
+        runs = in_order(run for run in last if run.config.training.seed == seed)
+    return train_missing(state_of(runs), execute, at_once=at_once, report=report)
 
 
 def measure_finished(
-    planned: Plan, results: Path, *, test: bool, command: str, report: Report
+    benchmark: Benchmark, planned: Plan, results: Path, *, test: bool, command: str, report: Report
 ) -> dict[str, str]:
     """Write the result of every row that has a seed with all its folds finished.
 
     The test slices are measured once all its listed seeds are. A result whose weights are still
-    the same stays as it is. Returns what failed, by name, with the reason.
+    the same stays as it is. A row that was trained from other weights than those measured fails.
+    Returns what failed, by name, with the reason.
     """
     failed = {}
     for row, runs in planned.rows:
         try:
-            text = _measure_row(row, runs, results, test=test, command=command)
+            stored = read_results(results, benchmark.rows)
+            text = _measure_row(row, runs, results, stored, test=test, command=command)
         except InputError as error:
             failed[row.name] = text = error.message
         report(f"{row.name}: {text}")
     return failed
 
 
-def _measure_row(row: Row, runs: list[Run], results: Path, *, test: bool, command: str) -> str:
+def _measure_row(
+    row: Row,
+    runs: list[Run],
+    results: Path,
+    stored: Mapping[str, Result],
+    *,
+    test: bool,
+    command: str,
+) -> str:
     finished = {run.folder for run in state_of(runs).finished}
     missing = {run.config.training.seed for run in runs if run.folder not in finished}
     done = [run for run in runs if run.config.training.seed not in missing]
@@ -96,6 +123,7 @@ def _measure_row(row: Row, runs: list[Run], results: Path, *, test: bool, comman
         same = [run["weights_sha256"] for run in before["runs"]] == weights_of(done)
         if same and (before["test"] is not None or not test):
             return "measured before"
+    check_weights(done, {name: result for name, result in stored.items() if name != row.name})
     result = measure(row, done, test=test, command=f"{command} --only {row.name}")
     write_result(result_file(results, row.name), result)
     seeds = f"{len(result['seeds'])} of {len(row.seeds)} seeds"

@@ -261,7 +261,7 @@ def _run_few(
     workers: int,
     ray: str | None,
 ) -> int:
-    """Analyse scans that are no cohort, and print each; gives the exit code."""
+    """Analyse scans that are not a cohort, and print each; gives the exit code."""
     outcomes = []
     for outcome in run(cases, options, workers=workers, ray=ray):
         outcomes.append(outcome)

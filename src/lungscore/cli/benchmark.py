@@ -28,6 +28,12 @@ def run(
     only: Annotated[
         list[str] | None, typer.Option(metavar="ROW", help="Run only this row; may be repeated.")
     ] = None,
+    stage: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Run only this stage of the plan.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Train only the runs of this seed.")
+    ] = None,
     results: Results = None,
     threads: Annotated[
         int | None,
@@ -68,7 +74,7 @@ def run(
 
     use_threads(threads)
     benchmark = load_rows(folder)
-    planned = whole.plan(benchmark, folder, only or [])
+    planned = whole.plan(benchmark, folder, only or [], stage)
     if dry_run:
         whole.dry_run(planned, say)
         return
@@ -76,9 +82,10 @@ def run(
     for name, reason in failed.items():
         note(f"{name}: {reason}")
     if not no_train:
-        failed |= whole.train(planned, threads=threads, at_once=at_once, report=note)
+        failed |= whole.train(planned, threads=threads, at_once=at_once, seed=seed, report=note)
     command = f"lungscore benchmark run {folder.parent.name}/{folder.name}"
     failed |= whole.measure_finished(
+        benchmark,
         planned,
         results or results_folder(folder),
         test=not no_test,
@@ -93,6 +100,39 @@ def run(
             f"{len(failed)} failed: {', '.join(failed)}",
             hint="See the messages above. The same command continues with what is missing",
         )
+
+
+@app.command("plan")
+def plan(
+    folder: Folder,
+    results: Results = None,
+    seconds: Annotated[
+        float, typer.Option(min=1, metavar="S", help="Time for measuring; repeat to go on.")
+    ] = 50,
+) -> None:
+    """Measure step times on one thread, and write what the planned rows take in hours.
+
+    Trains nothing and needs no data. Times that are already in plan.json are kept.
+    """
+    from lungscore.benchmark import whole
+    from lungscore.benchmark.plan_page import PLAN, read_hours
+    from lungscore.benchmark.results import results_folder, write_plan
+    from lungscore.benchmark.rows import load_rows
+    from lungscore.benchmark.timing import Times, plan_in_hours
+    from lungscore.learning.loop import use_threads
+
+    use_threads(1)
+    target = results or results_folder(folder)
+    known = (read_hours(target) or {"times": {}})["times"]
+    content = plan_in_hours(
+        whole.plan(load_rows(folder), folder),
+        {name: Times(**value) for name, value in known.items()},
+        seconds=seconds,
+        report=note,
+    )
+    command = f"lungscore benchmark plan {folder.parent.name}/{folder.name}"
+    write_plan(target / PLAN, {"command": command} | content)
+    say(f"Plan: {target / PLAN}")
 
 
 @app.command("table")

@@ -150,6 +150,6 @@ def exit_with(code: int) -> None:
 def printable(text: str) -> str:
     """``text`` as a terminal may show it: in UTF-8, without control characters but line feeds.
 
-    Bytes of file names that are no UTF-8 become question marks. JSON stays the same JSON.
+    Bytes of file names that are not UTF-8 become question marks. JSON stays the same JSON.
     """
     return escaped(text.encode("utf-8", "replace").decode(), lines=True)

@@ -71,7 +71,7 @@ def deidentify(
     ] = False,
     as_line: AsLine = False,
 ) -> None:
-    """Write images without what tells who the patient is (DICOM PS3.15, basic profile)."""
+    """Write images without anything that identifies the patient (DICOM PS3.15, basic profile)."""
     from lungscore.deidentification.folder import TABLE
     from lungscore.deidentification.folder import deidentify as write
     from lungscore.deidentification.identity import random_key, read_key

@@ -116,8 +116,8 @@ def labels(
         "reference": _named(reference),
         **comparison,
     }
-    what = f"labels {manifest.name} --model {Path(model).name} --group {group}"
-    _write_comparison(out, what, figures, f"group {group} of {manifest.stem}")
+    arguments = f"labels {manifest.name} --model {Path(model).name} --group {group}"
+    _write_comparison(out, arguments, figures, f"group {group} of {manifest.stem}")
 
 
 def _infection_bundle(model: str) -> Any:
@@ -140,11 +140,11 @@ def _named(bundle: Any) -> dict[str, str]:
     return {"name": used.name, "version": used.version, "weights_sha256": used.sha256}
 
 
-def _write_comparison(out: Path, what: str, figures: dict[str, Any], where: str) -> None:
+def _write_comparison(out: Path, arguments: str, figures: dict[str, Any], where: str) -> None:
     from lungscore.evaluation.own_labels import card_lines
 
     reference = "{name} {version}".format(**figures["reference"])
-    _write(out, what, figures, card_lines(figures, where=where, reference=reference))
+    _write(out, arguments, figures, card_lines(figures, where=where, reference=reference))
 
 
 @app.command("maps")
@@ -186,8 +186,8 @@ def healthy(
     figures = on_healthy_halves(scan, halves)
     text = f"{figures['infection_percent']:.2f} % of the lungs, n = 1 person, two-fold by halves"
     card = [{"name": "healthy lungs", "text": text}]
-    what = f"healthy {scan.name} --cranial {Path(cranial).name} --caudal {Path(caudal).name}"
-    _write(out, what, figures, card, models=list(halves.values()))
+    arguments = f"healthy {scan.name} --cranial {Path(cranial).name} --caudal {Path(caudal).name}"
+    _write(out, arguments, figures, card, models=list(halves.values()))
 
 
 @app.command("patient")
@@ -277,7 +277,7 @@ def _segmenter(model: str) -> Any:
 
 def _write(
     out: Path,
-    what: str,
+    arguments: str,
     figures: dict[str, Any],
     card: list[dict[str, Any]],
     *,
@@ -285,7 +285,7 @@ def _write(
 ) -> None:
     from lungscore.evaluation.results import write_result
 
-    command = f"lungscore evaluate {what}"
+    command = f"lungscore evaluate {arguments}"
     write_result(out, command=command, figures=figures, card=card, models=models)
     for line in card:
         say(f"{line['name']}: {line['text']}")

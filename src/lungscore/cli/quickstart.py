@@ -1,4 +1,4 @@
-"""lungscore quickstart: the next three commands for what lies in a folder."""
+"""lungscore quickstart: the next three commands for what is in a folder."""
 
 import shlex
 from itertools import islice
@@ -25,14 +25,14 @@ def quickstart(
 
     if not folder.is_dir():
         raise InputError("input-not-found", f"No such folder: {folder.absolute()}")
-    what, steps = next_steps(folder)
+    contents, steps = next_steps(folder)
     if as_line:
-        say_json({"contains": what, "commands": [command for command, _ in steps]})
+        say_json({"contains": contents, "commands": [command for command, _ in steps]})
         return
-    say(f"{what}\n")
+    say(f"{contents}\n")
     for command, purpose in steps:
         say(f"  {command}\n      {purpose}")
-    say("\nlungscore --help lists all commands, and each has a --help of its own.")
+    say("\nlungscore --help lists all commands; each has its own --help.")
 
 
 def next_steps(folder: Path) -> tuple[str, list[Step]]:
@@ -40,12 +40,14 @@ def next_steps(folder: Path) -> tuple[str, list[Step]]:
     if (own := _own_labels(folder)) is not None:
         return "Here are images with masks.", _training(own)
     if results := _results(folder):
+        beside = folder not in results and _has_scan(folder)
+        where = f" --scans {_quoted(folder)}" if beside else ""
         if len(results) == 1:
-            return "Here is the result of one case.", _one_result(results[0])
-        return "Here are results of several cases.", _several_results(folder, results)
+            return "Here is the result of one case.", _one_result(results[0], where)
+        return "Here are results of several cases.", _several_results(folder, results, where)
     scans = _scans(folder)
     if not scans:
-        return "Here is neither a scan nor a result.", _nothing()
+        return "There is neither a scan nor a result here.", _nothing()
     if len(scans) == 1:
         return "Here is one scan.", _one_scan(scans[0])
     return "Here are several scans.", _several_scans(folder, scans[0])
@@ -66,8 +68,8 @@ def _own_labels(folder: Path) -> Path | None:
 def _results(folder: Path) -> list[Path]:
     """The first case folders here, or one folder further down."""
     patterns = ("result.json", "*/result.json", "*/*/result.json")
-    found = (path.parent for pattern in patterns for path in sorted(folder.glob(pattern)))
-    return list(islice((case for case in found if (case / "lesions.nii.gz").is_file()), 3))
+    cases = (path.parent for pattern in patterns for path in sorted(folder.glob(pattern)))
+    return list(islice((case for case in cases if (case / "lesions.nii.gz").is_file()), 3))
 
 
 def _scans(folder: Path) -> list[Path]:
@@ -85,6 +87,13 @@ def _scans(folder: Path) -> list[Path]:
     return paths
 
 
+def _has_scan(folder: Path) -> bool:
+    """Whether a file of ``folder`` itself is named like a scan."""
+    from lungscore.scan.names import ENDINGS
+
+    return any(path.is_file() and path.name.lower().endswith(ENDINGS) for path in folder.iterdir())
+
+
 def _ratings(folder: Path) -> Path | None:
     """A table whose first column is called case, as ``agree`` reads it."""
     for table in sorted(folder.glob("*.csv")):
@@ -96,7 +105,7 @@ def _ratings(folder: Path) -> Path | None:
 
 def _nothing() -> list[Step]:
     return [
-        ("lungscore demo -o demo", "Analyse a synthetic chest CT, beside its known truth."),
+        ("lungscore demo -o demo", "Analyse a synthetic chest CT, next to its known truth."),
         ("lungscore inspect path/to/scan", "Show what a scan of yours contains."),
         ("lungscore analyze path/to/scan -o results", "Measure it and write a report."),
     ]
@@ -115,27 +124,31 @@ def _several_scans(folder: Path, first: Path) -> list[Step]:
     return [
         (f"lungscore inspect {_quoted(first)}", "Show what the first scan contains."),
         (run, "Measure all of them; results/cohort.html lists them."),
-        (f"{run} --resume", "Go on after any interruption."),
+        (f"{run} --resume", "Continue after an interruption."),
     ]
 
 
-def _one_result(case: Path) -> list[Step]:
+def _one_result(case: Path, where: str) -> list[Step]:
+    """where: the option that says where the scan is, if it is here."""
     masks = f"--lungs {_quoted(case / 'lungs.nii.gz')} --lesions {_quoted(case / 'lesions.nii.gz')}"
     return [
-        (f"lungscore review {_quoted(case)}", "Look at every slice in the browser, and correct."),
+        (
+            f"lungscore review {_quoted(case)}{where}",
+            "Look at every slice, and correct, in a browser.",
+        ),
         (f"lungscore score {masks} -o corrected", "Score masks that you corrected elsewhere."),
         (f"lungscore compare {_quoted(case)} later/scan -o followup", "Compare a later scan."),
     ]
 
 
-def _several_results(folder: Path, cases: list[Path]) -> list[Step]:
+def _several_results(folder: Path, cases: list[Path], where: str) -> list[Step]:
     ratings = _ratings(folder) or Path("ratings.csv")
     first, second = _quoted(cases[0]), _quoted(cases[1])
     together = _quoted(cases[0].parent)
     return [
         (f"lungscore compare {first} {second} -o followup", "Two examinations of one patient."),
         (f"lungscore agree {together} {_quoted(ratings)} -o agreement", "Agreement with a reader."),
-        (f"lungscore review {together}", "Look at all of them in the browser, and correct."),
+        (f"lungscore review {together}{where}", "Look at all of them, and correct, in a browser."),
     ]
 
 

@@ -64,10 +64,20 @@ def review(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Name by which browsers reach the server; may be repeated.",
+            help="Name by which browsers reach the server, with the port of a proxy unless that is "
+            "443; may be repeated.",
             rich_help_panel=SERVER,
         ),
     ] = None,
+    token: Annotated[
+        bool,
+        typer.Option(
+            "--token",
+            metavar="",
+            help="Need the printed token on this computer, too, as where several people use it.",
+            rich_help_panel=SERVER,
+        ),
+    ] = False,
     no_browser: Annotated[
         bool,
         typer.Option(
@@ -94,7 +104,7 @@ def review(
 ) -> None:
     """Review results in the browser: look, correct, score again, accept.
 
-    What a reader saves lies in CASE/reviews/READER; the results themselves are never changed.
+    What a reader saves is in CASE/reviews/READER; the results themselves are never changed.
     """
     from lungscore.errors import UsageError
     from lungscore.review.opened_case import ScanFinder
@@ -125,7 +135,7 @@ def review(
             f"--host {host} does not say what browsers call this computer",
             hint="Add --name with that name or address",
         )
-    token = None if host in LOOPBACK and not name else secrets.token_urlsafe(32)
+    secret = secrets.token_urlsafe(32) if token or name or host not in LOOPBACK else None
     known = read_reading_list(reading_list) if reading_list else None
     settings = DeskSettings(reader, blinded, known) if known else DeskSettings(reader, blinded)
 
@@ -142,7 +152,7 @@ def review(
     detail(f"{len(cases)} cases")
     desk = Desk(cases, find, settings)
     try:
-        serve(desk, ServerSettings(host, port, tuple(name or ()), token), ready)
+        serve(desk, ServerSettings(host, port, tuple(name or ()), secret), ready)
     finally:
         if refresh_page(results):
             note("cohort.html shows what was reviewed.")

@@ -51,7 +51,7 @@ _SIGNS = re.compile(r"[<>≤≥↓↑]|&#859[35];?")
 def patients(visit: Visit) -> Iterator[Patient]:
     """One patient a row. Numbers are floats, None where missing; a limit (<0.05) is its number.
 
-    A column of laboratory values in which most cells are no numbers is kept as text.
+    A column of laboratory values in which most cells are not numbers is kept as text.
     """
     rows: dict[str, tuple[int, dict[str, str]]] = {}
     for line, cells in read_table(visit, TABLE, tuple(COLUMNS)):

@@ -67,7 +67,7 @@ def look(root: Path, entry: Entry) -> Looked:
 
 
 def _has_text(path: str) -> bool:
-    """Whether a manifest can hold the name; bytes that are no UTF-8 come as lone surrogates."""
+    """Whether a manifest can hold the name; bytes that are not UTF-8 come as lone surrogates."""
     return path.isascii() or path.encode("utf-8", "ignore").decode() == path
 
 

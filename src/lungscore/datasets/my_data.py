@@ -85,7 +85,7 @@ def examine_folder(
 ) -> Examined:
     """Pair the images and masks in the folder ``root`` and read each of them; nothing is written.
 
-    Paths of the rows are relative to ``root``. ignored: files that are no data (the manifest).
+    Paths of the rows are relative to ``root``. ignored: files that are not data (the manifest).
     Raises InputError input-not-found or input-empty.
     """
     root = root.resolve()
@@ -225,7 +225,7 @@ def _table(visit: Visit) -> dict[str, Mapping[str, str | None]]:
 
 
 def _names(visit: Visit) -> dict[str, _Files]:
-    """NAME -> its files; what is no image or mask is told."""
+    """NAME -> its files; what is neither image nor mask is told."""
     names: dict[str, _Files] = defaultdict(_Files)
     dicom: dict[Path, list[Path]] = defaultdict(list)
     with_folders = (visit.root / _FOLDERS["image"]).is_dir()

@@ -37,7 +37,7 @@ class Visit:
 
     def problem(self, code: str, path: str | Path, finding: str) -> None:
         """Report what is wrong with a file or a part."""
-        # Bytes of a name that are no UTF-8 cannot be printed or written.
+        # Bytes of a name that are not UTF-8 cannot be printed or written.
         name = self.relative(path).encode("utf-8", "replace").decode()
         self.problems.append(Problem(code, name, finding))
 
@@ -109,13 +109,13 @@ class Visit:
         for mask in by_stem.values():
             self._alone(mask, images, f"the image of {self.relative(mask)}")
 
-    def _alone(self, path: Path, partners: list[Path], what: str) -> None:
+    def _alone(self, path: Path, partners: list[Path], missing: str) -> None:
         """``path`` has no partner; said of every file, unless their whole folder is missing."""
         self.use(path)
         if partners:
-            self.problem("file-missing", partner(path, partners), f"{what} is not there")
+            self.problem("file-missing", partner(path, partners), f"{missing} is not there")
         elif not any(problem.code == "folder-missing" for problem in self.problems):
-            self.problem("file-missing", path, f"{what} is not there")
+            self.problem("file-missing", path, f"{missing} is not there")
 
     def _closed(self, error: OSError) -> None:
         path = Path(error.filename)

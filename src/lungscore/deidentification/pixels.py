@@ -19,6 +19,7 @@ from lungscore.scan.dicom.header import parse, quiet_pydicom
 from lungscore.scan.limits import MAX_VOXELS
 
 _DESCRIBED = ("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated")
+_WHOLE_BITS = (8, 16, 32, 64)
 _FLOAT = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
 #: Seconds that an image may take to be decoded.
 PATIENCE_S = 300.0
@@ -98,7 +99,7 @@ def pixels_of(dataset: Dataset, path: Path, name: str, own: Decoder) -> Pixels:
         raise InputError("volume-too-large", f"{name} promises {count} pixels")
     if keyword == "PixelData" and dataset.file_meta.TransferSyntaxUID.is_compressed:
         return own.decode(path, name)
-    if bits not in (8, 16, 32, 64):
+    if bits not in _WHOLE_BITS:
         raise InputError("dicom-unreadable", f"{name}: {bits} bits per pixel")
     content = dataset[keyword].value
     size = count * bits // 8
@@ -107,22 +108,32 @@ def pixels_of(dataset: Dataset, path: Path, name: str, own: Decoder) -> Pixels:
     content = content[:size]
     if keyword == "PixelData":
         big = dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.2"
-        content = _without_overlays(content, dataset, bits, ">" if big else "<")
+        return Pixels(keyword, *_without_overlays(content, dataset, bits, ">" if big else "<"))
     return Pixels(keyword, content, {})
 
 
-def _without_overlays(content: bytes, dataset: Dataset, bits: int, order: str) -> bytes:
-    """Clear the bits above those of the image, where old files keep drawings; signs stay."""
+def _without_overlays(
+    content: bytes, dataset: Dataset, bits: int, order: str, *, decoded: bool = False
+) -> tuple[bytes, dict[str, Any]]:
+    """Clear the bits beside those of the image, where old files keep drawings; signs stay.
+
+    An image in the upper bits comes to lie in the lower ones, and is described so. decoded: it may
+    lie there already, whatever its header says.
+    """
     stored = integer(dataset, "BitsStored", bits)
     high = integer(dataset, "HighBit", stored - 1)
     signed = integer(dataset, "PixelRepresentation", 0) == 1
     kind = np.dtype(f"{order}{'i' if signed else 'u'}{bits // 8}")
     values = np.frombuffer(content, kind).astype(kind.newbyteorder("<"))
-    if bits == 16 and 0 < stored < bits and high == stored - 1:
-        clean = values << (bits - stored) >> (bits - stored)
+    described = {}
+    if 0 < stored < bits and stored - 1 <= high < bits:
+        if decoded and np.abs(values.astype(np.int64)).max(initial=0) < 2**stored:
+            high = stored - 1
+        clean = values << (bits - 1 - high) >> (bits - stored)
         padding = integer(dataset, "PixelPaddingValue", 0)
         values = np.where(values == padding, values, clean) if padding else clean
-    return values.astype(kind.newbyteorder("<")).tobytes()
+        described["HighBit"] = stored - 1
+    return values.astype(kind.newbyteorder("<")).tobytes(), described
 
 
 def _decoded(path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -133,7 +144,11 @@ def _decoded(path: Path) -> tuple[bytes, dict[str, Any]]:
         dataset = pydicom.dcmread(path, force=True)
         dataset.decompress(generate_instance_uid=False)
         described = {name: dataset.get(name) for name in _DESCRIBED if name in dataset}
-        return dataset.PixelData, {name: _plain(value) for name, value in described.items()}
+        content, bits = dataset.PixelData, int(dataset.BitsAllocated)
+        if bits in _WHOLE_BITS:
+            content, moved = _without_overlays(content, dataset, bits, "<", decoded=True)
+            described |= moved
+        return content, {name: _plain(value) for name, value in described.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -47,26 +47,24 @@ def _identical(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator
 
 
 def _incomplete(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
-    for which, content in zip(_SIDES, (earlier, later), strict=True):
+    for side, content in zip(_SIDES, (earlier, later), strict=True):
         codes = _codes(content)
         if "truncated-scan" in codes:
-            text = (
-                f"The {which} scan does not contain the whole lungs: different parts are compared"
-            )
+            text = f"The {side} scan does not contain the whole lungs: different parts are compared"
             yield Notice("truncated-scan", text)
         category = NUMBERS["category"]
         if value_at(content, category.path) is None:
             basis = str(value_at(content, str(category.because))).removeprefix("withheld: ")
-            text = f"The {which} scan has no severity category: {basis}"
+            text = f"The {side} scan has no severity category: {basis}"
             yield Notice("severity-withheld", text)
 
 
 def _units(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[Notice]:
     units = {value_at(result, "input.units") for result in (earlier, later)}
     if units == {"hu", "grey"}:
-        which = "earlier" if value_at(earlier, "input.units") == "grey" else "later"
+        side = "earlier" if value_at(earlier, "input.units") == "grey" else "later"
         text = (
-            f"The {which} scan has grey levels of a windowed image, the other Hounsfield units: "
+            f"The {side} scan has grey levels of a windowed image, the other Hounsfield units: "
             "part of the change may come from that"
         )
         yield Notice("units-differ", text)
@@ -126,9 +124,9 @@ def _given_masks(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterat
     for mask in ("lungs", "lobes"):
         given = [f"user-{mask}" in _codes(result) for result in (earlier, later)]
         if given[0] != given[1]:
-            which = _SIDES[given.index(True)]
+            side = _SIDES[given.index(True)]
             text = (
-                f"The {mask} of the {which} scan were supplied by the user, those of the other "
+                f"The {mask} of the {side} scan were supplied by the user, those of the other "
                 f"were segmented: part of the change {'of the lobes ' if mask == 'lobes' else ''}"
                 "may come from that"
             )

@@ -157,12 +157,12 @@ def change_of(number: Number, earlier: Mapping[str, Any], later: Mapping[str, An
     reason = None
     if first is None or second is None:
         reason = "; ".join(
-            f"{which}: {_why(number, content)}"
-            for which, content, case in (("earlier", earlier, first), ("later", later, second))
+            f"{time}: {_why(number, content)}"
+            for time, content, case in (("earlier", earlier, first), ("later", later, second))
             if case is None
         )
     else:
-        # The result's own decimals: what binary fractions add is no change.
+        # The result's own decimals: what binary fractions add is not a change.
         change = round(second - first, 4) + 0
         rounded = round(change, DECIMALS[number.unit])
         direction = "more" if rounded > 0 else "less" if rounded < 0 else "same"

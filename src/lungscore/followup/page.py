@@ -147,7 +147,7 @@ def _shown(follow_up: FollowUp) -> str:
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     """The small print: what each examination is and what measured it."""
     facts = []
-    for which, side in (("Earlier", comparison.earlier), ("Later", comparison.later)):
+    for time, side in (("Earlier", comparison.earlier), ("Later", comparison.later)):
         details = [side.case, "1 slice" if side.slices == 1 else f"{side.slices} slices"]
         if side.spacing_mm:
             details.append(" × ".join(f"{v:.3g}" for v in side.spacing_mm) + " mm")
@@ -157,5 +157,5 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
             details.append(f"{side.engine.name} {side.engine.precision}")
         if side.version:
             details.append(f"lungscore {side.version}")
-        facts.append((which, "; ".join(details)))
+        facts.append((time, "; ".join(details)))
     return facts

@@ -92,9 +92,9 @@ def slice_at(case: Case, level: float) -> int:
 def side_by_side(shown: list[Pair]) -> Image.Image:
     """All pairs in one RGB image: the earlier above, the later below, apex at the left."""
     tiles = [
-        replace(picture, caption=f"{which} · {picture.caption}")
-        for which in ("earlier", "later", "difference")
-        for picture in (getattr(pair, which) for pair in shown)
+        replace(picture, caption=f"{name} · {picture.caption}")
+        for name in ("earlier", "later", "difference")
+        for picture in (getattr(pair, name) for pair in shown)
         if picture is not None
     ]
     return montage(tiles, columns=len(shown))

@@ -57,7 +57,10 @@ def sample_augmentation(
     affine[turned] = affine[turned][:, ::-1]
     affine[:, :, 2] = shift
     sides = rng.uniform(0, 1, (count, 2)) * config.cutout
-    corner = rng.uniform(0, 1, (count, 2)) * (1 - sides)
+    corner = rng.uniform(0, 1, (count, 2))
+    if config.cutout_area:
+        sides = _of_area(config.cutout_area, count, rng)
+    corner = corner * (1 - sides)
     return Augmentation(
         affine=affine,
         bend=(rng.normal(0, 1, (count, 2, 4, 5)) * config.bend).astype(np.float32),
@@ -67,9 +70,19 @@ def sample_augmentation(
         blur=rng.random(count) * (rng.random(count) < 0.5) * config.blur,
         noise=np.abs(rng.normal(0, 1, count)) * config.noise,
         cutout=np.concatenate([corner, sides], axis=1),
-        cutout_grey=rng.uniform(0, 1, count),
+        cutout_grey=rng.uniform(0, 1, count) * (config.cutout_area == 0),
         noise_seed=int(rng.integers(2**31)),
     )
+
+
+def _of_area(area: float, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Sides (N, 2) of rectangles of that area, as fractions of the image's; neither above 1.
+
+    The taller side is at most twice the other one, as far as the image has room for it.
+    """
+    longest = min(np.sqrt(2 * area), 1.0)
+    tall = np.exp(rng.uniform(np.log(area / longest), np.log(longest), count))
+    return np.stack([tall, area / tall], axis=1)
 
 
 def apply_augmentation(

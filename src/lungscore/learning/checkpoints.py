@@ -131,7 +131,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return load_file(path), facts
     except MemoryError:
         raise
-    except Exception as error:  # types and sizes that torch refuses, facts that are no JSON
+    except Exception as error:  # types and sizes that torch refuses, facts that are not JSON
         raise InputError(
             "checkpoint-mismatch",
             f"{path.name} is not a readable safetensors file",

@@ -65,8 +65,8 @@ def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
 
     A convolution whose file is missing keeps its random weights. Three input channels become one
     by summing, since a grey slice shows the same to all three. Raises dataset-incomplete where
-    nothing fits or a bias is missing, checkpoint-mismatch where a file is no tensor of the shape or
-    the encoder is no ResNet.
+    nothing fits or a bias is missing, checkpoint-mismatch where a file is not a tensor of the shape
+    or the encoder is not a ResNet.
     """
     filled = []
     for name, module in encoder.named_modules():
@@ -128,13 +128,13 @@ def efficientnet_names(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     stored: as in efficientnet-lite-pytorch, its blocks counted through, its norms numbered within a
     block. What the encoder lacks (the classifier and the convolution before it) is left out. Raises
-    checkpoint-mismatch where the blocks are no EfficientNet-Lite's.
+    checkpoint-mismatch where the blocks are not an EfficientNet-Lite's.
     """
     blocks = sorted({int(name.split(".")[1]) for name in stored if name.startswith("_blocks.")})
     projections = [stored.get(f"_blocks.{block}._project_conv.weight") for block in blocks]
     widths = [len(weight) for weight in projections if weight is not None]
     if not blocks or len(widths) < len(blocks) or "_conv_stem.weight" not in stored:
-        raise InputError("checkpoint-mismatch", "these are no weights of an EfficientNet-Lite")
+        raise InputError("checkpoint-mismatch", "these are not the weights of an EfficientNet-Lite")
     # Blocks of one stage follow each other and are of one width.
     stages: dict[int, str] = {}
     stage, position = -1, 0

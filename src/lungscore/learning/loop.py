@@ -30,6 +30,7 @@ from lungscore.learning.checkpoints import (
 )
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.log import write_csv, write_tensorboard
+from lungscore.version import commit
 
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.safetensors", "weights.safetensors", "log.csv"
 
@@ -127,7 +128,7 @@ def fit(
         start, history = facts["epoch"], facts["history"]
         if fabric.is_global_zero:  # it may have been stopped between the checkpoint and the log
             _write_logs(out, history)
-    said = {**task.facts, "config": config.model_dump(mode="json")}
+    said = {**task.facts, "config": config.model_dump(mode="json"), "commit": commit()}
     for number in range(start, config.training.epochs):
         began = time.perf_counter()
         figures = _mean_over_processes(fabric, task.epoch(fabric, number))
@@ -165,7 +166,7 @@ def optimise(
 ) -> float:
     """One optimiser step, gradients clipped (``value`` or ``norm``); returns the loss.
 
-    A loss that is no number changes nothing; the epoch's mean then stops the training.
+    A loss that is not a number changes nothing; the epoch's mean then stops the training.
     """
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
@@ -201,7 +202,7 @@ def _write_logs(out: Path, history: list[dict[str, float]]) -> None:
 
 
 def _check_finite(figures: dict[str, float], networks: dict[str, nn.Module], epoch: int) -> None:
-    """Raise loss-not-finite for a figure that is no number, or weights that a gradient spoiled."""
+    """Raise loss-not-finite for a figure that is not finite, or weights that a gradient spoiled."""
     bad = [f"{name} of epoch {epoch} is {x}" for name, x in figures.items() if not math.isfinite(x)]
     bad += [
         f"weight {key} of the {name} network is not a number after epoch {epoch}"

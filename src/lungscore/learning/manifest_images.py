@@ -24,8 +24,8 @@ from lungscore.scan import read_scan
 #: Slices that one draw takes of a volume, which costs as much to read as hundreds of slices.
 OF_A_VOLUME = 16
 
-#: A file that cannot be read stops the training; one that is read and is no chest CT with lungs is
-#: left out and counted.
+#: A file that cannot be read stops the training; one that is not a chest CT with lungs is left out
+#: and counted.
 _DAMAGED = frozenset(
     {
         "input-not-found",
@@ -38,7 +38,7 @@ _DAMAGED = frozenset(
     }
 )
 
-#: So many images without lungs, and none with, are no dataset of chests.
+#: So many images without lungs, and none with, are not a dataset of chests.
 _ENOUGH = 1000
 
 

@@ -6,10 +6,11 @@ constant rate with a fresh optimiser. A label, once made, is never revised: it i
 in the run's folder, and what trains is always what the picture says.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,8 +49,11 @@ class PseudoLabelling(Supervised):
         groups: list[list[str]],
         load: Callable[[Sequence[str]], list[Sample]],
         folder: Path,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(config, network, annotated, infected=len(annotated), healthy=0)
+        super().__init__(
+            config, network, annotated, infected=len(annotated), healthy=0, facts=facts
+        )
         self.bare, self.groups, self.load, self.folder = network, groups, load, folder
         self.joined = 0
 
@@ -96,13 +100,15 @@ def make_pseudo_labels(
     out: Path,
     *,
     start: Path | Bundle | None,
+    facts: Mapping[str, Any] | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
     """Label the unlabelled slices below ``root`` as ``config.pseudo_labelling`` says; see loop.fit.
 
-    start: weights.safetensors of the run that labels the first group, or a bundle. Raises
+    start: weights.safetensors of the run that labels the first group, or a bundle. facts: what else
+    the weights say of how they were made (Task.facts). Raises
     config-invalid where the groups need more slices than there are, run-missing where a finished
     round's label is gone.
     """
@@ -121,6 +127,7 @@ def make_pseudo_labels(
         groups=groups,
         load=partial(covid_semiseg.load_unlabelled, slices),
         folder=out / LABELS,
+        facts=facts,
     )
     return fit(task, config, fabric, out, resume=resume, report=report)
 

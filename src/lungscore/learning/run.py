@@ -15,6 +15,7 @@ from lungscore.learning.labelled_slices import manifest_sums
 from lungscore.learning.loop import WEIGHTS, Progress, finished, use_threads
 from lungscore.learning.maps import priors_of_training
 from lungscore.learning.pretrain import pretrain
+from lungscore.learning.provenance import built_on, sums_of
 from lungscore.learning.pseudo_labels import make_pseudo_labels, pseudo_labelled
 from lungscore.learning.selection import (
     healthy_slices,
@@ -71,9 +72,18 @@ def run_experiment(
         return folder
     start = bundle or _run_to_start_from(config, file)
     infected = training_slices(config, root)
+    facts = _facts(config, root, bundle, sums_of(built_on(config, file)))
     if config.pseudo_labelling is not None:
         make_pseudo_labels(
-            config, infected, root, folder, start=start, resume=resume, report=tell, say=report
+            config,
+            infected,
+            root,
+            folder,
+            start=start,
+            facts=facts,
+            resume=resume,
+            report=tell,
+            say=report,
         )
         return folder
     # The published multi-class stage trains with the annotated infection itself as the prior.
@@ -93,7 +103,7 @@ def run_experiment(
         imagenet=imagenet,
         start=start,
         priors=priors_of_training(config, file) if with_priors else None,
-        facts=_facts(config, root, bundle),
+        facts=facts,
         resume=resume,
         report=tell,
     )
@@ -138,9 +148,11 @@ def run_folds(
     return parent
 
 
-def _facts(config: ExperimentConfig, root: Path, bundle: Bundle | None) -> dict[str, Any]:
-    """What weights say of one's own data, and of the bundle that they started from."""
-    facts: dict[str, Any] = {}
+def _facts(
+    config: ExperimentConfig, root: Path, bundle: Bundle | None, runs: dict[str, str]
+) -> dict[str, Any]:
+    """What weights say of one's own data, and of the bundle or runs that they build on."""
+    facts: dict[str, Any] = {"built_on": runs} if runs else {}
     if sums := manifest_sums(config, root):
         facts["manifests"] = sums
         facts["own_data"] = _counts(own_training_slices(config, root))

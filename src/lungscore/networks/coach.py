@@ -47,11 +47,12 @@ class Coach(nn.Module):
             self.log_variance = nn.Conv2d(widths[-1], latent, 1)
             self.score = nn.Conv2d(latent, 1, 1)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, *, noisy: bool = False) -> tuple[Tensor, Tensor]:
         """Image (N, C, H, W) to B (N, 1, rows, columns) in blocks, and the divergence (scalar).
 
         Rows and columns are those of the blocks that cover the image. While training, a variational
-        coach adds the noise of its latent code; in evaluation it does not, so that it repeats.
+        coach adds the noise of its latent code; in evaluation it does not, so that it repeats,
+        unless it is ``noisy``, as the published code is in testing too.
         """
         x = self.stages(self.stem(image))  # (N, 8 width, H/16, W/16), or of H/8, W/8
         mean = self.mean(x)
@@ -59,7 +60,7 @@ class Coach(nn.Module):
         if not self.variational:
             return functional.adaptive_avg_pool2d(mean, grid), mean.new_zeros(())
         log_variance = self.log_variance(x)
-        noise = torch.randn_like(mean) if self.training else torch.zeros_like(mean)
+        noise = torch.randn_like(mean) if self.training or noisy else torch.zeros_like(mean)
         code = mean + noise * (0.5 * log_variance).exp()
         m, v = mean.mean((2, 3)), log_variance.mean((2, 3))
         divergence = -0.5 * (1 + v - m.square() - v.exp()).sum(1).mean()

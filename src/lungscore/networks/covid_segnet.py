@@ -2,7 +2,7 @@
 
 Source: Yan et al., "COVID-19 Chest CT Image Segmentation", arXiv 2004.10987, whose code was never
 released. Where the text leaves a choice (max-pooling on the way down, one gate a channel), this
-follows what public re-implementations agree on; it is no exact copy.
+follows what public re-implementations agree on; it is not an exact copy.
 """
 
 from itertools import pairwise

@@ -226,6 +226,20 @@ class NodeConfig(_Section):
             raise ValueError("neither 'listen' nor 'watch': nothing would ever come")
         return self
 
+    @model_validator(mode="after")
+    def _watches_nothing_of_its_own(self) -> "NodeConfig":
+        """What lies in the drop folder is taken away: nothing that the node keeps may."""
+        if self.watch is None:
+            return self
+        drop, kept = self.watch.resolve(), [self.folder]
+        kept += [known.path for known in self.destinations if isinstance(known, FolderDestination)]
+        if any(folder.resolve().is_relative_to(drop) for folder in kept):
+            raise ValueError("'watch' holds the node's folder, or one that results are sent to")
+        own = (self.incoming, self.results, self.dead, self.refused)
+        if any(drop.is_relative_to(folder.resolve()) for folder in own):
+            raise ValueError("'watch' is inside a folder that the node uses itself")
+        return self
+
     @property
     def results(self) -> Path:
         """Folder of results, one folder a case."""
@@ -240,6 +254,11 @@ class NodeConfig(_Section):
     def dead(self) -> Path:
         """Folder of dead letters."""
         return self.folder / "dead"
+
+    @property
+    def refused(self) -> Path:
+        """Folder of what lay in the drop folder and was not taken."""
+        return self.folder / "refused"
 
     @property
     def analyze_settings(self) -> AnalyzeSettings:

@@ -94,7 +94,12 @@ class _Dicom:
         identity = identity_of(path)
         if not any(c.abstract_syntax == FIND for c in self._association.accepted_contexts):
             return False
-        answers = self._association.send_c_find(_query(identity), FIND)
+        try:
+            answers = list(self._association.send_c_find(_query(identity), FIND))
+        except (ValueError, RuntimeError) as error:
+            raise _silent() from error
+        if not all("Status" in status for status, _ in answers):
+            raise _silent()
         return any(
             answer is not None and text(answer, "SOPInstanceUID") == identity.uid
             for _, answer in answers
@@ -110,7 +115,7 @@ class _Dicom:
             ) from error
         status = answer.get("Status")
         if status is None:
-            raise ResourceError("archive-failed", "The destination did not answer")
+            raise _silent()
         if status not in _STORED and status != _DUPLICATE:
             raise Refused("archive-failed", f"The destination answered {status:04X}")
 
@@ -127,11 +132,16 @@ def _associated(destination: DicomDestination, paths: list[Path]) -> Iterator[An
         entity.add_requested_context(sop_class, syntax)
     entity.add_requested_context(FIND)
     tls = None
-    if destination.tls is not None:
-        tls = (client_tls(destination.tls), destination.address)
-    association = entity.associate(
-        destination.address, destination.port, ae_title=destination.ae_title, tls_args=tls
-    )
+    try:
+        if destination.tls is not None:
+            tls = (client_tls(destination.tls), destination.address)
+        association = entity.associate(
+            destination.address, destination.port, ae_title=destination.ae_title, tls_args=tls
+        )
+    except OSError as error:  # its name is unknown, or our certificate cannot be read
+        raise ResourceError(
+            "archive-failed", f"The destination cannot be reached ({type(error).__name__})"
+        ) from error
     if not association.is_established:
         how = "refused the association" if association.is_rejected else "cannot be reached"
         raise ResourceError("archive-failed", f"The destination {how}")
@@ -141,6 +151,10 @@ def _associated(destination: DicomDestination, paths: list[Path]) -> Iterator[An
         association.abort()
         raise
     association.release()
+
+
+def _silent() -> ResourceError:
+    return ResourceError("archive-failed", "The destination did not answer")
 
 
 def _query(identity: Identity) -> Dataset:

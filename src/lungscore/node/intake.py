@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pydicom
 
 from lungscore.errors import InputError, ResourceError
-from lungscore.files import atomic_write
+from lungscore.files import atomic_write, sync_folder
 from lungscore.node.config import NodeConfig
 from lungscore.node.journal import Journal
 from lungscore.node.names import Names
@@ -71,12 +71,17 @@ class Intake:
                 f"An image of the study {study} came again with another content",
                 hint="The first one is kept",
             )
+        path = self.folder(study) / f"{name}.dcm"
         if arrival == "repeated":
+            if not path.is_file():  # it was lost from the disk
+                _write(path, image)
             self._journal.count("images", "repeated")
             return
         self._check_room(study)
-        atomic_write(self.folder(study) / f"{name}.dcm", image.head + image.content)
+        _write(path, image)
         before = self._state.receive(study, name, image.syntax, content, time.time())
+        if not path.is_file():  # the study was purged between the two
+            _write(path, image)
         self._journal.count("images", "taken")
         if before is None:
             self._journal.say("receiving", study=study)
@@ -122,3 +127,12 @@ class Intake:
             raise ResourceError("node-full", f"{limits.waiting_studies} studies are waiting")
         if images is not None and images >= limits.images:
             raise ResourceError("node-full", f"The study {study} has {images} images already")
+
+
+def _write(path: Path, image: Image) -> None:
+    """Write an image so that it is there after a loss of power, too."""
+    new = not path.parent.is_dir()
+    atomic_write(path, image.head + image.content)
+    sync_folder(path.parent)
+    if new:
+        sync_folder(path.parent.parent)

@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from lungscore.errors import LungscoreError, escaped
 
@@ -51,7 +52,9 @@ class Journal:
         """Log one line of JSON: time, event, facts; None is left out."""
         known = {name: _fact(value) for name, value in facts.items() if value is not None}
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._tell(json.dumps({"time": moment, "event": event, **known}, ensure_ascii=False))
+        line = json.dumps({"time": moment, "event": event, **known}, ensure_ascii=False)
+        with suppress(OSError, ValueError):  # who reads the log is gone, or its disk is full
+            self._tell(line)
 
     def count(self, kind: str, outcome: str, number: int = 1) -> None:
         """Count what happened."""
@@ -69,6 +72,18 @@ class Journal:
         place = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else None
         self.count("failures", where)
         self.say("internal", code="internal", where=where, kind=type(error).__name__, at=place)
+
+    def own_threads(self) -> None:
+        """Take over what threads of libraries say when they fail, for the rest of this process.
+
+        pynetdicom's do so on messages that are none, and Python would print what they say.
+        """
+
+        def failed(failure: threading.ExceptHookArgs) -> None:
+            if isinstance(failure.exc_value, Exception):
+                self.bug("thread", failure.exc_value)
+
+        threading.excepthook = failed
 
     def counts(self) -> dict[tuple[str, str], int]:
         """(kind, outcome) -> how often."""

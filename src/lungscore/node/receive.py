@@ -1,5 +1,6 @@
 """Images over the network: C-ECHO, C-STORE, and the notice that a study is complete."""
 
+import threading
 from collections.abc import Callable
 from socketserver import BaseServer
 from typing import Any
@@ -165,10 +166,12 @@ class Receiver:
         return SUCCESS, Dataset()
 
     def _accepted(self, event: Any) -> None:
-        unknown = sum(context.result == 0x03 for context in event.assoc.rejected_contexts)
-        if unknown:
+        """Tell of classes that are not taken, in no transfer syntax that was proposed."""
+        taken = {context.abstract_syntax for context in event.assoc.accepted_contexts}
+        refused = {context.abstract_syntax for context in event.assoc.rejected_contexts} - taken
+        if refused:
             self._journal.count("associations", "sop-class")
-            self._journal.say("refused", code="image-refused", sop_classes=unknown)
+            self._journal.say("refused", code="image-refused", sop_classes=len(refused))
 
     def _rejected(self, event: Any) -> None:
         self._journal.count("associations", "sender-refused")
@@ -196,6 +199,7 @@ class _Server(ThreadedAssociationServer):
     ) -> None:
         self._listen, self._turned_away = listen, turned_away
         self._serving = False
+        self._shaking, self._counting = 0, threading.Lock()
         #: Associations and their sockets, which pynetdicom leaves open where a connection breaks.
         self.opened: list[tuple[Any, Any]] = []
         self._tls = None if listen.tls is None else server_tls(listen.tls)
@@ -205,12 +209,19 @@ class _Server(ThreadedAssociationServer):
         if not self._listen.admits(client_address[0]):
             self._turned_away(client_address[0])
             return False
-        return len(self.active_associations) < 2 * self._listen.associations
+        connections = len(self.active_associations) + self._shaking
+        return connections < 2 * self._listen.associations
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         request.settimeout(self._listen.idle_s)
         if self._tls is not None:
-            request = self._tls.wrap_socket(request, server_side=True)
+            with self._counting:
+                self._shaking += 1
+            try:
+                request = self._tls.wrap_socket(request, server_side=True)
+            finally:
+                with self._counting:
+                    self._shaking -= 1
         super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -222,13 +233,20 @@ class _Server(ThreadedAssociationServer):
         super().serve_forever(poll_interval)
 
     def service_actions(self) -> None:
-        """Every half second: close the sockets of associations that have ended."""
+        """Every half second: close the sockets of associations that have ended.
+
+        One of which something was heard, but no request that could be answered, is told of.
+        """
         super().service_actions()
         for entry in list(self.opened):
             association, connection = entry
-            if association.ident is not None and not association.is_alive():
-                connection.close()
-                self.opened.remove(entry)
+            if association.ident is None or association.is_alive():
+                continue
+            connection.close()
+            self.opened.remove(entry)
+            answered = association.is_rejected or association.acceptor.primitive is not None
+            if association.heard and not association.told and not answered:
+                self._turned_away(association.requestor.address_info.address)
 
     def stop(self) -> None:
         """End ``serve_forever``, if it was called, and close the port."""
@@ -249,12 +267,17 @@ def _bounded(
     pynetdicom takes whatever length a PDU states, and collects a data set in memory.
     """
     association.taken_bytes = 0
+    association.heard = association.told = False
 
     def receive_bounded(length: int) -> bytearray:
         association.taken_bytes += length
         if length > LONGEST_PDU or association.taken_bytes > most_bytes:
-            journal.refuse(InputError("image-refused", "The message is too long"))
+            if not association.told:
+                journal.refuse(InputError("image-refused", "The message is too long"))
+            association.told = True
             raise OSError("the message is too long")
-        return receive(length)
+        content = receive(length)
+        association.heard = association.heard or bool(content)
+        return content
 
     return receive_bounded

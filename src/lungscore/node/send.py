@@ -1,5 +1,6 @@
 """Results are sent until they are confirmed, or given up as a dead letter."""
 
+import sqlite3
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from lungscore.node.destinations import Open, Refused, connected
 from lungscore.node.journal import Journal
 from lungscore.node.names import case_of
 from lungscore.node.state import Delivery, ObjectState, State
-from lungscore.node.work import pause, write_dead
+from lungscore.node.work import pause, remove_dead, write_dead
 from lungscore.pacs.dicomweb import in_order
 from lungscore.report.case_folder import DICOM
 
@@ -43,7 +44,15 @@ class Sender:
         except LungscoreError as error:
             self._failed(delivery, error)
             return
+        except sqlite3.ProgrammingError:  # the node has stopped
+            raise
+        except Exception as error:  # it must not keep back the deliveries behind it
+            self._journal.bug(f"send-{self._destination.name}", error)
+            what = f"Sending ended in {type(error).__name__}"
+            self._failed(delivery, ResourceError("internal", what))
+            return
         self._state.delivered(delivery, time.time())
+        remove_dead(self._config, delivery.study, self._destination.name)
         self._journal.count("deliveries", "sent")
         self._say("sent", delivery, objects=sent)
 

@@ -9,37 +9,20 @@ Nothing of a patient is in it: studies and images have the names of names.py, fa
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lungscore.errors import ResourceError
+from lungscore.node.tables import FILE, TABLES, noted
 
-FILE = "node.sqlite"
 STATES = ("received", "queued", "running", "done", "sent", "failed")
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS studies (
-  study TEXT PRIMARY KEY, revision INTEGER NOT NULL, state TEXT NOT NULL, code TEXT,
-  images INTEGER NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL,
-  arrived REAL NOT NULL, changed REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS images (
-  study TEXT NOT NULL, image TEXT NOT NULL, syntax TEXT NOT NULL, content TEXT NOT NULL,
-  PRIMARY KEY (study, image)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deliveries (
-  study TEXT NOT NULL, destination TEXT NOT NULL, state TEXT NOT NULL, code TEXT,
-  attempts INTEGER NOT NULL, due REAL NOT NULL, since REAL NOT NULL,
-  PRIMARY KEY (study, destination)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS objects (
-  study TEXT NOT NULL, destination TEXT NOT NULL, object TEXT NOT NULL, state TEXT NOT NULL,
-  PRIMARY KEY (study, destination, object)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS studies_by_state ON studies (state, due);
-"""
+#: Of a study: no destination is still to get its results.
+_NOTHING_WAITS = (
+    "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.study=studies.study AND d.state='waiting')"
+)
 
 Arrival = Literal["new", "repeated", "differs"]
 #: Of an object on its way: waiting, on the way (it may have arrived), or confirmed.
@@ -77,7 +60,11 @@ class Row(NamedTuple):
 
 
 class State:
-    """The state of one node, for all its threads. Every method is one transaction."""
+    """The state of one node, for all its threads. Every method is one transaction.
+
+    Where it cannot be noted, each raises ResourceError ``disk-full`` or ``output-not-writable``;
+    what was noted before stays.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
@@ -87,7 +74,7 @@ class State:
             )
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=FULL")
-            self._base.executescript(_TABLES)
+            self._base.executescript(TABLES)
         except sqlite3.Error as error:
             raise ResourceError(
                 "node-damaged",
@@ -102,17 +89,18 @@ class State:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, noted():
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield self._base
+                self._base.execute("COMMIT")  # on a full disk it may fail, and stay open
             except BaseException:
-                self._base.execute("ROLLBACK")
+                if self._base.in_transaction:
+                    self._base.execute("ROLLBACK")
                 raise
-            self._base.execute("COMMIT")
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple]:
-        with self._lock:
+        with self._lock, noted():
             return self._base.execute(query, values).fetchall()
 
     # Images arrive
@@ -362,17 +350,25 @@ class State:
             return bool(given_up or changed)
 
     def ended(self, state: str, before: float) -> list[str]:
-        """The studies that have been in ``state`` since ``before``."""
-        rows = self._rows("SELECT study FROM studies WHERE state=? AND changed<=?", (state, before))
+        """The studies that have been in ``state`` since ``before`` and have nothing to send."""
+        rows = self._rows(
+            f"SELECT study FROM studies WHERE state=? AND changed<=? AND {_NOTHING_WAITS}",  # noqa: S608
+            (state, before),
+        )
         return [row[0] for row in rows]
 
-    def forget(self, study: str, state: str) -> bool:
-        """Forget a study that is in ``state``; whether it was."""
+    def forget(self, study: str, state: str, removing: Callable[[], object]) -> bool:
+        """Forget a study that is in ``state`` and has nothing to send; whether it was.
+
+        removing: takes its images out of their place while nobody can note new ones.
+        """
         with self._transaction() as base:
             if not base.execute(
-                "DELETE FROM studies WHERE study=? AND state=?", (study, state)
+                f"DELETE FROM studies WHERE study=? AND state=? AND {_NOTHING_WAITS}",  # noqa: S608
+                (study, state),
             ).rowcount:
                 return False
             for table in ("images", "deliveries", "objects"):
                 base.execute(f"DELETE FROM {table} WHERE study=?", (study,))  # noqa: S608
+            removing()
             return True

@@ -19,7 +19,6 @@ from lungscore.scan.dicom.header import parse
 from lungscore.scan.limits import MAX_FILES
 from lungscore.scan.recognise import content_of
 
-REFUSED = "refused"
 _PREAMBLE, _MAGIC = 128, b"DICM"
 
 
@@ -52,6 +51,8 @@ class Watch:
             except LungscoreError as error:
                 self._journal.refuse(error)
                 self._set_aside(path)
+            except Exception as error:  # it must not keep back the files behind it
+                self._journal.bug("watch", error)
             else:
                 path.unlink(missing_ok=True)
                 taken += 1
@@ -103,10 +104,13 @@ class Watch:
         return True
 
     def _set_aside(self, path: Path) -> None:
-        folder = self._config.folder / REFUSED
-        folder.mkdir(exist_ok=True)
         try:
-            shutil.move(path, folder / self._names.file(str(path)))
+            about = path.stat()
+            self._config.refused.mkdir(exist_ok=True)
+            # Another file may have had the same name before.
+            aside = self._config.refused / self._names.file(f"{path} {about.st_mtime_ns}")
+            shutil.move(path, aside)
+            os.utime(aside)  # it is kept from now on
         except OSError as error:
             self._journal.bug("watch", error)
 

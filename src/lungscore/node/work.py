@@ -3,7 +3,9 @@
 import json
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from lungscore.batch import Case, Outcome
 from lungscore.errors import LungscoreError, ResourceError, UsageError
@@ -31,20 +33,40 @@ class Work:
     ) -> None:
         self._config, self._state, self._journal = config, state, journal
         self._analyze = analyze
+        #: Studies whose end could not be noted.
+        self._left: deque[Claim] = deque()
 
     def one(self) -> bool:
         """Analyse the study that has waited longest; False where none is due."""
+        self._queue_left()
         claim = self._state.claim(time.time())
         if claim is None:
             return False
         self._journal.say("analysing", study=claim.study)
         try:
             self._work(claim)
+        except LungscoreError:
+            self._left.append(claim)
+            raise
         except Exception as error:  # a study that nobody works on must not be said to be running
             self._journal.bug("work", error)
             failure = ResourceError("internal", f"The analysis ended in {type(error).__name__}")
-            self._end(claim, Outcome(self._config.incoming / claim.study, error=failure))
+            try:
+                self._end(claim, Outcome(self._config.incoming / claim.study, error=failure))
+            except Exception:
+                self._left.append(claim)
+                raise
         return True
+
+    def _queue_left(self) -> None:
+        """Queue the studies again whose end could not be noted, since the disk was full, say."""
+        while self._left:
+            claim = self._left.popleft()
+            try:
+                self._state.postpone(claim, "internal", time.time())
+            except Exception:
+                self._left.append(claim)
+                raise
 
     def _work(self, claim: Claim) -> None:
         remove_dead(self._config, claim.study)
@@ -53,7 +75,8 @@ class Work:
         if claim.attempts and not (folder / RESULT).is_file():
             shutil.rmtree(folder, ignore_errors=True)  # of an attempt that did not come to its end
         start = time.monotonic()
-        outcome = self._analyze(Case(name, self._config.incoming / claim.study))
+        images = self._config.incoming / claim.study
+        outcome = self._incomplete(claim) or self._analyze(Case(name, images))
         taken_s = round(time.monotonic() - start, 1)
         if not self._end(claim, outcome):
             shutil.rmtree(folder, ignore_errors=True)
@@ -68,6 +91,20 @@ class Work:
             study=claim.study,
             seconds=taken_s,
         )
+
+    def _incomplete(self, claim: Claim) -> Outcome | None:
+        """The outcome of a study of which images were lost: it is not analysed without them."""
+        folder = self._config.incoming / claim.study
+        images = self._state.names_of_images(claim.study)
+        lost = images - {path.stem for path in folder.glob("*.dcm")}
+        if not lost:
+            return None
+        error = ResourceError(
+            "node-damaged",
+            f"{len(lost)} of {len(images)} images of the study are no longer on the disk",
+            hint="Send the study again, then try it again with lungscore node retry",
+        )
+        return Outcome(folder, error=error)
 
     def _end(self, claim: Claim, outcome: Outcome) -> bool:
         """Note how an analysis ended; False where its study got new images meanwhile."""
@@ -108,6 +145,12 @@ def write_dead(config: NodeConfig, study: str, what: str, error: LungscoreError)
     atomic_write(config.dead / study / f"{what}-{REASON}", text)
 
 
-def remove_dead(config: NodeConfig, study: str) -> None:
-    """Remove the dead letters of a study that is tried again."""
-    shutil.rmtree(config.dead / study, ignore_errors=True)
+def remove_dead(config: NodeConfig, study: str, what: str | None = None) -> None:
+    """Remove the dead letters of a study that is tried again, or the one that has come true."""
+    folder = config.dead / study
+    if what is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with suppress(OSError):
+        (folder / f"{what}-{REASON}").unlink()
+        folder.rmdir()

@@ -18,6 +18,8 @@ from lungscore.scan.limits import MAX_FILES, MAX_UNPACKED_BYTES
 TIMEOUT_S = (10.0, 120.0)
 #: Bytes of one object: it is sent in one piece, since not all archives take chunks.
 _LONGEST_OBJECT = 2**31 - 1
+#: Answers to a search of archives that know no such study, or no search.
+_NOT_SEARCHED = (404, 405, 501)
 
 
 class Login(NamedTuple):
@@ -88,15 +90,20 @@ class Archive:
         self._client.set_http_retry_params(retry=False)
 
     def has(self, identity: Identity) -> bool:
-        """Whether an object is there."""
+        """Whether an object is there; False where the archive does not answer such questions."""
         with _failures():
-            return bool(
-                self._client.search_for_instances(
-                    identity.study,
-                    identity.series,
-                    search_filters={"SOPInstanceUID": identity.uid},
+            try:
+                return bool(
+                    self._client.search_for_instances(
+                        identity.study,
+                        identity.series,
+                        search_filters={"SOPInstanceUID": identity.uid},
+                    )
                 )
-            )
+            except Exception as error:
+                if _status_of(error) in _NOT_SEARCHED:
+                    return False
+                raise
 
     def store(self, path: Path) -> None:
         """Store the object in a file; returns when the archive has confirmed it."""
@@ -114,8 +121,8 @@ class Archive:
     def series(self, study: str) -> list[str]:
         """The CT series of a study. Raises InputError ``study-not-found``."""
         with _failures():
-            found = self._client.search_for_series(study, fields=["Modality"])
-            headers = [Dataset.from_json(entry) for entry in found]
+            entries = self._client.search_for_series(study, fields=["Modality"])
+            headers = [Dataset.from_json(entry) for entry in entries]
         uids = [text(h, "SeriesInstanceUID") for h in headers if text(h, "Modality") == "CT"]
         if not uids:
             raise InputError(
@@ -171,7 +178,7 @@ def push(archive: Archive, paths: Sequence[Path]) -> int:
     """
     files = [file for path in paths for file in _objects_in(path)]
     if not files:
-        raise InputError("input-empty", "There is no DICOM object to store", expected="*.dcm")
+        raise InputError("input-empty", "The folders contain no DICOM objects", expected="*.dcm")
     for file in files:
         archive.store(file)
     return len(files)
@@ -202,6 +209,10 @@ def _secret(path: Path) -> str:
         raise InputError("input-unreadable", f"{path} cannot be read as text") from error
 
 
+def _status_of(error: Exception) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
 @contextmanager
 def _failures() -> Iterator[None]:
     """Whatever goes wrong between us and an archive is ``archive-failed``, without its words."""
@@ -210,9 +221,9 @@ def _failures() -> Iterator[None]:
     except LungscoreError:
         raise
     except Exception as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        what = f"it answered {status}" if status else type(error).__name__
+        status = _status_of(error)
+        failure = f"it answered {status}" if status else type(error).__name__
         hint = "Check its address and the login" if status in (None, 401, 403, 404) else ""
         raise ResourceError(
-            "archive-failed", f"The archive does not do as asked ({what})", hint=hint
+            "archive-failed", f"The archive does not do as asked ({failure})", hint=hint
         ) from error

@@ -43,7 +43,7 @@ MEANING = (
 
 
 def check_classes(classes: Sequence[str], labels: Mapping[str, str]) -> None:
-    """Raise UsageError where ``classes`` are no ordered part of CLASSES with a label for each."""
+    """Raise UsageError unless ``classes`` are an ordered part of CLASSES with a label for each."""
     known = [name for name in CLASSES if name in classes]
     if list(classes) != known or len(known) < 2:
         expected = f"two or more of {', '.join(CLASSES)}, in this order"

@@ -34,7 +34,7 @@ def features(result: Mapping[str, Any]) -> dict[str, float | None]:
     """Every one of FEATURES; None where the result has no number for it.
 
     result: the content of a result.json. Percents 0–100, ct_ss 0–40, lobes_infected 0–5, bilateral
-    0 or 1. Raises KeyError or TypeError for what is no result.
+    0 or 1. Raises KeyError or TypeError for what is not a result.
     """
     numbers = {name: NUMBERS[number].value(result) for name, number in _OF_RESULT.items()}
     if slices := slice_percents(result):

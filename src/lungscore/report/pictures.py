@@ -94,9 +94,9 @@ def headline_pictures(analysis: Analysis, overview: Sequence[Picture]) -> list[P
     if not overview:
         return []
     worst, _ = peak_slice(analysis)
-    what = "greatest opacity" if analysis.lesions.labels.any() else "largest lung area"
+    level = "greatest opacity" if analysis.lesions.labels.any() else "largest lung area"
     (axial,) = slice_pictures(analysis, [worst], SINGLE_SIZE)
-    return [replace(axial, caption=f"{what}: {axial.caption}"), overview[0]]
+    return [replace(axial, caption=f"{level}: {axial.caption}"), overview[0]]
 
 
 def peak_slice(analysis: Analysis) -> tuple[int, float]:
@@ -133,10 +133,12 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
     if spacing is None:
         spacing = ((columns.stop - columns.start) / (z_extent.stop - z_extent.start), 1.0, 1.0)
     lesions = analysis.lesions.labels[:, rows, columns]
-    inside, what = (lesions, "opacity") if lesions.any() else (lungs[:, rows, columns], "lung area")
+    inside, shown = (
+        (lesions, "opacity") if lesions.any() else (lungs[:, rows, columns], "lung area")
+    )
     y = rows.start + int(np.count_nonzero(inside, axis=(0, 2)).argmax())
     x = columns.start + int(np.count_nonzero(inside, axis=(0, 1)).argmax())
-    what = f"level of greatest {what}" + ("" if scaled else ", height not to scale")
+    level = f"level of greatest {shown}" + ("" if scaled else ", height not to scale")
     letters, side = ("", ""), ""
     if sides_known(analysis):
         right, left = np.bincount(lungs[:, :, x].ravel(), minlength=3)[1:]
@@ -152,10 +154,10 @@ def overview_pictures(analysis: Analysis) -> list[Picture]:
         ("sagittal", (z, rows, x), (spacing[0], spacing[1]), ("A", "P"), side),
     )
     pictures = []
-    for name, where, pixel_mm, ends, which in cuts:
+    for name, where, pixel_mm, ends, lung in cuts:
         plane = _plane(analysis, where, pixel_mm=pixel_mm, with_lobes=True)
-        caption = f"{name}, {which}{what}"
-        alt = f"{name.capitalize()} plane, {which}{what}, with contours of opacity, lungs and lobes"
+        caption = f"{name}, {lung}{level}"
+        alt = f"{name.capitalize()} plane, {lung}{level}, with contours of opacity, lungs and lobes"
         pictures.append(replace(draw(plane, scale, ends, caption=caption, name=name), alt=alt))
     return pictures
 

@@ -12,7 +12,7 @@ VERDICTS = ("accepted", "corrected", "rejected")
 
 
 def review_content(folder: Path) -> dict[str, Any]:
-    """The review.json in ``folder``. Raises ValueError for what is none."""
+    """The review.json in ``folder``. Raises ValueError if it is not one."""
     try:
         content = json.loads((folder / REVIEW).read_text(encoding="utf-8"))
         whole = content["schema"] == SCHEMA and content["verdict"] in VERDICTS

@@ -37,7 +37,7 @@ TEXT_BYTES = 150_000
 #: Slices by which the size of all is estimated.
 SAMPLES = 12
 
-#: In a picture of labels a pixel is STEP · (lesion + 3 · part); part 0 is no lung, 1–5 are the
+#: In a picture of labels a pixel is STEP · (lesion + 3 · part); part 0 is not lung, 1–5 are the
 #: lobes (labels.LOBES), 6 and 7 the right and the left lung where there is no lobe. The step leaves
 #: room for browsers that disturb what a page reads of a picture.
 STEP, RIGHT_PART, LEFT_PART = 10, 6, 7

@@ -148,5 +148,5 @@ class Analysis:
 
 
 def case_name(analysis: Analysis) -> str:
-    """The case's name as text: bytes of a file name that are no UTF-8 become question marks."""
+    """The case's name as text: bytes of a file name that are not UTF-8 become question marks."""
     return analysis.scan.name.encode("utf-8", "replace").decode()

@@ -129,7 +129,7 @@ class Number:
     def value(self, content: Any) -> Any:
         """What stands in a Result, or in the content of a result.json.
 
-        Raises LookupError or TypeError for what is no result.
+        Raises LookupError or TypeError for what is not a result.
         """
         return reduce(_step, self.keys, content)
 

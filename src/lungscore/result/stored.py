@@ -113,6 +113,6 @@ def place_of(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` in one Unicode form, without control characters or bytes that are no UTF-8."""
+    """``text`` in one Unicode form, without control characters or bytes that are not UTF-8."""
     text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
     return "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text).strip()

@@ -11,11 +11,12 @@ import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lungscore.errors import InputError
+from lungscore.errors import InputError, ResourceError
 from lungscore.files import write_error
 from lungscore.report.case_folder import REVIEWS
 from lungscore.scan.names import safe_name
@@ -80,19 +81,17 @@ class Log:
         if not _lock(self._file):
             os.close(self._file)
             raise in_use()
-        read = read_log(path)
-        if not read.unfinished:  # what follows the damage is not thrown away
+        try:
+            read = read_log(path)
+            if not read.unfinished:  # what follows the damage is not thrown away
+                raise damaged(path, len(read.records))
+            os.ftruncate(self._file, read.length)
+        except BaseException:
             os.close(self._file)
-            raise InputError(
-                "review-damaged",
-                f"The log {path.name} is damaged after {len(read.records)} records",
-                expected="a log that lungscore review wrote",
-                hint="Move it away; the saved review beside it is whole",
-            )
+            raise
         self.records = read.records
         self._length = read.length
         self._synced = time.monotonic()
-        os.ftruncate(self._file, self._length)
 
     @property
     def closed(self) -> bool:
@@ -111,24 +110,40 @@ class Log:
             written = 0
             while written < len(line):
                 written += os.write(self._file, line[written:])
-        except OSError as error:
+            if time.monotonic() - self._synced > SYNC_S:
+                self.sync()
+        except (OSError, ResourceError) as error:
             os.ftruncate(self._file, self._length)
-            raise write_error(self._path, error) from error
+            if isinstance(error, OSError):
+                raise write_error(self._path, error) from error
+            raise
         self._length += len(line)
-        if time.monotonic() - self._synced > SYNC_S:
-            self.sync()
 
     def sync(self) -> None:
-        """Let what was written reach the disk."""
-        os.fsync(self._file)
+        """Let what was written reach the disk; raises ResourceError where it cannot."""
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise write_error(self._path, error) from error
         self._synced = time.monotonic()
 
     def close(self) -> None:
         """Let others write it."""
         if self._file >= 0:
-            os.fsync(self._file)
+            with suppress(OSError):  # the lock must go even from a disk that fails
+                os.fsync(self._file)
             os.close(self._file)
             self._file = -1
+
+
+def damaged(path: Path, records: int) -> InputError:
+    """The error of a log in which something follows its first ``records`` that none of them is."""
+    return InputError(
+        "review-damaged",
+        f"The log {path.name} is damaged after {records} records",
+        expected="a log that lungscore review wrote",
+        hint="Move it away; the saved review beside it is whole",
+    )
 
 
 def in_use() -> InputError:
@@ -155,12 +170,16 @@ def _record(line: bytes) -> Record | None:
     return record if isinstance(record, dict) else None
 
 
-def logged_readers(case: Path) -> Iterator[tuple[str, Path]]:
-    """Name and log of every reader who began a review of ``case``."""
+def logged_work(case: Path) -> Iterator[tuple[str, list[Record]]]:
+    """Name and records of every reader who began a review of ``case``.
+
+    A log that cannot be read, as that of another user of the computer, is left out.
+    """
     for path in sorted((case / REVIEWS).glob(".*.log")):
-        records = read_log(path).records
-        if records and isinstance(records[0].get("reader"), str):
-            yield records[0]["reader"], path
+        with suppress(InputError):
+            records = read_log(path).records
+            if records and isinstance(records[0].get("reader"), str):
+                yield records[0]["reader"], records
 
 
 def _lock(file: int) -> bool:

@@ -23,7 +23,7 @@ LOBES = "lobes.nii.gz"
 
 _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".zip")
 _NO_SCAN = "The CT of this case was not found: name its folder with --scans."
-_OTHER_SCAN = "The CT that bears the name of this case is not the one that was analysed."
+_OTHER_SCAN = "The CT that was found for this case is not the one that was analysed."
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +111,14 @@ class ScanFinder:
 
     places: what the user named: scans, folders of scans, or manifests. beside: the folder of
     results, in which the demo keeps its scan. They are looked through when a case is asked for.
+    Raises InputError ``input-not-found`` for a place that is not there.
     """
 
     def __init__(self, places: Iterable[Path], beside: Path) -> None:
         self._places = list(places)
+        for place in self._places:
+            if not place.exists():
+                raise InputError("input-not-found", f"No such file or folder: {place}")
         # Beside a folder of cases, or beside the one case that is asked for.
         self._beside = beside.resolve().parent if (beside / RESULT).is_file() else beside
         self._known: dict[str, Path] | None = None
@@ -129,9 +133,6 @@ class ScanFinder:
         return named[0] if len(named) == 1 else None
 
     def _look(self) -> dict[str, Path]:
-        for place in self._places:
-            if not place.exists():
-                raise InputError("input-not-found", f"No such file or folder: {place}")
         known: dict[str, Path] = {}
         for place in self._places or [self._beside]:
             # A folder with one volume is called as the folder: its results need not be.
@@ -148,7 +149,7 @@ class ScanFinder:
 
 
 def _files(place: Path) -> list[Path]:
-    """The files directly in a folder; none of what is no folder."""
+    """The files directly in a folder; none if it is not a folder."""
     return sorted(path for path in place.iterdir() if path.is_file()) if place.is_dir() else []
 
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lungscore.errors import InputError
 from lungscore.files import atomic_write, lock_folder, unlock
 from lungscore.inference.lesions import ModelUsed
@@ -23,7 +25,9 @@ from lungscore.result.numbers import NUMBERS, value_at
 from lungscore.result.stored import RESULT, printable
 from lungscore.result.valid import read_valid
 from lungscore.review.correction import Correction
+from lungscore.review.masks import Change
 from lungscore.review.opened_case import OpenedCase
+from lungscore.scan.masks import read_label_volume
 from lungscore.scan.names import safe_name
 from lungscore.version import __version__
 
@@ -145,12 +149,43 @@ def _reader_of(folder: Path) -> str | None:
 
 
 def review_at(case: Path, reader: str) -> dict[str, Any] | None:
-    """The review.json that ``reader`` saved of a case; None where there is none."""
+    """The review.json that ``reader`` saved of a case; None where there is none.
+
+    Raises InputError ``review-in-use`` where another reader's review is in that folder.
+    """
     try:
         content = review_content(case / REVIEWS / safe_name(reader))
     except ValueError:
         return None
-    return content if content["reader"] == reader else None
+    if content["reader"] != reader:
+        raise same_folder()
+    return content
+
+
+def same_folder() -> InputError:
+    """The error of two readers whose names are the same as that of a folder."""
+    return InputError(
+        "review-in-use",
+        "Another reader's review has the same name as a folder",
+        hint="Use another name",
+    )
+
+
+def saved_changes(case: OpenedCase, reader: str) -> tuple[Change, ...]:
+    """What leads from the original masks to those that ``reader`` saved, layer by layer.
+
+    Raises InputError where the saved masks cannot be read, or are not of this case.
+    """
+    folder = case.folder / REVIEWS / safe_name(reader)
+    changes = []
+    for layer, before in case.masks.layers.items():
+        after, _ = read_label_volume(folder / f"{layer}.nii.gz", layer)
+        if after.shape != before.shape:
+            raise InputError("review-damaged", f"{layer}.nii.gz of the review has another size")
+        voxels = np.flatnonzero(after != before)
+        old, new = before.reshape(-1)[voxels], after.reshape(-1)[voxels].astype(np.uint8)
+        changes.append(Change.of(layer, voxels, old, new, plane=before[0].size))
+    return tuple(change for change in changes if len(change.starts))
 
 
 def read_review(folder: Path) -> Review:

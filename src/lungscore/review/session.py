@@ -1,6 +1,7 @@
 """One reader at one case: what was done, what it gives, and what is kept of it."""
 
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,12 +12,19 @@ from lungscore.result import Analysis, to_result
 from lungscore.result.numbers import NUMBERS
 from lungscore.review.correction import Correction, Step
 from lungscore.review.counting import Counting
-from lungscore.review.log import SCHEMA, Log, log_path
+from lungscore.review.log import SCHEMA, Log, damaged, log_path
 from lungscore.review.masks import Change
 from lungscore.review.opened_case import OpenedCase
 from lungscore.review.planes import invalid
 from lungscore.review.requests import Edit
-from lungscore.review.saving import Work, put_back, review_at, save_review
+from lungscore.review.saving import (
+    Work,
+    put_back,
+    review_at,
+    same_folder,
+    save_review,
+    saved_changes,
+)
 
 Verdict = Literal["accepted", "corrected", "rejected"]
 
@@ -47,7 +55,7 @@ class Session:
             self.resumed = bool(self._log.records)
             if not self.resumed:
                 self._log.append(self._head())
-            self._replay()
+            self._replay_log()
             self._take_saved()
             masks = self.correction.masks
             self._counting = Counting(masks, case.scan, has_ct=case.has_ct)
@@ -156,8 +164,15 @@ class Session:
         self._counting.update(step.changes)
         self.tools[step.tool if step.deed == "edit" else step.deed] += 1
 
+    def _replay_log(self) -> None:
+        """Do again what the log says. Raises InputError ``review-damaged`` where it cannot be."""
+        try:
+            self._replay()
+        except (LookupError, TypeError, ValueError, zlib.error):
+            path = log_path(self.case.folder, self.reader)
+            raise damaged(path, self.correction.version) from None
+
     def _replay(self) -> None:
-        """Do again what the log says."""
         for record in self._log.records:
             if "log" in record:
                 self._check_head(record)
@@ -176,24 +191,29 @@ class Session:
         saved = review_at(self.case.folder, self.reader)
         if saved is None or (self.saved is not None and self.saved["at"] == saved["at"]):
             return
+        if not self.resumed:  # hidden files, as the log is, are easily left behind in a copy
+            self._restore(saved)
         facts = {name: saved[name] for name in ("verdict", "comment", "at")}
         self.saved = {**facts, "version": self.correction.version}
         self._log.append({"do": "save", **self.saved})
 
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        """Take up the masks of a saved review as one edit, which can be undone."""
+        if saved.get("masks_sha256") != self.case.digests:
+            raise _stale()
+        changes = saved_changes(self.case, self.reader)
+        if changes:
+            step = Step("edit", "restore", changes)
+            packed = [change.packed() for change in changes]
+            self._log.append({"do": "edit", "tool": step.tool, "at": now(), "changes": packed})
+            self.correction.take(step)
+            self.tools[step.tool] += 1
+
     def _check_head(self, head: Mapping[str, Any]) -> None:
         if head.get("log") != SCHEMA or head.get("reader") != self.reader:
-            raise InputError(
-                "review-in-use",
-                "Another reader's review has the same name as a folder",
-                hint="Use another name",
-            )
+            raise same_folder()
         if head.get("masks") != self.case.digests:
-            raise InputError(
-                "review-stale",
-                "The masks of this case are no longer those that the review began with",
-                expected="the results as they were",
-                hint="Put the earlier results back, or move the folder reviews of the case away",
-            )
+            raise _stale()
 
     def _repeat(self, record: Mapping[str, Any]) -> None:
         correction, voxels = self.correction, self.case.masks.lungs.size
@@ -206,6 +226,15 @@ class Session:
             step = Step("edit", record["tool"], changes)
         correction.take(step)
         self.tools[step.tool if step.deed == "edit" else step.deed] += 1
+
+
+def _stale() -> InputError:
+    return InputError(
+        "review-stale",
+        "The masks of this case are no longer those that the review began with",
+        expected="the results as they were",
+        hint="Put the earlier results back, or move the folder reviews of the case away",
+    )
 
 
 def numbers_in(content: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lungscore.result.case_tables import read_table
 from lungscore.result.numbers import NUMBERS, value_at
 from lungscore.result.stored import RESULT, printable
 from lungscore.result.valid import read_valid
-from lungscore.review.log import logged_readers, read_log
+from lungscore.review.log import logged_work
 
 #: Of a reader's work at a case that is not saved.
 OPEN = "open"
@@ -113,8 +113,8 @@ def states_of(folder: Path) -> dict[str, str]:
     A review that cannot be read is as if it were not there.
     """
     states = verdicts_of(folder)
-    for reader, path in logged_readers(folder):
-        deeds = [record.get("do") for record in read_log(path).records]
+    for reader, records in logged_work(folder):
+        deeds = [record.get("do") for record in records]
         steps = [deed for deed in deeds if deed in ("edit", "undo", "redo", "save")]
         if steps and steps[-1] != "save":
             states[reader] = OPEN

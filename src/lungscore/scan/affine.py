@@ -11,7 +11,7 @@ MAX_SHEAR_DEGREES = 0.5
 
 
 def check_affine(affine: np.ndarray, source: str) -> None:
-    """Reject an affine that is not finite, singular or sheared, or whose voxels are no CT's.
+    """Reject an affine that is not finite, singular or sheared, or whose voxels are not a CT's.
 
     affine: (4, 4), voxel index to patient mm, RAS+; any axis order. source: the file's own name.
     Raises InputError ``geometry-invalid``, ``gantry-tilt`` or ``spacing-out-of-range``.

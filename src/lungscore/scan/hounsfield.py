@@ -60,7 +60,7 @@ def describe(values: np.ndarray) -> Intensities:
 
 
 def check_hounsfield(values: np.ndarray, source: str) -> tuple[Notice, ...]:
-    """Reject values that are no Hounsfield units, and say so where they are doubtful.
+    """Reject values that are not Hounsfield units, and say so where they are doubtful.
 
     values: (D, H, W) int16, clipped to HU_RANGE. A chest CT holds at least 1 % of voxels below
     -500 HU and 1 % above -300 HU. Raises InputError ``constant-image`` or ``not-hounsfield``;

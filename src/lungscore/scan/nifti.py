@@ -28,7 +28,7 @@ def open_nifti(path: Path, name: str | None = None) -> Iterator[Stored]:
     name: what messages call it; by default its own name.
     Raises InputError ``input-unreadable``, ``volume-too-large``, ``volume-4d``, ``colour-image``,
     ``geometry-invalid``, ``gantry-tilt``, ``spacing-out-of-range`` or ``not-hounsfield`` (voxels
-    that are no numbers).
+    that are not numbers).
     """
     import nibabel as nib
     from nibabel.arrayproxy import ArrayProxy

@@ -167,7 +167,7 @@ def natural_order(path: Path) -> tuple:
     )
 
 
-#: Those that ``_pieces`` parts off; others, such as ² or ①, are no numbers to ``int``.
+#: Those that ``_pieces`` parts off; others, such as ² or ①, are not numbers to ``int``.
 _DIGITS = "0123456789"
 
 

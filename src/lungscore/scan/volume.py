@@ -24,7 +24,7 @@ THICK_MM = 5.0
 #: Largest part of the slices that may be faulty and be interpolated where that was asked for.
 LARGEST_FAULTY_SHARE = 0.2
 
-#: Pixels above this size (mm) are no diagnostic CT's, which has 0.5 to 1 mm.
+#: Pixels above this size (mm) are not a diagnostic CT's, which has 0.5 to 1 mm.
 COARSE_MM = 4.0
 
 

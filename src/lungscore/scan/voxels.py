@@ -77,7 +77,7 @@ def _grey(values: np.ndarray, source: str) -> np.ndarray:
 
 
 def check_grey_levels(values: np.ndarray, source: str) -> None:
-    """Reject whole numbers of 0–255 that are no image of a CT but a mask."""
+    """Reject whole numbers of 0–255 that are not an image of a CT but a mask."""
     levels = int(np.count_nonzero(np.bincount(values.clip(0, 255).ravel(), minlength=256)))
     if levels == 1:
         raise InputError("constant-image", f"{source}: all pixels have the same value")

@@ -44,6 +44,7 @@ WITHHOLDING: dict[str, str] = {
 UNTRUSTED: dict[str, str] = {
     "one-lung": "only one lung was found",
     "dense-outside-lungs": "dense tissue beside the lungs may be lung",
+    "air-outside-lungs": "air beside the lungs may be lung",
     "lungs-disagree": "two methods differ about the lungs",
     "lungs-uneven": "a lung is broken in some slices",
     "lungs-cut-sideways": "the field of view cuts the lungs off",
@@ -129,7 +130,7 @@ def withheld_codes(
     """Codes of WITHHOLDING that hold, in its order; without those that only the scores tell.
 
     in_lobes_percent: how much of the lungs lies in a lobe; None without a lobe mask.
-    notice_codes: codes already noted about the scan; those that are no reason are passed over
+    notice_codes: codes already noted about the scan; those that are not reasons are ignored
     (a noted ``lung-volume`` may be a mere warning: the volume itself decides).
     """
     codes = set(notice_codes) & {

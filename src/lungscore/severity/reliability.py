@@ -33,6 +33,7 @@ UNOBJECTIONABLE = STANDING | {
 #: Notices after which a number may be wrong, although a category is given.
 DOUBTFUL = frozenset(
     {
+        "air-outside-lungs",
         "approximate-8bit",
         "averaged-images",
         "borderline-category",
@@ -50,7 +51,7 @@ DOUBTFUL = frozenset(
     }
 )
 
-#: Sums up what other codes say, and is no reason of its own.
+#: Sums up what other codes say, and is not a reason itself.
 SUMMARY = "severity-withheld"
 
 

@@ -26,9 +26,9 @@ def as_published(encoder) -> dict[str, torch.Tensor]:
         if name.startswith("stem."):
             new = name.replace("stem.conv", "_conv_stem").replace("stem.bn", "_bn0")
         else:
-            _, stage, block, part, kind, last = name.split(".")
+            _, stage, block, layer, kind, last = name.split(".")
             number = blocks.index((int(stage), int(block)))
-            new = f"_blocks.{number}.{kinds[part][kind == 'bn']}.{last}"
+            new = f"_blocks.{number}.{kinds[layer][kind == 'bn']}.{last}"
         stored[new] = value
     return stored
 
@@ -67,10 +67,11 @@ def test_packed_encoders_are_unpacked_nearly_as_they_were(tmp_path):
     np.save(folder / "conv1.weight.npy", tensors["stem.conv.weight"])
     write_encoders(tmp_path / "pack", [tmp_path / "lite.safetensors", folder])
     unpack_encoders(tmp_path / "pack", tmp_path / "out")
-    found = load_file(tmp_path / "out" / "lite.safetensors")
-    np.testing.assert_array_equal(found["stem.bn.weight"], tensors["stem.bn.weight"])
+    unpacked = load_file(tmp_path / "out" / "lite.safetensors")
+    np.testing.assert_array_equal(unpacked["stem.bn.weight"], tensors["stem.bn.weight"])
     step = np.abs(tensors["stem.conv.weight"]).max(axis=(1, 2, 3), keepdims=True) / 127
-    for weight in (found["stem.conv.weight"], np.load(tmp_path / "out/partial/conv1.weight.npy")):
+    published = np.load(tmp_path / "out/partial/conv1.weight.npy")
+    for weight in (unpacked["stem.conv.weight"], published):
         assert (np.abs(weight - tensors["stem.conv.weight"]) <= step * 0.5001).all()
 
 
@@ -86,8 +87,8 @@ def test_smooth_fields_are_bicubic(monkeypatch):
     coarse = torch.randn(3, 2, 5, 7)
     monkeypatch.setattr(augmentation.torch, "randn", lambda *shape, **kwargs: coarse)
     expected = torch.nn.functional.interpolate(coarse, (33, 47), mode="bicubic", align_corners=True)
-    found = augmentation.smooth_field(2, (5, 7), torch.zeros(3, 1, 33, 47))
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    field = augmentation.smooth_field(2, (5, 7), torch.zeros(3, 1, 33, 47))
+    torch.testing.assert_close(field, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_looks_stay_grey_levels_and_differ():
@@ -114,11 +115,12 @@ def test_compression_loses_what_jpeg_loses(monkeypatch, quality):
         augmentation, "uniform", lambda like, low, high: torch.full((1, 1, 1, 1), float(quality))
     )
     monkeypatch.setattr(augmentation, "chance", lambda like, p: torch.ones(1, 1, 1, 1))
-    found = augmentation._compress(torch.from_numpy(noisy)[None, None].float() / 255)[0, 0].numpy()
+    image = torch.from_numpy(noisy)[None, None].float() / 255
+    compressed = augmentation._compress(image)[0, 0].numpy()
     lost = np.abs(expected - noisy / 255).mean()
     assert lost > 2 / 255
     # Pictures are rounded to bytes, and a coefficient half-way may fall to either side.
-    assert np.abs(found - expected).mean() < min(0.6 / 255, lost / 5)
+    assert np.abs(compressed - expected).mean() < min(0.6 / 255, lost / 5)
 
 
 @pytest.fixture
@@ -179,21 +181,21 @@ def test_effusion_emphysema_and_dependent_density_are_background(clean, monkeypa
 
 
 def test_a_pasted_lesion_brings_its_grey_levels_and_its_class(clean):
-    other = Truth(
+    donor = Truth(
         torch.full_like(clean.grey, 0.7),
         torch.zeros_like(clean.grey),
         torch.zeros_like(clean.grey),
         clean.lungs,
     )
-    other.infection[..., 20:40, 10:30] = 1
-    other.infection[..., 0:10, 10:30] = 1  # where this slice has no lung
-    other.consolidation[..., 20:30, 10:30] = 1
-    made = with_lesions_of(clean, other, everyone(1))
+    donor.infection[..., 20:40, 10:30] = 1
+    donor.infection[..., 0:10, 10:30] = 1  # where this slice has no lung
+    donor.consolidation[..., 20:30, 10:30] = 1
+    made = with_lesions_of(clean, donor, everyone(1))
     assert (made.infection[..., 20:40, 10:30] == 1).all()
     assert not made.infection[..., 0:10, :].any()
     assert (made.consolidation[..., 20:30, 10:30] == 1).all()
     torch.testing.assert_close(made.grey[..., 25, 20], torch.full((12, 1), 0.7))
-    assert with_lesions_of(clean, other, everyone(0)).infection.sum() == 0
+    assert with_lesions_of(clean, donor, everyone(0)).infection.sum() == 0
 
 
 def test_of_a_batch_no_more_than_the_share_gets_lesions(clean, nothing_harmless):

@@ -42,13 +42,13 @@ def slices(tmp_path):
 
     def add(name, pool, *, turned=False, classes=None, **facts):
         image = rng.integers(0, 256, (40, 56), np.uint8)
-        place = f"{pool}/{name}"
+        stem = f"{pool}/{name}"
         lungs = np.zeros((40, 56), bool)
         lungs[8:32, 6:50] = True
         stored = [image, lungs] if classes is None else [image, lungs, classes]
-        stored = [np.ascontiguousarray(part.T) if turned else part for part in stored]
-        names = [f"{place}.png", f"{place}.lungs.png", f"{place}.classes.png"]
-        files.update(zip(names, (picture(part, "PNG") for part in stored), strict=False))
+        stored = [np.ascontiguousarray(array.T) if turned else array for array in stored]
+        names = [f"{stem}.png", f"{stem}.lungs.png", f"{stem}.classes.png"]
+        files.update(zip(names, (picture(array, "PNG") for array in stored), strict=False))
         rows.append(
             Row(
                 name,
@@ -68,8 +68,8 @@ def slices(tmp_path):
     for name in "abcde":
         add(name, "other-window", classes=classes)
     for index in range(4):
-        part = "cranial" if index < 2 else "caudal"
-        add(f"h{index}", "healthy", hu=True, part=part)
+        half = "cranial" if index < 2 else "caudal"
+        add(f"h{index}", "healthy", hu=True, part=half)
     for name in ("u0", "u1"):
         add(name, "unlabelled")
     add("w0", "elsewhere", hu=True)
@@ -82,7 +82,7 @@ def slices(tmp_path):
 
 
 @pytest.fixture
-def place(slices, tmp_path, tiny, monkeypatch):
+def environment(slices, tmp_path, tiny, monkeypatch):
     """Everything a run needs, with the smallest encoder, from random weights."""
     monkeypatch.setattr(slim_inf_net, "ENCODERS", slim_inf_net.ENCODERS)
     monkeypatch.setattr(work, "load_imagenet_weights", lambda encoder, path: [])
@@ -149,7 +149,7 @@ def test_radiologists_labels_stay_hard_and_a_networks_stay_soft(slices):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_whoever_labels_a_slice_held_out_what_its_pupil_holds_out(split, place):
+def test_whoever_labels_a_slice_held_out_what_its_pupil_holds_out(split, environment):
     planned = {run.name: run for stage in STAGES for run in runs(stage, splits=[split], seeds=2)}
     assert planned
     for run in planned.values():
@@ -157,27 +157,27 @@ def test_whoever_labels_a_slice_held_out_what_its_pupil_holds_out(split, place):
             teacher = planned[f"{arm}-{run.split}"]
             assert teacher.split == split
             assert STAGES.index(teacher.stage) < STAGES.index(run.stage)
-            assert work.held_out(teacher, place) == work.held_out(run, place)
-    held = work.held_out(Run("teachers", "x", split), place)
-    assert held == (place.folds[FOLDS.index(split)] if split in FOLDS else ())
+            assert work.held_out(teacher, environment) == work.held_out(run, environment)
+    held = work.held_out(Run("teachers", "x", split), environment)
+    assert held == (environment.folds[FOLDS.index(split)] if split in FOLDS else ())
 
 
 @pytest.mark.slow
-def test_a_student_learns_from_its_teacher_and_keeps_what_it_found(place):
+def test_a_student_learns_from_its_teacher_and_keeps_what_it_found(environment):
     teacher = Run("teachers", "teacher", "fold1", "tiny")
     student = Run("students", "student", "fold1", "tiny", teachers=("teacher",))
-    assert do(teacher, place, 5)["labelled"] is False
-    told = do(student, place, 5)
+    assert do(teacher, environment, 5)["labelled"] is False
+    told = do(student, environment, 5)
     assert told["labelled"] is True
     assert told["steps"] == 2
-    folder = place.folder / student.name
+    folder = environment.folder / student.name
     with np.load(folder / work.MAPS) as maps:
         assert maps["names"].tolist() == ["b"]
         assert maps["single"].shape == maps["views"].shape == (1, 2, 32, 40)
     assert not (folder / work.CHECKPOINT).exists()
     # A finished run is not trained again.
     before = (folder / work.WEIGHTS).read_bytes()
-    assert do(student, place, 5) == json.loads((folder / work.FACTS).read_text())
+    assert do(student, environment, 5) == json.loads((folder / work.FACTS).read_text())
     assert (folder / work.WEIGHTS).read_bytes() == before
 
 

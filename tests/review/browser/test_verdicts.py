@@ -43,6 +43,7 @@ def test_a_case_is_accepted_as_it_is(chromium: Any, server: Server, cohort: Coho
     folder = review_folder(cohort, "accept", "Dr Okafor")
     review = json.loads((folder / "review.json").read_text(encoding="utf-8"))
     assert (review["verdict"], review["comment"]) == ("accepted", "Nothing to mend.")
+    assert review["viewed"], "what was seen since the last report of the page counts, too"
 
 
 def test_changes_survive_a_server_that_is_killed(chromium: Any, cohort: Cohort) -> None:
@@ -66,6 +67,73 @@ def test_changes_survive_a_server_that_is_killed(chromium: Any, cohort: Cohort) 
         assert "Undone" in reading.note
         assert reading.numbers() != numbers
     second.stop()
+
+
+def test_a_page_is_not_left_in_silence_while_an_edit_is_on_its_way(
+    chromium: Any, server: Server, cohort: Cohort
+) -> None:
+    asks = """() => { const event = new Event('beforeunload', {cancelable: true});
+        dispatchEvent(event); return event.defaultPrevented; }"""
+    with tab_at(chromium, server, reader="Dr Leaver") as tab:
+        reading = open_case(tab, "resume")
+        held: list[Any] = []
+        tab.route("**/edits", lambda route: held.append(route))
+        z, y, x = cohort.places[0]
+        reading.press("x")
+        reading.go(z)
+        assert not tab.evaluate(asks)
+        reading.click(reading.place(y, x, cohort.truth.shape[1:], cohort.spacing_mm[1:]))
+        assert tab.evaluate(asks)
+        held[0].continue_()
+        assert "removed" in reading.note
+        assert not tab.evaluate(asks)
+
+
+def test_an_edit_whose_answer_is_lost_does_not_cost_the_next_one(
+    chromium: Any, server: Server, cohort: Cohort
+) -> None:
+    def lose(route: Any) -> None:
+        route.fetch()  # the server makes the edit
+        route.abort()
+
+    with tab_at(chromium, server, reader="Dr Unplugged", refusals=True) as tab:
+        reading = open_case(tab, "resume")
+        tab.route("**/edits", lose)
+        z, y, x = cohort.places[0]
+        reading.press("x")
+        reading.go(z)
+        reading.click(reading.place(y, x, cohort.truth.shape[1:], cohort.spacing_mm[1:]))
+        tab.wait_for_selector("#messages >> text=The server does not answer")
+        tab.unroute("**/edits")
+        assert reading.version == 1
+        erase(reading, cohort, cohort.places[1])
+        assert reading.version == 2
+        assert not tab.query_selector("[data-key=review-behind]")
+
+
+def test_a_layer_that_arrives_after_an_edit_is_asked_for_again(
+    chromium: Any, server: Server, cohort: Cohort
+) -> None:
+    held: list[Any] = []
+
+    def late(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    with tab_at(chromium, server, reader="Dr Late") as tab:
+        reading = open_case(tab, "resume")
+        tab.route("**/labels/lobes", late)
+        tab.check("[name=shown][value=lobes]")
+        for _ in range(200):
+            if held:
+                break
+            tab.wait_for_timeout(50)
+        route, before_the_edit = held[0]
+        erase(reading, cohort, cohort.places[0])
+        with tab.expect_request("**/labels/lobes"):
+            route.fulfill(response=before_the_edit)
 
 
 def test_the_same_reader_continues_in_another_tab(

@@ -4,12 +4,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lungscore.errors import InputError
+from lungscore.errors import InputError, ResourceError
 from lungscore.review.log import in_use
 from lungscore.review.opened_case import OpenedCase, open_case
 from lungscore.review.session import Session
@@ -117,8 +117,13 @@ class Desk:
 
     def since(self, case_id: str, reader: str) -> float | None:
         """When ``reader`` opened the case, in seconds since 1970; None where it is not open."""
-        session_id = self._session_of(case_id, reader)
-        return None if session_id is None else self._open[session_id].since
+        with self._lock:
+            since = [
+                entry.since
+                for entry in self._open.values()
+                if entry.case == case_id and entry.session.reader == reader
+            ]
+        return since[0] if since else None
 
     @contextmanager
     def using(self, session_id: str) -> Iterator[Session]:
@@ -157,9 +162,9 @@ class Desk:
             self.close(session_id)
 
     def sync(self) -> None:
-        """Let every log reach the disk."""
+        """Let every log reach the disk; one that cannot is told at the next step in its case."""
         for entry in list(self._open.values()):
-            with entry.session.lock:
+            with entry.session.lock, suppress(ResourceError):
                 if not entry.session.closed:
                     entry.session.sync()
 

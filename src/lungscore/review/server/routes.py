@@ -176,9 +176,9 @@ class _Routes:
         content = _content(body)
         active, viewed = content.get("active", 0), content.get("viewed", [])
         if isinstance(active, bool) or not isinstance(active, int | float) or not active < 1e9:
-            raise invalid("active is no number of seconds")
+            raise invalid("active is not a number of seconds")
         if not isinstance(viewed, list) or not all(type(z) is int for z in viewed):
-            raise invalid("viewed are no slices")
+            raise invalid("viewed is not a list of slices")
         with self.desk.using(request.path_params["session"]) as session:
             session.alive(float(active), viewed)
             return JSONResponse({"version": session.correction.version})
@@ -217,6 +217,8 @@ class _Routes:
         layers = [
             {name: _stored(folder, name) for name in ("lungs", "lesions")} for folder, _ in sides
         ]
+        if len({labels.shape for side in layers for labels in side.values()}) > 1:
+            raise InputError("review-stale", "The two reviews are of scans of different sizes")
         result = self.desk.case(case_id).result or {}
         results = [review.result if review else result for _, review in sides]
         named = [
@@ -321,18 +323,18 @@ def _content(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise invalid("the request is no JSON object")
+        raise invalid("the request is not a JSON object")
     return content
 
 
 def _whole(content: dict[str, Any], name: str) -> int:
     if type(content.get(name)) is not int:
-        raise invalid(f"{name} is no whole number")
+        raise invalid(f"{name} is not a whole number")
     return int(content[name])
 
 
 def _text(comment: str) -> str:
-    """A comment without what is no text; line feeds stay."""
+    """A comment without characters that cannot be printed; line feeds stay."""
     lines = comment.encode("utf-8", "replace").decode().splitlines()
     return "\n".join(printable(line) for line in lines).strip()
 

@@ -117,14 +117,10 @@ def serve(desk: Desk, settings: ServerSettings, ready: Callable[[str], None]) ->
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     access = Access(token=settings.token)
     guard = Guard(application(desk, access), access)
-    local = settings.host in LOOPBACK
-    names = {*(LOOPBACK if local else (settings.host,)), *settings.names}
 
     def listening(port: int) -> None:
-        access.hosts = {text for name in names for text in _hosts(name, port)}
-        shown = settings.names[0] if settings.names else settings.host
-        query = "" if settings.token is None else f"?token={settings.token}"
-        ready(f"http://{_bracketed(shown)}:{port}/{query}")
+        access.hosts = hosts_of(settings, port)
+        ready(address_of(settings, port))
 
     config = uvicorn.Config(
         guard,
@@ -169,12 +165,36 @@ async def _serve(server: uvicorn.Server, desk: Desk) -> None:
         keeping.cancel()
 
 
-def _hosts(name: str, port: int) -> Iterator[str]:
-    """What the header Host says of a server of that name."""
-    yield f"{_bracketed(name)}:{port}".lower()
+def hosts_of(settings: ServerSettings, port: int) -> set[str]:
+    """What the header Host may say of the server, in lower case.
+
+    By a name of ``settings.names`` browsers may reach a proxy instead, which listens at the port
+    of that name or, as most do, at the usual one, which browsers leave out.
+    """
+    own = LOOPBACK if settings.host in LOOPBACK else (settings.host,)
+    hosts = {_at_port(name, port) for name in (*own, *settings.names)}
+    hosts |= {_bracketed(name) for name in settings.names}
     if port == 80:
-        yield _bracketed(name).lower()
+        hosts |= {_bracketed(name) for name in own}
+    return {host.lower() for host in hosts}
+
+
+def address_of(settings: ServerSettings, port: int) -> str:
+    """The address that a browser opens, with the token if one is needed."""
+    query = "" if settings.token is None else f"?token={settings.token}"
+    name = settings.names[0] if settings.names else settings.host
+    return f"http://{_at_port(name, port)}/{query}"
+
+
+def _at_port(name: str, port: int) -> str:
+    return name if _has_port(name) else f"{_bracketed(name)}:{port}"
+
+
+def _has_port(name: str) -> bool:
+    """Whether a name ends in a port; an IPv6 address without brackets has more than one colon."""
+    return name.count(":") == 1 or "]:" in name
 
 
 def _bracketed(name: str) -> str:
-    return f"[{name}]" if ":" in name else name
+    plain = _has_port(name) or name.startswith("[")
+    return f"[{name}]" if ":" in name and not plain else name

@@ -152,7 +152,8 @@ async function start() {
   const commands = sliceCommands({ display, edits, density: about.has_ct && about.units === "hu" });
   slicePanel({ display, scan, volumes, edits, units: about.units });
   numbersPanel(about.numbers, edits);
-  verdictPanel({ edits, session: path, reader, caseId, complain, onSaved: () => hideMessage("resumed") });
+  const clock = workClock(path, display, complain);
+  verdictPanel({ edits, session: path, reader, caseId, complain, tell: clock.tell, onSaved: () => hideMessage("resumed") });
   editNotes(edits);
   const nextLayer = () => display.choose({ layer: about.layers[(about.layers.indexOf(display.layer) + 1) % about.layers.length], label: 1, changeTo: 0 });
   byId("undo").addEventListener("click", () => edits.undo());
@@ -162,9 +163,10 @@ async function start() {
   edits.addEventListener("failed", ({ detail }) => complain(detail));
   scan.addEventListener("failed", ({ detail }) => complain(detail));
   scan.addEventListener("loaded", () => { document.body.dataset.slices = String(scan.loaded.reduce((sum, here) => sum + here, 0)); });
-  const stop = workClock(path, display, complain);
+  // An edit on its way would be lost with the page: the browser asks first.
+  window.addEventListener("beforeunload", (event) => edits.idle || edits.closed || event.preventDefault());
   window.addEventListener("pagehide", () => {
-    stop();
+    clock.stop();
     post(`${path}/close`, {}, { keepalive: true }).catch(() => {});
   });
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());

@@ -69,7 +69,7 @@ export class EditQueue extends EventTarget {
       if (job.allowed && !job.allowed()) continue;
       try {
         const changed = await post(`${this.session}/${job.path}`, { version: this.state.version, ...job.body });
-        this.volumes.settle(job.stroke, changed.changed);
+        this.volumes.settle(job.stroke, changed.changed, changed.version);
         this.state = merged(this.state, changed);
         this.#tell("answered", { ...changed, path: job.path, tool: job.body.tool });
       } catch (error) {
@@ -87,7 +87,8 @@ export class EditQueue extends EventTarget {
     for (const { stroke } of [...this.jobs.reverse(), job]) if (stroke) this.volumes.settle(stroke, []);
     this.jobs = [];
     this.#tell("failed", error);
-    if (error.code === "review-behind") await this.reload().catch((again) => this.#tell("failed", again));
+    // Without an answer nobody knows whether the edit was made.
+    if (error.code === "review-behind" || !error.status) await this.reload().catch((again) => this.#tell("failed", again));
   }
 
   /** Take state and masks from the server again. */

@@ -14,6 +14,7 @@ export class LabelVolumes extends EventTarget {
     /** @type {Record<string, Uint8Array>} */
     this.layers = {};
     this.requests = new Map();
+    this.version = 0; // of the masks after the last answer
     /** @type {{layer: string, voxels: Uint32Array, value: number, former: Uint8Array}[]} */
     this.previews = [];
   }
@@ -33,9 +34,12 @@ export class LabelVolumes extends EventTarget {
   }
 
   async #fetch(layer) {
-    const { bytes } = await getBytes(this.address(layer));
+    const { bytes, version } = await getBytes(this.address(layer));
+    // An edit that was answered in between is not in these bytes.
+    if (version < this.version) return this.#fetch(layer);
     this.layers[layer] = new Uint8Array(bytes);
     this.#tell(layer);
+    return undefined;
   }
 
   #tell(layer) {
@@ -65,8 +69,10 @@ export class LabelVolumes extends EventTarget {
    * Put what the server answered in the place of a stroke's preview (null: of nothing).
    * @param {object|null} stroke
    * @param {{layer: string, slices: [number, number[]][]}[]} changes
+   * @param {number} version of the masks with these changes
    */
-  settle(stroke, changes) {
+  settle(stroke, changes, version = this.version) {
+    this.version = version;
     for (const pending of [...this.previews].reverse()) this.#undraw(pending);
     this.previews = this.previews.filter((pending) => pending !== stroke);
     for (const { layer, slices } of changes) {

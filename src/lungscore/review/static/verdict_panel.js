@@ -17,9 +17,10 @@ async function nextCase(reader, caseId) {
  * @param {import("./edit_queue.js").EditQueue} parts.edits
  * @param {string} parts.session path @param {string} parts.reader @param {string} parts.caseId
  * @param {(error: Error) => void} parts.complain
+ * @param {() => Promise<void>} parts.tell says what was looked at, for how long
  * @param {() => void} parts.onSaved
  */
-export function verdictPanel({ edits, session, reader, caseId, complain, onSaved }) {
+export function verdictPanel({ edits, session, reader, caseId, complain, tell, onSaved }) {
   const form = byId("verdict-form");
   const radios = [...form.elements.verdict];
   let saving = false;
@@ -53,6 +54,7 @@ export function verdictPanel({ edits, session, reader, caseId, complain, onSaved
     byId("save-note").textContent = "Saving masks, result and report …";
     try {
       await edits.settled();
+      await tell();
       const answer = await post(`${session}/save`, { version: edits.state.version, verdict, comment: byId("comment").value });
       saved = answer.saved;
       edits.state = { ...edits.state, saved };

@@ -8,7 +8,7 @@ const IDLE = 20; // seconds without a key or the pointer that still count as wor
  * @param {string} session path
  * @param {import("./display.js").Display} display
  * @param {(error: Error) => void} complain
- * @returns {() => void} stops the clock
+ * @returns {{stop: () => void, tell: () => Promise<void>}} tell: says at once what has not been told yet
  */
 export function workClock(session, display, complain) {
   let [seconds, last] = [0, performance.now()];
@@ -20,13 +20,12 @@ export function workClock(session, display, complain) {
   const tick = setInterval(() => {
     if (document.visibilityState === "visible" && performance.now() - last < IDLE * 1000) seconds += 1;
   }, 1000);
-  const send = async () => {
-    if (document.visibilityState !== "visible") return;
+  const tell = async () => {
     const body = { viewed: [...viewed], active: Math.min(seconds, 60) };
     viewed.clear();
     seconds = 0;
     await post(`${session}/alive`, body).catch(complain);
   };
-  const call = setInterval(send, EVERY * 1000);
-  return () => [tick, call].forEach(clearInterval);
+  const call = setInterval(() => document.visibilityState === "visible" && tell(), EVERY * 1000);
+  return { tell, stop: () => [tick, call].forEach(clearInterval) };
 }

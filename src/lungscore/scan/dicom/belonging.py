@@ -23,7 +23,7 @@ MORE_RUNS, TURNS = 3, 0.3
 
 
 def set_aside(headers: Sequence[Header]) -> tuple[list[Header], dict[str, list[Header]]]:
-    """The images of one stack, and those of a series that are no slices of it, by kind.
+    """The images of one stack, and those of a series that are not slices of it, by kind.
 
     Set aside are pictures across the stack (scouts without their name, reformatted views), pictures
     that do not say where they lie where all others do, and derived pictures of another size.

@@ -7,7 +7,7 @@ from typing import Any
 #: Representations whose value is text: what stands there can be read as numbers.
 _TEXTS = {"DS", "IS", "UT", "UN", "LO", "SH", "ST", "LT", "CS", "UC"}
 
-#: A number; a comma is no character of one in DICOM, so it can only be a decimal sign.
+#: A number; a comma is not allowed in one in DICOM, so it can only be a decimal sign.
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 
 

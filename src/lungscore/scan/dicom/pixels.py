@@ -57,7 +57,7 @@ JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 #: Hounsfield units that nothing reaches: signed values that were read as unsigned lie above.
 IMPOSSIBLE_HU = 20_000
 
-#: Part of the values of an image that may be no numbers: they count as air.
+#: Part of the values of an image that may not be numbers: they count as air.
 LOST_PART = 1e-4
 
 #: No scale of a CT comes near; beyond, 32-bit numbers lose the grey levels or end.
@@ -326,7 +326,7 @@ def _padding(header: Header, dataset: Any, dtype: np.dtype) -> float | None:
 
 
 def _finite(header: Header, values: np.ndarray) -> np.ndarray:
-    """``values`` with air in place of a few that are no numbers. Raises ``not-finite``."""
+    """``values`` with air in place of a few that are not numbers. Raises ``not-finite``."""
     if values.dtype.kind != "f":
         return values
     lost = ~np.isfinite(values)

@@ -145,7 +145,7 @@ def _is_ct_slice(header: Header) -> bool:
 
 
 def _kind(header: Header) -> str:
-    """What an image is that is no slice, in words."""
+    """What an image is if it is not a slice, in words."""
     if "LOCALIZER" in header.image_type:
         return "scouts"
     if header.projection:

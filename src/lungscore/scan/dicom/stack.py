@@ -74,7 +74,7 @@ def arrange(
     """Sort N ≥ 2 slices at different (N, 3) positions (mm, LPS+) and check that they are even.
 
     Raises InputError ``irregular-spacing``, ``gantry-tilt`` or ``mixed-geometry``. Missing slices
-    are no error here: see ``Stack.missing``.
+    are not an error here: see ``Stack.missing``.
     """
     normal = np.cross(directions[0], directions[1])
     normal = -normal if normal[2] > 0 else normal

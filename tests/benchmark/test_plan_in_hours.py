@@ -1,0 +1,156 @@
+"""The plan in hours, from measured step times; and the script that runs it."""
+
+import importlib
+import json
+import subprocess
+
+import pytest
+
+from lungscore.benchmark import timing
+from lungscore.benchmark.plan_page import plan_lines
+from lungscore.benchmark.results import results_folder
+from lungscore.benchmark.rows import load_rows
+from lungscore.benchmark.timing import Times, hours_of, kind, measure_times, plan_in_hours
+from lungscore.benchmark.whole import plan
+from lungscore.cli.main import call
+from tests.benchmark.tiny_benchmark import REPOSITORY, ROWS, result, write, write_folder
+from tests.learning.tiny_training import U_NET, experiment
+
+STAGES = {"stages": {1: {"title": "first", "hours": 4}, 2: {"title": "then", "hours": 2}}}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [row | {"stage": 2 if row["name"] == "lesions" else 1} for row in ROWS["rows"]]
+    return write_folder(tmp_path / "experiments" / "tiny", rows=rows, **STAGES)
+
+
+def test_hours_are_batches_and_epochs_at_their_measured_times():
+    config = experiment(network=U_NET, epochs=10, slices_per_epoch=40, batch_size=4)
+    assert hours_of(config, Times(per_batch=36, per_epoch=36)) == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize("masks", [None, "coach"])
+def test_step_times_are_measured_on_made_up_slices(masks):
+    section = None if masks is None else {"masks": masks, "block": 8, "coach_width": 8}
+    config = experiment(network=U_NET, pretraining=section, data={"healthy": None})
+    times = measure_times(config)
+    assert times.per_batch > 0
+    assert times.per_epoch >= 0
+
+
+def test_kinds_differ_where_times_do():
+    names = [
+        kind(experiment(network=U_NET, **change))
+        for change in (
+            {},
+            {"batch_size": 4},
+            {"recipe": "paper"},
+            {"input": {"height": 96}},
+            {"pretraining": {"masks": "random"}},
+            {"pretraining": {"masks": "coach"}},
+            {"pretraining": {"masks": "coach", "variant": "eq3"}},
+        )
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_a_run_that_serves_several_rows_counts_once_and_unknown_kinds_stay_unknown(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(timing, "measure_times", lambda config: Times(3.6, 0))
+    planned = plan(load_rows(folder), folder)
+    content = plan_in_hours(planned, {}, seconds=100)
+    rows = content["rows"]
+    # Four runs and two pre-trainings; supervised; labels for either fold, then the row's own.
+    assert [rows[name]["runs"] for name in ("coach", "supervised", "semi", "lesions")] == [
+        6, 4, 4, 2,
+    ]  # fmt: skip
+    assert rows["supervised"]["hours"] == pytest.approx(4 * 2 * 6 * 3.6 / 3600)
+    nothing = plan_in_hours(planned, {}, seconds=-1)
+    assert {row["hours"] for row in nothing["rows"].values()} == {None}
+
+
+def test_the_page_shows_hours_budgets_and_what_is_measured(folder, monkeypatch):
+    monkeypatch.setattr(timing, "measure_times", lambda config: Times(3.6, 0))
+    assert call(["benchmark", "plan", str(folder)]) == 0
+    results = results_folder(folder)
+    hours = json.loads((results / "plan.json").read_text())
+    assert hours["command"] == "lungscore benchmark plan experiments/tiny"
+    benchmark = load_rows(folder)
+    made = {"supervised": result("supervised", 0.7, seeds=(0, 1), commit="abc")}
+    text = "\n".join(plan_lines(benchmark, made, hours))
+    assert "| 1. first | 3 | 1 | 14 |" in text
+    assert "| 4 |" in text
+    assert "| `supervised` | 1 | 4 | 0.05 | measured |" in text
+    assert "| `lesions` | 2 | 2 |" in text
+    assert "Step times were not measured yet" in "".join(plan_lines(benchmark, made, None))
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """experiments/run_plan.py, which keeps the priority of the tests."""
+    monkeypatch.syspath_prepend(str(REPOSITORY.parent))
+    module = importlib.import_module("run_plan")
+    monkeypatch.setattr(module.os, "nice", lambda by: 0)
+    return module
+
+
+def test_the_script_runs_what_is_left_seed_by_seed_in_the_order_of_the_plan(
+    script, folder, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(script, "run", lambda words: asked.append(words) or 0)
+    # Measured by a version that says which: only the other seed is left.
+    write(results_folder(folder), result("coach", 0.7, seeds=(0,), commit="abc"))
+    assert script.main([str(folder)]) == 0
+    runs = [(words[words.index("--only") + 1], words[words.index("--seed") + 1]) for words in asked]
+    assert runs == [
+        ("coach", "1"), ("supervised", "0"), ("supervised", "1"), ("semi", "0"), ("lesions", "0"),
+    ]  # fmt: skip
+    assert all(words[words.index("--threads") + 1] == "1" for words in asked)
+    asked.clear()
+    assert script.main([str(folder), "--stage", "2"]) == 0
+    assert len(asked) == 1
+
+
+def test_a_result_that_does_not_say_its_commit_is_run_again(script, folder, monkeypatch):
+    write(results_folder(folder), result("semi", 0.7, commit=None))
+    row = load_rows(folder).row("semi")
+    assert script.left_of(row, results_folder(folder)) == [0]
+    write(results_folder(folder), result("semi", 0.7, commit="abc"))
+    assert script.left_of(row, results_folder(folder)) == []
+    write(results_folder(folder), result("semi", 0.7, commit="abc", test=None))
+    assert script.left_of(row, results_folder(folder)) == [0]
+
+
+def test_what_does_not_fit_into_the_hours_is_left_and_said_so(script, folder, monkeypatch, capsys):
+    monkeypatch.setattr(timing, "measure_times", lambda config: Times(3600, 0))
+    call(["benchmark", "plan", str(folder)])
+    asked = []
+    monkeypatch.setattr(script, "run", lambda words: asked.append(words) or 0)
+    assert script.main([str(folder), "--hours", "1"]) == 1
+    assert asked == []
+    assert "left: coach (seed 0: no time)" in capsys.readouterr().err
+
+
+def test_a_result_is_committed_with_the_pages_made_of_it_and_nothing_else(script, folder):
+    root = folder.parents[1]
+    for words in (["init", "-q"], ["config", "user.email", "a@b.c"], ["config", "user.name", "a"]):
+        subprocess.run(["git", *words], check=True, cwd=root)
+    write(results_folder(folder), result("semi", 0.7))
+    (root / "docs").mkdir()
+    (root / "docs" / "benchmarks.md").write_text("page")
+    (root / "README.md").write_text("readme")
+    (root / "else.txt").write_text("not mine")
+    row = load_rows(folder).row("semi")
+    script.keep(folder, row)
+    script.keep(folder, row)
+    log = subprocess.run(
+        ["git", "log", "--format=%s", "--name-only"], cwd=root, capture_output=True, text=True,
+        check=True,
+    ).stdout.split("\n")  # fmt: skip
+    assert log.count("Result of the row semi") == 1
+    assert "else.txt" not in log
+    assert "experiments/results/tiny/semi.json" in log
