@@ -1,8 +1,8 @@
 """Infected or not, slice by slice, by IRRCNN: the slices and the controls of detection.py.
 
-    python experiments/detection.py slices             # makes the slices alike, if it is not done
-    python experiments/detection_irrcnn.py train       # 30 short trainings; goes on where it stopped
-    python experiments/detection_irrcnn.py measure     # writes results/detection-irrcnn.json
+    python experiments/detection.py slices            # makes the slices alike, if it is not done
+    python experiments/detection_irrcnn.py train      # 30 short trainings; continues a stopped run
+    python experiments/detection_irrcnn.py measure    # writes results/detection-irrcnn.json
 
 The networks of detection.py segment, and a regression reads their maps; IRRCNN is trained on
 infected or not alone. For every fold of infected slices with every half of the healthy person, and
@@ -68,8 +68,8 @@ def logits_of(
 ) -> np.ndarray:
     """(len(out),) logits of infection, by a network that learned from ``learned`` alone.
 
-    images: (slices, H, W) uint8. infected: (slices,) bool. learned, out: indices. Both classes weigh
-    the same, however many slices they have.
+    images: (slices, H, W) uint8. infected: (slices,) bool. learned, out: indices. Both classes
+    weigh the same, however many slices they have.
     """
     import torch
     from torch.nn import functional
