@@ -11,7 +11,7 @@ from lungscore.learning.train import Supervised, build_network, train
 from lungscore.networks.two_tasks import TwoTasks
 from tests.learning.tiny_training import NO_AUGMENTATION, U_NET, experiment, logged, slices
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny")
 
 
 def config_of(weight: float = 1.0, **changes):
