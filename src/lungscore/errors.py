@@ -129,6 +129,7 @@ NOTICES: dict[str, str] = {
     "coarse-pixels": "The pixels are far larger than those of the training images.",
     "unlike-training": "The images are unlike the training images.",
     "uncertain-infection": "The network is too uncertain about the infection to give a category.",
+    "infection-gap": "A slice between two with clear opacity shows next to none.",
     "borderline-category": "Under other reasonable readings the category is another one.",
     "gaps-interpolated": "Missing slices were interpolated as asked (--allow-gaps).",
     "slices-replaced": "Faulty slices were interpolated as asked (--allow-gaps).",

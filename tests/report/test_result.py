@@ -135,6 +135,15 @@ def test_given_masks_have_no_ranges(make_analysis):
     assert json.loads(to_result(make_analysis()).to_json())["ranges"] is None
 
 
+@pytest.mark.parametrize(("gaps", "said"), [(1, True), (0, False), (None, False)])
+def test_the_result_and_the_page_say_which_gaps_were_filled(make_analysis, gaps, said):
+    analysis = make_analysis()
+    analysis = replace(analysis, lesions=replace(analysis.lesions, filled_gaps=gaps))
+    assert json.loads(to_result(analysis).to_json())["burden"]["filled_gaps"] == gaps
+    page = render_page(analysis, slices=[], overview=[])
+    assert ("missing in one slice" in page) is said
+
+
 def test_the_basis_of_the_ranges_names_the_thresholds():
     for threshold in THRESHOLDS:
         assert str(threshold) in BASIS
