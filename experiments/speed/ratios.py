@@ -275,7 +275,7 @@ def measure(
             for workers in (1, 2)
         }
         found[name]["memory_mib"] = {
-            str(slices): tree.scan(phantom(slices, "dicom", cache))["peak_mib"] for slices in MEMORY
+            str(slices): tree.scan(phantom(slices, "dicom", cache))["peak_mib"] for slices in memory
         }
     found["now"]["line"] = {}
     for slices in line:

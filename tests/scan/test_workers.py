@@ -72,6 +72,18 @@ def test_where_more_scans_follow_it_stays(compressed: Path) -> None:
     assert workers._waiting == [process]
 
 
+def test_one_that_has_decoded_many_series_is_replaced(
+    compressed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_SERIES", 2)
+    workers.keep_workers()
+    read_scan(compressed)
+    (process,) = workers._waiting
+    read_scan(compressed)
+    assert process.poll() is not None
+    assert not workers._waiting
+
+
 def test_one_that_was_interrupted_does_not_stay(compressed: Path) -> None:
     workers.keep_workers()
     process = workers.take_worker()

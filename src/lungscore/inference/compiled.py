@@ -103,7 +103,7 @@ def _read(path: Path) -> np.ndarray | None:
     except (OSError, ValueError):  # it is not there, or empty
         return None
     digest, network = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return network if hashlib.sha256(network).digest() == digest.tobytes() else None
+    return network if hashlib.sha256(network.data).digest() == digest.tobytes() else None
 
 
 def _write(path: Path, network: bytes) -> None:

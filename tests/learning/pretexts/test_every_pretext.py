@@ -30,7 +30,7 @@ def pretraining(task: str, **changes):
 
 
 def upright(count: int) -> list[Sample]:
-    """Slices of which every turn looks otherwise: a bright stripe above, a dark half to the left."""
+    """Slices of which every turn looks otherwise: bright above, dark to the left."""
     samples = []
     for index in range(count):
         rng = np.random.default_rng(index)
@@ -130,6 +130,7 @@ def test_gradients_reach_every_parameter_that_learns(task):
     assert untouched == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", SETTINGS)
 def test_labels_make_no_difference(tmp_path, task):
     config = pretraining(task, epochs=1)

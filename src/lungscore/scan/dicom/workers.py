@@ -8,6 +8,7 @@ import atexit
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,12 @@ IMAGES_PER_WORKER, MOST_WORKERS = 64, 4
 #: syntaxes and of run lengths, which stand in the first elements.
 _COMPRESSED, _HEAD_BYTES = (b"1.2.840.10008.1.2.4.", b"1.2.840.10008.1.2.5"), 1024
 
-#: Processes that wait for a series.
+#: A process that has decoded so many series ends: libraries may lose memory in each.
+MOST_SERIES = 100
+
+#: Processes that wait for a series, and how many each has decoded, by its number.
 _waiting: list[subprocess.Popen] = []
+_series: Counter[int] = Counter()
 _keep = False
 
 
@@ -49,7 +54,8 @@ def take_worker() -> subprocess.Popen:
 
 def give_back(process: subprocess.Popen, *, whole: bool) -> None:
     """What ``take_worker`` gave is not needed any more. whole: it has answered all requests."""
-    if whole and _keep and len(_waiting) < MOST_WORKERS:
+    _series[process.pid] += 1
+    if whole and _keep and len(_waiting) < MOST_WORKERS and _series[process.pid] < MOST_SERIES:
         _waiting.append(process)
     else:
         _end(process)
@@ -108,6 +114,7 @@ def _start() -> subprocess.Popen:
 
 
 def _end(process: subprocess.Popen) -> None:
+    _series.pop(process.pid, None)
     process.kill()
     process.communicate()
 
