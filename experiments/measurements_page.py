@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import flicker_page
 import timed_stages_page
 from lungscore.statistics.estimate import text_of
 
@@ -21,6 +22,7 @@ def page(results: Path) -> str:
         timed_stages_page.section(load(results, "timed-stages.json")),
         _healthy(results),
         _patient(results),
+        flicker_page.section(load(results, "flicker.json")),
         _finer(results),
         _views(results),
         _scans(results),

@@ -94,8 +94,8 @@ def twice(bench: Bench) -> str:
         answers.append(bench.send(images))
     in_threads(lambda _: answers.append(bench.send(images)), range(4), threads=4)
     bench.settled()
-    stored = sorted(set(bench.archive.stores.values()))
-    return f"{', '.join(sorted(set(answers)))}; each result sent {stored}"
+    times = ", ".join(map(str, sorted(set(bench.archive.stores.values()))))
+    return f"{', '.join(sorted(set(answers)))}; objects sent {times} time"
 
 
 def other_content(bench: Bench) -> str:
@@ -116,7 +116,7 @@ def changing(bench: Bench) -> str:
         wait_until(lambda: bench.node.states()["running"], PATIENCE_S)
         answer = store(association, late)
     bench.settled()
-    return f"{answer}; {len(bench.archive.stores) - before} results sent"
+    return f"{answer}; {len(bench.archive.stores) - before} objects sent"
 
 
 def not_analysable(bench: Bench) -> str:
@@ -175,7 +175,7 @@ FAULTS = [
         "deflated images",
         "not agreed on in the association",
         lambda bench: bench.send([], (CT_IMAGE, [DeflatedExplicitVRLittleEndian])),
-        Ending("not agreed on", (), 0),
+        Ending("not agreed on", ("image-refused",), 0),
     ),
     Fault(
         "a deflated bomb in place of a data set (256 MiB)",
@@ -213,7 +213,7 @@ FAULTS = [
                 b"\x01",
             )
         ][-1],
-        Ending(CLOSED, (), 0),
+        Ending(CLOSED, ("sender-refused",), 0),
     ),
     Fault(
         "a command without its fields",
@@ -255,7 +255,7 @@ FAULTS = [
         "the same study six times, by four senders at once",
         "taken, analysed and sent once",
         twice,
-        Ending("0000; each result sent [1]", (), IMAGES),
+        Ending("0000; objects sent 1 time", (), IMAGES),
     ),
     Fault(
         "another image under a known UID",
@@ -267,7 +267,7 @@ FAULTS = [
         "a study that changes while it is analysed",
         "the result is void; the whole study is analysed again",
         changing,
-        Ending(f"0000; {OBJECTS} results sent", ("study-changed",), IMAGES + 1),
+        Ending(f"0000; {OBJECTS} objects sent", ("study-changed",), IMAGES + 1),
     ),
     Fault(
         "a study that cannot be analysed",

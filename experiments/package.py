@@ -71,8 +71,9 @@ def trial(python: str, package: Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run([own, *install], capture_output=True, text=True, check=False)
         if done.returncode:
             return done
+        # Isolated: a PYTHONPATH would put another lungscore before the installed one.
         return subprocess.run(
-            [own, "-c", TRIAL], cwd=folder, capture_output=True, text=True, check=False
+            [own, "-I", "-c", TRIAL], cwd=folder, capture_output=True, text=True, check=False
         )
 
 

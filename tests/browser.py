@@ -74,10 +74,10 @@ def violations(tab: Any) -> list[str]:
         pytest.skip("axe-core is not here: npm install --no-save axe-core")
     # Evaluated beside the page: its own policy lets no script of others run in it.
     tab.evaluate(AXE.read_text(encoding="utf-8"))
-    found = tab.evaluate("() => axe.run().then((found) => found.violations)")
+    rules = tab.evaluate("() => axe.run().then((found) => found.violations)")
     return [
         f"{rule['id']}: {node['target']} {node['failureSummary']}"
-        for rule in found
+        for rule in rules
         for node in rule["nodes"]
     ]
 

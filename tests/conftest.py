@@ -5,7 +5,9 @@ import json
 import os
 from collections.abc import Callable
 from functools import cache
+from getpass import getuser
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +20,9 @@ from tests.small_case import analysis_of_boxes
 
 #: A chest in 16 slices: coarse, quick to analyse, and exact in every header.
 SMALL, SMALL_MM = (16, 96, 96), (17.5, 3.75, 3.75)
+
+# Compiled networks are kept from test to test, and not in the folder of who runs them.
+os.environ.setdefault("LUNGSCORE_CACHE", str(Path(gettempdir()) / f"lungscore-tests-{getuser()}"))
 
 # No test fails because the computer is busy.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -36,11 +36,11 @@ def turn(source: Path, target: Path, axes: str) -> Path:
     return target
 
 
-def render(phantom: Phantom, folder: Path, *, which: slice = slice(None)) -> Path:
+def render(phantom: Phantom, folder: Path, *, chosen: slice = slice(None)) -> Path:
     """8-bit PNG slices of a phantom in a lung window, superior first."""
     folder.mkdir()
     grey = np.clip((phantom.scan.values.astype(np.float32) + 1350) / 1500, 0, 1) * 255
-    for index, image in enumerate(grey[which].round().astype(np.uint8)):
+    for index, image in enumerate(grey[chosen].round().astype(np.uint8)):
         Image.fromarray(image).save(folder / f"slice {index + 1}.png")
     return folder
 
@@ -90,12 +90,12 @@ def test_a_metaimage_gives_the_same_result_and_its_own_masks(
     source = scan.geometry.to_source(scan.values)
     path = tmp_path / "chest.mha"
     path.write_bytes(metaimage(source, **stated_place(scan.geometry.affine)))
-    found = analyze(path, segmenter=segmenter)
-    ours, theirs = (to_result(each).model_dump() for each in (found, analysis))
+    analysed = analyze(path, segmenter=segmenter)
+    ours, theirs = (to_result(case).model_dump() for case in (analysed, analysis))
     assert ours["input"].pop("kind") == "metaimage"
     assert theirs["input"].pop("kind") == "nifti"
     assert ours == theirs
-    mask = nib.load(write_outputs(found, tmp_path / "out") / "lungs.nii.gz")
+    mask = nib.load(write_outputs(analysed, tmp_path / "out") / "lungs.nii.gz")
     assert mask.shape == source.shape
     np.testing.assert_allclose(mask.affine, scan.geometry.affine, atol=1e-4)
 
@@ -105,9 +105,9 @@ def test_another_orientation_gives_the_same_numbers_and_its_own_masks(
     tmp_path: Path, phantom_file: Path, segmenter: Segmenter, analysis: Analysis, axes: str
 ) -> None:
     source = turn(phantom_file, tmp_path / "chest.nii.gz", axes)
-    found = analyze(source, segmenter=segmenter)
-    assert numbers(found) == numbers(analysis)
-    folder = write_outputs(found, tmp_path / "out")
+    analysed = analyze(source, segmenter=segmenter)
+    assert numbers(analysed) == numbers(analysis)
+    folder = write_outputs(analysed, tmp_path / "out")
     image = nib.load(source)
     for name in ("lungs", "lobes", "regions", "lesions"):
         mask = nib.load(folder / f"{name}.nii.gz")
@@ -134,9 +134,9 @@ def test_dicom_and_a_zip_of_it_give_the_numbers_of_nifti(
     uid = write_dicom_series(small_phantom("moderate").scan, tmp_path / "series")
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "series")
     for path in (tmp_path / "series", Path(archive)):
-        found = analyze(path, segmenter=segmenter)
-        assert numbers(found) == numbers(analysis)
-        assert to_result(found).input.series_uid == uid
+        analysed = analyze(path, segmenter=segmenter)
+        assert numbers(analysed) == numbers(analysis)
+        assert to_result(analysed).input.series_uid == uid
     assert list(temporary.iterdir()) == []
 
 
@@ -175,9 +175,9 @@ def test_the_same_input_gives_the_same_bytes_on_any_number_of_threads(
     phantom_file: Path, stand_in_model: Path, analysis: Analysis
 ) -> None:
     again = Segmenter(load_bundle(stand_in_model), threads=2)
-    found = analyze(phantom_file, segmenter=again)
-    assert to_result(found).to_json() == to_result(analysis).to_json()
-    np.testing.assert_array_equal(found.lesions.labels, analysis.lesions.labels)
+    analysed = analyze(phantom_file, segmenter=again)
+    assert to_result(analysed).to_json() == to_result(analysis).to_json()
+    np.testing.assert_array_equal(analysed.lesions.labels, analysis.lesions.labels)
 
 
 # Ranges
@@ -209,9 +209,9 @@ def test_one_lung_leaves_the_other_null(
     tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
 ) -> None:
     write_nifti(small_phantom("one-lung").scan, tmp_path / "one.nii.gz")
-    found = analyze(tmp_path / "one.nii.gz", segmenter=segmenter)
-    result = to_result(found)
-    assert "one-lung" in codes(found)
+    analysed = analyze(tmp_path / "one.nii.gz", segmenter=segmenter)
+    result = to_result(analysed)
+    assert "one-lung" in codes(analysed)
     assert not result.lungs.left_ml
     assert result.burden.left_percent is None
     assert result.lobes.LUL.infection_percent is None
@@ -225,11 +225,11 @@ def test_dense_disease_belongs_to_the_lung(
 ) -> None:
     phantom = small_phantom("dense")
     write_nifti(phantom.scan, tmp_path / "dense.nii.gz")
-    found = analyze(tmp_path / "dense.nii.gz", segmenter=segmenter)
+    analysed = analyze(tmp_path / "dense.nii.gz", segmenter=segmenter)
     consolidated = phantom.lesions == 2
-    assert (found.lungs.labels[consolidated] > 0).mean() > 0.8
-    assert (found.lesions.labels[consolidated] == 2).mean() > 0.7
-    assert "lungs-from-lesions" in codes(found)
+    assert (analysed.lungs.labels[consolidated] > 0).mean() > 0.8
+    assert (analysed.lesions.labels[consolidated] == 2).mean() > 0.7
+    assert "lungs-from-lesions" in codes(analysed)
 
 
 def test_a_scan_without_lungs_is_rejected_before_a_model_is_loaded(tmp_path: Path) -> None:
@@ -249,8 +249,8 @@ def test_a_folder_of_slices_has_percentages_but_no_millilitres(
     tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter, analysis: Analysis
 ) -> None:
     folder = render(small_phantom("moderate"), tmp_path / "slices")
-    found = analyze(folder, segmenter=segmenter)
-    result = to_result(found)
+    analysed = analyze(folder, segmenter=segmenter)
+    result = to_result(analysed)
     assert result.input.kind == "slices"
     assert result.input.units == "grey"
     assert result.input.spacing_mm is None
@@ -263,22 +263,22 @@ def test_a_folder_of_slices_has_percentages_but_no_millilitres(
     assert result.burden.infection_percent == pytest.approx(in_hu, abs=3)
     assert result.scores.ct_ss.total is not None
     assert all(s.position_mm is None for s in result.slices)
-    assert {"approximate-8bit", "no-spacing"} <= set(codes(found))
+    assert {"approximate-8bit", "no-spacing"} <= set(codes(analysed))
 
 
 def test_a_fact_about_the_input_is_noted_once(
     tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
 ) -> None:
-    folder = render(small_phantom("moderate"), tmp_path / "slices", which=slice(7, 8))
-    found = analyze(folder / "slice 1.png", segmenter=segmenter)
+    folder = render(small_phantom("moderate"), tmp_path / "slices", chosen=slice(7, 8))
+    analysed = analyze(folder / "slice 1.png", segmenter=segmenter)
     for code in ("approximate-8bit", "no-spacing", "single-slice"):
-        assert codes(found).count(code) == 1
+        assert codes(analysed).count(code) == 1
 
 
 def test_one_slice_has_percentages_and_no_scores_of_a_volume(
     tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
 ) -> None:
-    folder = render(small_phantom("moderate"), tmp_path / "slices", which=slice(7, 8))
+    folder = render(small_phantom("moderate"), tmp_path / "slices", chosen=slice(7, 8))
     result = to_result(analyze(folder / "slice 1.png", segmenter=segmenter))
     assert result.input.kind == "slice"
     assert result.burden.infection_percent is not None

@@ -81,11 +81,11 @@ def test_the_demo_prints_the_truth_beside_what_it_found(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_disease_is_found_where_there_is_more(tmp_path: Path, shipped: Segmenter) -> None:
-    found = []
+    percents = []
     for preset in ("healthy", "moderate", "severe"):
         phantom = make_phantom(preset, shape=(56, 192, 192))
         write_nifti(phantom.scan, tmp_path / f"{preset}.nii.gz")
         analysis = analyze(tmp_path / f"{preset}.nii.gz", segmenter=shipped)
-        found.append(to_result(analysis).burden.infection_percent or 0.0)
-    assert found == sorted(found)
-    assert found[0] < found[2]
+        percents.append(to_result(analysis).burden.infection_percent or 0.0)
+    assert percents == sorted(percents)
+    assert percents[0] < percents[2]

@@ -52,7 +52,7 @@ def test_colour_tables_are_written_for_every_mask(tmp_path):
         rows = [line.split(" ") for line in lines if not line.startswith("#")]
         assert [row[0] for row in rows] == ["0", *(str(label.value) for label in values)]
         assert all(len(row) == 6 for row in rows)
-        assert all(0 <= int(part) <= 255 for row in rows for part in row[2:])
+        assert all(0 <= int(field) <= 255 for row in rows for field in row[2:])
 
 
 def test_labels_are_printed(capsys):

@@ -47,16 +47,16 @@ def test_own_lungs_and_lobes_win(
     small_phantom: Phantoms,
     segmenter: Segmenter,
 ) -> None:
-    found = analyze(phantom_file, segmenter=segmenter, **own_masks)  # type: ignore[arg-type]
-    truth, result = small_phantom("moderate").truth, to_result(found)
-    np.testing.assert_array_equal(found.lungs.labels, small_phantom("moderate").lungs)
+    analysed = analyze(phantom_file, segmenter=segmenter, **own_masks)  # type: ignore[arg-type]
+    truth, result = small_phantom("moderate").truth, to_result(analysed)
+    np.testing.assert_array_equal(analysed.lungs.labels, small_phantom("moderate").lungs)
     assert result.lungs.volume_ml == pytest.approx(truth["lungs_ml"], abs=1e-3)
     assert result.lungs.left_ml == pytest.approx(truth["left_ml"], abs=1e-3)
     for name in LOBE_ORDER:
         volume = getattr(result.lobes, name).volume_ml
         assert volume == pytest.approx(truth["lobes"][name]["volume_ml"], abs=1e-3)
-    assert {"user-lungs", "user-lobes"} <= set(codes(found))
-    assert not {"approximate-lobes", "lungs-from-lesions"} & set(codes(found))
+    assert {"user-lungs", "user-lobes"} <= set(codes(analysed))
+    assert not {"approximate-lobes", "lungs-from-lesions"} & set(codes(analysed))
 
 
 def test_totalsegmentator_lobes_and_a_lung_mask_without_sides_say_the_same(
@@ -74,9 +74,9 @@ def test_totalsegmentator_lobes_and_a_lung_mask_without_sides_say_the_same(
         "lobes": write_mask(tmp_path / "numbered.nii.gz", numbered, phantom_file),
     }
     ours = analyze(phantom_file, segmenter=segmenter, **own_masks)  # type: ignore[arg-type]
-    found = analyze(phantom_file, segmenter=segmenter, **theirs)  # type: ignore[arg-type]
-    assert numbers(found) == numbers(ours)
-    np.testing.assert_array_equal(found.lungs.labels, phantom.lungs)
+    analysed = analyze(phantom_file, segmenter=segmenter, **theirs)  # type: ignore[arg-type]
+    assert numbers(analysed) == numbers(ours)
+    np.testing.assert_array_equal(analysed.lungs.labels, phantom.lungs)
 
 
 def test_a_lung_mask_without_sides_alone_leaves_sides_null(
@@ -84,14 +84,14 @@ def test_a_lung_mask_without_sides_alone_leaves_sides_null(
 ) -> None:
     plain = (small_phantom("moderate").lungs > 0).astype(np.uint8)
     path = write_mask(tmp_path / "plain.nii.gz", plain, phantom_file)
-    found = analyze(phantom_file, segmenter=segmenter, lungs=path)
-    result = to_result(found)
-    assert "unknown-orientation" in codes(found)
+    analysed = analyze(phantom_file, segmenter=segmenter, lungs=path)
+    result = to_result(analysed)
+    assert "unknown-orientation" in codes(analysed)
     assert not result.input.sides_known
     assert result.lungs.left_ml is None
     assert result.scores.ct_ss.total is None
     assert result.burden.infection_percent is not None
-    assert found.lobes is None
+    assert analysed.lobes is None
 
 
 @pytest.mark.parametrize("kind", ["lungs", "lobes"])

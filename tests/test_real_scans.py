@@ -67,9 +67,9 @@ def test_a_real_crop_is_predicted_at_its_own_size(real_data: Path, tmp_path: Pat
         pytest.skip("the slices are not here")
     crop = sorted(folder.iterdir())[0]
     assert call(["predict", str(crop), "-o", str(tmp_path)]) == 0
-    with Image.open(crop) as image, Image.open(tmp_path / f"{crop.stem}_classes.png") as found:
-        assert found.size == image.size
-        assert set(np.unique(np.asarray(found))) <= {0, 1, 2}
+    with Image.open(crop) as image, Image.open(tmp_path / f"{crop.stem}_classes.png") as classes:
+        assert classes.size == image.size
+        assert set(np.unique(np.asarray(classes))) <= {0, 1, 2}
 
 
 @pytest.mark.slow

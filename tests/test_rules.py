@@ -49,8 +49,8 @@ def imports(module: str) -> Iterator[str]:
 
 def own_packages(module: str) -> set[str]:
     """The packages of lungscore, other than its own, that a module imports."""
-    found = {name.split(".")[1] for name in imports(module) if name.startswith("lungscore.")}
-    return found - {package_of(module)}
+    packages = {name.split(".")[1] for name in imports(module) if name.startswith("lungscore.")}
+    return packages - {package_of(module)}
 
 
 def allowed() -> dict[str, set[str]]:
@@ -114,15 +114,15 @@ def test_no_modules_import_each_other_directly_or_in_a_circle() -> None:
         left = {module: names for module, names in left.items() if module not in free}
 
 
-def others(package: str) -> set[str]:
+def libraries(package: str) -> set[str]:
     """The libraries that a package imports."""
     names = {n.split(".")[0] for m in MODULES if package_of(m) == package for n in imports(m)}
     return names - set(sys.stdlib_module_names) - {"lungscore"}
 
 
 def test_severity_needs_numpy_only_and_networks_torch_only() -> None:
-    assert others("severity") == {"numpy"}
-    assert others("networks") == {"torch"}
+    assert libraries("severity") == {"numpy"}
+    assert libraries("networks") == {"torch"}
 
 
 def test_highdicom_serves_the_objects_for_a_pacs_only() -> None:
@@ -196,16 +196,16 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize("what", FORBIDDEN)
-def test_the_source_never_holds(what: str) -> None:
-    pattern = re.compile(FORBIDDEN[what])
-    found = [
+@pytest.mark.parametrize("practice", FORBIDDEN)
+def test_the_source_never_holds(practice: str) -> None:
+    pattern = re.compile(FORBIDDEN[practice])
+    lines = [
         f"{module}:{number}: {line.strip()}"
         for module in MODULES
         for number, line in enumerate((SOURCE / module).read_text("utf-8").splitlines(), start=1)
         if pattern.search(line.split("#")[0])
     ]
-    assert not found
+    assert not lines
 
 
 def test_no_module_that_can_unpickle_is_imported() -> None:
@@ -350,13 +350,13 @@ def tracked_texts() -> list[tuple[str, str]]:
 def test_no_file_names_a_path_of_one_computer() -> None:
     roots = "|".join(("work", "opt", "home", "root", "mnt", "Users"))
     pattern = re.compile(rf"(?<![\w.~*\"'>}}/])/(?:{roots})/\w|[A-Z]:\\Users\\")
-    found = [
+    lines = [
         f"{name}:{number}"
         for name, text in tracked_texts()
         for number, line in enumerate(text.splitlines(), start=1)
         if pattern.search(line)
     ]
-    assert not found
+    assert not lines
 
 
 def test_the_research_use_sentence_is_where_it_must_be() -> None:

@@ -52,14 +52,14 @@ def test_percentages_and_volumes_are_those_of_the_masks(masks: AnyMask, phantom:
     assert result.lungs.right_ml == pytest.approx(truth["right_ml"], abs=1e-3)
     assert result.burden.infection_ml == pytest.approx(truth["infection_ml"], abs=1e-3)
     for name in ("infection", "ggo", "consolidation", "left", "right"):
-        found = getattr(result.burden, f"{name}_percent")
-        assert found == pytest.approx(truth[f"{name}_percent"], abs=1e-4)
+        scored = getattr(result.burden, f"{name}_percent")
+        assert scored == pytest.approx(truth[f"{name}_percent"], abs=1e-4)
     assert result.scores.po == result.burden.infection_percent
     for lobe in LOBE_ORDER:
-        found, true = getattr(result.lobes, lobe), truth["lobes"][lobe]
-        assert found.volume_ml == pytest.approx(true["volume_ml"], abs=1e-3)
-        assert found.infection_percent == pytest.approx(true["infection_percent"], abs=1e-4)
-        assert found.ggo_percent == pytest.approx(true["ggo_percent"], abs=1e-4)
+        scored, true = getattr(result.lobes, lobe), truth["lobes"][lobe]
+        assert scored.volume_ml == pytest.approx(true["volume_ml"], abs=1e-3)
+        assert scored.infection_percent == pytest.approx(true["infection_percent"], abs=1e-4)
+        assert scored.ggo_percent == pytest.approx(true["ggo_percent"], abs=1e-4)
 
 
 def test_given_lungs_that_are_cut_off_withhold_the_category(
@@ -149,9 +149,9 @@ def test_lobes_tell_the_sides_of_a_plain_lung_mask(
     masks["lungs"] = save(tmp_path / "plain.nii.gz", (phantom.lungs > 0).astype("u1"), phantom)
     assert result_of(masks).lungs == known.lungs
     masks["lobes"] = save(tmp_path / "gaps.nii.gz", gaps, phantom)
-    found = result_of(masks)
-    assert found.input.sides_known
-    assert found.lungs.left_ml == pytest.approx(known.lungs.left_ml, rel=1e-3)
+    result = result_of(masks)
+    assert result.input.sides_known
+    assert result.lungs.left_ml == pytest.approx(known.lungs.left_ml, rel=1e-3)
     del masks["lobes"]
     assert result_of(masks).lungs.left_ml is None
 
@@ -168,9 +168,9 @@ def test_nrrd_masks_score_the_same(tmp_path: Path, masks: AnyMask, phantom: Phan
         theirs[name] = tmp_path / f"{name}.nrrd"
         stored = phantom.scan.geometry.to_source(getattr(phantom, name))
         nrrd.write(str(theirs[name]), np.ascontiguousarray(stored), header)
-    found, ours = result_of(theirs), result_of(masks)
-    assert found.input.kind == "nrrd"
-    assert (found.lungs, found.burden, found.scores) == (ours.lungs, ours.burden, ours.scores)
+    result, ours = result_of(theirs), result_of(masks)
+    assert result.input.kind == "nrrd"
+    assert (result.lungs, result.burden, result.scores) == (ours.lungs, ours.burden, ours.scores)
 
 
 def test_metaimage_masks_and_ct_score_the_same(
@@ -185,10 +185,10 @@ def test_metaimage_masks_and_ct_score_the_same(
         theirs[name] = tmp_path / f"{name}.mha"
         theirs[name].write_bytes(metaimage(geometry.to_source(values), **header))
     write_nifti(phantom.scan, tmp_path / "ct.nii.gz")
-    found, ours = result_of(theirs), result_of(masks, ct=tmp_path / "ct.nii.gz")
-    assert (found.input.kind, ours.input.kind) == ("metaimage", "nifti")
+    result, ours = result_of(theirs), result_of(masks, ct=tmp_path / "ct.nii.gz")
+    assert (result.input.kind, ours.input.kind) == ("metaimage", "nifti")
     changing = {"input": {"kind"}, "case": True}
-    assert found.model_dump(exclude=changing) == ours.model_dump(exclude=changing)
+    assert result.model_dump(exclude=changing) == ours.model_dump(exclude=changing)
     alone = result_of({name: theirs[name] for name in masks})
     assert alone.input.kind == "metaimage"
     assert alone.burden == ours.burden
@@ -253,12 +253,12 @@ def test_the_same_body_stored_along_other_axes_gives_the_same_numbers(
         turn = nib.orientations.ornt_transform(stored, nib.orientations.axcodes2ornt(axes))
         files[name] = tmp_path / axes / path.name
         nib.save(image.as_reoriented(turn), files[name])
-    found = result_of(files)
+    turned = result_of(files)
     assert nib.aff2axcodes(nib.load(files["ct"]).affine) == tuple(axes)
-    assert found.model_dump(exclude={"slices"}) == expected.model_dump(exclude={"slices"})
-    for one, other in zip(found.slices, expected.slices, strict=True):
-        assert one.position_mm == pytest.approx(other.position_mm, abs=1e-3)
-        assert one.infection_percent == other.infection_percent
+    assert turned.model_dump(exclude={"slices"}) == expected.model_dump(exclude={"slices"})
+    for first, second in zip(turned.slices, expected.slices, strict=True):
+        assert first.position_mm == pytest.approx(second.position_mm, abs=1e-3)
+        assert first.infection_percent == second.infection_percent
 
 
 # A lobe mask that does not cover the lungs

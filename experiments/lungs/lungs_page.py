@@ -45,6 +45,16 @@ def _both(figures: dict[str, float]) -> str:
     return f"{figures['network']:.3f}" + ("" if rules is None else f" ({rules:.3f})")
 
 
+def scans_of_today(results: dict[str, Any]) -> str:
+    """The table of all scans: the shipped network as it is now, those held out as they were."""
+    now = _read("lungs-scans-shipped.json")["scans"]
+    return scans_table({name: row | now[name] for name, row in results["scans"].items()})
+
+
+def _read(file: str) -> dict[str, Any]:
+    return json.loads((RESULTS / file).read_text(encoding="utf-8"))
+
+
 def painted_table(results: dict[str, Any]) -> str:
     """Lowest figures over the scans into which a disease was painted."""
     lines = [
@@ -99,7 +109,7 @@ def analyses_table(results: dict[str, Any]) -> str:
 
 def thresholds_table(painted: dict[str, Any]) -> str:
     """What each threshold for dense lung costs and gains."""
-    phantoms = json.loads((RESULTS / "lungs-thresholds-phantoms.json").read_text("utf-8"))["rows"]
+    phantoms = _read("lungs-thresholds-phantoms.json")["rows"]
     lines = [
         "| from | untouched scans: Dice | wrong dense, most, ml | severe pneumonia: Dice | "
         "wrong dense, most, ml | white base: Dice | phantoms, a whole lobe: mean Dice | "
@@ -147,9 +157,10 @@ def _said(row: dict[str, Any]) -> str:
 
 #: Mark in the page -> its result file, and the table made of that.
 TABLES = {
-    "SCANS": ("lungs-scans.json", lambda results: scans_table(results["scans"])),
+    "SCANS": ("lungs-scans.json", scans_of_today),
     "VERDICTS": ("lungs-verdicts.json", verdicts_table),
     "PAINTED": ("lungs-stressed.json", painted_table),
+    "PAINTED-SHIPPED": ("lungs-stressed-shipped.json", painted_table),
     "PHANTOMS": ("lungs-phantoms.json", phantoms_table),
     "THRESHOLDS": ("lungs-thresholds-painted.json", thresholds_table),
     "ANALYSES": ("lungs-infection.json", analyses_table),
@@ -161,7 +172,7 @@ def with_tables(page: str) -> str:
     for mark, (file, table) in TABLES.items():
         head, rest = page.split(f"<!-- {mark} -->\n")
         _, tail = rest.split(f"<!-- /{mark} -->")
-        text = table(json.loads((RESULTS / file).read_text(encoding="utf-8")))
+        text = table(_read(file))
         page = f"{head}<!-- {mark} -->\n{text}<!-- /{mark} -->{tail}"
     return page
 

@@ -10,6 +10,9 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +30,15 @@ from lungs_under_stress import (
 )
 from lungscore.anatomy import Lungs, find_lungs
 from lungscore.files import atomic_write
-from lungscore.inference.bundle import load_bundle
+from lungscore.inference.bundle import LUNGS_MODEL, load_bundle
 from lungscore.inference.lung_finder import LungFinder
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER, RIGHT_LUNG
 from lungscore.scan import Scan
 from lungscore.scan.phantom import Phantom, PhantomLesion, make_phantom
 
 Method = Callable[[Scan], Lungs]
+#: Phantom, method and figures.
+Row = tuple[str, str, dict[str, Any]]
 
 
 def phantoms(
@@ -61,21 +66,18 @@ def phantoms(
         yield "healthy, left", make_phantom("healthy", seed=seed), LEFT_LUNG, None
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", help="folder of the lung network (default: the shipped one)")
-    parser.add_argument("--methods", nargs="+", default=["network", "rules"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(FEWER_SEEDS))
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    finder = LungFinder(load_bundle(arguments.model) if arguments.model else None)
+def of_seed(
+    seed: int, names: list[str], model: str | None
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """What is measured of every phantom of one seed."""
+    finder = LungFinder(load_bundle(model) if model else None)
     methods: dict[str, Method] = {
         "network": lambda scan: find_lungs(scan, lambda: finder.maps(scan)),
         "rules": find_lungs,
     }
-    rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for name, case, side, fluid in phantoms(arguments.seeds):
-        for method in arguments.methods:
+    rows: list[Row] = []
+    for name, case, side, fluid in phantoms([seed]):
+        for method in names:
             lungs = methods[method](case.scan)
             voxel_ml = case.scan.voxel_ml or float("nan")
             row: dict[str, Any] = {
@@ -87,14 +89,31 @@ def main() -> None:
                 row["fluid_ml"] = round(float(fluid.sum()) * voxel_ml, 1)
                 in_lungs = np.count_nonzero(lungs.labels[fluid])
                 row["fluid_in_lungs_ml"] = round(in_lungs * voxel_ml, 1)
-            rows.setdefault(name, {}).setdefault(method, []).append(row)
-            print(name, method, row, flush=True)
+            rows.append((name, method, row))
+            print(seed, name, method, row, flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="folder of the lung network (default: the shipped one)")
+    parser.add_argument("--methods", nargs="+", default=["network", "rules"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(FEWER_SEEDS))
+    parser.add_argument("--workers", type=int, default=1, help="seeds that run beside each other")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    measure = partial(of_seed, names=arguments.methods, model=arguments.model)
+    with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:
+        for seed_rows in pool.map(measure, arguments.seeds):
+            for name, method, row in seed_rows:
+                rows.setdefault(name, {}).setdefault(method, []).append(row)
     seeds = " ".join(map(str, arguments.seeds))
     results = {
         "what": "Dice of the lung with the disease, what is not lung though found, fluid in lungs",
         "command": f"python experiments/lungs/phantoms.py --methods "
         f"{' '.join(arguments.methods)} --seeds {seeds} -o {arguments.out.as_posix()}",
-        "model": finder.bundle.used.sha256,
+        "model": load_bundle(arguments.model or LUNGS_MODEL).used.sha256,
         "seeds": arguments.seeds,
         "lowest_dice": {
             name: {

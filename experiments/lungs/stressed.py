@@ -1,11 +1,14 @@
-"""Real scans with disease painted into them, each by the network that never saw its patient.
+"""Real scans with disease painted into them, by networks that never saw their patients or by the
+shipped one, which learned from all of them but P002.
 
     python experiments/lungs/stressed.py DATA --weights RUN \\
         -o experiments/results/lungs-stressed.json
+    python experiments/lungs/stressed.py DATA -o experiments/results/lungs-stressed-shipped.json
 
 The lungs are known: they are the labels of cohort.py, at the scan's own resolution. Painted are
 emphysema, a bulla, severe pneumonia, a white lower half of one lung, and gas in the stomach right
-under the left lung.
+under the left lung; for the shipped network also emphysema with pneumonia, a mass and a
+pneumothorax.
 """
 
 import argparse
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cohort import UNSURE, labelled_scan
+from cohort import HELD_OUT, UNSURE, labelled_scan
 from masks import finder_of, fold_of
 from scipy import ndimage
 
@@ -24,11 +27,14 @@ from lungscore.anatomy import find_lungs, lung_field
 from lungscore.anatomy.hidden import dense_outside
 from lungscore.errors import LungscoreError
 from lungscore.files import atomic_write
+from lungscore.inference.lung_finder import LungFinder
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 from lungscore.scan import Scan
 
 #: Whole chests with known Hounsfield units.
 NAMES = ("lidc767", "fnndsc", "dxa1b", "stecolon", "normal002", "lung-pet-ct-dx")
+#: Painted for the shipped network: one held out from it, and two that it learned from.
+FEWER_NAMES = ("lung-pet-ct-dx", "lidc767", *HELD_OUT)
 AERATED_HU = -400
 
 Painter = Callable[[np.ndarray, np.ndarray, tuple[float, float, float], np.random.Generator], None]
@@ -104,8 +110,44 @@ def stomach(hu: np.ndarray, lungs: np.ndarray, spacing_mm, random) -> None:
     hu[(distance < 35) & away] = -1000
 
 
+def emphysema_and_pneumonia(hu: np.ndarray, lungs: np.ndarray, spacing_mm, random) -> None:
+    """Emphysema in both lungs, and dense opacity in half of their lower halves."""
+    emphysema(hu, lungs, spacing_mm, random)
+    levels = np.flatnonzero((lungs > 0).any(axis=(1, 2)))
+    ill = (lungs > 0) & (waves(hu.shape, 50, spacing_mm, random) > 0)
+    ill[: levels[len(levels) // 2]] = False
+    hu[ill] = np.maximum(hu[ill], -300 + 150 * random.normal(size=int(ill.sum())))
+
+
+def mass(hu: np.ndarray, lungs: np.ndarray, spacing_mm, random) -> None:
+    """A ball of 9 cm in the left lung, at the ribs."""
+    left = lungs == LEFT_LUNG
+    levels = np.flatnonzero(left.any(axis=(1, 2)))
+    z = levels[len(levels) // 2]
+    rows, columns = np.nonzero(left[z])
+    centre = np.array([z, rows.mean(), np.quantile(columns, 0.8)])
+    inside = left & (ball(hu.shape, centre, spacing_mm) < 45)
+    hu[inside] = 40 + 15 * random.normal(size=int(inside.sum()))
+
+
+def pneumothorax(hu: np.ndarray, lungs: np.ndarray, spacing_mm, random) -> None:
+    """Air in the foremost quarter of the right lung's room, which is no lung, behind a line."""
+    right = lungs == RIGHT_LUNG
+    z, y, _ = np.nonzero(right)
+    height = y * spacing_mm[1] - 0.3 * z * spacing_mm[0]
+    level = np.quantile(height, 0.25)
+    air, line = np.zeros_like(right), np.zeros_like(right)
+    air[right], line[right] = height < level, (height >= level) & (height < level + 3)
+    hu[line], hu[air] = -200, -1005
+    lungs[air] = 0
+
+
 PAINTERS: dict[str, Painter] = {
     painter.__name__: painter for painter in (emphysema, bulla, pneumonia, white_base, stomach)
+}
+#: Painted for the shipped network alone, since those held out are older than these.
+MORE_PAINTERS: dict[str, Painter] = {
+    painter.__name__: painter for painter in (emphysema_and_pneumonia, mass, pneumothorax)
 }
 
 
@@ -135,29 +177,31 @@ def measured(scan: Scan, lungs: np.ndarray, unsure: np.ndarray, finder: Any) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--weights", type=Path, required=True, help="folder of train.py")
-    parser.add_argument("--scans", nargs="*", default=list(NAMES))
+    parser.add_argument("--weights", type=Path, help="folder of train.py (default: shipped ones)")
+    parser.add_argument("--scans", nargs="*")
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     rows: dict[str, dict[str, Any]] = {}
-    for name in arguments.scans:
+    shipped = LungFinder() if arguments.weights is None else None
+    names = arguments.scans or (NAMES if shipped is None else FEWER_NAMES)
+    painters = PAINTERS if shipped is None else PAINTERS | MORE_PAINTERS
+    for name in names:
         case = labelled_scan(name, arguments.data)
         lungs = np.array([0, 2, 2, 1, 1, 1, 0, 0, 0], np.uint8)[case.labels]
         unsure = case.labels == UNSURE
-        finder = finder_of(arguments.weights / f"{fold_of(case.patient)}.safetensors")
-        for number, (disease, painter) in enumerate(PAINTERS.items()):
-            hu = case.scan.values.astype(np.float32)
-            painter(hu, lungs, case.scan.spacing_mm, np.random.default_rng(number))
+        finder = shipped or finder_of(arguments.weights / f"{fold_of(case.patient)}.safetensors")
+        for number, (disease, painter) in enumerate(painters.items()):
+            hu, left = case.scan.values.astype(np.float32), lungs.copy()
+            painter(hu, left, case.scan.spacing_mm, np.random.default_rng(number))
             scan = replace(case.scan, values=np.clip(np.rint(hu), -1024, 3071).astype(np.int16))
             row = {
-                "network": measured(scan, lungs, unsure, finder),
-                "rules": measured(scan, lungs, unsure, None),
+                "network": measured(scan, left, unsure, finder),
+                "rules": measured(scan, left, unsure, None),
             }
             rows.setdefault(disease, {})[name] = row
             print(disease, name, row, flush=True)
-    command = (
-        f"python experiments/lungs/stressed.py DATA --weights RUN -o {arguments.out.as_posix()}"
-    )
+    weights = "" if arguments.weights is None else " --weights RUN"
+    command = f"python experiments/lungs/stressed.py DATA{weights} -o {arguments.out.as_posix()}"
     atomic_write(arguments.out, json.dumps({"command": command, "rows": rows}, indent=1) + "\n")
 
 

@@ -16,12 +16,13 @@ from typing import Any
 
 from lungscore.files import atomic_write
 from performance_page import page
+from ratios_page import KIND as RATIOS
 from report_cost_page import KIND as REPORT_COST
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/performance.md"
 #: The lines that this page is made of; training has a page of its own.
-KINDS = ("lungscore.latency/1", "lungscore.stages/1", "lungscore.networks/1", REPORT_COST)
+KINDS = ("lungscore.latency/1", "lungscore.stages/1", "lungscore.networks/1", REPORT_COST, RATIOS)
 QUALITY = ROOT / "experiments/results"
 
 
@@ -40,7 +41,8 @@ def last_of_each(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The last line of every kind, setup and input."""
     found: dict[str, dict[str, Any]] = {}
     for line in lines:
-        processor = [line["host"]["cpu"], line["host"]["flags"], line["threads"]]
+        host = line["host"]
+        processor = [host["cpu"], host["flags"], line.get("threads", host["threads_available"])]
         setup = [line.get(key) for key in ("engine", "precision", "input")]
         setup.append("--no-ranges" in line.get("options", ()))
         found[json.dumps([line["schema"], processor, setup])] = line

@@ -17,13 +17,17 @@ from aims import (
 from estimates import ratio
 from lungscore.statistics.estimate import Estimate, text_of
 from parts import BESIDE
+from ratios_page import KIND as RATIOS
+from ratios_page import ratios_section
 from report_cost_page import KIND as REPORT_COST
 from report_cost_page import report_cost
 
-HEAD = """# Performance
+TITLE = """# Performance
 
 Written by `python experiments/speed/fit.py` from the lines in `benchmarks/results/` \
-alone. Every figure is given with the command that measured it, n and its spread.
+alone. Every figure is given with the command that measured it, n and its spread."""
+
+HEAD = """## How the details were measured
 
 - `experiments/speed/latency.py` runs `lungscore analyze` in fresh processes: wall time from the \
 command to its end (cold start included), CPU time, the most memory that it and its helpers held \
@@ -38,7 +42,9 @@ The phantom shows the same whole chest in any number of slices of 512 × 512; th
 thinner they are. p50 is the median and p95 the 95th percentile of n runs; square brackets give \
 the smallest and the largest value, or the 95 % bootstrap interval where stated."""
 
-TO_MEASURE = """    python experiments/speed/latency.py -o benchmarks/results/latency.jsonl \\
+TO_MEASURE = """    python experiments/speed/ratios.py -o benchmarks/results/ratios.jsonl \\
+        --scan covid-ct-md/P002 --before ../lungscore-before
+    python experiments/speed/latency.py -o benchmarks/results/latency.jsonl \\
         --scan covid-ct-md/P002
     python experiments/speed/stages.py -o benchmarks/results/stages.jsonl --slices 300
     python experiments/speed/networks.py -o benchmarks/results/networks.jsonl --threads 1 2
@@ -71,7 +77,8 @@ def page(lines: Sequence[Line], quality: Path, before: Sequence[Line] = ()) -> s
         [line for line in lines if line["schema"] == f"lungscore.{kind}/1"]
         for kind in ("latency", "stages", "networks")
     )
-    sections = [HEAD]
+    ratios = [line for line in lines if line["schema"] == RATIOS]
+    sections = [TITLE, ratios_section(ratios), HEAD]
     if not scans:
         text = "## Whole scans\n\nNot measured yet."
         sections += [text, _aims(verdicts([], [], networks, quality))]

@@ -13,13 +13,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import linear_regression, mean
+from statistics import linear_regression, mean, median
 from typing import Any
 
 from fit import read_lines
 from lungscore.datasets.cc_ccii import PUBLISHED
 from lungscore.files import atomic_write
 from lungscore.version import __version__
+from ratios_page import KIND as RATIOS
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results"
@@ -134,8 +135,31 @@ def costs(real_scans: Path = REAL_SCANS, results: Path = RESULTS) -> list[Cost]:
             whole / patient["slices"],
         )
     ]
-    lines = [line for line in read_lines(results) if line["schema"] == "lungscore.latency/1"]
-    return [*found, *_fits(lines)]
+    lines = read_lines(results)
+    latency = [line for line in lines if line["schema"] == "lungscore.latency/1"]
+    return [
+        *found,
+        *_fits(latency),
+        *_of_ratios(line for line in lines if line["schema"] == RATIOS),
+    ]
+
+
+def _of_ratios(lines: Sequence[dict[str, Any]]) -> Iterator[Cost]:
+    """What the last run of ratios.py on each processor says of phantoms, and of the patient."""
+    for line in {line["host"]["cpu"]: line for line in lines}.values():
+        now, threads = line["now"], line["host"]["threads_available"]
+        setup = f"{threads} threads of {line['host']['cpu']}, f32: processor time"
+        seconds = [scan["cpu"] for scan in now["scans"]]
+        slices = now["scans"][0]["slices"]
+        yield Cost(
+            f"{line['scan']}, {slices} slices, {setup}, median of {len(seconds)} runs",
+            0.0,
+            median(seconds) / slices,
+        )
+        points = [(int(slices), run["cpu"]) for slices, run in now["line"].items()]
+        slope, start = linear_regression(*zip(*points, strict=True))
+        text = f"phantoms (dicom), {setup}, fitted over {len(points)} sizes"
+        yield Cost(text, max(start, 0.0), slope)
 
 
 def patient_of(real_scans: Path = REAL_SCANS) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def test_sound_lungs_pass_every_check():
         checks.broken_lungs(labels, overview),
         checks.unequal_lungs(labels),
         checks.gas_in_lungs(labels, overview),
+        checks.air_outside(labels, np.zeros(labels.shape, bool), overview),
         checks.cut_sideways(labels, overview),
     ):
         assert not list(notices)
@@ -67,6 +68,20 @@ def test_gas_low_in_a_lung_is_noticed_and_high_in_it_not():
         notices = list(checks.gas_in_lungs(labels, Overview.of(as_scan(values, SPACING_MM))))
         assert [n.code for n in notices] == ["gas-below-diaphragm"] * noticed
         assert all("left" in n.message for n in notices)
+
+
+def test_air_beside_a_lung_is_noticed_and_below_it_not():
+    overview, labels = chest()
+    airways = np.zeros(labels.shape, bool)
+    assert not list(checks.air_outside(labels, airways, overview))
+    missed, below = labels.copy(), labels.copy()
+    missed[9:18, :40][missed[9:18, :40] == LEFT_LUNG] = 0  # a pneumothorax in front, say
+    (notice,) = checks.air_outside(missed, airways, overview)
+    assert notice.code == "air-outside-lungs"
+    assert "left lung, most in its upper third" in notice.message
+    below[34:][below[34:] == LEFT_LUNG] = 0  # it may be bowel
+    assert not list(checks.air_outside(below, airways, overview))
+    assert not list(checks.air_outside(missed, labels > 0, overview))
 
 
 @pytest.mark.parametrize("padding", [0, -2000])

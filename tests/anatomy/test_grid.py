@@ -61,7 +61,7 @@ def test_domes_of_the_diaphragm_stay_open_and_vessels_are_filled():
     lung, liver = dome()
     lung[3:20, 4:7, 19:22] = False  # a vessel
     lung[-1, :, :20] = False  # below, the ring of lung is open
-    filled = fill_slices(lung, pixel_mm2=4.0)
+    filled = fill_slices(lung, spacing_mm=(5.0, 2.0, 2.0))
     assert filled[3:20, 4:7, 19:22].all()
     tissue = np.count_nonzero(filled & liver) / np.count_nonzero(liver)
     assert tissue < 0.05  # its tip is as small as a vessel
@@ -69,11 +69,26 @@ def test_domes_of_the_diaphragm_stay_open_and_vessels_are_filled():
     assert (fill_slices(lung) & liver).sum() > 0.9 * liver[:-1].sum()
 
 
+def test_in_a_lung_that_the_scan_cuts_off_above_domes_stay_open_high_up():
+    z, y, x = np.ogrid[:12, :40, :40]
+    rising = ((y - 20) / 12) ** 2 + ((x - 20) / 12) ** 2 + ((z - 12) / 11) ** 2 < 1
+    lung = (((y - 20) / 18) ** 2 + ((x - 20) / 18) ** 2 < 1) & ~rising
+    lung[-1, :, :20] = False
+    spacing_mm = (5.0, 2.0, 2.0)
+    assert not fill_slices(lung, spacing_mm=spacing_mm)[3:, 20, 20].any()
+    # Where the tip is seen, the same slices are the upper half, and the hole is a mass.
+    tip = ellipsoid((12, 40, 40), (12, 20, 20), (12, 18, 18))
+    whole = np.concatenate([tip[::2], lung, lung[-1:], lung[-1:]])
+    filled = fill_slices(whole, spacing_mm=spacing_mm)
+    assert filled[9, 20, 20]
+    assert not filled[14, 20, 20]
+
+
 def test_large_holes_that_lung_closes_below_are_filled():
     z, y, x = np.ogrid[:24, :40, :40]
     lung = ((y - 20) / 18) ** 2 + ((x - 20) / 18) ** 2 + 0 * z < 1
     mass = ((y - 20) / 9) ** 2 + ((x - 20) / 9) ** 2 + ((z - 17) / 4) ** 2 < 1
-    assert fill_slices(lung & ~mass, pixel_mm2=4.0)[lung].all()
+    assert fill_slices(lung & ~mass, spacing_mm=(5.0, 2.0, 2.0))[lung].all()
 
 
 def test_enlarged_mask_keeps_shape_and_place():

@@ -56,6 +56,86 @@ def test_a_white_lobe_is_lung_where_the_network_says_so():
     assert dice(rules.labels == RIGHT_LUNG, case.lungs == RIGHT_LUNG) < 0.9
 
 
+@pytest.mark.parametrize(("density_hu", "is_lung"), [(-300, True), (30, False)])
+def test_haze_is_lung_where_the_network_rather_says_so_and_dense_tissue_is_not(density_hu, is_lung):
+    values, labels = two_lungs()
+    base = (labels == LEFT_LUNG) & (np.arange(48) > 30)[:, None, None]
+    values[base] = density_hu
+    lungs = found_with(as_scan(values), labels, certainty=200)
+    held = (lungs.labels[base] == LEFT_LUNG).mean()
+    assert held > 0.85 if is_lung else held < 0.2
+
+
+def faint(maps, slices, probability):
+    """``maps`` that give lung so much, of 255, in those slices."""
+    probabilities = maps.probabilities.copy()
+    told = probabilities[slices, :2]
+    told[told > 0] = probability
+    return replace(maps, probabilities=probabilities)
+
+
+def test_aerated_slivers_at_the_base_are_lung_where_rules_agree():
+    values, labels = two_lungs()
+    scan, base = as_scan(values), slice(36, 43)
+    lungs = find_lungs(scan, lambda: faint(maps_of(scan, labels), base, 30))
+    assert dice(lungs.labels[base] > 0, labels[base] > 0) > 0.95
+
+
+def test_emphysema_above_lung_is_lung_and_gas_below_it_is_not():
+    values, labels = two_lungs()
+    values[labels > 0] = -975  # the rules take all of it for gas
+    stomach = ellipsoid(values.shape, (45, 40, 68), (2, 8, 8))
+    labels[stomach] = LEFT_LUNG
+    scan, apex = as_scan(values), slice(0, 18)
+    maps = faint(faint(maps_of(scan, labels), apex, 40), slice(43, 48), 40)
+    values[stomach] = -975
+    lungs = find_lungs(scan, lambda: maps)
+    assert dice(lungs.labels[apex] > 0, labels[apex] > 0) > 0.9
+    assert not lungs.labels[stomach & (np.arange(48) > 44)[:, None, None]].any()
+
+
+def test_plain_gas_that_the_network_hardly_calls_lung_stays_out():
+    values, labels = two_lungs()
+    values[labels > 0] = -975
+    values[:18][labels[:18] > 0] = -1000  # the pleural space, or a bulla
+    scan = as_scan(values)
+    lungs = find_lungs(scan, lambda: faint(maps_of(scan, labels), slice(0, 18), 40))
+    assert (lungs.labels[:16][labels[:16] > 0] > 0).mean() < 0.1
+
+
+def test_dense_lung_at_the_ribs_that_the_network_knows_in_part_is_lung():
+    place, axes_mm = (0.55, 1.0, 0.3), (60, 40, 50)
+    lesion = PhantomLesion("consolidation", "RUL", place, axes_mm, lobe_fraction=0.3)
+    case = make_phantom("healthy", shape=(64, 112, 112), lesions=(lesion,))
+    dense = case.lesions > 0
+    rows = np.flatnonzero(dense.any(axis=(0, 2)))
+    told = case.lungs.copy()
+    told[:, : (rows[0] + rows[-1]) // 2][dense[:, : (rows[0] + rows[-1]) // 2]] = 0
+    lungs = found_with(case.scan, told)
+    assert "lungs-from-shape" in codes(lungs)
+    assert (lungs.labels[dense] == RIGHT_LUNG).mean() > 0.9
+    assert lungs.perhaps_ml < 10
+
+
+def test_a_bay_full_of_gas_is_not_dense_lung():
+    values, labels = two_lungs()
+    pleural = ellipsoid(values.shape, (24, 40, 16), (8, 12, 9)) & (labels == RIGHT_LUNG)
+    for density_hu, is_lung in ((30, True), (-1000, False)):
+        values[pleural] = density_hu
+        told = np.where(pleural, 0, labels)
+        scan = as_scan(values)
+        lungs = find_lungs(scan, lambda: with_background(scan, told, pleural))  # noqa: B023
+        held = (lungs.labels[pleural] > 0).mean()
+        assert held > 0.8 if is_lung else held < 0.3
+
+
+def with_background(scan, labels, mask):
+    """Maps of ``labels`` that give ``mask`` a fifth: not excluded, but not lung."""
+    maps, there = maps_of(scan, labels), maps_of(scan, mask.astype(np.uint8))
+    probabilities = np.maximum(maps.probabilities, there.probabilities // 5)
+    return replace(maps, probabilities=probabilities)
+
+
 def test_grey_levels_and_lone_slices_are_served():
     case = phantom("healthy")
     scan = as_scan(windowed(case.scan.values), case.scan.spacing_mm)

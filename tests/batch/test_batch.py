@@ -182,9 +182,9 @@ def test_an_error_survives_the_way_from_another_process(kind: type[LungscoreErro
 def test_two_workers_give_what_one_gives(
     tmp_path: Path, chests: list[Path], stand_in_model: Path
 ) -> None:
-    one = AnalyzeSettings(tmp_path / "one", model=str(stand_in_model))
-    two = AnalyzeSettings(tmp_path / "two", model=str(stand_in_model))
-    alone, together = list(run(chests, one)), list(run(chests, two, workers=2))
+    first = AnalyzeSettings(tmp_path / "one", model=str(stand_in_model))
+    second = AnalyzeSettings(tmp_path / "two", model=str(stand_in_model))
+    alone, together = list(run(chests, first)), list(run(chests, second, workers=2))
     assert [o.input for o in together] == chests
     assert [o.error and o.error.code for o in together] == [o.error and o.error.code for o in alone]
     assert [o.table for o in together] == [o.table for o in alone]

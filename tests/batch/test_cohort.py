@@ -125,8 +125,8 @@ def test_a_resumed_cohort_gives_the_same_bytes(chests: Path, options: AnalyzeSet
 def test_a_result_that_cannot_be_read_back_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "result.json").write_text('{"schema": "lungscore.result/1", "burden": {}}')
-    found = write_cohort(tmp_path, ["a", "b"], {"b": InputError("input-empty", "b\nis empty")})
-    assert {case: error.code for case, error in found.items()} == {
+    failures = write_cohort(tmp_path, ["a", "b"], {"b": InputError("input-empty", "b\nis empty")})
+    assert {case: error.code for case, error in failures.items()} == {
         "a": "case-damaged",
         "b": "input-empty",
     }

@@ -50,7 +50,7 @@ def dicom(series: Path, folder: Path, patient: str, study: str) -> None:
         dataset.save_as(folder / path.name)
 
 
-def found(root: Path) -> dict[str, str]:
+def cases_in(root: Path) -> dict[str, str]:
     """Name -> place of all cases, in order; the code instead where a case is refused."""
     return {
         case.name: case.error.code if case.error else case.path.relative_to(root).as_posix()
@@ -82,7 +82,7 @@ def test_what_is_one_scan_stays_the_input_itself(tmp_path: Path, kind: str) -> N
 def test_one_study_in_several_folders_is_one_scan(tmp_path: Path, series: Path) -> None:
     for name in ("lung", "soft", "deep/er"):
         dicom(series, tmp_path / "exam" / name, "P1", "1.2")
-    assert found(tmp_path / "exam") == {"exam": "."}
+    assert cases_in(tmp_path / "exam") == {"exam": "."}
 
 
 def test_dicom_goes_before_the_volumes_and_pictures_beside_it(tmp_path: Path, series: Path) -> None:
@@ -90,7 +90,7 @@ def test_dicom_goes_before_the_volumes_and_pictures_beside_it(tmp_path: Path, se
     nifti(tmp_path / "exam" / "a.nii")
     nifti(tmp_path / "exam" / "masks" / "b.nii")
     slices(tmp_path / "exam" / "pictures")
-    assert found(tmp_path / "exam") == {"exam": "."}
+    assert cases_in(tmp_path / "exam") == {"exam": "."}
 
 
 # Several
@@ -103,7 +103,7 @@ def test_volumes_and_archives_are_a_case_each_in_natural_order(tmp_path: Path) -
     touch(tmp_path / "notes.txt")
     touch(tmp_path / "docs" / "notes.txt")
     slices(tmp_path, 1)  # a picture beside volumes
-    assert list(found(tmp_path).items()) == [
+    assert list(cases_in(tmp_path).items()) == [
         ("packed", "packed.zip"),
         ("scan2__ct", "scan2/ct.nrrd"),
         ("scan9", "scan9.nii.gz"),
@@ -113,7 +113,7 @@ def test_volumes_and_archives_are_a_case_each_in_natural_order(tmp_path: Path) -
 
 def test_a_lone_archive_in_a_folder_is_the_scan(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "packed.zip", b"PK\x03\x04")
-    assert found(tmp_path) == {"packed": "a/packed.zip"}
+    assert cases_in(tmp_path) == {"packed": "a/packed.zip"}
 
 
 def test_patients_with_one_study_are_one_case_and_with_two_are_two(
@@ -124,7 +124,7 @@ def test_patients_with_one_study_are_one_case_and_with_two_are_two(
     dicom(series, tmp_path / "P2" / "May", "P2", "1.2")
     dicom(series, tmp_path / "P2" / "June", "P2", "1.3")
     slices(tmp_path / "P3" / "slices")
-    assert found(tmp_path) == {
+    assert cases_in(tmp_path) == {
         "P1": "P1",
         "P2__June": "P2/June",
         "P2__May": "P2/May",
@@ -137,7 +137,7 @@ def test_files_that_name_no_study_are_of_one_only_in_one_folder(
 ) -> None:
     dicom(series, tmp_path / "a", "", "")
     dicom(series, tmp_path / "b", "", "")
-    assert found(tmp_path) == {"a": "a", "b": "b"}
+    assert cases_in(tmp_path) == {"a": "a", "b": "b"}
 
 
 def test_dicom_files_without_an_ending_are_looked_at(tmp_path: Path, series: Path) -> None:
@@ -147,7 +147,7 @@ def test_dicom_files_without_an_ending_are_looked_at(tmp_path: Path, series: Pat
             path.rename(path.with_name(f"1.2.{path.stem}"))
         touch(tmp_path / patient / "0 info.txt")
     touch(tmp_path / "DICOMDIR", bytes(128) + b"DICM")
-    assert found(tmp_path) == {"P1": "P1", "P2": "P2"}
+    assert cases_in(tmp_path) == {"P1": "P1", "P2": "P2"}
 
 
 @pytest.mark.parametrize("beside", ["dicom", "slices"])
@@ -161,7 +161,7 @@ def test_slices_beside_folders_of_scans_are_refused_and_the_folders_taken(
     else:
         slices(root)
         slices(root / "other")
-    assert found(root) == {"root__": "several-inputs", "other": "other"}
+    assert cases_in(root) == {"root__": "several-inputs", "other": "other"}
 
 
 def test_faulty_scans_are_cases_and_hidden_names_and_results_are_not(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_faulty_scans_are_cases_and_hidden_names_and_results_are_not(tmp_path: P
     nifti(tmp_path / "done" / "lesions.nii.gz")
     nifti(tmp_path / "done" / "lungs.nii.gz")
     touch(tmp_path / "done" / "result.json", b"{}")
-    assert found(tmp_path) == {
+    assert cases_in(tmp_path) == {
         "cut": "cut",
         "nothing": "nothing",
         "text": "text.nrrd",
@@ -188,7 +188,7 @@ def test_links_to_folders_and_pipes_are_left_alone(tmp_path: Path) -> None:
     nifti(tmp_path / "b.nii")
     (tmp_path / "circle").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe.nii")
-    assert found(tmp_path) == {"a": "a.nii", "b": "b.nii"}
+    assert cases_in(tmp_path) == {"a": "a.nii", "b": "b.nii"}
 
 
 def test_cases_are_found_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,8 +207,8 @@ def test_cases_are_found_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_names_are_never_alike_on_any_file_system(tmp_path: Path) -> None:
     places = ["a__b/c.nii", "a/b__c.nii", "a/b/c.nii", "a_/b.nii", "a/_b.nii", "a/b.nii"]
     places += ["a/b.nrrd", "A.nii", "a.nrrd", "cohort.csv/x.nii", "cohort.csv.nii"]
-    for place in places:
-        nifti(tmp_path / place)
+    for path in places:
+        nifti(tmp_path / path)
     names = [case.name for case in find_cases(tmp_path)]
     assert len(names) == len(places)
     assert len({name.casefold() for name in names}) == len(names)
@@ -218,9 +218,9 @@ def test_names_are_never_alike_on_any_file_system(tmp_path: Path) -> None:
 def test_a_name_depends_on_the_path_and_its_siblings_alone(tmp_path: Path) -> None:
     nifti(tmp_path / "one" / "scan.nii")
     nifti(tmp_path / "two" / "scan.nii")
-    before = found(tmp_path)
+    before = cases_in(tmp_path)
     shutil.copytree(tmp_path / "one", tmp_path / "three")
-    assert before.items() < found(tmp_path).items()
+    assert before.items() < cases_in(tmp_path).items()
     assert set(before) == {"one__scan", "two__scan"}
 
 

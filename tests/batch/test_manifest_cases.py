@@ -44,16 +44,18 @@ def test_only_the_group_that_is_wanted(tmp_path: Path) -> None:
         cases(tmp_path, rows[:1], "test")
 
 
-@pytest.mark.parametrize("what", ["another case", "below", "masks", "masks below", "Two folders"])
-def test_slices_that_do_not_lie_alone_are_refused(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    "neighbour", ["another case", "below", "masks", "masks below", "Two folders"]
+)
+def test_slices_that_do_not_lie_alone_are_refused(tmp_path: Path, neighbour: str) -> None:
     rows = [row("P1", f"P1/{i}.png") for i in range(2)]
-    if what == "another case":
+    if neighbour == "another case":
         rows.append(row("P2", "P1/9.png"))
-    elif what == "below":
+    elif neighbour == "below":
         rows.append(row("P2", "P1/deep/9.png"))
-    elif what == "masks":
+    elif neighbour == "masks":
         rows[0] = replace(rows[0], mask="P1/0.mask.png")
-    elif what == "masks below":
+    elif neighbour == "masks below":
         rows[0] = replace(rows[0], mask="P1/masks/0.png")
     else:
         rows.append(row("P1", "elsewhere/9.png"))
@@ -87,14 +89,14 @@ def plain(folder: Path, text: str) -> dict[str, str]:
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_plain_table_of_case_and_path_is_a_manifest(tmp_path: Path, separator: str) -> None:
     lines = ["case,note,Path", "P1,,scans/1.nii.gz", "P 2,x,../here/2", ""]
-    found = plain(tmp_path, "\n".join(lines).replace(",", separator).replace("../here", "./here"))
-    assert found == {"P1": "scans/1.nii.gz", "P 2": "here/2"}
+    paths = plain(tmp_path, "\n".join(lines).replace(",", separator).replace("../here", "./here"))
+    assert paths == {"P1": "scans/1.nii.gz", "P 2": "here/2"}
 
 
 def test_rows_of_a_plain_table_that_say_too_little_are_cases_that_fail(tmp_path: Path) -> None:
-    found = plain(tmp_path, "case,path\nP1,1.nii\nP1,2.nii\nP2,\n,3.nii\n")
-    assert found.pop("P1") == "1.nii"
-    assert sorted(found.values()) == [
+    paths = plain(tmp_path, "case,path\nP1,1.nii\nP1,2.nii\nP2,\n,3.nii\n")
+    assert paths.pop("P1") == "1.nii"
+    assert sorted(paths.values()) == [
         "list.csv: line 3: the case P1 occurred before.",
         "list.csv: line 4: the case has no path.",
         "list.csv: line 5: the case has no name.",

@@ -76,7 +76,8 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 def codes(outcomes: list[Outcome]) -> dict[str, str | None]:
-    return {each.input.name: each.error.code if each.error else None for each in outcomes}
+    errors = {outcome.input.name: outcome.error for outcome in outcomes}
+    return {name: error.code if error else None for name, error in errors.items()}
 
 
 def descendants(of: int) -> dict[int, str]:
@@ -85,12 +86,12 @@ def descendants(of: int) -> dict[int, str]:
         ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
     )
     rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
-    found, parents = {}, {of}
+    processes, parents = {}, {of}
     while parents:
         children = {int(row[0]): row[-1] for row in rows if int(row[1]) in parents}
-        found |= children
+        processes |= children
         parents = set(children)
-    return found
+    return processes
 
 
 def busy_worker(*, other_than: Sequence[int] = ()) -> int:
@@ -120,8 +121,8 @@ def test_two_workers_give_what_the_plain_run_gives(
         path.name: "format-not-recognised" if path.name == "broken.nii.gz" else None
         for path in inputs
     }
-    assert all("CT-SS" in each.table for each in outcomes if not each.error)
-    assert {each.folder for each in outcomes if not each.error} == {
+    assert all("CT-SS" in outcome.table for outcome in outcomes if not outcome.error)
+    assert {outcome.folder for outcome in outcomes if not outcome.error} == {
         Path("out") / f"chest{number}" for number in range(6)
     }
     assert len(expected) == 30
@@ -149,12 +150,12 @@ def test_a_killed_worker_costs_no_case(
     ray: Any, chests: list[Path], options: AnalyzeSettings, expected: dict[str, bytes]
 ) -> None:
     thread, killed = kill_busy_workers(1)
-    found = codes(list(run_on_ray(chests, options, workers=2)))
+    ends = codes(list(run_on_ray(chests, options, workers=2)))
     thread.join()
     assert len(killed) == 1
     assert killed[0] not in descendants(os.getpid())
-    assert found.pop("broken.nii.gz") == "format-not-recognised"
-    assert found == {f"chest{number}.nii.gz": None for number in range(6)}
+    assert ends.pop("broken.nii.gz") == "format-not-recognised"
+    assert ends == {f"chest{number}.nii.gz": None for number in range(6)}
     assert results(options.out) == expected
 
 
@@ -193,7 +194,7 @@ def test_a_cluster_that_is_joined_keeps_running_and_prints_nothing(
     done = subprocess.run([*command, "--ray", address], capture_output=True, text=True, timeout=120)
     assert done.returncode == 3
     printed = [json.loads(line) for line in done.stdout.splitlines()]
-    assert sorted(each.get("case", "broken") for each in printed) == [
+    assert sorted(line.get("case", "broken") for line in printed) == [
         "broken", *(f"chest{number}" for number in range(6))
     ]  # fmt: skip
     assert "ray" not in done.stderr.lower().replace("grey", "")
@@ -359,7 +360,7 @@ def test_a_retry_takes_what_the_lost_worker_had_finished(
         exceptions=SimpleNamespace(RayError=Lost),
     )
     (outcome,) = ray_cluster._Crew(immediate, chests[:1], options).outcomes(1)
-    assert [each.resume for each in analysed] == [False, True]
+    assert [settings.resume for settings in analysed] == [False, True]
     assert outcome.error is None
     assert outcome.folder == options.out / "chest0"
 

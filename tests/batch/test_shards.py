@@ -27,10 +27,10 @@ def test_all_shares_together_hold_every_case_once(names: list[str], total: int) 
 
 @given(NAMES, NAMES, st.integers(1, 5))
 def test_a_case_stays_in_its_share_whatever_lies_beside_it(
-    names: list[str], others: list[str], total: int
+    names: list[str], neighbours: list[str], total: int
 ) -> None:
     inputs = [Path(name.replace("/", "_")) for name in names]
-    more = [*(Path(name.replace("/", "_")) for name in reversed(others)), *inputs]
+    more = [*(Path(name.replace("/", "_")) for name in reversed(neighbours)), *inputs]
     share = Shard(1, total).of(inputs)
     assert [path for path in Shard(1, total).of(more) if path in set(share)][-len(share) :] == share
 

@@ -115,7 +115,7 @@ def test_three_raters_are_compared_together_and_in_pairs(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     scores = ((0, 1, 2, 3, 4), (0, 1, 2, 3, 3), (1, 1, 2, 3, 4))
-    tables = [_table(tmp_path, f"t{place}", *given) for place, given in enumerate(scores)]
+    tables = [_table(tmp_path, f"t{number}", *given) for number, given in enumerate(scores)]
     out = tmp_path / "out"
     names = ["--name", "first", "--name", "second", "--name", "third"]
     assert call(["agree", *tables, "-o", str(out), *names]) == 0

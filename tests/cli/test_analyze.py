@@ -86,10 +86,10 @@ def test_json_is_the_result_on_one_line(
     analyze: Analyze, out: Path, phantom_file: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert analyze(phantom_file, "--json", "--case-id", "Ward 7") == 0
-    (found,) = lines(capsys.readouterr().out)
-    assert found == json.loads((out / "Ward 7" / "result.json").read_text())
-    assert found["schema"] == "lungscore.result/1"
-    assert found["case"] == "Ward 7"
+    (content,) = lines(capsys.readouterr().out)
+    assert content == json.loads((out / "Ward 7" / "result.json").read_text())
+    assert content["schema"] == "lungscore.result/1"
+    assert content["case"] == "Ward 7"
 
 
 def test_ranges_are_given_unless_turned_off(

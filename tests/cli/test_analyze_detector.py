@@ -41,15 +41,15 @@ def test_a_detector_gives_the_probability_that_applying_it_later_gives(
     path.write_text(detector.to_json(), encoding="utf-8")
     assert analyze(phantom_file, "--detector", path) == 0
     assert "(detector mine, trained on 200 patients)" in capsys.readouterr().out
-    found = told(out / "chest")
-    assert found.detector is not None
-    assert found.detector.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert found.probability is not None
-    assert 0 < found.probability < 1
+    verdict = told(out / "chest")
+    assert verdict.detector is not None
+    assert verdict.detector.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert verdict.probability is not None
+    assert 0 < verdict.probability < 1
     table = tmp_path / "table.csv"
     assert call(["detection", "apply", str(path), str(out), "-o", str(table)]) == 0
     row = dict(zip(*(line.split(",") for line in table.read_text().splitlines()), strict=True))
-    assert float(row["probability"]) == pytest.approx(found.probability, abs=1e-4)
+    assert float(row["probability"]) == pytest.approx(verdict.probability, abs=1e-4)
 
 
 def test_a_scan_that_cannot_say_gets_no_probability(
@@ -59,9 +59,9 @@ def test_a_scan_that_cannot_say_gets_no_probability(
     path.write_text(train_detector(detection(), labels=LABELS, name="mine").to_json())
     upper = crop(small_phantom("moderate"), tmp_path / "upper.nii.gz")
     assert analyze(upper, "--detector", path) == 0
-    found = told(out / "upper")
-    assert (found.infected, found.probability) == (None, None)
-    assert found.detector is not None
+    verdict = told(out / "upper")
+    assert (verdict.infected, verdict.probability) == (None, None)
+    assert verdict.detector is not None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"schema": "lungscore.clinical/1"}'])

@@ -67,16 +67,16 @@ def test_list_for_programs_is_a_line_a_dataset(run):
     code, said, _ = run("list", "--json")
     facts = [json.loads(line) for line in said.splitlines()]
     assert code == 0
-    assert [each["name"] for each in facts] == list(catalogue.NAMES)
+    assert [entry["name"] for entry in facts] == list(catalogue.NAMES)
     expected = {"title", "what", "size", "licence", "citation", "where", "seen", "unverified"}
-    assert all(expected | {"name", "overlaps"} == set(each) for each in facts)
-    assert all(each["licence"] and each["where"] for each in facts)
+    assert all(expected | {"name", "overlaps"} == set(entry) for entry in facts)
+    assert all(entry["licence"] and entry["where"] for entry in facts)
 
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_overlaps_are_datasets_and_hold_both_ways(name):
-    for other in catalogue.dataset(name).overlaps:
-        assert name in catalogue.dataset(other).overlaps
+    for overlapping in catalogue.dataset(name).overlaps:
+        assert name in catalogue.dataset(overlapping).overlaps
 
 
 @pytest.mark.parametrize("command", [("list",), ("check", "."), ("prepare", ".", "-o", "m.csv")])

@@ -167,15 +167,15 @@ def test_a_bug_of_ours_says_how_to_report_it_and_debug_shows_it(
     assert "ZeroDivisionError: inside" in text
 
 
-@pytest.mark.parametrize("place", [1, 2, 3])
+@pytest.mark.parametrize("position", [1, 2, 3])
 def test_debug_may_stand_anywhere(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, place: int
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, position: int
 ) -> None:
     ends_with(monkeypatch, ZeroDivisionError("inside"))
     monkeypatch.setattr("lungscore.cli.main.end_when_told", lambda: None)
     monkeypatch.setattr("signal.pthread_sigmask", lambda *_: None, raising=False)
     arguments = ["lungscore", "inspect", "scan"]
-    monkeypatch.setattr("sys.argv", [*arguments[:place], "--debug", *arguments[place:]])
+    monkeypatch.setattr("sys.argv", [*arguments[:position], "--debug", *arguments[position:]])
     with pytest.raises(SystemExit) as left:
         run()
     assert left.value.code == 5

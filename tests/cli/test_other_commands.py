@@ -20,8 +20,8 @@ def test_inspect_says_what_is_there_and_writes_nothing(
     before = sorted(phantom_file.parent.iterdir())
     assert call(["inspect", str(phantom_file)]) == 0
     text = capsys.readouterr().out
-    for part in ("chest.nii.gz", "slices: 16", "spacing_mm: [17.5, 3.75, 3.75]", "plausible: true"):
-        assert part in text
+    for fact in ("chest.nii.gz", "slices: 16", "spacing_mm: [17.5, 3.75, 3.75]", "plausible: true"):
+        assert fact in text
     assert call(["inspect", str(phantom_file), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["geometry"]["source_axes"] == "LPS"

@@ -66,12 +66,12 @@ def test_detection_from_results_to_a_table(
     assert str(tmp_path) not in path.read_text()
 
     assert run("detection", "evaluate", scans, *LABELS, "-o", figures) == 0
-    found = content(figures)
-    assert found["command"] == "lungscore detection evaluate"
-    assert found["seed"] == 20200414
-    same = {key: found[key] for key in detector.cross_validated}
+    report = content(figures)
+    assert report["command"] == "lungscore detection evaluate"
+    assert report["seed"] == 20200414
+    same = {key: report[key] for key in detector.cross_validated}
     assert same == detector.cross_validated
-    assert found["left_out"]["label-not-used"]["labels"] == {"Suspected": suspected}
+    assert report["left_out"]["label-not-used"]["labels"] == {"Suspected": suspected}
 
     capsys.readouterr()
     results = str(scans / "results")
@@ -91,8 +91,8 @@ def test_a_detector_is_judged_on_other_patients(
     write_generated(made("detection", 60, 21), tmp_path)
     capsys.readouterr()
     assert run("detection", "evaluate", tmp_path, *LABELS, "--detector", path, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["how"], found["detector"], found["patients"]) == ("applied", "ours", 60)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["how"], report["detector"], report["patients"]) == ("applied", "ours", 60)
 
 
 @pytest.mark.slow
@@ -110,12 +110,12 @@ def test_clinical_from_results_to_a_table(
     assert model.covariates == list(COVARIATES)
 
     assert run("clinical", "evaluate", patients, *covariates, "-o", figures) == 0
-    found = content(figures)
-    assert {key: found[key] for key in model.cross_validated} == model.cross_validated
-    left_out = found["left_out"]
-    used = found["patients"]
+    report = content(figures)
+    assert {key: report[key] for key in model.cross_validated} == model.cross_validated
+    left_out = report["left_out"]
+    used = report["patients"]
     cases = made("clinical", 180, 8, **SHARES).cases
-    assert used + sum(part["n"] for part in left_out.values()) == len(cases)
+    assert used + sum(reason["n"] for reason in left_out.values()) == len(cases)
 
     command = ["clinical", "apply", str(path), str(patients / "results"), "-o", str(table)]
     given = ["--table", str(patients / "patients.csv"), "--cases", str(patients / "cases.csv")]
@@ -145,8 +145,8 @@ def test_a_clinical_model_is_judged_on_other_patients(
     write_generated(made("clinical", 100, 33), tmp_path)
     capsys.readouterr()
     assert run("clinical", "evaluate", tmp_path, "--model", path, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["how"], found["model"], found["patients"]) == ("applied", "mine", 100)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["how"], report["model"], report["patients"]) == ("applied", "mine", 100)
     assert run("clinical", "evaluate", patients, "--model", path) == 2
     assert "trained on these very cases" in capsys.readouterr().err
 
@@ -157,8 +157,8 @@ def test_other_spellings_are_mapped(
     labels = "Control=none, Mild=none, Regular=none, Severe=severe, Critically ill=severe"
     options = ("--labels", labels, "--classes", "none,severe", "--json")
     assert run("clinical", "evaluate", patients, *options) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert list(found["patients_by_class"]) == ["none", "severe"]
+    report = json.loads(capsys.readouterr().out)
+    assert list(report["patients_by_class"]) == ["none", "severe"]
 
 
 @pytest.mark.slow
@@ -281,7 +281,7 @@ def test_a_result_without_a_case_and_a_case_without_a_result_are_named(
     out = tmp_path / "figures.json"
     assert run("detection", "evaluate", tmp_path, *LABELS, "-o", out) == 0
     left_out = content(out)["left_out"]
-    assert {reason: part["cases"] for reason, part in left_out.items()} == {
+    assert {reason: group["cases"] for reason, group in left_out.items()} == {
         "no-result": ["P00003-1"],
         "unsuitable-scan": ["P00005-1"],
         "not-in-table": ["stranger"],

@@ -203,11 +203,11 @@ def test_the_python_call_gives_what_the_command_writes(
     predict: Predict, out: Path, image: Path, segmenter: Segmenter
 ) -> None:
     assert predict(image) == 0
-    (found,) = predict_slices([image], segmenter=segmenter)
+    (prediction,) = predict_slices([image], segmenter=segmenter)
     infection, classes = pictures(out, "slice")
-    assert found.name == "slice"
-    np.testing.assert_array_equal(found.infection, infection)
-    np.testing.assert_array_equal(found.classes, classes)
+    assert prediction.name == "slice"
+    np.testing.assert_array_equal(prediction.infection, infection)
+    np.testing.assert_array_equal(prediction.classes, classes)
 
 
 @pytest.mark.parametrize(

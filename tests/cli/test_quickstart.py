@@ -28,8 +28,8 @@ def commands(folder: Path, capsys: pytest.CaptureFixture) -> tuple[str, list[str
 
 
 def test_of_an_empty_folder_it_names_the_demonstration(tmp_path, capsys):
-    what, (first, *_) = commands(tmp_path, capsys)
-    assert what == "There is neither a scan nor a result here."
+    contents, (first, *_) = commands(tmp_path, capsys)
+    assert contents == "There is neither a scan nor a result here."
     assert first == "lungscore demo -o demo"
 
 
@@ -40,8 +40,8 @@ def test_of_other_files_it_says_the_same(tmp_path, capsys):
 
 def test_of_one_scan_it_names_inspect_and_analyze(tmp_path, capsys, phantom_file):
     shutil.copy(phantom_file, tmp_path / "a chest.nii.gz")
-    what, (first, second, _) = commands(tmp_path, capsys)
-    assert what == "Here is one scan."
+    contents, (first, second, _) = commands(tmp_path, capsys)
+    assert contents == "Here is one scan."
     assert first.startswith("lungscore inspect ")
     assert second.startswith("lungscore analyze ")
 
@@ -49,8 +49,8 @@ def test_of_one_scan_it_names_inspect_and_analyze(tmp_path, capsys, phantom_file
 def test_of_several_scans_it_names_a_cohort(tmp_path, capsys, phantom_file):
     for name in ("a", "b"):
         shutil.copy(phantom_file, tmp_path / f"{name}.nii.gz")
-    what, (_, second, third) = commands(tmp_path, capsys)
-    assert what == "Here are several scans."
+    contents, (_, second, third) = commands(tmp_path, capsys)
+    assert contents == "Here are several scans."
     assert "--workers" in second
     assert third.endswith("--resume")
 
@@ -60,14 +60,14 @@ def test_of_results_it_names_what_is_done_with_them(tmp_path, capsys):
         (tmp_path / "results" / name).mkdir(parents=True)
         for file in ("result.json", "lesions.nii.gz", "lungs.nii.gz"):
             (tmp_path / "results" / name / file).touch()
-        what, (first, *_) = commands(tmp_path, capsys)
-    assert what == "Here are results of several cases."
+        contents, (first, *_) = commands(tmp_path, capsys)
+    assert contents == "Here are results of several cases."
     assert first.startswith("lungscore compare ")
     (tmp_path / "reader.csv").write_text("case,ct_ss\n")
     assert "reader.csv" in commands(tmp_path, capsys)[1][1]
     shutil.rmtree(tmp_path / "results" / "b")
-    what, (first, *_) = commands(tmp_path, capsys)
-    assert what == "Here is the result of one case."
+    contents, (first, *_) = commands(tmp_path, capsys)
+    assert contents == "Here is the result of one case."
     assert first.startswith("lungscore review ")
     assert "--scans" not in first
 
@@ -85,8 +85,8 @@ def test_of_a_result_beside_its_scan_it_says_where_the_scan_is(tmp_path, capsys,
 def test_of_images_and_masks_it_names_training(tmp_path, capsys):
     for name in ("images", "masks"):
         (tmp_path / "mine" / name).mkdir(parents=True)
-    what, (first, *_) = commands(tmp_path, capsys)
-    assert what == "Here are images with masks."
+    contents, (first, *_) = commands(tmp_path, capsys)
+    assert contents == "Here are images with masks."
     assert first.startswith("lungscore data prepare my-data ")
 
 

@@ -58,33 +58,33 @@ def folder(
     tmp_path_factory: pytest.TempPathFactory, small_phantom: Callable[[str], Phantom]
 ) -> Iterator[Path]:
     """A working folder in which every path of the manual is there, made of the small phantom."""
-    place = tmp_path_factory.mktemp("manual")
+    workspace = tmp_path_factory.mktemp("manual")
     scan, later = small_phantom("moderate").scan, small_phantom("severe").scan
-    write_nifti(scan, place / "chest.nii.gz")
-    (place / "path" / "to").mkdir(parents=True)
-    write_dicom_series(scan, place / "path" / "to" / "dicom")
-    shutil.copytree(place / "path" / "to" / "dicom", place / "path" / "to" / "scan")
+    write_nifti(scan, workspace / "chest.nii.gz")
+    (workspace / "path" / "to").mkdir(parents=True)
+    write_dicom_series(scan, workspace / "path" / "to" / "dicom")
+    shutil.copytree(workspace / "path" / "to" / "dicom", workspace / "path" / "to" / "scan")
     for name in ("FOLDER", "scans", "folder/of/scans"):
-        (place / name).mkdir(parents=True)
-        write_nifti(scan, place / name / "january.nii.gz")
-        write_nifti(later, place / name / "march.nii.gz")
-        shutil.copy(place / name / "january.nii.gz", place / name / "february.nii.gz")
-    (place / "LIST.csv").write_text("case,path\nfirst,chest.nii.gz\n", encoding="utf-8")
+        (workspace / name).mkdir(parents=True)
+        write_nifti(scan, workspace / name / "january.nii.gz")
+        write_nifti(later, workspace / name / "march.nii.gz")
+        shutil.copy(workspace / name / "january.nii.gz", workspace / name / "february.nii.gz")
+    (workspace / "LIST.csv").write_text("case,path\nfirst,chest.nii.gz\n", encoding="utf-8")
     before = os.getcwd()
-    os.chdir(place)
+    os.chdir(workspace)
     try:
         for source in ("scans", "chest.nii.gz"):
             small = ["--report-size", "none", "--no-ranges"]
             assert call(["-q", "analyze", source, "-o", "results", *small]) == 0
         for name, source in (("EARLIER", "january"), ("LATER", "march")):
-            shutil.copytree(place / "results" / source, place / name)
+            shutil.copytree(workspace / "results" / source, workspace / name)
         for name in ("A", "B", "C"):
-            shutil.copytree(place / "results", place / name)
+            shutil.copytree(workspace / "results", workspace / name)
         shutil.copy("results/chest/lesions.nii.gz", "edited.nii.gz")
         rows = ["case,infection_percent,ct_ss", "january,3,4", "february,3,5", "march,20,18"]
         for name in ("ratings", "reader1", "reader2"):
-            (place / f"{name}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-        yield place
+            (workspace / f"{name}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        yield workspace
     finally:
         os.chdir(before)
 

@@ -61,7 +61,7 @@ def test_the_readme_is_short_and_in_the_order_of_a_newcomer() -> None:
     assert len(text.splitlines()) < 120
     order = ("on chest CT", "![The report", "pip install", "## What comes out", "## Who it is for")
     order += ("## How good is it?", "## In Python", "## Documentation")
-    places = [text.index(part) for part in order]
+    places = [text.index(heading) for heading in order]
     assert places == sorted(places)
 
 

@@ -80,15 +80,15 @@ def test_files_too_deep_to_be_read_are_counted(tmp_path: Path, phantom_file: Pat
 
 def test_no_command_leaves_it_to_typer_whether_a_path_can_be_read() -> None:
     def options(commands: object) -> list[object]:
-        found = [
+        untrusted = [
             option
             for command in commands.registered_commands
             for annotation in command.callback.__annotations__.values()
             for option in getattr(annotation, "__metadata__", ())
         ]
         for group in commands.registered_groups:
-            found += options(group.typer_instance)
-        return found
+            untrusted += options(group.typer_instance)
+        return untrusted
 
     known = options(app)
     assert len(known) > 50
@@ -106,8 +106,8 @@ def test_a_damaged_result_under_resume_ends_that_case(
     out = tmp_path / "out"
     (out / "chest").mkdir(parents=True)
     (out / "chest" / "result.json").write_text('{"schema": ')
-    other = shutil.copy(phantom_file, tmp_path / "other.nii.gz")
-    given = [str(phantom_file), str(other), "-o", str(out), "--model", str(stand_in_model)]
+    second = shutil.copy(phantom_file, tmp_path / "other.nii.gz")
+    given = [str(phantom_file), str(second), "-o", str(out), "--model", str(stand_in_model)]
     assert call(["analyze", *given, "--resume", "--json", "--no-ranges"]) == 3
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["error"]["code"] == "case-damaged"

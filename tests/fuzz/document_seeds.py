@@ -173,7 +173,7 @@ def safetensors() -> list[Files]:
 
 def patient_model() -> list[Files]:
     """A detector and a clinical model."""
-    part = {
+    feature = {
         "name": "infection_percent",
         "transform": "log1p",
         "mean": 1.0,
@@ -183,7 +183,7 @@ def patient_model() -> list[Files]:
     common = {
         "name": "n",
         "lungscore": "0",
-        "features": [part],
+        "features": [feature],
         "operating_point": 0.5,
         "trained_on": {
             "patients": 30,

@@ -149,11 +149,11 @@ def batch(reader: str, seed: int, first: int, count: int, seconds: float) -> dic
             return json.loads(out.splitlines()[-1] if out else b"")
         number = int(Path(progress.name).read_bytes() or first)
         last_line = (errors.decode(errors="replace").strip().splitlines() or [""])[-1]
-        found = f"the process ended with {child.returncode}: {last_line[:150]}"
+        finding = f"the process ended with {child.returncode}: {last_line[:150]}"
         return {
             "inputs": number + 1 - first,
             "outcomes": {"finding": 1, "unknown": number - first},
-            "findings": {found: [number]},
+            "findings": {finding: [number]},
         }
 
 

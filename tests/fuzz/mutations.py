@@ -49,7 +49,7 @@ KINDS = {
 }
 
 
-def mutated(files: Files, others: list[Files], random: Random, reader: str) -> Files:
+def mutated(files: Files, donors: list[Files], random: Random, reader: str) -> Files:
     """A mutant of ``files``. others: seeds of the same reader, to take pieces from."""
     result = dict(files)
     if len(files) > 2 and random.random() < 0.1:  # a folder loses or gains a file
@@ -65,16 +65,16 @@ def mutated(files: Files, others: list[Files], random: Random, reader: str) -> F
         if fixed and "input" in result
         else random.sample(names, min(len(names), random.choice((1, 1, 1, 2, len(names)))))
     )
-    other = random.choice(list(random.choice(others).values()))
+    donor = random.choice(list(random.choice(donors).values()))
     state = random.getstate()
     for name in chosen:
         if len(chosen) == len(names) and random.random() < 0.7:
             random.setstate(state)  # the same fault in every slice
-        result[name] = _content(result[name], other, random, KINDS.get(reader, ""))
+        result[name] = _content(result[name], donor, random, KINDS.get(reader, ""))
     return result
 
 
-def _content(data: bytes, other: bytes, random: Random, kind: str) -> bytes:
+def _content(data: bytes, donor: bytes, random: Random, kind: str) -> bytes:
     draw = random.random()
     if kind == "dicom" and draw < 0.6:
         for _ in range(random.choice((1, 1, 2, 3))):
@@ -94,42 +94,42 @@ def _content(data: bytes, other: bytes, random: Random, kind: str) -> bytes:
         packed = data[:2] == b"\x1f\x8b"
         plain = _header(gzip.decompress(data) if packed else data, random)
         return gzip.compress(plain, 1, mtime=0) if packed or random.random() < 0.2 else plain
-    return _bytes(data, other, random)
+    return _bytes(data, donor, random)
 
 
-def _bytes(data: bytes, other: bytes, random: Random) -> bytes:
+def _bytes(data: bytes, donor: bytes, random: Random) -> bytes:
     mutant = bytearray(data)
     for _ in range(random.choice((1, 1, 1, 2, 4, 16))):
         if not mutant:
             return bytes(mutant)
         end = min(len(mutant), random.choice((64, 512, 4096, len(mutant))))
-        place = random.randrange(end)
+        offset = random.randrange(end)
         draw = random.randrange(9)
         if draw == 0:
-            mutant[place] ^= 1 << random.randrange(8)
+            mutant[offset] ^= 1 << random.randrange(8)
         elif draw == 1:
-            mutant[place] = random.randrange(256)
+            mutant[offset] = random.randrange(256)
         elif draw == 2:
             size = random.choice((1, 2, 4, 8))
             order = random.choice(("little", "big"))
             number = random.choice(_EDGES) % 256**size
-            mutant[place : place + size] = number.to_bytes(size, order)
+            mutant[offset : offset + size] = number.to_bytes(size, order)
         elif draw == 3:
-            del mutant[place : place + random.choice((1, 2, 16, 256, 4096))]
+            del mutant[offset : offset + random.choice((1, 2, 16, 256, 4096))]
         elif draw == 4:
-            piece = mutant[place : place + random.choice((1, 8, 64, 512))]
-            mutant[place:place] = piece * random.choice((1, 2, 9))
+            piece = mutant[offset : offset + random.choice((1, 8, 64, 512))]
+            mutant[offset:offset] = piece * random.choice((1, 2, 9))
         elif draw == 5:
-            mutant[place:place] = random.randbytes(random.choice((1, 2, 8, 64)))
+            mutant[offset:offset] = random.randbytes(random.choice((1, 2, 8, 64)))
         elif draw == 6:
             del mutant[random.randrange(len(mutant)) :]
-        elif draw == 7 and other:
-            start = random.randrange(len(other))
-            piece = other[start : start + random.choice((4, 64, 1024))]
-            mutant[place : place + len(piece)] = piece
+        elif draw == 7 and donor:
+            start = random.randrange(len(donor))
+            piece = donor[start : start + random.choice((4, 64, 1024))]
+            mutant[offset : offset + len(piece)] = piece
         else:
             text = random.choice(_ODD_TEXTS)
-            mutant[place : place + len(text)] = text
+            mutant[offset : offset + len(text)] = text
     return bytes(mutant)
 
 
@@ -159,7 +159,7 @@ def _header(data: bytes, random: Random) -> bytes:
     """A NIfTI header with another number in one of its fields."""
     mutant = bytearray(data)
     for _ in range(random.choice((1, 1, 2, 3))):
-        place = random.choice(
+        offset = random.choice(
             (
                 *range(40, 56, 2),
                 *range(68, 124, 4),
@@ -185,7 +185,7 @@ def _header(data: bytes, random: Random) -> bytes:
                 struct.pack("<d", random.choice((0.0, 1e300, float("nan"), -1.0))),
             )
         )
-        mutant[place : place + len(packed)] = packed
+        mutant[offset : offset + len(packed)] = packed
     return bytes(mutant)
 
 
@@ -195,16 +195,14 @@ def _json(data: bytes, random: Random) -> bytes:
     except (ValueError, RecursionError):
         return data
     for _ in range(random.choice((1, 1, 2, 3))):
-        place, key = content, None
+        node, key = content, None
         above: list[tuple[Any, Any]] = []
-        while isinstance(place, dict | list) and place:
+        while isinstance(node, dict | list) and node:
             key = (
-                random.choice(list(place))
-                if isinstance(place, dict)
-                else random.randrange(len(place))
+                random.choice(list(node)) if isinstance(node, dict) else random.randrange(len(node))
             )
-            above.append((place, key))
-            place = place[key]
+            above.append((node, key))
+            node = node[key]
             if random.random() < 0.15:
                 break
         if not above:
@@ -261,16 +259,16 @@ def _element(data: bytes, random: Random) -> bytes:
 
 def _elements(data: bytes) -> Any:
     """Where each top-level element, its value and its end lie."""
-    place = 132 if data[128:132] == b"DICM" else 0
-    while place + 8 <= len(data):
-        if data[place + 4 : place + 6] in _LONG:
-            value = place + 12
-            size = int.from_bytes(data[place + 8 : value], "little")
+    offset = 132 if data[128:132] == b"DICM" else 0
+    while offset + 8 <= len(data):
+        if data[offset + 4 : offset + 6] in _LONG:
+            value = offset + 12
+            size = int.from_bytes(data[offset + 8 : value], "little")
         else:
-            value = place + 8
-            size = int.from_bytes(data[place + 6 : value], "little")
+            value = offset + 8
+            size = int.from_bytes(data[offset + 6 : value], "little")
         end = value + size
         if end > len(data):
             return
-        yield place, value, end
-        place = end
+        yield offset, value, end
+        offset = end

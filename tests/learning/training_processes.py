@@ -64,7 +64,7 @@ def train_with_frozen_norms(out: Path) -> None:
         return network
 
     train_module.build_network = build_frozen
-    train_module._optimizer = lambda network, config: torch.optim.SGD(network.parameters())
+    train_module.make_optimizer = lambda network, config: torch.optim.SGD(network.parameters())
     train(shared_config(), infected=slices(4), healthy=[], out=out)
 
 

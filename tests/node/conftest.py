@@ -19,7 +19,8 @@ from lungscore.node.journal import Journal, quieten
 from lungscore.node.names import Names, read_names
 from lungscore.node.node import _make_folders
 from lungscore.node.receive import Receiver
-from lungscore.node.state import FILE, State
+from lungscore.node.state import State
+from lungscore.node.tables import FILE
 from node_parties import Sender, free_port
 from tests.scan.scan_builder import write_series
 

@@ -8,6 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 
+import node_faults
 from lungscore.cli.main import call
 from node_kills import run
 from node_load import senders
@@ -28,6 +29,12 @@ def test_many_senders_at_once_lose_nothing(tmp_path: Path) -> None:
     assert figures["images_taken"] == figures["images"] == 128
     assert figures["objects_in_archive"] == figures["objects_expected"]
     assert figures["objects_that_came_more_than_once"] == 0
+
+
+def test_faults_end_as_they_should_and_the_node_goes_on(tmp_path: Path) -> None:
+    rows, goes_on = node_faults.run(tmp_path)
+    assert [row["what"] for row in rows if not row["as_it_should"]] == []
+    assert goes_on
 
 
 def test_a_node_tells_its_state_and_nothing_of_a_patient(tmp_path: Path) -> None:

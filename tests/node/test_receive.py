@@ -123,6 +123,13 @@ def test_other_kinds_of_objects_are_not_agreed_on(listening: Any, images: list[D
     wait_until(lambda: parts.codes == ["image-refused"], 5)
     with sender.association((CT_IMAGE, [DeflatedExplicitVRLittleEndian])) as association:
         assert not association.is_established or not association.accepted_contexts
+    wait_until(lambda: parts.codes == ["image-refused"] * 2, 5)
+    with sender.association(
+        (CT_IMAGE, [DeflatedExplicitVRLittleEndian]), (CT_IMAGE, None)
+    ) as association:
+        assert len(association.accepted_contexts) == 1
+        assert association.send_c_store(images[0]).Status == 0
+    assert parts.codes == ["image-refused"] * 2  # the class is taken
 
 
 @pytest.mark.parametrize(
@@ -244,13 +251,16 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     ],
 )
 def test_hostile_lengths_end_their_connection_alone(listening: Any, message: bytes) -> None:
-    _, sender = listening()
+    parts, sender = listening()
+    socket.create_connection((LOCAL, sender.port), 10).close()  # of which nothing is to tell
     with socket.create_connection((LOCAL, sender.port), 10) as connection:
         connection.sendall(message)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(4096):
             pass
     assert echoes(sender)
+    wait_until(lambda: parts.codes, 10)
+    assert parts.codes in (["sender-refused"], ["image-refused"])
 
 
 def test_a_message_without_end_is_cut_off(listening: Any, images: list[Dataset]) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from lungscore.errors import ResourceError
 from lungscore.node.names import KEY, case_of, read_names
-from lungscore.node.state import FILE, Claim, Delivery, State
+from lungscore.node.state import Claim, Delivery, State
+from lungscore.node.tables import FILE
 
 
 @pytest.fixture

@@ -9,7 +9,10 @@ import pytest
 from lungscore.batch import Case, Outcome
 from lungscore.errors import InputError, LungscoreError, ResourceError, UsageError
 from lungscore.node import retention, work
-from lungscore.node.retention import clear_up, expire, purge
+from lungscore.node.intake import Intake
+from lungscore.node.retention import adopt, clear_up, expire, purge
+from lungscore.node.state import State
+from lungscore.node.tables import FILE
 from lungscore.node.watch import image_in
 from lungscore.node.work import Work
 
@@ -127,9 +130,9 @@ def test_what_a_killed_node_left_is_cleared_up_and_what_belongs_to_a_study_is_ke
     study = taken(parts, series)
     analysing(parts).one()
     foreign = [
-        parts.config.incoming / ("a" * 24) / "x.dcm",
+        parts.config.incoming / ".tmp-0123456789ab" / "x.dcm",
         parts.config.incoming / study / ".tmp-12-x.dcm",
-        parts.config.incoming / study / ("b" * 24 + ".dcm"),
+        parts.config.incoming / ("a" * 24) / ".tmp-12-x.dcm",
         parts.config.results / f"{study}-2" / "result.json",
         parts.config.dead / ("c" * 24) / "analysis-reason.json",
     ]
@@ -140,6 +143,30 @@ def test_what_a_killed_node_left_is_cleared_up_and_what_belongs_to_a_study_is_ke
     assert clear_up(parts.config, parts.state) == 5
     assert {path for path in parts.config.folder.rglob("*") if path.is_file()} == kept
     assert clear_up(parts.config, parts.state) == 0
+
+
+def test_images_that_the_state_does_not_know_are_taken_at_the_start(
+    make_parts: Any, series: list[Path]
+) -> None:
+    """After a killed store; or where the state was moved away, or is an old backup."""
+    parts = make_parts(destinations=SHELF)
+    study = taken(parts, series)
+    analysing(parts).one()
+    (parts.config.incoming / study / ("b" * 24 + ".dcm")).write_bytes(b"no image")
+    parts.state.close()
+    for path in parts.config.folder.glob("node.sqlite*"):
+        path.unlink()
+    state = State(parts.config.folder / FILE)
+    intake = Intake(parts.config, parts.names, state, parts.journal)
+    assert adopt(parts.config, state, intake) == len(series)
+    clear_up(parts.config, state)
+    assert [(row.study, row.state, row.images) for row in state.studies()] == [
+        (study, "received", len(series))
+    ]
+    assert len(list((parts.config.incoming / study).iterdir())) == len(series)
+    assert not list(parts.config.results.iterdir())
+    assert adopt(parts.config, state, intake) == 0
+    state.close()
 
 
 def test_studies_are_removed_when_their_time_is_up(

@@ -70,7 +70,7 @@ def test_the_first_screen_says_how_much_how_severe_how_sure_and_where(tab: Any) 
 def test_the_worst_slice_is_shown_first_and_the_keys_move_it(tab: Any) -> None:
     assert shown(tab) == "axial 20"
     tab.locator("#viewer canvas").focus()
-    for key, place in (
+    for key, index in (
         ("ArrowDown", 21),
         ("ArrowRight", 22),
         ("ArrowUp", 21),
@@ -82,7 +82,7 @@ def test_the_worst_slice_is_shown_first_and_the_keys_move_it(tab: Any) -> None:
         ("ArrowLeft", 0),
     ):
         tab.keyboard.press(key)
-        assert shown(tab) == f"axial {place}", key
+        assert shown(tab) == f"axial {index}", key
     assert "axial slice 1 of 40" in tab.inner_text("#viewer output")
 
 

@@ -111,8 +111,8 @@ def test_identifiers_are_written_when_asked_for_and_only_those(tmp_path):
     assert (stored["accession_number"], stored["series_description"]) == (number, description)
     page = (folder / "report.html").read_text("utf-8")
     assert f"{description} · analysed" in page
-    found = set(re.findall(f"{CANARY}[0-9]*", page + json.dumps(stored)))
-    assert found == {number, description}
+    canaries = set(re.findall(f"{CANARY}[0-9]*", page + json.dumps(stored)))
+    assert canaries == {number, description}
     assert CANARY not in (folder / "result.json").read_text("utf-8")
     write_cohort(tmp_path / "out", ["case"], {})
     table = (tmp_path / "out" / "cohort.csv").read_text("utf-8")

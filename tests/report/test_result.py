@@ -63,8 +63,8 @@ def test_every_case_is_a_valid_result_with_all_keys(make_analysis, case):
     assert content["schema"] == "lungscore.result/1"
     Result.model_validate(content)
     full = json.loads(to_result(make_analysis()).to_json())
-    for part in ("input", "lungs", "burden", "severity", *PATTERNS, "detection", "lobes"):
-        assert keys(content[part]) == keys(full[part])
+    for section in ("input", "lungs", "burden", "severity", *PATTERNS, "detection", "lobes"):
+        assert keys(content[section]) == keys(full[section])
     assert set(content["scores"]) == set(full["scores"])
     assert list(content["scores"]["ct_ss"]["regions"]) == [name for name, _ in REGIONS]
     assert list(content["lobes"]) == list(LOBE_ORDER)
@@ -97,7 +97,7 @@ def test_every_number_lies_in_its_range_and_is_null_with_it(make_analysis, case)
     content = json.loads(to_result(make_analysis(ranges=True, **case)).to_json())
     ranges = content["ranges"]
     assert ranges["alternatives"] == 9
-    assert {part: set(ranges[part]) for part in NAMES} == NAMES
+    assert {section: set(ranges[section]) for section in NAMES} == NAMES
     order = ["none", "mild", "moderate", "severe"]
     pairs = [
         (content["burden"], ranges["burden"]),
@@ -110,10 +110,10 @@ def test_every_number_lies_in_its_range_and_is_null_with_it(make_analysis, case)
             number = numbers[name]["total"] if isinstance(numbers[name], dict) else numbers[name]
             assert (number is None) == (span is None), name
             if span is not None:
-                low, high, found = (
-                    order.index(each) if each in order else each for each in (*span, number)
+                low, high, value = (
+                    order.index(bound) if bound in order else bound for bound in (*span, number)
                 )
-                assert low <= found <= high, name
+                assert low <= value <= high, name
 
 
 def test_ranges_of_a_known_case(make_analysis):
@@ -133,6 +133,15 @@ def test_ranges_of_a_known_case(make_analysis):
 
 def test_given_masks_have_no_ranges(make_analysis):
     assert json.loads(to_result(make_analysis()).to_json())["ranges"] is None
+
+
+@pytest.mark.parametrize(("gaps", "said"), [(1, True), (0, False), (None, False)])
+def test_the_result_and_the_page_say_which_gaps_were_filled(make_analysis, gaps, said):
+    analysis = make_analysis()
+    analysis = replace(analysis, lesions=replace(analysis.lesions, filled_gaps=gaps))
+    assert json.loads(to_result(analysis).to_json())["burden"]["filled_gaps"] == gaps
+    page = render_page(analysis, slices=[], overview=[])
+    assert ("missing in one slice" in page) is said
 
 
 def test_the_basis_of_the_ranges_names_the_thresholds():
@@ -262,9 +271,9 @@ def test_no_text_calls_anything_positive_for_a_disease(make_analysis):
 
 def test_slices_run_from_superior_to_inferior(make_analysis):
     slices = json.loads(to_result(make_analysis()).to_json())["slices"]
-    positions = [part["position_mm"] for part in slices]
+    positions = [row["position_mm"] for row in slices]
     assert positions == sorted(positions, reverse=True)
-    assert [part["index"] for part in slices] == list(range(12))
+    assert [row["index"] for row in slices] == list(range(12))
     assert slices[0]["infection_percent"] == 0
     assert slices[-1]["infection_percent"] > 0
 
@@ -304,11 +313,11 @@ def test_every_null_total_has_a_reason_and_a_warning(make_analysis):
     for case in CASES.values():
         content = json.loads(to_result(make_analysis(**case)).to_json())
         for score in ("ct_ss", "tss", "ctsi", "lss", "lhos", "zones"):
-            part = content["scores"][score]
-            assert (part["total"] is None) == (part["reason"] is not None)
-            if part["total"] is None:
+            scored = content["scores"][score]
+            assert (scored["total"] is None) == (scored["reason"] is not None)
+            if scored["total"] is None:
                 messages = " ".join(warning["message"] for warning in content["warnings"])
-                assert part["reason"] in messages
+                assert scored["reason"] in messages
 
 
 def test_a_file_name_that_is_no_text_becomes_one(make_analysis):

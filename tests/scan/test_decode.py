@@ -74,8 +74,8 @@ def test_no_process_left_is_a_lack_of_resources(
 def test_several_workers_give_the_same_scan(
     compressed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lungscore.scan.dicom.decode.IMAGES_PER_WORKER", 4)
-    monkeypatch.setattr("lungscore.scan.dicom.decode.available_threads", lambda: 3)
+    monkeypatch.setattr("lungscore.scan.dicom.workers.IMAGES_PER_WORKER", 4)
+    monkeypatch.setattr("lungscore.scan.dicom.workers.available_threads", lambda: 3)
     np.testing.assert_array_equal(read_scan(compressed).values, chest())
 
 

@@ -22,6 +22,7 @@ class Part:
 
 def notices(whole=None, lobes=None, results=None, **given):
     usual = {"withheld": (), "obstacles": CLEAR, "in_lobes_percent": None, "noted": ()}
+    usual["slice_percents"] = ()
     whole = Part() if whole is None else whole
     return notices_of(whole, lobes or {}, results or {}, **(usual | given))
 

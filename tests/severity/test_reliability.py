@@ -39,6 +39,10 @@ def test_a_withheld_category_is_d_whatever_withholds_it(code):
     assert grade(*codes, category=None, withheld=(code,)) == ("D", (code,))
 
 
+def test_a_gap_between_infected_slices_is_something_to_look_at_and_no_doubtful_number():
+    assert grade("infection-gap") == ("B", ("infection-gap",))
+
+
 def test_reasons_stand_worst_first_once_and_in_order():
     codes = ("contrast", "lungs-uneven", "hu-split", "thick-slices", "contrast", "truncated-scan")
     assert grade(*codes) == ("C", ("lungs-uneven", "contrast", "thick-slices", "truncated-scan"))

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.boxes import extent_of
+
 #: The trachea's and main bronchi's lumen in an axial slice, mm²; a leak into the lung is larger.
 LUMEN_MM2 = (40.0, 900.0)
 SPECK_MM2 = 8.0
@@ -52,12 +54,10 @@ def find_airways(
         current = np.zeros_like(current)
         # Thick slices blur a bronchus: where nothing but tissue is around, all of it counts.
         for dark in (~tissue[z], lumen[z]):
-            for box, patch in _patches(dark, SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
-                if (
-                    (patch & near[box]).any()
-                    and _off_midline_mm(box, patch, spacing_mm[2], midline) < BRONCHI_OFF_MIDLINE_MM
-                    and _is_walled(tissue[z], box, patch)
-                ):
+            for box, patch in _patches_at(near, dark, SPECK_MM2 / pixel_mm2, limit_mm2 / pixel_mm2):
+                if _off_midline_mm(
+                    box, patch, spacing_mm[2], midline
+                ) < BRONCHI_OFF_MIDLINE_MM and _is_walled(tissue[z], box, patch):
                     current[box] |= patch
         if not current.any():
             break
@@ -111,6 +111,34 @@ def _patches(
     for label, box in enumerate(ndimage.find_objects(patches), start=1):
         if smallest <= areas[label] <= largest:
             yield box, patches[box] == label
+
+
+def _patches_at(
+    near: np.ndarray, plane: np.ndarray, smallest: float, largest: float
+) -> Iterator[tuple[PatchBox, np.ndarray]]:
+    """Those of ``_patches`` that touch ``near``, which is not empty; looked for around it first."""
+    margin = int(2 * np.sqrt(largest))
+    around = tuple(
+        slice(max(span.start - margin, 0), min(span.stop + margin, size))
+        for span, size in zip(extent_of(near), plane.shape, strict=True)
+    )
+    places = []
+    for box, patch in _patches(plane[around], smallest, largest):
+        place = tuple(
+            slice(span.start + whole.start, span.stop + whole.start)
+            for span, whole in zip(box, around, strict=True)
+        )
+        if not (patch & near[place]).any():
+            continue
+        if any(
+            (span.start == whole.start > 0) or (span.stop == whole.stop < size)
+            for span, whole, size in zip(place, around, plane.shape, strict=True)
+        ):  # who knows how it goes on
+            whole_patches = _patches(plane, smallest, largest)
+            yield from ((box, patch) for box, patch in whole_patches if (patch & near[box]).any())
+            return
+        places.append((place, patch))
+    yield from places  # type: ignore[misc]
 
 
 def _is_walled(tissue: np.ndarray, box: PatchBox, patch: np.ndarray) -> bool:

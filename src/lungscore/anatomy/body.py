@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from lungscore.anatomy.closing import IN_PLANE
+from lungscore.anatomy.morphology import dilation, opening
 
 #: A dark patch that touches the image edge over at least this many times the square root of its
 #: area lies outside the body. The air around a patient touches 3 to 6 times as much, a lung cut
@@ -30,12 +31,12 @@ def inside_body(tissue: np.ndarray, beyond: np.ndarray | None = None) -> np.ndar
     edge = [tissue[:, 0], tissue[:, -1], tissue[:, :, 0], tissue[:, :, -1]]
     if np.concatenate([line.ravel() for line in edge]).mean() > CROPPED:
         return ~_outside(~tissue, beyond)
-    pieces, count = ndimage.label(ndimage.binary_opening(tissue, _IN_PLANE_FULL))
+    pieces, count = ndimage.label(opening(tissue, _IN_PLANE_FULL))
     if count == 0:
         return np.zeros(tissue.shape, bool)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    body = ndimage.binary_dilation(pieces == sizes.argmax(), IN_PLANE, iterations=2, mask=tissue)
+    body = dilation(pieces == sizes.argmax(), IN_PLANE, iterations=2, within=tissue)
     return ~_outside(~body, beyond)
 
 
@@ -47,7 +48,7 @@ def _outside(dark: np.ndarray, beyond: np.ndarray) -> np.ndarray:
     for line in (patches[:, 0], patches[:, -1], patches[:, :, 0], patches[:, :, -1]):
         edge += np.bincount(line.ravel(), minlength=count + 1)
     if beyond.any():
-        rim = ndimage.binary_dilation(beyond, IN_PLANE) & ~beyond
+        rim = dilation(beyond, IN_PLANE) & ~beyond
         edge += np.bincount(patches[rim], minlength=count + 1)
     outside = edge >= EDGE_CONTACT * np.sqrt(areas)
     outside[0] = False

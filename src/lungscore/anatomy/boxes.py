@@ -20,6 +20,11 @@ def lung_box(mask: np.ndarray, *, margin: tuple[int, int, int] = (0, 0, 0)) -> B
     return box[0], box[1], box[2]
 
 
+def extent_of(plane: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that hold all of ``plane`` (H, W), which is not empty."""
+    return _span(np.flatnonzero(plane.any(axis=1))), _span(np.flatnonzero(plane.any(axis=0)))
+
+
 def box_of_label(labels: np.ndarray, value: int) -> Box | None:
     """The box around all voxels of ``labels`` (D, H, W) that are ``value``; None without any."""
     rows = np.zeros(labels.shape[:2], bool)

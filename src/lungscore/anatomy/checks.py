@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
 
-from lungscore.anatomy.agreement import SIDES, Difference, are_doubtful, is_noted
-from lungscore.anatomy.closing import IN_PLANE
+from lungscore.anatomy.agreement import SIDES, THIRDS, Difference, are_doubtful, is_noted
+from lungscore.anatomy.closing import IN_PLANE, above
+from lungscore.anatomy.morphology import dilation, erosion, opening
 from lungscore.anatomy.overview import Overview
+from lungscore.anatomy.ribs import convex_hull
 from lungscore.errors import Notice
 
 #: A lung that loses more than this part of its area and has it back within GAP_MM is broken there.
@@ -18,6 +19,8 @@ TIPS = 0.25
 UNEQUAL = 0.45
 #: The lower third of a lung holds gas where it is darker than this over this volume, HU and ml.
 GAS_HU, GAS_ML = -985, 8.0
+#: Healthy lungs leave less air than this within their hulls and above lung, ml.
+AIR_OUTSIDE_ML = 20.0
 #: Lung that touches the side of the picture over more than this is cut off there, cm²; over more
 #: than the second number, too much is missing.
 CUT_CM2, CUT_MUCH_CM2 = 4.0, 40.0
@@ -68,12 +71,37 @@ def gas_in_lungs(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
         if not len(levels):
             continue
         low = levels[0] + 2 * (levels[-1] - levels[0] + 1) // 3
-        gas = ndimage.binary_erosion(lung[low:], IN_PLANE) & (overview.values[low:] < GAS_HU)
-        gas = ndimage.binary_opening(gas, IN_PLANE)
+        gas = erosion(lung[low:], IN_PLANE) & (overview.values[low:] < GAS_HU)
+        gas = opening(gas, IN_PLANE)
         ml = float(gas.sum()) * block_ml(overview)
         if ml > GAS_ML:
             text = f"{ml:.0f} ml low in the {name} lung are as dark as gas: stomach, bowel or bulla"
             yield Notice("gas-below-diaphragm", text)
+
+
+def air_outside(closed: np.ndarray, airways: np.ndarray, overview: Overview) -> Iterator[Notice]:
+    """``air-outside-lungs``: air that is in no lung (labels on blocks), within the hull of one.
+
+    Only air above lung counts: what lies below all of it may be bowel. airways: bool, blocks.
+    """
+    every = (slice(None, None, 2),) * 3  # a hull of every second block is nearly as exact
+    air = ((overview.values < overview.levels.lung) & overview.inside & ~airways)[every]
+    air &= closed[every] == 0
+    for name, side in SIDES.items():
+        lung = closed[every] == side
+        if not lung.any():
+            continue
+        beside = air & above(lung) & convex_hull(lung)
+        ml = 8 * float(beside.sum()) * block_ml(overview)
+        if ml > AIR_OUTSIDE_ML:
+            levels = np.flatnonzero(lung.any(axis=(1, 2)))
+            z = np.nonzero(beside)[0].mean()
+            third = THIRDS[int(3 * (z - levels[0]) / (levels[-1] - levels[0] + 1))]
+            text = (
+                f"{ml:.0f} ml of air beside the {name} lung, most in its {third} third, are in no "
+                "lung: a pneumothorax, a bulla, or missed lung"
+            )
+            yield Notice("air-outside-lungs", text)
 
 
 def cut_sideways(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
@@ -90,7 +118,7 @@ def cut_sideways(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
     }
     cm2 = {face: float(area) / 100 for face, area in faces.items()}
     if beyond.any():
-        rim = ndimage.binary_dilation(beyond, IN_PLANE) & lung
+        rim = dilation(beyond, IN_PLANE) & lung
         cm2["edge of the field of view"] = float(rim.sum()) * dz * (dy + dx) / 200
     cut = {face: area for face, area in cm2.items() if area > CUT_CM2}
     if cut:

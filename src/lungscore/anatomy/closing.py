@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.balls import near
+
 IN_PLANE = np.zeros((3, 3, 3), bool)
 IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
 
@@ -18,8 +20,8 @@ def close_ball(
     pad = [int(np.ceil(radius_mm / size)) + 1 for size in spacing_mm]
     padded = np.pad(mask, [(pad[0], pad[0]), (0, 0), (0, 0)], mode="edge")
     padded = np.pad(padded, [(0, 0), (pad[1], pad[1]), (pad[2], pad[2])])
-    grown = grow_ball(padded, spacing_mm, radius_mm=radius_mm)
-    closed = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > radius_mm
+    grown = near(padded, spacing_mm, radius_mm)
+    closed = ~near(~grown, spacing_mm, radius_mm)
     inner = tuple(slice(p, p + size) for p, size in zip(pad, mask.shape, strict=True))
     return closed[inner] | mask
 
@@ -28,27 +30,31 @@ def grow_ball(
     mask: np.ndarray, spacing_mm: tuple[float, float, float], *, radius_mm: float
 ) -> np.ndarray:
     """Dilation of the bool ``mask`` (D, H, W) by a ball of ``radius_mm``."""
-    if not mask.any():
-        return mask.copy()
-    return ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= radius_mm
+    return near(mask, spacing_mm, radius_mm)
 
 
 #: A hole of a slice from this size on, mm², may be the dome of the diaphragm. It is, where so
 #: large a part of it lies on tissue that the lung leaves open in the slice below.
 DOME_MM2, ON_TISSUE = 150.0, 0.8
+#: Domes are looked for in the lower half of a lung; in one that the scan cuts off above, up to so
+#: far above its lowest slice, mm. It is cut off if its first slice has this part of its largest
+#: area.
+LOWER_MM, CUT_OFF = 110.0, 0.5
 
 
-def fill_slices(mask: np.ndarray, *, pixel_mm2: float | None = None) -> np.ndarray:
+def fill_slices(
+    mask: np.ndarray, *, spacing_mm: tuple[float, float, float] | None = None
+) -> np.ndarray:
     """``mask`` (D, H, W) with the holes of each slice filled.
 
-    pixel_mm2: where it is given, domes of the diaphragm stay open: large holes in the lower half of
-    the lungs that go on below as what is not lung.
+    spacing_mm: where it is given, ``mask`` is one lung, and domes of the diaphragm stay open: large
+    holes low in it that go on below as what is not lung.
     """
     filled = np.zeros_like(mask)
     slices = np.flatnonzero(mask.any(axis=(1, 2)))
     if not len(slices):
         return filled
-    middle = (slices[0] + slices[-1]) / 2
+    low = len(mask) if spacing_mm is None else _lower_part(mask, slices, spacing_mm[0])
     for z in range(slices[-1], slices[0] - 1, -1):  # from below, since domes rise
         plane = mask[z]
         rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
@@ -59,14 +65,23 @@ def fill_slices(mask: np.ndarray, *, pixel_mm2: float | None = None) -> np.ndarr
         pieces, count = ndimage.label(~np.pad(plane[box], 1))
         outside = np.arange(count + 1) == pieces[0, 0]
         pieces = pieces[1:-1, 1:-1]
-        if pixel_mm2 is not None and middle < z < slices[-1] and count > 1:
+        if spacing_mm is not None and low < z < slices[-1] and count > 1:
             below = _share(pieces, ~filled[z + 1][box])
-            large = np.bincount(pieces.ravel(), minlength=count + 1) * pixel_mm2 >= DOME_MM2
-            domes = large & (below >= ON_TISSUE)
+            areas = np.bincount(pieces.ravel(), minlength=count + 1) * np.prod(spacing_mm[1:])
+            domes = (areas >= DOME_MM2) & (below >= ON_TISSUE)
             domes[0] = False
             outside |= domes
         filled[z][box] = ~outside[pieces]
     return filled
+
+
+def _lower_part(mask: np.ndarray, slices: np.ndarray, slice_mm: float) -> float:
+    """The slice of the lung ``mask``, one of ``slices``, below which domes may be."""
+    middle = (slices[0] + slices[-1]) / 2
+    areas = np.count_nonzero(mask, axis=(1, 2))
+    if areas[slices[0]] < CUT_OFF * areas.max():
+        return middle
+    return min(middle, slices[-1] - LOWER_MM / slice_mm)
 
 
 def _share(pieces: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -82,3 +97,9 @@ def surrounded(mask: np.ndarray) -> np.ndarray:
         back = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis=axis), axis)
         inside &= forth & back
     return inside
+
+
+def above(mask: np.ndarray) -> np.ndarray:
+    """What lies above ``mask`` (D, H, W) in the same column."""
+    from_below = np.logical_or.accumulate(mask[::-1], axis=0)[::-1]
+    return np.concatenate([from_below[1:], np.zeros_like(mask[:1])])

@@ -1,10 +1,10 @@
 """From lungs on coarse blocks to labels whose border the scan's own voxels draw."""
 
 import numpy as np
-from scipy import ndimage
 
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE, fill_slices
+from lungscore.anatomy.morphology import dilation, erosion
 from lungscore.anatomy.overview import Airways, Overview
 
 
@@ -25,20 +25,19 @@ def draw(
     """
     grid, values, level = overview.grid, overview.scan.values, overview.levels.lung
     labels = np.zeros(grid.shape, np.uint8)
-    pixel_mm2 = overview.spacing_mm[1] * overview.spacing_mm[2]
     for side in np.unique(closed[closed > 0]):
         box = lung_box(closed == side, margin=(3, 3, 3))
         mine = closed[box] == side
         free = ((closed[box] == 0) & ~airways[box]) | mine
-        solid = ndimage.binary_erosion(mine, IN_PLANE, border_value=1) | (mine & dense[box])
-        reach = ndimage.binary_dilation(mine, IN_PLANE) & free
+        solid = erosion(mine, IN_PLANE, beyond=True) | (mine & dense[box])
+        reach = dilation(mine, IN_PLANE) & free
         voxels = grid.box_of(box)
         first = box[0].start, box[1].start, box[2].start
         lung = (values[voxels] < level) & grid.enlarge(reach, voxels, first=first)
         lung |= grid.enlarge(solid, voxels, first=first)
         if lumen is not None:
             lung &= ~lumen.within(voxels)
-        lung = fill_slices(lung, pixel_mm2=pixel_mm2)
+        lung = fill_slices(lung, spacing_mm=overview.spacing_mm)
         drawn = labels[voxels]
         drawn[lung & (drawn == 0)] = side
     return labels

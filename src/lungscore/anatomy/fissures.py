@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.morphology import dilation
+
 #: Distance between neighbouring places of a surface, and between candidate offsets, mm.
 NODE_MM, STEP_MM = 2.5, 1.0
 #: A fissure is looked for this far from where the atlas puts it, mm, along the axis across which
@@ -21,6 +23,8 @@ SHEET_MM, BESIDE_MM, PATCH_MM = 1.0, 2.0, 6.0
 TILTS = (-0.5, 0.0, 0.5)
 #: Nearer to the lung's surface than this, its wall looks like a sheet, mm.
 WALL_MM = 4.0
+#: How many offsets are smoothed at once.
+AT_ONCE = 12
 #: What a bend of one step between neighbouring places costs, and what being one spread off costs,
 #: in standard deviations of the response.
 BEND, ASTRAY = 2.0, 0.5
@@ -88,15 +92,20 @@ def _straightened(
     rows = np.arange(expected.positions.shape[0]) * first
     columns = np.arange(expected.positions.shape[1]) * second
     positions = expected.positions[None] + offsets[:, None, None]
-    known = np.isfinite(positions) & (positions >= 0) & (positions <= values.shape[0] - 1)
-    at = np.stack(
-        np.broadcast_arrays(np.where(known, positions, 0.0), rows[:, None], columns[None, :])
-    )
-    sampled = ndimage.map_coordinates(values, at, output=np.float32, order=1, mode="nearest")
-    nearest = tuple(np.rint(coordinates).astype(int) for coordinates in at)
+    last = values.shape[0] - 1
+    known = np.isfinite(positions) & (positions >= 0) & (positions <= last)
+    positions = np.where(known, positions, 0.0)
+    low = positions.astype(np.intp)
+    # Between two voxels along the first axis alone: nodes lie on voxels of the others.
+    across = rows[:, None], columns[None, :]
+    share = positions - low
+    sampled = values[np.minimum(low + 1, last), *across] * share
+    sampled += values[low, *across] * (1 - share)
+    sampled = sampled.astype(np.float32)
+    inside = inside[np.rint(positions).astype(np.intp), *across]
     # Beside a vessel or a bronchus a voxel is part lung, part of it, and looks like a fissure.
-    lung = ~ndimage.binary_dilation((sampled <= LUNG_HU) | (sampled >= VESSEL_HU))
-    return sampled, inside[nearest] & known & lung
+    lung = ~dilation((sampled <= LUNG_HU) | (sampled >= VESSEL_HU))
+    return sampled, inside & known & lung
 
 
 def _response(
@@ -139,27 +148,30 @@ def _best_tilt(sheet: np.ndarray, valid: np.ndarray, node_mm: list[float]) -> np
 
 
 def _along(values: np.ndarray, axis: int, tilt: float, node_mm: float) -> np.ndarray:
-    """Gaussian mean along lines through (offset, axis) that rise by ``tilt`` mm a mm."""
+    """Gaussian mean along lines through (offset, axis) that rise by ``tilt`` mm a mm.
+
+    Beyond the ends of ``values`` lies 0.
+    """
     reach = int(np.ceil(2 * PATCH_MM / node_mm))
     steps = np.arange(-reach, reach + 1)
     weights = np.exp(-0.5 * (steps * node_mm / PATCH_MM) ** 2)
+    weights = (weights / weights.sum()).astype(np.float32)
+    offsets, size = len(values), values.shape[axis]
     total = np.zeros_like(values)
-    for step, weight in zip(steps, weights / weights.sum(), strict=True):
-        rise = round(tilt * step * node_mm / STEP_MM)
-        total += np.float32(weight) * _shifted(_shifted(values, 0, rise), axis, int(step))
+    for first in range(0, offsets, AT_ONCE):  # few offsets at once, so that the cache holds them
+        part = total[first : first + AT_ONCE]
+        weighed = np.empty_like(part)
+        for step, weight in zip(steps, weights, strict=True):
+            by, rise = int(step), first + round(tilt * step * node_mm / STEP_MM)
+            low, high = max(0, -rise), min(len(part), offsets - rise)
+            into, source = [slice(low, high)] * 3, [slice(rise + low, rise + high)] * 3
+            into[3 - axis] = source[3 - axis] = slice(None)
+            into[axis] = slice(max(-by, 0), size - max(by, 0))
+            source[axis] = slice(max(by, 0), size + min(by, 0))
+            if low < high and abs(by) < size:
+                np.multiply(values[tuple(source)], weight, out=weighed[tuple(into)])
+                part[tuple(into)] += weighed[tuple(into)]
     return total
-
-
-def _shifted(values: np.ndarray, axis: int, by: int) -> np.ndarray:
-    """What lies ``by`` places farther along ``axis``; 0 beyond the end."""
-    if by == 0:
-        return values
-    shifted = np.zeros_like(values)
-    into, source = [slice(None)] * 3, [slice(None)] * 3
-    into[axis] = slice(None, -by) if by > 0 else slice(-by, None)
-    source[axis] = slice(by, None) if by > 0 else slice(None, by)
-    shifted[tuple(into)] = values[tuple(source)]
-    return shifted
 
 
 def _smoothest(cost: np.ndarray) -> np.ndarray:
@@ -168,19 +180,29 @@ def _smoothest(cost: np.ndarray) -> np.ndarray:
     for axis in (1, 2):
         lines = np.moveaxis(cost, axis, 0)
         sums = np.moveaxis(total, axis, 0)
-        for order in (range(len(lines)), range(len(lines) - 1, -1, -1)):
-            carried = np.zeros_like(lines[0])
-            for index in order:
-                carried = lines[index] + _bent(carried)
-                sums[index] += carried
+        # Forth and back at once: one beside the other.
+        carried = np.zeros((2, *lines[0].shape), cost.dtype)
+        for index in range(len(lines)):
+            ends = index, len(lines) - 1 - index
+            carried = _bent(carried)
+            for way, end in enumerate(ends):
+                carried[way] += lines[end]
+                sums[end] += carried[way]
     return total.argmin(axis=0)
 
 
 def _bent(carried: np.ndarray) -> np.ndarray:
-    """The least cost of coming to each offset from any one of the neighbour, less the least."""
-    least = carried - carried.min(axis=0, keepdims=True)
-    for order in (range(1, len(least)), range(len(least) - 2, -1, -1)):
-        for index in order:
-            before = index - 1 if order.step > 0 else index + 1
-            np.minimum(least[index], least[before] + BEND, out=least[index])
+    """The least cost of coming to each offset from any one of the neighbour, less the least.
+
+    carried: (ways, offsets, places). A bend over twice as many offsets is two bends over half as
+    many, so a few steps reach all of them.
+    """
+    least = carried - carried.min(axis=1, keepdims=True)
+    step = 1
+    while step < least.shape[1]:
+        bend = np.float32(step * BEND)
+        before = least + bend
+        np.minimum(least[:, step:], before[:, :-step], out=least[:, step:])
+        np.minimum(least[:, :-step], before[:, step:], out=least[:, :-step])
+        step *= 2
     return least

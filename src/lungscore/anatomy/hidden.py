@@ -10,6 +10,7 @@ from lungscore.anatomy.boxes import Box, copy_within, lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices, grow_ball
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.lungs import DENSEST_LUNG_HU, Lungs
+from lungscore.anatomy.morphology import dilation, opening
 from lungscore.anatomy.ribs import (
     BULGE_MM,
     back_of,
@@ -72,8 +73,8 @@ def lung_field(lungs: Lungs, spacing_mm: tuple[float, float, float] | None) -> n
         else:
             bays = bays_of_unnamed_lungs(lung)
         # The ribs bulge beyond the chords of the hull.
-        deep = ndimage.binary_opening(bays, IN_PLANE)
-        deep = ndimage.binary_dilation(deep, iterations=2, mask=bays)
+        deep = opening(bays, IN_PLANE)
+        deep = dilation(deep, iterations=2, within=bays)
         wide |= closed | bays | grow_ball(deep, grid.spacing_mm, radius_mm=BULGE_MM)
     voxels = grid.box_of(box)
     first = box[0].start, box[1].start, box[2].start
@@ -94,7 +95,7 @@ def dense_outside(lungs: Lungs, field: np.ndarray, scan: Scan) -> tuple[float, t
     values = ndimage.median_filter(grid.centres(scan.values), 3)
     labels = grid.centres(lungs.labels)
     dense = grid.centres(field) & (labels == 0) & (values > DENSE_HU) & (values < DENSEST_LUNG_HU)
-    dense = ndimage.binary_opening(dense, np.ones((3, 3, 3), bool))
+    dense = opening(dense, np.ones((3, 3, 3), bool))
     block_ml = float(np.prod(grid.spacing_mm)) / 1000
     lung_ml = np.count_nonzero(labels) * block_ml
     ml = float(dense.sum()) * block_ml
@@ -161,7 +162,7 @@ def include_infection(
         return lungs
     pieces, count = ndimage.label(hidden)
     touching = np.zeros(count + 1, bool)
-    touching[pieces[ndimage.binary_dilation(near > 0) & hidden]] = True
+    touching[pieces[dilation(near > 0) & hidden]] = True
     hidden = touching[pieces]
     del pieces  # four times as large
     joined = copy_within(labels, lung_box(labels)) if labels.any() else labels.copy()

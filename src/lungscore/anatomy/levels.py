@@ -12,18 +12,19 @@ class Levels:
     """Thresholds in the scan's own values.
 
     floor: what is lower counts as this (padding). lumen: below is air in an airway. lung: below
-    is aerated lung or air. gas: a compartment whose median is below is plain gas, not lung;
-    None where that cannot be told.
+    is aerated lung or air. haze: below is not as dense as fluid, muscle or fat. gas: a compartment
+    whose median is below is plain gas, not lung; None where that cannot be told.
     """
 
     floor: int
     lumen: float
     lung: float
+    haze: float
     gas: float | None
 
 
 #: Half-way between aerated lung (about −850 HU) and soft tissue (about 40 HU).
-HOUNSFIELD = Levels(floor=-1024, lumen=-850, lung=-400, gas=-960)
+HOUNSFIELD = Levels(floor=-1024, lumen=-850, lung=-400, haze=-150, gas=-960)
 
 
 def find_levels(scan: Scan) -> Levels:
@@ -34,11 +35,12 @@ def find_levels(scan: Scan) -> Levels:
     # Blank padding and burnt-in white say nothing about the patient.
     counts[0] = counts[255] = 0
     if np.count_nonzero(counts) < 2:
-        return Levels(floor=0, lumen=0, lung=0, gas=None)
+        return Levels(floor=0, lumen=0, lung=0, haze=0, gas=None)
     split = otsu(counts)
     dark, bright = _median(counts[:split]), split + _median(counts[split:])
     contrast = bright - dark
-    return Levels(floor=0, lumen=dark + 0.12 * contrast, lung=dark + 0.55 * contrast, gas=None)
+    lumen, lung, haze = (dark + part * contrast for part in (0.12, 0.55, 0.78))
+    return Levels(floor=0, lumen=lumen, lung=lung, haze=haze, gas=None)
 
 
 def otsu(counts: np.ndarray) -> int:

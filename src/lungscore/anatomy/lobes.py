@@ -6,7 +6,8 @@ import numpy as np
 from scipy import ndimage
 
 from lungscore.anatomy.atlas import BLOCK_MM, LUNG_LOBES, LungAtlas, load_atlas, lung_coordinates
-from lungscore.anatomy.boxes import box_of_label
+from lungscore.anatomy.balls import near
+from lungscore.anatomy.boxes import box_of_label, extent_of
 from lungscore.anatomy.fissures import THICKEST_MM, WALL_MM, Surface, node_steps, trace_fissure
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.pieces import join_pieces
@@ -51,8 +52,13 @@ def find_lobes(
         borders = _Borders(lung, weights)
         if near is not None:
             borders.move(near, spacing_mm)
-        for index in np.flatnonzero(lung.any(axis=(1, 2))):
-            lung_lobes[index][lung[index]] = values[borders.lobe_in_slice(int(index))[lung[index]]]
+        for index, inside in enumerate(lung):
+            if inside.any():
+                rows, columns = extent_of(inside)
+                lobe = borders.lobe_in_slice(index, rows, columns)
+                np.copyto(
+                    lung_lobes[index, rows, columns], values[lobe], where=inside[rows, columns]
+                )
         steps = tuple(max(1, round(BLOCK_MM / size)) for size in spacing_mm)
         join_pieces(lung_lobes, [LOBES[name] for name in names], steps)
     return lobes
@@ -78,22 +84,27 @@ class _Borders:
         if len(self.weights) > 2:
             self.horizontal = self._moved(values, inside, spacing_mm, axis=0)
 
-    def lobe_in_slice(self, index: int) -> np.ndarray:
-        """(H, W) index of the lobe in the atlas's order."""
-        z, y, x = self.coordinates[0][index], self.coordinates[1][:, None], self.coordinates[2]
+    def lobe_in_slice(self, index: int, rows: slice, columns: slice) -> np.ndarray:
+        """(rows, columns) index of the lobe in the atlas's order."""
+        z, y, x = (
+            self.coordinates[0][index],
+            self.coordinates[1][rows, None],
+            self.coordinates[2][columns],
+        )
         if self.oblique is None and self.horizontal is None:
             lobe: np.ndarray = quadrics(self.weights, z, y, x).argmax(axis=0)
             return lobe
+        moved = y
         if self.oblique is not None:
-            y = y - self.oblique[index] * _step(self.coordinates[1])
-        lower = self._below_oblique(z, y, x)
-        upper = np.zeros(lower.shape, int)
-        if len(self.weights) > 2:
-            y = self.coordinates[1][:, None]
-            if self.horizontal is not None:
-                z = z - self.horizontal[0] * _step(self.coordinates[0])
-            upper = (self._below_horizontal(z, y, x) > 0).astype(int)
-        return np.where(lower > 0, len(self.weights) - 1, upper)
+            moved = y - self.oblique[index][:, columns] * _step(self.coordinates[1])
+        last = len(self.weights) - 1
+        lower = _is_first(self.weights[[last, *range(last)]], z, moved, x, along="y")
+        if last < 2:
+            return np.where(lower, last, 0)
+        if self.horizontal is not None:
+            z = z - self.horizontal[0, rows, columns] * _step(self.coordinates[0])
+        middle = _is_first(self.weights[[1, 0]], z, y, x, along="z")
+        return np.where(lower, last, middle)
 
     def _below_oblique(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Above 0 in the lower lobe."""
@@ -141,10 +152,10 @@ class _Borders:
 def _away_from_wall(lung: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
     """The voxels of a lung at least WALL_MM below its surface, to within a coarse block."""
     grid = Grid.over(lung.shape, spacing_mm, block_mm=WALL_MM / 2)  # type: ignore[arg-type]
-    coarse = np.pad(grid.fraction(lung) >= 0.5, 1)
-    depth_mm = ndimage.distance_transform_edt(coarse, sampling=grid.spacing_mm)
+    outside = np.pad(grid.fraction(lung) < 0.5, 1, constant_values=True)
+    deep = ~near(outside, grid.spacing_mm, WALL_MM, open_ball=True)
     whole = slice(0, lung.shape[0]), slice(0, lung.shape[1]), slice(0, lung.shape[2])
-    return grid.repeat(depth_mm[1:-1, 1:-1, 1:-1] >= WALL_MM, whole)
+    return grid.repeat(deep[1:-1, 1:-1, 1:-1], whole)
 
 
 def quadrics(weights: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -158,6 +169,31 @@ def quadrics(weights: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray) -
             for constant, wz, wy, wx, zz, zy, zx, yy, yx, xx in weights
         ]
     )
+
+
+def _is_first(
+    weights: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray, *, along: str
+) -> np.ndarray:
+    """Where the first of the quadrics is the greatest, bool (H, W).
+
+    along: the coordinate, "z" or "y", that may differ from pixel to pixel. The difference of two
+    quadrics is one too, and is taken as a polynomial of that coordinate, whose coefficients depend
+    on the two others alone.
+    """
+    first = np.ones((), bool)
+    for other in weights[1:]:
+        c, wz, wy, wx, zz, zy, zx, yy, yx, xx = weights[0].astype(np.float64) - other
+        if along == "y":
+            free = c + (wz + zz * z) * z + (wx + xx * x + zx * z) * x
+            slope, bend, place = wy + zy * z + yx * x, yy, y
+        else:
+            free = c + (wy + yy * y + yx * x) * y + (wx + xx * x) * x
+            slope, bend, place = wz + zy * y + zx * x, zz, z
+        value = bend * place + slope
+        value *= place
+        value += free
+        first = (value > 0) & first
+    return first
 
 
 def _crossing(below: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from lungscore.anatomy.enclosed import enclosed_bays
 from lungscore.anatomy.grid import Grid
 from lungscore.anatomy.levels import find_levels
 from lungscore.anatomy.lung_maps import LungMaps
-from lungscore.anatomy.network_lungs import network_lungs
+from lungscore.anatomy.network_lungs import NetworkLungs, network_lungs
 from lungscore.anatomy.overview import Airways, Overview
 from lungscore.anatomy.rules import aerated_lungs, closed_lungs
 from lungscore.errors import InputError, Notice
@@ -115,13 +115,14 @@ def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways
         labels,
         scan.sides_known,
         one_lung,
-        perhaps_ml=float(network.perhaps.sum()) * ml,
         doubtful_ml=float((network.doubtful & (closed > 0)).sum()) * ml,
         found_by="network",
     )
     several = len(labels) > 1 and scan.sides_known
     if several:
-        lungs = _with_enclosed(lungs, overview, airways, network.probability)
+        lungs = _with_enclosed(lungs, overview, airways, network)
+    perhaps = network.perhaps & (grid.centres(lungs.labels) == 0)
+    lungs = replace(lungs, perhaps_ml=float(perhaps.sum()) * ml)
     notices = (*lungs.notices, *size_notices(scan, lungs.labels))
     if several:
         rules = closed_lungs(aerated, airway, grid.spacing_mm)
@@ -140,6 +141,7 @@ def _checked(overview: Overview, closed: np.ndarray, airways: np.ndarray) -> Ite
         yield from checks.broken_lungs(closed, overview)
         yield from checks.unequal_lungs(closed)
         yield from checks.gas_in_lungs(closed, overview)
+        yield from checks.air_outside(closed, airways, overview)
     yield from checks.cut_sideways(closed, overview)
     yield from checks.no_trachea(airways, closed, overview)
 
@@ -158,21 +160,33 @@ def _with_enclosed(
     lungs: Lungs,
     overview: Overview,
     airways: Airways,
-    probability: np.ndarray | None = None,
+    network: NetworkLungs | None = None,
 ) -> Lungs:
     """``lungs`` with the dense lung at the ribs that aerated lung encloses.
 
-    probability: of lung, 0…255, on the blocks of ``overview``: bays that the network excludes are
-    no lung. None without a network.
+    network: what the lung network found. Then bays are looked for in its aerated lung too, since
+    dense lung that it found in part makes them shallower; bays that it excludes are no lung.
     """
     scan = overview.scan
     grid = Grid.over(scan.shape, overview.spacing_mm, block_mm=WALL_MM)
     labels: np.ndarray | None = None
     for side in (RIGHT_LUNG, LEFT_LUNG):
         lung = grid.fraction(lungs.labels, side) >= 0.5
-        bays = enclosed_bays(lung, side, grid.spacing_mm) if lung.any() else lung
-        if probability is not None:
-            bays &= _plausible(bays, grid.sample(probability, overview.grid))
+        if not lung.any():
+            continue
+        bays = enclosed_bays(lung, side, grid.spacing_mm)
+        if network is not None:
+            airless = (network.closed > 0) & (overview.values >= overview.levels.lung)
+            aerated = lung & ~grid.sample(airless, overview.grid)
+            if aerated.any():
+                bays |= enclosed_bays(aerated, side, grid.spacing_mm)
+            bays = _plausible(bays, grid.sample(network.probability, overview.grid))
+            # Fluid makes no bays: what goes on from one and may be lung is lung.
+            perhaps = grid.sample(network.perhaps, overview.grid)
+            bays = ndimage.binary_propagation(bays, mask=bays | perhaps) & ~lung
+        if overview.levels.gas is not None:
+            gas = grid.sample(overview.values, overview.grid) < overview.levels.gas
+            bays &= ~gas  # a pneumothorax or a bulla, not dense
         if not bays.any():
             continue
         box = lung_box(bays, margin=(1, 1, 1))

@@ -5,15 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from lungscore.anatomy.closing import IN_PLANE, fill_slices
+from lungscore.anatomy.checks import GAS_HU
+from lungscore.anatomy.closing import IN_PLANE, above, fill_slices
 from lungscore.anatomy.lung_maps import AIRWAYS, LEFT, RIGHT, LungMaps
+from lungscore.anatomy.morphology import dilation, opening
 from lungscore.anatomy.overview import Overview
 from lungscore.anatomy.rules import above_the_lungs
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
-#: Aerated blocks that rules call lung join the lungs from this probability on, of 255; dense ones
-#: are lung from the second. From the third on dense tissue may be lung, from the last it surely is.
-LIKELY, DENSE, POSSIBLE, SURE = 51, 245, 165, 217
+#: Of 255, the probability from which aerated blocks join the lungs where rules call them lung, or
+#: where they lie above lung.
+LIKELY = 20
+#: Blocks denser than aerated lung are lung from the first on where they are haze, else from the
+#: second. From the third on dense tissue may be lung, from the last it surely is.
+HAZE, DENSE, POSSIBLE, SURE = 165, 245, 128, 217
 #: Pieces below this are none (for one slice: mm² instead of mm³).
 SMALLEST_PIECE_MM3, SMALLEST_PIECE_MM2 = 3000.0, 150.0
 #: A piece below this part of a lung that touches the other lung belongs to that.
@@ -57,12 +62,18 @@ def network_lungs(
     airways = airways | ((air > lung) & (air > 255 - lung - air))
     dark = overview.values < overview.levels.lung
     airways_or_gas = airways | _gas(overview, aerated, airways, lung)
-    lungs = np.where(dark, 2 * lung > 255, lung >= DENSE) & ~airways_or_gas & ~overview.beyond
+    solid = lung >= np.where(overview.values < overview.levels.haze, HAZE, DENSE)
+    plain = dark & (2 * lung > 255)
+    lungs = (plain | ~dark & solid) & ~airways_or_gas & ~overview.beyond
     continued = (aerated > 0) & (lung >= LIKELY)
     if overview.levels.gas is not None:
         continued &= overview.values > overview.levels.gas  # plain gas beside a lung is bowel
-    likely = (dark & (2 * lung > 255) | continued) & ~airways_or_gas
-    lungs = ndimage.binary_propagation(lungs, mask=lungs | likely)
+    # No bowel has lung beneath it. What is darker still may be a bulla or the pleural space.
+    emphysema = dark & (lung >= LIKELY) & overview.inside & above(plain)
+    if overview.levels.gas is not None:
+        emphysema &= overview.values > GAS_HU
+    likely = (plain | continued | emphysema) & ~airways_or_gas
+    lungs = _pieces_with(lungs | likely, lungs)
     lungs = _without_odd_pieces(lungs, overview)
     if overview.scan.sides_known:
         closed = _sides(lungs, right >= left)
@@ -70,14 +81,13 @@ def network_lungs(
         closed = lungs.astype(np.uint8)
     airless = _airless(closed, dark)
     closed[airless] = 0
-    pixel_mm2 = grid.spacing_mm[1] * grid.spacing_mm[2]
     for side in np.unique(closed[closed > 0]):
-        whole = fill_slices(closed == side, pixel_mm2=pixel_mm2)
+        whole = fill_slices(closed == side, spacing_mm=grid.spacing_mm)
         closed[whole & (closed == 0) & ~airways_or_gas] = side
-    dense = ndimage.binary_opening((closed > 0) & ~dark, IN_PLANE)
+    dense = opening((closed > 0) & ~dark, IN_PLANE)
     doubtful = dense & (lung < SURE)
     perhaps = (closed == 0) & ~dark & ~airways & (lung >= POSSIBLE) & overview.inside
-    perhaps = ndimage.binary_opening(perhaps, np.ones((3, 3, 3), bool)) | airless
+    perhaps = opening(perhaps, np.ones((3, 3, 3), bool)) | airless
     return NetworkLungs(closed, lung, dense, airways, doubtful, perhaps)
 
 
@@ -93,15 +103,38 @@ def _gas(
         return np.zeros(aerated.shape, bool)
     left_out = overview.aerated & (aerated == 0) & ~airways
     pieces, count = ndimage.label(left_out)
-    index = np.arange(count + 1)
-    gas = ndimage.median(overview.values, pieces, index) < overview.levels.gas
+    if not count:
+        return np.zeros(aerated.shape, bool)
+    index = np.arange(1, count + 1)
+    gas = np.zeros(count + 1, bool)
+    medians = ndimage.median(overview.values[left_out], pieces[left_out], index)
+    gas[1:] = medians < overview.levels.gas
     large = np.bincount(pieces.ravel()) > MOST * np.count_nonzero(
         overview.aerated & (2 * lung > 255)
     )
-    gas &= ndimage.mean(lung, pieces, index) < np.where(large, 255 / 2, SURE)
-    gas[0] = False
+    gas &= _means(lung, pieces, count) < np.where(large, 255 / 2, SURE)
     # The rim of gas is mixed with its wall.
-    return ndimage.binary_dilation(gas[pieces], IN_PLANE, mask=overview.aerated | (lung < SURE))
+    return dilation(gas[pieces], IN_PLANE, within=overview.aerated | (lung < SURE))
+
+
+def _pieces_with(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The pieces of ``mask`` (bool) in which some of ``seeds`` lie."""
+    pieces, count = ndimage.label(mask)
+    kept = np.zeros(count + 1, bool)
+    kept[pieces[seeds]] = True
+    kept[0] = False
+    return kept[pieces]
+
+
+def _means(values: np.ndarray, pieces: np.ndarray, count: int) -> np.ndarray:
+    """The mean of ``values`` in each of ``pieces`` (labels 1…count); NaN at 0, beside them."""
+    inside = pieces > 0
+    labels = pieces[inside]
+    sums = np.bincount(labels, values[inside], minlength=count + 1)
+    sizes = np.bincount(labels, minlength=count + 1).astype(float)
+    sizes[sizes == 0] = np.nan
+    means: np.ndarray = sums / sizes
+    return means
 
 
 def _airless(closed: np.ndarray, dark: np.ndarray) -> np.ndarray:
@@ -109,8 +142,7 @@ def _airless(closed: np.ndarray, dark: np.ndarray) -> np.ndarray:
     airless = np.zeros(closed.shape, bool)
     for side in np.unique(closed[closed > 0]):
         pieces, count = ndimage.label(closed == side)
-        air = ndimage.mean(dark, pieces, np.arange(count + 1)) < LEAST_AIR
-        air[0] = False
+        air = _means(dark, pieces, count) < LEAST_AIR
         airless |= air[pieces]
     return airless
 
@@ -143,7 +175,7 @@ def _sides(lungs: np.ndarray, is_right: np.ndarray) -> np.ndarray:
             continue
         sizes = np.bincount(pieces.ravel())
         sizes[0] = 0
-        beside = ndimage.binary_dilation(labels == opposite) & (pieces > 0)
+        beside = dilation(labels == opposite) & (pieces > 0)
         touching = np.bincount(pieces[beside], minlength=count + 1) > 0
         stray = touching & (sizes < STRAY * sizes.max())
         labels[stray[pieces]] = opposite

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from lungscore.anatomy.airways import find_airways
 from lungscore.anatomy.body import inside_body, median_midline
@@ -11,6 +10,7 @@ from lungscore.anatomy.boxes import Box
 from lungscore.anatomy.closing import IN_PLANE
 from lungscore.anatomy.grid import Grid, assumed_spacing_mm
 from lungscore.anatomy.levels import Levels, find_levels
+from lungscore.anatomy.morphology import dilation
 from lungscore.scan import Scan
 
 COARSE_MM, AIRWAY_MM = 2.5, 1.25
@@ -83,4 +83,4 @@ class Airways:
         return self.grid.enlarge(self._with_wall(1), box)
 
     def _with_wall(self, steps: int) -> np.ndarray:
-        return ndimage.binary_dilation(self.lumen, IN_PLANE, iterations=steps)
+        return dilation(self.lumen, IN_PLANE, iterations=steps)

@@ -4,8 +4,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from lungscore.anatomy.balls import near
 from lungscore.anatomy.boxes import lung_box
-from lungscore.anatomy.closing import IN_PLANE, grow_ball
+from lungscore.anatomy.closing import IN_PLANE
+from lungscore.anatomy.morphology import erosion
 from lungscore.labels import RIGHT_LUNG
 
 #: Where lung is hidden at the ribs, it may bulge beyond the hull by this much, mm.
@@ -91,8 +93,9 @@ def lacking(
     missing = expected & ~lung
     if not missing.any():
         return nothing
-    deep = ndimage.distance_transform_edt(np.pad(missing, 1), sampling=spacing_mm) > ASYMMETRY_MM
-    return missing & grow_ball(deep[1:-1, 1:-1, 1:-1], spacing_mm, radius_mm=ASYMMETRY_MM)
+    beyond = np.pad(~missing, 1, constant_values=True)
+    deep = ~near(beyond, spacing_mm, ASYMMETRY_MM)[1:-1, 1:-1, 1:-1]
+    return missing & near(deep, spacing_mm, ASYMMETRY_MM)
 
 
 def convex_hull(mask: np.ndarray) -> np.ndarray:
@@ -101,7 +104,7 @@ def convex_hull(mask: np.ndarray) -> np.ndarray:
     box = lung_box(mask)
     inner = mask[box]
     axes = [axis for axis, size in enumerate(inner.shape) if size > 1]
-    points = np.argwhere(inner & ~ndimage.binary_erosion(inner, IN_PLANE))[:, axes]
+    points = np.argwhere(inner & ~erosion(inner, IN_PLANE))[:, axes]
     try:
         planes = ConvexHull(points).equations
     except (QhullError, ValueError):

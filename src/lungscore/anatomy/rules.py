@@ -7,6 +7,7 @@ from lungscore.anatomy.airways import LUMEN_MM2, TRACHEA_OFF_MIDLINE_MM, is_roun
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.closing import IN_PLANE, close_ball, fill_slices
 from lungscore.anatomy.levels import Levels
+from lungscore.anatomy.morphology import erosion
 from lungscore.anatomy.overview import Airways, Overview
 from lungscore.anatomy.sides import name_sides
 
@@ -41,7 +42,7 @@ def closed_lungs(
     for side in np.unique(sides[sides > 0]):
         box = lung_box(sides == side, margin=(3, 3, 3))
         aerated = sides[box] == side
-        closed = fill_slices(aerated, pixel_mm2=spacing_mm[1] * spacing_mm[2])
+        closed = fill_slices(aerated, spacing_mm=spacing_mm)
         closed |= close_ball(closed, spacing_mm, radius_mm=CLOSING_MM)
         closed &= (sides[box] == 0) & ~airways[box] | aerated
         drawn = labels[box]
@@ -86,7 +87,7 @@ def _lung_pieces(
         return np.zeros_like(aerated)
     if levels.gas is not None:
         # The rim of gas is mixed with its wall: judge what lies one voxel deeper.
-        core = ndimage.binary_erosion(aerated, IN_PLANE) & keep[pieces]
+        core = erosion(aerated, IN_PLANE) & keep[pieces]
         for label in np.flatnonzero(keep):
             values = coarse[core & (pieces == label)]
             keep[label] = len(values) > 0 and np.median(values) > levels.gas

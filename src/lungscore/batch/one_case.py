@@ -14,6 +14,7 @@ from lungscore.errors import InputError, LungscoreError, ResourceError, UsageErr
 from lungscore.files import atomic_write
 from lungscore.guard import unforeseen
 from lungscore.interruption import is_told
+from lungscore.scan.dicom.workers import started_early
 
 if TYPE_CHECKING:
     from lungscore.inference import Segmenter
@@ -75,7 +76,6 @@ def _without_folders(error: LungscoreError, path: Path) -> LungscoreError:
 
 
 def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
-    from lungscore.analysis import analyze
     from lungscore.report.case_folder import refuse_existing
 
     path, finished = case.path, options.out / case.name
@@ -94,12 +94,15 @@ def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:
 
         weasyprint()  # that it is missing should not be said after the work
     detector = None if options.detector is None else load_detector(options.detector)
-    analysis = analyze(
-        path,
-        segmenter=lambda: _segmenter(options.models),
-        name=case.name,
-        **options.of_scan,
-    )
+    with started_early(path):
+        from lungscore.analysis import analyze
+
+        analysis = analyze(
+            path,
+            segmenter=lambda: _segmenter(options.models),
+            name=case.name,
+            **options.of_scan,
+        )
     # Not before: they have loaded beside reading, with the models.
     from lungscore.report.outputs import write_outputs
     from lungscore.report.text import text_table

@@ -23,6 +23,7 @@ from lungscore.batch.one_case import Outcome, analyze_one
 from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import ResourceError
 from lungscore.interruption import remove_temporary
+from lungscore.scan.dicom.workers import keep_workers
 from lungscore.temporary import clear_temporary_folders
 
 #: Outcomes that may wait for an earlier, slower case.
@@ -143,6 +144,7 @@ def _end(workers: Collection[BaseProcess]) -> None:
 def _begin() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    keep_workers()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

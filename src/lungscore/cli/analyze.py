@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +47,7 @@ from lungscore.cli.options import (
 )
 from lungscore.errors import UsageError, sentence
 from lungscore.report.settings import ReportSettings
+from lungscore.scan.dicom.workers import started_early
 
 if TYPE_CHECKING:
     from lungscore.batch.case import Case as CohortCase
@@ -226,26 +228,28 @@ def analyze(
         etiology=etiology.value if etiology else None,
         report=ReportSettings(report_size.value, pdf, identifiers),
     )
-    cases, cohort = cohort_cases(inputs, group or ())
-    if cohort and of_one:
-        raise _belongs_to_one()
-    if shard is not None:
-        every, cases = len(cases), parse_shard(shard).of(cases)
-        note(f"Share {shard}: {len(cases)} of {every} scans.")
-    if bids:
-        from lungscore.pacs.bids import refuse_bids
-
+    # What decodes starts while the rest of the program loads.
+    with started_early(inputs[0]) if len(inputs) == 1 else nullcontext():
+        cases, cohort = cohort_cases(inputs, group or ())
+        if cohort and of_one:
+            raise _belongs_to_one()
         if shard is not None:
-            raise UsageError("usage", "--bids needs all cases: leave --shard out")
-        refuse_bids(out, replace=overwrite or resume)
-    if cohort:
-        code = _run_cohort(
-            cases, options, shard is None, as_lines=as_lines, workers=workers, ray=ray
-        )
-    else:
-        code = _run_few(cases, options, as_lines=as_lines, workers=workers, ray=ray)
-    if bids:
-        _write_bids(out, replace=overwrite or resume)
+            every, cases = len(cases), parse_shard(shard).of(cases)
+            note(f"Share {shard}: {len(cases)} of {every} scans.")
+        if bids:
+            from lungscore.pacs.bids import refuse_bids
+
+            if shard is not None:
+                raise UsageError("usage", "--bids needs all cases: leave --shard out")
+            refuse_bids(out, replace=overwrite or resume)
+        if cohort:
+            code = _run_cohort(
+                cases, options, shard is None, as_lines=as_lines, workers=workers, ray=ray
+            )
+        else:
+            code = _run_few(cases, options, as_lines=as_lines, workers=workers, ray=ray)
+        if bids:
+            _write_bids(out, replace=overwrite or resume)
     exit_with(code)
 
 

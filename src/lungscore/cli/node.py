@@ -95,7 +95,7 @@ def purge(
         ),
     ],
 ) -> None:
-    """Remove studies that were sent or failed: images, results, and what the node knows."""
+    """Remove studies that were sent or failed (images, results, state), and refused files."""
     from lungscore.node.desk import purge_studies
 
     for study in (removed := purge_studies(config, days)):

@@ -18,6 +18,7 @@ import numpy as np
 
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 from lungscore.inference.bundle import Bundle, load_bundle
+from lungscore.inference.compiled import compile_network
 from lungscore.inference.lesions import EngineUsed
 from lungscore.machine import available_threads
 
@@ -129,18 +130,13 @@ def _installed(module: str) -> bool:
 
 def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
     openvino = _import_openvino_silently()
-    core = openvino.Core()
-    model = core.read_model(bundle.graph)
-    compiled = core.compile_model(
-        model,
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": threads,
-            "PERFORMANCE_HINT": "THROUGHPUT",
-        },
-    )
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": threads,
+        "PERFORMANCE_HINT": "THROUGHPUT",
+    }
+    compiled = compile_network(openvino, bundle, settings)
     requests = [compiled.create_infer_request() for _ in range(threads)]
 
     def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:

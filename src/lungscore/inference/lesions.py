@@ -44,7 +44,8 @@ class Lesions:
     """labels: (D, H, W) uint8, 0 / 1 GGO / 2 consolidation; infection is labels > 0.
 
     alternatives: what the network could be taken to say as well; None where nobody asked, and for
-    masks that were given.
+    masks that were given. filled_gaps: the longest gap between infected slices that was filled, in
+    slices; None for masks that were given.
     """
 
     labels: np.ndarray
@@ -52,6 +53,7 @@ class Lesions:
     engine: EngineUsed | None
     notices: tuple[Notice, ...] = ()
     alternatives: Alternatives | None = None
+    filled_gaps: int | None = None
 
     def with_models(self, models: tuple[ModelUsed, ...]) -> "Lesions":
         """The same, named as made with ``models`` too."""

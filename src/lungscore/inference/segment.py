@@ -34,6 +34,7 @@ from lungscore.inference.readings import (
     joined,
     of_slice,
 )
+from lungscore.inference.slice_gaps import filled, longest_gap
 from lungscore.inference.views import OTHERS, View, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
@@ -123,12 +124,36 @@ class Segmenter:
         """The one or two that are used, that for infection first."""
         return (self.bundle,) if self.lesions is None else (self.bundle, self.lesions)
 
-    def find(self, scan: Scan, lungs: Lungs | None) -> Iterator[SliceFinding]:
+    def find(
+        self, scan: Scan, lungs: Lungs | None, field: np.ndarray | None = None
+    ) -> Iterator[SliceFinding]:
         """What is found in every slice that is seen, superior to inferior.
 
-        Several views of one slice are averaged. One slice is in memory at a time, or as many as
-        the engine works on at once.
+        Several views of one slice are averaged. field: anatomy.lung_field of ``lungs``; where it is
+        given, short gaps between slices are filled (slice_gaps). In memory are as many slices as
+        the engine works on at once and as reach each other.
         """
+        leans: dict[int, np.ndarray | None] = {}
+
+        def probabilities() -> Iterator[tuple[int, np.ndarray]]:
+            for index, probability, lean in self._maps(scan, lungs):
+                leans[index] = lean
+                yield index, probability
+
+        for index, probability in _whole(probabilities(), scan, field):
+            lean = leans.pop(index)
+            if self.lesions is None or lean is None:
+                infected, spec = probability >= THRESHOLD, self.bundle.card.input
+                dense = is_dense(scan, index, infected, spec)
+            else:
+                dense = lean > 0
+            yield SliceFinding(index, probability, dense)
+
+    def _maps(
+        self, scan: Scan, lungs: Lungs | None
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+        """Every slice that is seen with its probability and, where the network for lesions looked,
+        P(consolidation) - P(GGO), each averaged over its views."""
         shape = scan.shape[1:]
         seen = self._tell_apart(scan, self._infection(scan, lungs))
         for index, group in groupby(seen, key=lambda entry: entry[0].index):
@@ -137,18 +162,25 @@ class Segmenter:
                 probabilities.append(view.back(probability, shape))
                 if lean is not None:
                     leans.append(view.back(lean, shape))
-            probability = np.mean(probabilities, axis=0)
-            if self.lesions is None:
-                infected, spec = probability >= THRESHOLD, self.bundle.card.input
-                dense = is_dense(scan, index, infected, spec)
-            else:
-                dense = np.mean(leans, axis=0) > 0 if leans else np.zeros(shape, bool)
-            yield SliceFinding(index, probability, dense)
+            lean = np.mean(leans, axis=0) if leans else None
+            yield index, np.mean(probabilities, axis=0), lean
 
     def read_otherwise(
+        self,
+        scan: Scan,
+        lungs: Lungs | None,
+        where: Collection[int],
+        field: np.ndarray | None = None,
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Slices of ``where`` and their probabilities (OTHERS, H, W) in the groups of other views.
+
+        field: as in ``find``; slices that are not in ``where`` count as free of infection.
+        """
+        return _whole(self._otherwise(scan, lungs, where), scan, field)
+
+    def _otherwise(
         self, scan: Scan, lungs: Lungs | None, where: Collection[int]
-    ) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """Slices of ``where`` and their probabilities (H, W) in each group of other views."""
+    ) -> Iterator[tuple[int, np.ndarray]]:
         groups = [g for g in other_views(scan, lungs) if g[0].index in where]
         predictions = self._seen(scan, [view for group in groups for view in group])
         readings: list[np.ndarray] = []
@@ -159,7 +191,7 @@ class Segmenter:
             ]
             readings.append(np.mean(maps, axis=0))
             if len(readings) == OTHERS:
-                yield group[0].index, readings
+                yield group[0].index, np.stack(readings)
                 readings = []
 
     def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
@@ -197,6 +229,13 @@ class Segmenter:
         for told in self._run_lesions(inputs()):
             view, prior = shown.popleft()
             yield view, prior, None if told is None else told[_CONSOLIDATION] - told[_GGO]
+
+
+def _whole(
+    slices: Iterator[tuple[int, np.ndarray]], scan: Scan, field: np.ndarray | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """``slices`` of ``scan``, their short gaps filled where ``field`` is known."""
+    return slices if field is None else filled(slices, field, longest_gap(scan))
 
 
 def _check_target(bundle: Bundle, target: Target) -> None:
@@ -241,6 +280,7 @@ def segment(
     """Infection in ``scan``, divided into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
+    In volumes short gaps between infected slices are filled (inference.slice_gaps).
     Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
     the notice ``hu-split`` says so. alternatives: find them too; the labels stay the same.
     """
@@ -260,7 +300,7 @@ def find_lesions(
     field: (D, H, W) bool, anatomy.lung_field of ``lungs``.
     """
     labels, usual = np.zeros(scan.shape, np.uint8), []
-    for finding in segmenter.find(scan, lungs):
+    for finding in segmenter.find(scan, lungs, field):
         plane, inside = labels[finding.index], field[finding.index]
         plane[inside] = classes(finding.probability >= THRESHOLD, finding.dense)[inside]
         if finding.probability[inside].max(initial=0) >= SILENT:
@@ -273,6 +313,7 @@ def find_lesions(
         models=tuple(bundle.used for bundle in segmenter.bundles),
         engine=segmenter.engine,
         notices=tuple(notice for notice in notices if notice is not None),
+        filled_gaps=longest_gap(scan),
     )
     return lesions, usual
 
@@ -292,7 +333,7 @@ def find_alternatives(
     that any alternative calls infected.
     """
     slices = {alternative.index: alternative for alternative in usual}
-    for index, readings in segmenter.read_otherwise(scan, lungs, slices):
+    for index, readings in segmenter.read_otherwise(scan, lungs, slices, field):
         codes = slices[index].plane(scan.shape[1:])
         for reading, probability in enumerate(readings, start=1):
             codes |= code(probability, reading) * field[index]

@@ -173,8 +173,22 @@ class AugmentationConfig(_Strict):
         return self
 
 
+#: Keys of ``pretraining`` that a task has to itself; all the others but two are inpainting's.
+_KEYS_OF_TASK = {
+    "rotation": set[str](),
+    "clusters": {"clusters", "cluster_epochs"},
+    "masked-modelling": {"masked", "block"},
+}
+
+
 class PretrainingConfig(_Strict):
-    """Pre-training by inpainting (Algorithm 2): what is erased, and by whom.
+    """Pre-training without labels, by the task of Algorithm 2 or another.
+
+    task: "inpainting", "rotation" (by how many quarters a slice was turned), "clusters" (the
+    clusters of the network's own features as labels) or "masked-modelling" (drawing what a sparse
+    encoder did not see). All but inpainting are for Inf-Net, and for infection.
+
+    Inpainting (Algorithm 2): what is erased, and by whom.
 
     masks: "coach" chooses the blocks to erase, "random" is its control. variant: "eq3" follows
     equations (3) to (5) and Algorithm 2 as the paper prints them, "ours" parts with them where
@@ -188,8 +202,13 @@ class PretrainingConfig(_Strict):
     published). The recipe "paper" of ``training`` follows the published code instead of a variant.
     It and "eq3" erase a fixed quarter (k = 0.75), and their coach is trained for as many steps as
     the network: erase and coach_batches are for "ours".
+
+    Clusters: how many, and after how many epochs they are made anew (cluster_epochs). Masked
+    modelling: the share of the image that is erased (masked), in squares of ``block`` pixels, a
+    multiple of 32.
     """
 
+    task: Literal["inpainting", "rotation", "clusters", "masked-modelling"] = "inpainting"
     masks: Literal["coach", "random"] = "coach"
     variant: Literal["ours", "eq3"] = "ours"
     unlabelled: tuple[ManifestName, ...] = Field(default=("covid-semiseg",), min_length=1)
@@ -199,6 +218,35 @@ class PretrainingConfig(_Strict):
     coach_batches: Fraction = 0.25
     coach_width: int = Field(default=16, ge=8, le=128)
     coach_learning_rate: float = Field(default=3e-4, gt=0, le=1)
+    clusters: int = Field(default=100, ge=2, le=1000)
+    cluster_epochs: int = Field(default=2, ge=1)
+    masked: Annotated[float, Field(gt=0, lt=1)] = 0.6
+
+    @model_validator(mode="after")
+    def _keys_of_the_task(self) -> Self:
+        allowed = {"task", "unlabelled"} | _KEYS_OF_TASK.get(self.task, {"block"})
+        if self.task == "inpainting":
+            others = set().union(*_KEYS_OF_TASK.values())
+            allowed |= set(type(self).model_fields) - others
+        for name, field in type(self).model_fields.items():
+            # A stored experiment has every key: what counts is whether it was changed.
+            if name not in allowed and getattr(self, name) != field.default:
+                raise ValueError(f"pretraining.{name} is not for the task {self.task}")
+        if self.task == "masked-modelling" and self.block % 32:
+            raise ValueError(f"pretraining.block {self.block} is not a multiple of 32")
+        return self
+
+
+class SecondTaskConfig(_Strict):
+    """Inpainting beside segmentation: what a network learns from each slice besides its label.
+
+    weight: of the error in the loss. erase: share of the blocks that is erased at random. block:
+    side of a block in pixels.
+    """
+
+    weight: float = Field(default=1.0, gt=0, le=100)
+    erase: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    block: int = Field(default=16, ge=8, le=64)
 
 
 class PseudoLabellingConfig(_Strict):
@@ -252,6 +300,7 @@ class ExperimentConfig(_Strict):
     training: TrainingConfig = TrainingConfig()
     pretraining: PretrainingConfig | None = None
     pseudo_labelling: PseudoLabellingConfig | None = None
+    second_task: SecondTaskConfig | None = None
 
     def at(
         self, *, fold: int | None = None, seed: int | None = None, folds: int | None = None
@@ -284,6 +333,30 @@ class ExperimentConfig(_Strict):
             )
         if self.target == "lesions" and self.data.priors is None:
             raise ValueError("the target lesions needs the infection priors of data.priors")
+        return self
+
+    @model_validator(mode="after")
+    def _pretext_that_can_run(self) -> Self:
+        from lungscore.networks import WITH_ENCODER
+
+        if self.pretraining is None or self.pretraining.task == "inpainting":
+            return self
+        task = self.pretraining.task
+        if self.network.name not in WITH_ENCODER:
+            raise ValueError(f"the task {task} is for the networks {' and '.join(WITH_ENCODER)}")
+        if self.training.recipe == "paper":
+            raise ValueError(f"the recipe paper is not for the task {task}")
+        moved = self.augmentation
+        if task == "rotation" and (moved.flip_up_down or moved.transpose):
+            raise ValueError("with flip_up_down or transpose no rotation can be told from another")
+        return self
+
+    @model_validator(mode="after")
+    def _second_task_that_can_run(self) -> Self:
+        if self.second_task is None:
+            return self
+        if self.pretraining or self.pseudo_labelling or self.target != "infection":
+            raise ValueError("second_task is for supervised training of the target infection")
         return self
 
     @model_validator(mode="after")

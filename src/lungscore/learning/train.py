@@ -33,6 +33,7 @@ from lungscore.learning.loop import (
 from lungscore.learning.losses import infection_loss, lesion_loss
 from lungscore.learning.slices import Batch, SliceStore, epoch_indices
 from lungscore.networks import LesionInfNet, lesion_input, make_network, normalise
+from lungscore.networks.two_tasks import TwoTasks
 
 #: The published code trains every batch at three sizes, each with its own optimiser step.
 PAPER_SCALES = (0.75, 1.0, 1.25)
@@ -133,8 +134,13 @@ class Supervised(Task):
     ) -> None:
         self.config, self.store, self.facts = config, store, facts or {}
         self.infected, self.healthy = infected, healthy
-        self.networks = {"segmentation": network}
-        self.optimizers = {"segmentation": _optimizer(network, config)}
+        second = config.second_task
+        learner = (
+            network if second is None
+            else TwoTasks(network, erase=second.erase, block=second.block)
+        )  # fmt: skip
+        self.networks = {"segmentation": learner}
+        self.optimizers = {"segmentation": make_optimizer(learner, config)}
         self.bare = network
         self.average: AveragedModel | None = None
         if config.training.average:
@@ -148,26 +154,36 @@ class Supervised(Task):
         network, optimizer = self.networks["segmentation"], self.optimizers["segmentation"]
         network.train()
         rng = np.random.default_rng([training.seed, number])
+        # What is erased for a second task; nothing else here draws from torch.
+        torch.manual_seed(int(np.random.SeedSequence([training.seed, number]).generate_state(1)[0]))
         batches = self.batches(rng)
-        losses = []
+        steps = []
         for step, indices in enumerate(batches):
             progress = (number + step / len(batches)) / training.epochs
             set_rate(optimizer, rate := self.rate(progress, number))
             batch = self.store.batch(indices, self.config, rng, augmentation_device(fabric))
             own = Batch(*(own_share(fabric, tensors) for tensors in batch))
             for scaled in _sizes(own, self.config):
-                if self.config.target == "lesions":
-                    output = network(lesion_input(scaled.image, scaled.prior))
-                    loss = lesion_loss(output, scaled.target, scaled.edge, recipe=training.recipe)
-                else:
-                    output = network(normalise(scaled.image))
-                    loss = infection_loss(
-                        output, scaled.target, scaled.edge, recipe=training.recipe
-                    )
-                losses.append(optimise(fabric, network, optimizer, loss, **_clipping(self.config)))
+                loss, figures = self.loss(network, scaled)
+                value = optimise(fabric, network, optimizer, loss, **_clipping(self.config))
+                steps.append({"loss": value, **figures})
                 if self.average is not None:
                     self.average.update_parameters(self.bare)
-        return {"loss": float(np.mean(losses)), "learning_rate": rate}
+        means = {name: float(np.mean([figures[name] for figures in steps])) for name in steps[0]}
+        return {**means, "learning_rate": rate}
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, augmented and of one size, and what else is logged of it."""
+        recipe, second = self.config.training.recipe, self.config.second_task
+        if self.config.target == "lesions":
+            output = network(lesion_input(batch.image, batch.prior))
+            return lesion_loss(output, batch.target, batch.edge, recipe=recipe), {}
+        if second is None:
+            output = network(normalise(batch.image))
+            return infection_loss(output, batch.target, batch.edge, recipe=recipe), {}
+        output, error = network(normalise(batch.image))
+        loss = infection_loss(output, batch.target, batch.edge, recipe=recipe)
+        return loss + second.weight * error, {"inpainting_error": error.item()}
 
     def batches(self, rng: np.random.Generator) -> list[np.ndarray]:
         """Which slices of the store make up each batch of an epoch."""
@@ -211,7 +227,8 @@ def train(
     return fit(task, config, fabric, out, resume=resume, report=report)
 
 
-def _optimizer(network: nn.Module, config: ExperimentConfig) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, config: ExperimentConfig) -> torch.optim.Optimizer:
+    """The optimiser of the recipe, and of the target."""
     training = config.training
     if training.recipe == "paper":
         if config.target == "lesions":

@@ -3,8 +3,10 @@
 from lungscore.networks.covid_segnet import COVIDSegNet
 from lungscore.networks.encoders import ENCODERS
 from lungscore.networks.inf_net import InfNet
+from lungscore.networks.irrcnn import IRRCNN
 from lungscore.networks.lesion_inf_net import LesionInfNet
 from lungscore.networks.lung_net import LungNet, LungProbabilities
+from lungscore.networks.nabla_n import NablaN
 from lungscore.networks.output import InfNetOutput, NetworkOutput, PlainOutput
 from lungscore.networks.probabilities import (
     InfectionProbability,
@@ -12,13 +14,22 @@ from lungscore.networks.probabilities import (
     lesion_input,
     normalise,
 )
-from lungscore.networks.registry import LESION_NETWORKS, NETWORKS, make_network
+from lungscore.networks.registry import (
+    LESION_NETWORKS,
+    NETWORKS,
+    SLICE_DETECTOR,
+    WITH_ENCODER,
+    make_network,
+)
 from lungscore.networks.u_net import MultiInfNet, UNet
 
 __all__ = [
     "ENCODERS",
+    "IRRCNN",
     "LESION_NETWORKS",
     "NETWORKS",
+    "SLICE_DETECTOR",
+    "WITH_ENCODER",
     "COVIDSegNet",
     "InfNet",
     "InfNetOutput",
@@ -28,6 +39,7 @@ __all__ = [
     "LungNet",
     "LungProbabilities",
     "MultiInfNet",
+    "NablaN",
     "NetworkOutput",
     "PlainOutput",
     "UNet",

@@ -8,7 +8,8 @@ from pathlib import Path
 from lungscore.errors import InputError
 from lungscore.node.config import NodeConfig, read_config
 from lungscore.node.retention import purge
-from lungscore.node.state import FILE, Row, State
+from lungscore.node.state import Row, State
+from lungscore.node.tables import FILE
 
 
 def overview(path: Path) -> tuple[dict[str, int], list[Row]]:

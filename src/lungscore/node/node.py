@@ -16,9 +16,10 @@ from lungscore.node.journal import Journal, quieten
 from lungscore.node.monitor import Monitor, server
 from lungscore.node.names import read_names
 from lungscore.node.receive import Receiver
-from lungscore.node.retention import clear_up, expire
+from lungscore.node.retention import adopt, clear_up, expire
 from lungscore.node.send import Sender
-from lungscore.node.state import FILE, State
+from lungscore.node.state import State
+from lungscore.node.tables import FILE
 from lungscore.node.watch import Watch
 from lungscore.node.work import Work
 
@@ -45,10 +46,11 @@ def run_node(config: NodeConfig, stop: threading.Event, *, tell: Callable[[str],
         names = read_names(config.folder)
         state = State(config.folder / FILE)
         stack.callback(state.close)
-        recovered, removed = state.recover(), clear_up(config, state)
+        intake = Intake(config, names, state, journal)
+        recovered, adopted = state.recover(), adopt(config, state, intake)
+        removed = clear_up(config, state)
         parts = _Parts(stop, journal)
         stack.callback(parts.join)
-        intake = Intake(config, names, state, journal)
         receivers = []
         if config.listen is not None:
             longest = config.limits.image_mib * 2**20
@@ -79,7 +81,7 @@ def run_node(config: NodeConfig, stop: threading.Event, *, tell: Callable[[str],
             parts.repeat("watch", watch.look, every=_LOOK_S)
         for receiver in receivers:
             parts.start("receive", receiver.serve)
-        journal.say("started", recovered=recovered, removed=removed)
+        journal.say("started", recovered=recovered, adopted=adopted, removed=removed)
         while not stop.wait(1.0):
             pass
         journal.say("stopping")

@@ -166,10 +166,12 @@ class Receiver:
         return SUCCESS, Dataset()
 
     def _accepted(self, event: Any) -> None:
-        unknown = sum(context.result == 0x03 for context in event.assoc.rejected_contexts)
-        if unknown:
+        """Tell of classes that are not taken, in no transfer syntax that was proposed."""
+        taken = {context.abstract_syntax for context in event.assoc.accepted_contexts}
+        refused = {context.abstract_syntax for context in event.assoc.rejected_contexts} - taken
+        if refused:
             self._journal.count("associations", "sop-class")
-            self._journal.say("refused", code="image-refused", sop_classes=unknown)
+            self._journal.say("refused", code="image-refused", sop_classes=len(refused))
 
     def _rejected(self, event: Any) -> None:
         self._journal.count("associations", "sender-refused")
@@ -231,13 +233,20 @@ class _Server(ThreadedAssociationServer):
         super().serve_forever(poll_interval)
 
     def service_actions(self) -> None:
-        """Every half second: close the sockets of associations that have ended."""
+        """Every half second: close the sockets of associations that have ended.
+
+        One of which something was heard, but no request that could be answered, is told of.
+        """
         super().service_actions()
         for entry in list(self.opened):
             association, connection = entry
-            if association.ident is not None and not association.is_alive():
-                connection.close()
-                self.opened.remove(entry)
+            if association.ident is None or association.is_alive():
+                continue
+            connection.close()
+            self.opened.remove(entry)
+            answered = association.is_rejected or association.acceptor.primitive is not None
+            if association.heard and not association.told and not answered:
+                self._turned_away(association.requestor.address_info.address)
 
     def stop(self) -> None:
         """End ``serve_forever``, if it was called, and close the port."""
@@ -258,12 +267,17 @@ def _bounded(
     pynetdicom takes whatever length a PDU states, and collects a data set in memory.
     """
     association.taken_bytes = 0
+    association.heard = association.told = False
 
     def receive_bounded(length: int) -> bytearray:
         association.taken_bytes += length
         if length > LONGEST_PDU or association.taken_bytes > most_bytes:
-            journal.refuse(InputError("image-refused", "The message is too long"))
+            if not association.told:
+                journal.refuse(InputError("image-refused", "The message is too long"))
+            association.told = True
             raise OSError("the message is too long")
-        return receive(length)
+        content = receive(length)
+        association.heard = association.heard or bool(content)
+        return content
 
     return receive_bounded

@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from lungscore.batch.leftovers import clear_leftovers
+from lungscore.errors import InputError, ResourceError
 from lungscore.node.config import NodeConfig
+from lungscore.node.intake import Intake
 from lungscore.node.journal import Journal
 from lungscore.node.names import case_of
 from lungscore.node.state import State
+from lungscore.node.watch import image_in
 from lungscore.node.work import remove_dead
 
 _CASE = re.compile(r"([0-9a-f]{24})(?:-[0-9]{1,9})?")
@@ -65,10 +68,36 @@ def _remove_refused(config: NodeConfig, before: float) -> None:
                 (config.refused / name).unlink()
 
 
+def adopt(config: NodeConfig, state: State, intake: Intake) -> int:
+    """Take the images on the disk that the state does not know; how many.
+
+    Of a killed store; or of all studies, where the state is a new one or an old backup: their
+    senders were told that they are safe. Only before the node takes others.
+    """
+    adopted = 0
+    for study in filter(_CASE.fullmatch, _names(config.incoming)):
+        known = state.names_of_images(study)
+        for path in sorted((config.incoming / study).glob("*.dcm")):
+            if path.stem in known or path.name.startswith(_TEMPORARY):
+                continue
+            try:
+                own = intake.take(image_in(path, config.limits.image_mib * 2**20))
+            except InputError:  # no image, of which nobody was told anything
+                path.unlink()
+                continue
+            except ResourceError:  # no room: at the next start
+                continue
+            _remove_results(config, own)  # they may be of fewer images
+            if own != study:  # under a new key
+                path.unlink()
+            adopted += 1
+    return adopted
+
+
 def clear_up(config: NodeConfig, state: State) -> int:
     """Remove what belongs to no study: of killed stores, purges and void analyses; how much.
 
-    Only before the node takes images.
+    Only before the node takes images, and after ``adopt``.
     """
     clear_leftovers(config.results)
     rows = {row.study: row for row in state.studies()}
@@ -78,15 +107,17 @@ def clear_up(config: NodeConfig, state: State) -> int:
         row = rows.get(match[1]) if match else None
         if match and (row is None or name != case_of(row.study, row.revision)):
             removed += _remove(config.results / name)
-    for folder in (config.incoming, config.dead):
-        for name in _names(folder):
-            if name.startswith(_TEMPORARY) or (_CASE.fullmatch(name) and name not in rows):
-                removed += _remove(folder / name)
-    for study in rows:
-        known = {f"{image}.dcm" for image in state.names_of_images(study)}
+    removed += sum(_remove(config.dead / n) for n in _names(config.dead) if n not in rows)
+    for study in _names(config.incoming):
+        if study.startswith(_TEMPORARY):  # of a purge
+            removed += _remove(config.incoming / study)
+            continue
         for name in _names(config.incoming / study):
-            if name not in known and (name.startswith(_TEMPORARY) or name.endswith(".dcm")):
+            if name.startswith(_TEMPORARY):
                 removed += _remove(config.incoming / study / name)
+        if study not in rows:
+            with suppress(OSError):  # images for which there was no room
+                (config.incoming / study).rmdir()
     return removed
 
 

@@ -15,31 +15,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lungscore.errors import ResourceError
+from lungscore.node.tables import FILE, TABLES, noted
 
-FILE = "node.sqlite"
 STATES = ("received", "queued", "running", "done", "sent", "failed")
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS studies (
-  study TEXT PRIMARY KEY, revision INTEGER NOT NULL, state TEXT NOT NULL, code TEXT,
-  images INTEGER NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL,
-  arrived REAL NOT NULL, changed REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS images (
-  study TEXT NOT NULL, image TEXT NOT NULL, syntax TEXT NOT NULL, content TEXT NOT NULL,
-  PRIMARY KEY (study, image)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deliveries (
-  study TEXT NOT NULL, destination TEXT NOT NULL, state TEXT NOT NULL, code TEXT,
-  attempts INTEGER NOT NULL, due REAL NOT NULL, since REAL NOT NULL,
-  PRIMARY KEY (study, destination)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS objects (
-  study TEXT NOT NULL, destination TEXT NOT NULL, object TEXT NOT NULL, state TEXT NOT NULL,
-  PRIMARY KEY (study, destination, object)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS studies_by_state ON studies (state, due);
-"""
 
 #: Of a study: no destination is still to get its results.
 _NOTHING_WAITS = (
@@ -96,7 +74,7 @@ class State:
             )
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=FULL")
-            self._base.executescript(_TABLES)
+            self._base.executescript(TABLES)
         except sqlite3.Error as error:
             raise ResourceError(
                 "node-damaged",
@@ -111,7 +89,7 @@ class State:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _told():
+        with self._lock, noted():
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield self._base
@@ -122,7 +100,7 @@ class State:
                 raise
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple]:
-        with self._lock, _told():
+        with self._lock, noted():
             return self._base.execute(query, values).fetchall()
 
     # Images arrive
@@ -394,19 +372,3 @@ class State:
                 base.execute(f"DELETE FROM {table} WHERE study=?", (study,))  # noqa: S608
             removing()
             return True
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What SQLite cannot do for lack of room, or of a disk that works, is a ResourceError."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-            raise ResourceError(
-                "disk-full", f"No disk space is left for {FILE}", hint="Free some disk space"
-            ) from error
-        raise ResourceError(
-            "output-not-writable",
-            f"{FILE} of the node cannot be written ({error.sqlite_errorname})",
-        ) from error

@@ -98,9 +98,11 @@ def slices_of_parts(analysis: Analysis, labels: np.ndarray | None, count: int) -
         return [None] * count
     infected, whole = (np.zeros((labels.shape[0], count + 1), np.int64) for _ in range(2))
     for z, plane in enumerate(labels):
-        whole[z] = np.bincount(plane.ravel(), minlength=count + 1)[: count + 1]
-        inside = plane[analysis.lesions.labels[z] > 0]
-        infected[z] = np.bincount(inside.ravel(), minlength=count + 1)[: count + 1]
+        labelled = plane > 0  # few of all pixels
+        values = plane[labelled]
+        lesions = analysis.lesions.labels[z][labelled]
+        whole[z] = np.bincount(values, minlength=count + 1)[: count + 1]
+        infected[z] = np.bincount(values[lesions > 0], minlength=count + 1)[: count + 1]
     chosen = np.where(infected.any(axis=0), infected.argmax(axis=0), whole.argmax(axis=0))
     present = whole.sum(axis=0) > 0
     return [int(chosen[label]) if present[label] else None for label in range(1, count + 1)]

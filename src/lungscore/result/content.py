@@ -40,6 +40,7 @@ def to_result(analysis: Analysis) -> Result:
             "infection_ml": millilitres(whole.infection_ml),
             "left_percent": percent(severity.left.infection_percent) if severity.left else None,
             "right_percent": percent(severity.right.infection_percent) if severity.right else None,
+            "filled_gaps": analysis.lesions.filled_gaps,
         },
         "scores": _scores(severity),
         "severity": {

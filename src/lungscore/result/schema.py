@@ -50,6 +50,10 @@ class BurdenPart(Model):
     infection_ml: float | None
     left_percent: float | None
     right_percent: float | None
+    filled_gaps: int | None = Field(
+        default=None,
+        description="infection was filled in across gaps of up to this many slices; 0: nowhere",
+    )
 
 
 class RegionScore(Model):

@@ -44,6 +44,7 @@ WITHHOLDING: dict[str, str] = {
 UNTRUSTED: dict[str, str] = {
     "one-lung": "only one lung was found",
     "dense-outside-lungs": "dense tissue beside the lungs may be lung",
+    "air-outside-lungs": "air beside the lungs may be lung",
     "lungs-disagree": "two methods differ about the lungs",
     "lungs-uneven": "a lung is broken in some slices",
     "lungs-cut-sideways": "the field of view cuts the lungs off",

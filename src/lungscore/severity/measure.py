@@ -166,6 +166,7 @@ def _severity(counted: Tally, segmentation: Segmentation) -> Severity:
             whole,
             numbers.lobes,
             numbers.scores,
+            slice_percents=[part.infection_percent for part in numbers.slices],
             withheld=verdict.withheld,
             obstacles=obstacles,
             in_lobes_percent=numbers.in_lobes_percent,

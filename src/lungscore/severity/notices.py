@@ -1,12 +1,13 @@
 """What a reader should know about the numbers: which are missing, and why."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from lungscore.errors import Notice
 from lungscore.labels import LOBE_NAMES
 from lungscore.severity.category import LOBES_COMPLETE, SMALL_LUNG_LITRES, UNTRUSTED, WITHHOLDING
+from lungscore.severity.gaps import gaps_between_infected, gaps_message
 from lungscore.severity.scores import SCORE_TITLES, Score
 
 
@@ -41,6 +42,7 @@ def notices_of(
     lobes: Mapping[str, Part],
     results: Mapping[str, Score],
     *,
+    slice_percents: Sequence[float | None],
     withheld: tuple[str, ...],
     obstacles: Obstacles,
     in_lobes_percent: float | None,
@@ -48,7 +50,8 @@ def notices_of(
 ) -> tuple[Notice, ...]:
     """Unusual lungs, missing lobes, what could not be computed and a category withheld.
 
-    noted: codes that are noted about the scan already.
+    slice_percents: infected percent of the lung of each slice, superior to inferior. noted: codes
+    that are noted about the scan already.
     """
     notices = []
     litres = None if whole.volume_ml is None else whole.volume_ml / 1000
@@ -62,6 +65,8 @@ def notices_of(
             "the totals of the lungs, but towards no lobe and no region"
         )
         notices.append(Notice("lobes-incomplete", message))
+    if gaps := gaps_between_infected(slice_percents):
+        notices.append(Notice("infection-gap", gaps_message(gaps, len(slice_percents))))
     empty = [LOBE_NAMES[name] for name, lobe in lobes.items() if lobe.infection_percent is None]
     if empty:
         message = f"No voxels of these lobes were found, so they have no scores: {', '.join(empty)}"

@@ -33,6 +33,7 @@ UNOBJECTIONABLE = STANDING | {
 #: Notices after which a number may be wrong, although a category is given.
 DOUBTFUL = frozenset(
     {
+        "air-outside-lungs",
         "approximate-8bit",
         "averaged-images",
         "borderline-category",

@@ -5,22 +5,16 @@ on the side several processes decode at once, which threads cannot.
 """
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from lungscore.errors import InputError, ResourceError
-from lungscore.machine import available_threads
+from lungscore.errors import InputError
 from lungscore.scan.dicom.header import Header
 from lungscore.scan.dicom.pixels import NATIVE, Encapsulated, read_hounsfield
-
-#: Images that are worth a further process, and the most processes of one series.
-IMAGES_PER_WORKER, MOST_WORKERS = 64, 4
+from lungscore.scan.dicom.workers import give_back, take_worker, worker_count
 
 #: Seconds after which an image that is still not decoded counts as damaged.
 PATIENCE_S = 60.0
@@ -55,7 +49,7 @@ def _read_compressed(
     """Number and scale of each of ``images``: number, header and slot."""
     if not images:
         return []
-    count = min(available_threads(), MOST_WORKERS, -(-len(images) // IMAGES_PER_WORKER))
+    count = worker_count(len(images))
     stop = threading.Event()
 
     def work(share: list[tuple[int, Header, int]]) -> list[tuple[int, str]]:
@@ -92,35 +86,17 @@ class _Worker:
     """One process of ``decode_worker``."""
 
     def __enter__(self) -> "_Worker":
-        # The same modules as here, and none from the folder the user happens to stand in.
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        command = [sys.executable, "-P", "-m", "lungscore.scan.dicom.decode_worker"]
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-            )
-        except OSError as error:
-            raise ResourceError(
-                "out-of-memory", f"No decoding process could be started ({error.strerror})"
-            ) from error
+        self._process, self._whole = take_worker(), True
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        give_back(self._process, whole=self._whole)
 
     def decode(self, header: Header) -> tuple[np.ndarray, str]:
         """(rows, columns) int16 HU, and how the image states its scale."""
         watch = threading.Timer(PATIENCE_S, self._process.kill)
         watch.start()
+        self._whole = False
         try:
             answer, pixels = self._ask(header)
         except (OSError, ValueError) as error:
@@ -131,6 +107,7 @@ class _Worker:
             ) from error
         finally:
             watch.cancel()
+        self._whole = True
         if "code" in answer:
             raise InputError(
                 answer["code"], answer["found"], expected=answer["expected"], hint=answer["hint"]

@@ -14,8 +14,18 @@ from lungscore.errors import InputError
 from lungscore.scan.dicom.header import quiet_pydicom, read_header
 from lungscore.scan.dicom.pixels import read_hounsfield
 
+#: A transfer syntax that the libraries for all of them can decode.
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+
 #: Address space of the process: many times what a slice of the largest allowed size needs.
 MEMORY_BYTES = 4 * 2**30
+
+
+def load() -> None:
+    """Import what decoding needs before the first request comes."""
+    from pydicom.pixels import get_decoder
+
+    get_decoder(JPEG_LOSSLESS).is_available  # noqa: B018 (looking loads the libraries)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
@@ -54,4 +64,5 @@ def limit_memory() -> None:
 
 if __name__ == "__main__":
     limit_memory()
+    load()
     serve(sys.stdin.buffer, sys.stdout.buffer)

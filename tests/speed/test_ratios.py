@@ -1,0 +1,87 @@
+"""The table of aims: ratios to R of the same repeat, and what was not measured is said."""
+
+from typing import Any
+
+import plan as planning
+from ratios_page import ratios_section
+from tests.speed.made_lines import HOST
+
+
+def tree_line(times: float) -> dict[str, Any]:
+    """What one tree took, ``times`` R each."""
+    scan = {
+        **dict.fromkeys(("wall", "waited", "rest", "read", "lungs_and_lobes"), 2 * times),
+        **{"first_slice": 1.0, "cpu": 13.3, "slices": 133, "peak_mib": 500.0},
+        "engine": {"name": "openvino", "precision": "f32"},
+    }
+    return {
+        "scans": [scan, {**scan, **dict.fromkeys(("wall", "rest", "read"), 4 * times)}],
+        "help": [0.2, 0.2],
+        "second": [{"rest": 2 * times, "seconds": 3 * times}],
+        "cohort": {"1": [100.0], "2": [170.0]},
+        "memory_mib": {"300": 500.0, "800": 1100.0},
+    }
+
+
+def ratios_line(times: float) -> dict[str, Any]:
+    now = tree_line(times)
+    now["line"] = {
+        str(slices): {"wall": slices / 50 + 2, "cpu": slices / 25 + 3, "peak_mib": 500.0}
+        for slices in (100, 400, 1600)
+    }
+    r = {"seconds": 2.0, "cpu": 2.0, "images": 133, "bytes": 33_000_000, "disk_seconds": 0.02}
+    return {
+        "schema": "lungscore.ratios/1",
+        "command": "python experiments/speed/ratios.py",
+        "commit": "0123456789",
+        "commit_before": "abcdef0123",
+        "host": HOST,
+        "scan": "P002",
+        # The second repeat fell into a slow minute: all of it took twice as long.
+        "R": [r, {**r, "seconds": 4.0}],
+        "now": now,
+        "before": tree_line(10.0),
+        "work": {"infection_gflop": 7.0, "lungs_gflop": 2.0, "peak_gflops": 90.0, "slices": 133},
+    }
+
+
+def row(section: str, what: str) -> list[str]:
+    (line,) = [line for line in section.splitlines() if line.startswith(f"| {what}")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_slow_minute_changes_no_ratio() -> None:
+    cells = row(ratios_section([ratios_line(3.0)]), "everything but the networks")
+    assert cells[1:4] == [
+        "≤ 3 R",
+        "10.00 R [10.00, 10.00], n = 2",
+        "3.00 R [3.00, 3.00], n = 2: met",
+    ]
+
+
+def test_what_misses_its_aim_is_said_to_miss_it() -> None:
+    section = ratios_section([ratios_line(3.1)])
+    assert row(section, "everything but the networks")[3].endswith("**missed**")
+    assert row(section, "P002 to report, f32")[3].endswith("met")
+    assert row(section, "peak memory, 800 slices")[3] == "1.15 GB: **missed**"
+    assert row(section, "cohort: two workers")[3] == "1.70 ×: met"
+
+
+def test_what_was_not_measured_is_named() -> None:
+    section = ratios_section([ratios_line(3.0)])
+    assert row(section, "read")[-2:] == ["not measured", "not measured"]  # the other computers
+    assert row(section, "linear in slices")[2] == "not measured"  # of the tree before
+    assert row(section, "one GPU: 300 slices")[-1] == "not measured"
+    assert "not measured" in row(ratios_section([]), "read")
+
+
+def test_the_limit_is_work_over_peak() -> None:
+    assert "1197 GFLOP" in ratios_section([ratios_line(3.0)])
+    assert "13.30 s at the 90 GFLOP/s" in ratios_section([ratios_line(3.0)])
+
+
+def test_planning_takes_its_costs() -> None:
+    patient, fit = planning._of_ratios([ratios_line(3.0)])
+    assert abs(patient.per_slice - 0.1) < 1e-9
+    assert abs(fit.per_scan - 3) < 1e-9
+    assert abs(fit.per_slice - 1 / 25) < 1e-9
