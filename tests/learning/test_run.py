@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from lungscore.errors import InputError
+from lungscore.inference.bundle import sha256
 from lungscore.learning import run as run_module
+from lungscore.learning.checkpoints import read_facts
 from lungscore.learning.config import RunReference
 from lungscore.learning.experiment_file import at, referred, run_folder
 from lungscore.learning.run import run_experiment
+from lungscore.version import commit
 from tests.learning.tiny_training import U_NET, experiment, lesion_experiment, slices
 
 ONCE = {"network": U_NET, "epochs": 1, "slices_per_epoch": 2, "data": {"healthy": None}}
@@ -92,7 +95,13 @@ def test_pretraining_and_what_starts_from_it(write):
     error = rejected("run-missing", after, fold=1, seed=3)
     assert "pre/fold1-seed0" in error.message
     run_experiment(file, fold=1)
-    assert (run_experiment(after, fold=1, seed=3) / "weights.safetensors").is_file()
+    weights = run_experiment(after, fold=1, seed=3) / "weights.safetensors"
+    facts = read_facts(weights)
+    assert facts["built_on"] == {
+        "pre/fold1-seed0": sha256(Path("runs/pre/fold1-seed0/weights.safetensors"))
+    }
+    assert facts["commit"] == commit()
+    assert "built_on" not in read_facts(Path("runs/pre/fold1-seed0/weights.safetensors"))
 
 
 def test_missing_encoder_weights_are_named(write):
@@ -107,6 +116,7 @@ def test_lesions_train_with_predicted_priors_and_in_the_paper_recipe_without(
     given = []
     monkeypatch.setattr(run_module, "train", lambda config, **options: given.append(options))
     monkeypatch.setattr(run_module, "priors_of_training", lambda config, file: {"a": file.name})
+    monkeypatch.setattr(run_module, "built_on", lambda config, file: [])
     config = lesion_experiment(
         network={**U_NET, "name": "multi-inf-net"}, recipe=recipe
     ).model_copy(update={"data": experiment("resnet18", **ONCE).data})
