@@ -10,7 +10,14 @@ from lungscore.benchmark import timing
 from lungscore.benchmark.plan_page import plan_lines
 from lungscore.benchmark.results import results_folder
 from lungscore.benchmark.rows import load_rows
-from lungscore.benchmark.timing import Times, hours_of, kind, measure_times, plan_in_hours
+from lungscore.benchmark.timing import (
+    Times,
+    hours_of,
+    kind,
+    measure_times,
+    missing_kinds,
+    plan_in_hours,
+)
 from lungscore.benchmark.whole import plan
 from lungscore.cli.main import call
 from tests.benchmark.tiny_benchmark import REPOSITORY, ROWS, result, write, write_folder
@@ -56,20 +63,40 @@ def test_kinds_differ_where_times_do():
     assert len(set(names)) == len(names)
 
 
-def test_a_run_that_serves_several_rows_counts_once_and_unknown_kinds_stay_unknown(
-    folder, monkeypatch
-):
-    monkeypatch.setattr(timing, "measure_times", lambda config: Times(3.6, 0))
+def test_a_run_that_serves_several_rows_counts_once_and_unknown_kinds_stay_unknown(folder):
     planned = plan(load_rows(folder), folder)
-    content = plan_in_hours(planned, {}, seconds=100)
-    rows = content["rows"]
+    times = {name: Times(3.6, 0) for name in missing_kinds(planned, {})}
+    rows = plan_in_hours(planned, times)["rows"]
     # Four runs and two pre-trainings; supervised; labels for either fold, then the row's own.
     assert [rows[name]["runs"] for name in ("coach", "supervised", "semi", "lesions")] == [
         6, 4, 4, 2,
     ]  # fmt: skip
     assert rows["supervised"]["hours"] == pytest.approx(4 * 2 * 6 * 3.6 / 3600)
-    nothing = plan_in_hours(planned, {}, seconds=-1)
+    assert missing_kinds(planned, times) == {}
+    nothing = plan_in_hours(planned, {})
     assert {row["hours"] for row in nothing["rows"].values()} == {None}
+
+
+def test_measuring_stops_at_the_time_given_and_goes_on_with_what_is_missing(
+    folder, monkeypatch, capsys
+):
+    measured = []
+    monkeypatch.setattr(
+        timing, "measure_times", lambda config: measured.append(config.name) or Times(1, 1)
+    )
+    clock = iter(range(0, 1000, 2))  # two seconds between any two looks
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    call(["benchmark", "plan", str(folder), "--seconds", "3"])
+    assert len(measured) == 1
+    assert "kinds of training not timed" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.chdir(folder.parents[1])
+    monkeypatch.setattr(
+        timing, "measure_times", lambda config: measured.append(config.name) or Times(1, 1)
+    )
+    call(["benchmark", "plan", str(folder)])
+    kinds = missing_kinds(plan(load_rows(folder), folder), {})
+    assert len(measured) == len(set(measured)) == len(kinds)
 
 
 def test_the_page_shows_hours_budgets_and_what_is_measured(folder, monkeypatch):

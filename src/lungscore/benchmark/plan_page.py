@@ -74,9 +74,9 @@ def _about(hours: Hours | None) -> str:
     )
     if hours is None:
         return f"{text} Step times were not measured yet: `lungscore benchmark plan`."
-    machine = hours["machine"]
+    cpu, load = hours["machine"]["cpu"], hours["load"]
     return (
         f"{text} Hours of one core, from step times in processor seconds that "
-        f"`{hours['command']}` measured on {machine['cpu']} at a load of {hours['load']:.0f}; beside "
-        "other work a training takes longer."
+        f"`{hours['command']}` measured on {cpu} at a load of {load:.0f}; beside other work a "
+        "training takes longer."
     )

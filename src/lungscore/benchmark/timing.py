@@ -5,7 +5,7 @@ Seconds of the processor, of one thread: what else the machine does changes them
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ def kind(config: ExperimentConfig) -> str:
 
 
 def measure_times(config: ExperimentConfig) -> Times:
-    """Those of one kind, by epochs of one and of two batches behind a first one that is not counted."""
+    """Those of one kind, by epochs of one and of two batches; a first one is not counted."""
     rng = np.random.default_rng(0)
     samples = [_sample(rng, str(index)) for index in range(SLICES)]
     seconds = []
@@ -76,22 +76,14 @@ def hours_of(config: ExperimentConfig, times: Times, annotated: int = 50) -> flo
     return (batches * times.per_batch + training.epochs * times.per_epoch) / 3600
 
 
-def plan_in_hours(
-    planned: Plan,
-    known: Mapping[str, Times],
-    *,
-    seconds: float,
-    report: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """The content of plan.json but for its origin; times that are not ``known`` are measured.
+def missing_kinds(planned: Plan, times: Mapping[str, Times]) -> dict[str, ExperimentConfig]:
+    """Kinds of planned trainings whose times are not known, with an experiment of each."""
+    kinds = {kind(run.config): run.config for run in planned.runs}
+    return {name: config for name, config in kinds.items() if name not in times}
 
-    seconds: after which no further kind is measured; the same command then goes on.
-    """
-    times, began = dict(known), time.monotonic()
-    for name, run in {kind(run.config): run for run in planned.runs}.items():
-        if name not in times and time.monotonic() - began < seconds:
-            times[name] = measure_times(run.config)
-            report(f"{name}: {times[name].per_batch:.2f} s per batch")
+
+def plan_in_hours(planned: Plan, times: Mapping[str, Times]) -> dict[str, Any]:
+    """The content of plan.json but for its origin: every row's hours at these times."""
     counted: set[str] = set()
     rows = {}
     for row, runs in planned.rows:

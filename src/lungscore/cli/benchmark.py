@@ -114,25 +114,30 @@ def plan(
 
     Trains nothing and needs no data. Times that are already in plan.json are kept.
     """
-    from lungscore.benchmark import whole
+    import time
+
+    from lungscore.benchmark import timing, whole
     from lungscore.benchmark.plan_page import PLAN, read_hours
     from lungscore.benchmark.results import results_folder, write_plan
     from lungscore.benchmark.rows import load_rows
-    from lungscore.benchmark.timing import Times, plan_in_hours
     from lungscore.learning.loop import use_threads
 
     use_threads(1)
-    target = results or results_folder(folder)
-    known = (read_hours(target) or {"times": {}})["times"]
-    content = plan_in_hours(
-        whole.plan(load_rows(folder), folder),
-        {name: Times(**value) for name, value in known.items()},
-        seconds=seconds,
-        report=note,
-    )
-    command = f"lungscore benchmark plan {folder.parent.name}/{folder.name}"
-    write_plan(target / PLAN, {"command": command} | content)
-    say(f"Plan: {target / PLAN}")
+    began, target = time.monotonic(), results or results_folder(folder)
+    planned = whole.plan(load_rows(folder), folder)
+    stored = (read_hours(target) or {"times": {}})["times"]
+    times = {name: timing.Times(**value) for name, value in stored.items()}
+    origin = {"command": f"lungscore benchmark plan {folder.parent.name}/{folder.name}"}
+    write_plan(target / PLAN, origin | timing.plan_in_hours(planned, times))
+    missing = timing.missing_kinds(planned, times)
+    for name, config in missing.items():
+        if time.monotonic() - began > seconds:
+            break
+        times[name] = timing.measure_times(config)
+        note(f"{name}: {times[name].per_batch:.2f} s per batch")
+        write_plan(target / PLAN, origin | timing.plan_in_hours(planned, times))
+    left = len(timing.missing_kinds(planned, times))
+    say(f"Plan: {target / PLAN}" + (f", {left} kinds of training not timed" if left else ""))
 
 
 @app.command("table")
