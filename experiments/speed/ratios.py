@@ -23,7 +23,7 @@ SCHEMA = "lungscore.ratios/1"
 #: Slices of the phantoms whose time should lie on a straight line, and whose memory counts.
 LINE, MEMORY = (100, 200, 400, 800, 1600), (300, 800)
 #: Copies of the scan in the cohort.
-COHORT = 6
+COHORT = 4
 
 
 # In processes of their own

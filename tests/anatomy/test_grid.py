@@ -124,3 +124,22 @@ def test_otsu_agrees_with_scikit_image():
     values = values.clip(0, 255).astype(np.uint8)
     # scikit-image returns the last value of the lower class.
     assert otsu(np.bincount(values, minlength=256)) == threshold_otsu(values) + 1
+
+
+@pytest.mark.parametrize("factors", [(1, 1, 1), (2, 2, 3), (1, 4, 5), (3, 7, 6)])
+def test_enlarged_outlines_are_those_of_linear_interpolation(factors):
+    shape = (5, 33, 26)
+    grid = Grid(shape, factors, (1.0, 1.0, 1.0))
+    coarse = np.random.default_rng(24).random(grid.blocks) < 0.5
+    enlarged = grid.enlarge(coarse, tuple(slice(0, size) for size in shape))
+
+    def between(values, axis):
+        factor, size = factors[axis], shape[axis]
+        centres = np.arange(grid.blocks[axis]) * factor + (factor - 1) / 2
+        return np.apply_along_axis(
+            lambda line: np.interp(np.arange(size), centres, line), axis, values
+        )
+
+    for z, plane in enumerate(enlarged):
+        block = coarse[z // factors[0] : z // factors[0] + 1].astype(float)
+        assert (plane == (between(between(block, 1), 2)[0] > 0.5)).all()

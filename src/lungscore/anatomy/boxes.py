@@ -10,10 +10,11 @@ def lung_box(mask: np.ndarray, *, margin: tuple[int, int, int] = (0, 0, 0)) -> B
 
     It is cut at the array's ends. Raises ValueError for an empty mask.
     """
+    shadow = np.bitwise_or.reduce(mask, axis=0) != 0
+    lines = np.array([plane.any() for plane in mask]), shadow.any(axis=1), shadow.any(axis=0)
     box = []
-    for axis, (size, extra) in enumerate(zip(mask.shape, margin, strict=True)):
-        other_axes = tuple(other_axis for other_axis in range(3) if other_axis != axis)
-        filled = np.flatnonzero(mask.any(axis=other_axes))
+    for line, size, extra in zip(lines, mask.shape, margin, strict=True):
+        filled = np.flatnonzero(line)
         if not len(filled):
             raise ValueError("an empty mask has no box")
         box.append(slice(max(int(filled[0]) - extra, 0), min(int(filled[-1]) + 1 + extra, size)))

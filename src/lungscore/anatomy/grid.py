@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -130,24 +131,60 @@ class Grid:
         first: the block at which ``coarse`` begins, where it is cut out of the grid. Linear
         between block centres within a slice and cut at one half; along z the block's own value.
         """
-        z, y, x = (
-            np.arange(span.start, span.stop) - start * factor
-            for span, start, factor in zip(box, first, self.factors, strict=True)
+        (z, top, left), ends = (
+            [
+                edge - start * factor
+                for edge, start, factor in zip(edges, first, self.factors, strict=True)
+            ]
+            for edges in zip(*((span.start, span.stop) for span in box), strict=True)
         )
-        rows = _Between.blocks(y, self.factors[1], coarse.shape[1])
-        columns = _Between.blocks(x, self.factors[2], coarse.shape[2])
-        mask = np.zeros((len(z), len(y), len(x)), bool)
+        mask = np.zeros((ends[0] - z, ends[1] - top, ends[2] - left), bool)
         source = -1
         smooth: np.ndarray | None = None
-        for index, block in enumerate(z // self.factors[0]):
+        for index, block in enumerate(np.arange(z, ends[0]) // self.factors[0]):
             if block != source:
                 source, plane = int(block), coarse[block]
                 smooth = None
                 if plane.any():
-                    smooth = columns(rows(plane.astype(np.float32), axis=0), axis=1) > 0.5
+                    smooth = _smooth(plane, self.factors[1:])[top : ends[1], left : ends[2]]
             if smooth is not None:
                 mask[index] = smooth
         return mask
+
+
+def _smooth(plane: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
+    """The bool ``plane`` (H, W) of blocks at each of their pixels, linear between block centres.
+
+    Between four centres there are but 16 outlines, which are drawn once. Beyond the outermost
+    centres a block goes on as it is.
+    """
+    padded = np.pad(plane.view(np.uint8), 1, mode="edge")
+    corners = padded[:-1, :-1] | padded[:-1, 1:] << 1 | padded[1:, :-1] << 2 | padded[1:, 1:] << 3
+    outlines = _outlines(*factors)
+    pixels = np.empty((len(corners), factors[0], corners.shape[1], factors[1]), bool)
+    for row in range(factors[0]):
+        pixels[:, row] = outlines[:, row].take(corners, axis=0)
+    drawn = pixels.reshape(pixels.shape[0] * factors[0], -1)
+    top, left = ((factor + 1) // 2 for factor in factors)  # what lies before the first block
+    return drawn[top : top + plane.shape[0] * factors[0], left:]
+
+
+@cache
+def _outlines(down: int, across: int) -> np.ndarray:
+    """(16, down, across) bool: the pixels between four block centres where the mean is above one
+    half; the bits of the first index are the centres above left, above right, below left, below
+    right."""
+    rows, columns = (
+        ((np.arange(size) + 0.5 * (size % 2 == 0)) / size).astype(np.float32)
+        for size in (down, across)
+    )
+    outlines = np.empty((16, down, across), bool)
+    for number in range(16):
+        bits = [np.float32(number >> bit & 1) for bit in range(4)]
+        left = bits[0] + rows * (bits[2] - bits[0])
+        right = bits[1] + rows * (bits[3] - bits[1])
+        outlines[number] = left[:, None] + columns * (right - left)[:, None] > 0.5
+    return outlines
 
 
 def _block_sums(plane: np.ndarray, factor: int) -> np.ndarray:
@@ -157,23 +194,3 @@ def _block_sums(plane: np.ndarray, factor: int) -> np.ndarray:
         rows = plane[first::factor]
         sums[: len(rows)] += rows
     return sums
-
-
-@dataclass(frozen=True)
-class _Between:
-    """Linear interpolation between two neighbouring blocks for each of n positions."""
-
-    low: np.ndarray
-    high: np.ndarray
-    weight: np.ndarray
-
-    @classmethod
-    def blocks(cls, positions: np.ndarray, factor: int, size: int) -> "_Between":
-        block_positions = np.clip((positions + 0.5) / factor - 0.5, 0, size - 1)
-        low = block_positions.astype(int)
-        return cls(low, np.minimum(low + 1, size - 1), (block_positions - low).astype(np.float32))
-
-    def __call__(self, plane: np.ndarray, *, axis: int) -> np.ndarray:
-        weight = self.weight[:, None] if axis == 0 else self.weight
-        low = np.take(plane, self.low, axis=axis)
-        return low + weight * (np.take(plane, self.high, axis=axis) - low)
