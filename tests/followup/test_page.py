@@ -16,6 +16,7 @@ from lungscore.followup.outputs import OUTPUTS, write_comparison
 from lungscore.report.outputs import write_outputs
 from lungscore.version import RESEARCH_USE
 from tests.report.pages import check_page
+from tests.sampling import sampled
 
 SLICE = {"units": "grey", "spacing": False, "sides": False, "depth": 1}
 CASES = {
@@ -32,7 +33,7 @@ def page_of(folder: Path) -> str:
     return (folder / "report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", sampled(CASES, every=3))
 def test_every_pair_becomes_a_folder(make_follow_up, tmp_path, case):
     follow_up = make_follow_up(*CASES[case])
     folder = write_comparison(follow_up, tmp_path)

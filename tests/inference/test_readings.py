@@ -86,7 +86,7 @@ def test_the_thresholds_lie_about_the_one_that_counts():
 # In a volume
 
 
-@pytest.mark.parametrize("with_lesions", [False, True])
+@pytest.mark.parametrize("with_lesions", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_reading_that_counts_is_one_of_the_alternatives(
     phantom, lungs, bundle, lesions_bundle, with_lesions
 ):

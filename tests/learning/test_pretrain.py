@@ -74,7 +74,7 @@ def test_the_coach_learns_to_erase_what_cannot_be_foretold(tmp_path):
     assert erased[..., :32, :32].sum() > 0.5 * erased.sum()
 
 
-@pytest.mark.parametrize("masks", ["coach", "random"])
+@pytest.mark.parametrize("masks", ["coach", pytest.param("random", marks=pytest.mark.slow)])
 def test_the_network_learns_to_fill_in_what_was_erased(tmp_path, masks):
     config = pretraining(
         masks,

@@ -75,7 +75,7 @@ def check_export(name: str, encoder: str = "none") -> None:
     np.testing.assert_allclose(exported_and_run(network, inputs), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["u-net", "multi-inf-net"])
+@pytest.mark.parametrize("name", [pytest.param("u-net", marks=pytest.mark.slow), "multi-inf-net"])
 def test_the_exported_graph_computes_what_the_network_does(name):
     check_export(name)
 

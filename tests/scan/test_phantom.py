@@ -33,7 +33,7 @@ def one_lesion(lesion: PhantomLesion, **options: float) -> Phantom:
     return make_phantom("healthy", lesions=(lesion,), shape=SMALL, **options)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", sampled(PRESETS, every=2))
 def test_truth_is_counted_from_the_masks(preset: str) -> None:
     phantom = small(preset)
     truth, millilitre = phantom.truth, phantom.scan.voxel_ml
@@ -277,7 +277,7 @@ def test_dicom_series_never_overwrites(tmp_path: Path) -> None:
     assert caught.value.code == "output-exists"
 
 
-@pytest.mark.parametrize(("former", "preset"), FORMER_NAMES.items())
+@pytest.mark.parametrize(("former", "preset"), sampled(FORMER_NAMES.items(), every=3))
 def test_a_former_name_makes_the_same_phantom_and_keeps_its_case_name(
     former: str, preset: str
 ) -> None:
