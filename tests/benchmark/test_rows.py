@@ -76,6 +76,9 @@ def test_the_published_recipe_counts_its_three_sizes_and_its_untrained_coach():
     config = load_experiment(REPOSITORY / "coach-50-paper-pretraining.yaml")
     # A batch to measure in each of three random epochs, then as many as the network has.
     assert slices_seen(config) == 12 * 200 + 3 * 8 + 9 * 200
+    for task in ("rotation-50", "clusters-50", "masked-50"):
+        assert slices_seen(load_experiment(REPOSITORY / f"{task}-pretraining.yaml")) == 2400
+    assert compute("inpainting-beside") == (2 * compute("supervised")[0], 0)
     ours = load_experiment(REPOSITORY / "coach-50-ours-pretraining.yaml")
     assert slices_seen(ours) == 12 * (200 + 6 * 8)
 

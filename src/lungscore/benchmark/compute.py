@@ -29,7 +29,8 @@ def slices_seen(config: ExperimentConfig) -> int:
     else:
         seen = training.epochs * batches * training.batch_size
     several_sizes = training.recipe == "paper" and config.target == "infection"
-    return seen * (len(PAPER_SCALES) if several_sizes else 1)
+    twice = 1 if config.second_task is None else 2  # whole, and with blocks erased
+    return twice * seen * (len(PAPER_SCALES) if several_sizes else 1)
 
 
 def slices_together(runs: Iterable[Run]) -> int:
@@ -40,7 +41,7 @@ def slices_together(runs: Iterable[Run]) -> int:
 def _coach_steps(config: ExperimentConfig, batches: int) -> int:
     """Batches on which the coach sees the network's errors, over all epochs."""
     settings = config.pretraining
-    if settings is None or settings.masks != "coach":
+    if settings is None or settings.task != "inpainting" or settings.masks != "coach":
         return 0
     rules = rules_of(config)
     if not rules.through:

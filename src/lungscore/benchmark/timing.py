@@ -14,8 +14,8 @@ from lungscore.benchmark.plan import Run, in_order
 from lungscore.benchmark.whole import Plan
 from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig
-from lungscore.learning.inpainting import Inpainting
 from lungscore.learning.loop import Task, make_fabric, set_up
+from lungscore.learning.pretrain import TASKS
 from lungscore.learning.pseudo_labels import drawn_slices
 from lungscore.learning.slices import SliceStore
 from lungscore.learning.train import Supervised, build_network
@@ -38,9 +38,11 @@ def kind(config: ExperimentConfig) -> str:
     words = [network.name, network.encoder, str(network.base_width), config.target]
     words += [f"{size.height}x{size.width}", f"batch {training.batch_size}", training.recipe]
     if (settings := config.pretraining) is not None:
+        if settings.task != "inpainting":
+            return " ".join([*words, "pretrain", settings.task])
         words += ["pretrain", settings.masks, settings.variant]
         words += [f"coach {settings.coach_width}"] if settings.masks == "coach" else []
-    return " ".join(words)
+    return " ".join([*words, *([] if config.second_task is None else ["two tasks"])])
 
 
 def measure_times(config: ExperimentConfig) -> Times:
@@ -55,7 +57,7 @@ def measure_times(config: ExperimentConfig) -> Times:
         task: Task = (
             Supervised(small, network, store, infected=SLICES, healthy=0)
             if small.pretraining is None
-            else Inpainting(small, network, store)
+            else TASKS[small.pretraining.task](small, network, store, None)
         )
         fabric = make_fabric(small)
         set_up(task, fabric)
@@ -114,7 +116,7 @@ def _short(config: ExperimentConfig, batches: int) -> ExperimentConfig:
         update={"epochs": 2, "slices_per_epoch": batches * config.training.batch_size}
     )
     update: dict[str, Any] = {"training": training, "pseudo_labelling": None}
-    if config.pretraining is not None:
+    if config.pretraining is not None and config.pretraining.task == "inpainting":
         update["pretraining"] = config.pretraining.model_copy(update={"random_epochs": 0})
     return config.model_copy(update=update)
 
