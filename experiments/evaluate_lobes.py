@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from fit_lobe_atlas import fit_atlas, lung_case, lungs_of, read_lobes
+from fit_lobe_atlas import fit_atlas, lung_cases, lungs_of, read_lobes
 from lungscore.anatomy import find_lungs, include_infection
 from lungscore.anatomy.atlas import LUNG_LOBES
 from lungscore.anatomy.boxes import lung_box
@@ -97,7 +97,8 @@ def gains(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
 
 def leave_one_out(masks: Sequence[tuple[np.ndarray, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """(cases, lobes) Dice of the fitted and of the plain atlas."""
-    cases = {side: [lung_case(*mask, side, n) for n, mask in enumerate(masks)] for side in SIDES}
+    both = [lung_cases(*mask, number) for number, mask in enumerate(masks)]
+    cases = {side: [lungs[side] for lungs in both] for side in SIDES}
     parts = {side: np.stack([shares(lobes, side) for lobes, _ in masks]) for side in SIDES}
     totals = {side: share.sum(axis=0) for side, share in parts.items()}
     fitted, plain = [], []
