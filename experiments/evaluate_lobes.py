@@ -1,37 +1,54 @@
-"""How well lobes are found from the shape of the lungs alone, on manual lobe masks.
+"""How well lobes are found from the shape of the lungs alone, and whether their doubts are true.
 
     python experiments/evaluate_lobes.py FOLDER -o experiments/results/lobes.json
 
 FOLDER: as for fit_lobe_atlas.py. Only the right and left lung mask built from each case is shown.
-Scores are leave-one-out: the atlas is fitted without the case that it is scored on. Beside it
-stands a plain atlas, also leave-one-out: the share of each lobe at every place of the lung's box,
-averaged over the other masks. What fissures in the CT add is measured on phantoms, whose lobes
+Scores are leave-one-out: the atlas, and all it knows of its errors, is fitted without the case
+that it is scored on; "unlike" is fitted to the ten lungs least like the case alone, on either side.
+Beside them stand a plain atlas, the share of each lobe at every place of the lung's box averaged
+over the other masks, and the fitted one without hila. "ranges" are those of the infected percent
+of each lobe and of TSS over moved borders, for BALLS balls of infection at random places, against
+the percent of the manual lobe. What fissures in the CT add is measured on phantoms, whose lobes
 are known; no CT with manual lobes was at hand.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from fit_lobe_atlas import fit_atlas, lung_cases, lungs_of, read_lobes
-from lungscore.anatomy import find_lungs, include_infection
-from lungscore.anatomy.atlas import LUNG_LOBES
+from fit_lobe_atlas import (
+    HILUM_SHARES,
+    LungCase,
+    fit_atlas,
+    fit_borders,
+    lung_cases,
+    lungs_of,
+    read_lobes,
+)
+from lungscore.anatomy import divide_lungs, find_lobes, find_lungs, include_infection, move_lobes
+from lungscore.anatomy.atlas import LUNG_LOBES, LungAtlas
 from lungscore.anatomy.boxes import lung_box
-from lungscore.anatomy.lobes import find_lobes
+from lungscore.anatomy.moved_lobes import TAIL, UNCERTAIN_DICE, MovedLobes
 from lungscore.files import atomic_write
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER, LOBES, RIGHT_LUNG
 from lungscore.scan.phantom import make_phantom
+from lungscore.severity import tss
 from lungscore.statistics.bootstrap import SEED
 from lungscore.statistics.intervals import mean_with_interval
 
 SIDES = RIGHT_LUNG, LEFT_LUNG
 #: Phantoms with both lungs; points of percent that an infected share may be off.
 PHANTOMS, PHANTOM_SEEDS, POINTS = ("mild", "moderate", "severe", "dense"), 4, 3.0
+#: How many of the lungs least like a case an atlas is fitted to.
+UNLIKE = 10
+#: Infection at random: balls in the lungs, and the bounds of their radii.
+BALLS, RADII_MM = 6, (15.0, 45.0)
 #: The plain atlas has this many places along z, y and x.
 PLAIN = 64, 64, 64
 
@@ -95,21 +112,144 @@ def gains(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     return table(ours - theirs)
 
 
-def leave_one_out(masks: Sequence[tuple[np.ndarray, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """(cases, lobes) Dice of the fitted and of the plain atlas."""
+def leave_one_out(masks: Sequence[tuple[np.ndarray, Any]]) -> dict[str, Any]:
+    """Every figure on manual masks, each case with atlases that do not know it."""
     both = [lung_cases(*mask, number) for number, mask in enumerate(masks)]
     cases = {side: [lungs[side] for lungs in both] for side in SIDES}
     parts = {side: np.stack([shares(lobes, side) for lobes, _ in masks]) for side in SIDES}
     totals = {side: share.sum(axis=0) for side, share in parts.items()}
-    fitted, plain = [], []
+    steps: dict[str, list[list[float]]] = {"plain": [], "shape": [], "hilum": [], "fitted": []}
+    doubts: dict[str, list[dict[str, Any]]] = {"usual": [], "unlike": []}
+    ranges = []
     for index, (truth, spacing_mm) in enumerate(masks):
-        atlas = {side: fit_atlas(lung[:index] + lung[index + 1 :]) for side, lung in cases.items()}
         lungs = lungs_of(truth)
-        fitted.append(by_lobe(find_lobes(lungs, spacing_mm, atlas=atlas), truth))
         others = {side: totals[side] - parts[side][index] for side in SIDES}
-        plain.append(by_lobe(plain_lobes(lungs, others), truth))
-        print(index, np.round(fitted[-1], 3), np.round(plain[-1], 3), flush=True)
-    return np.array(fitted), np.array(plain)
+        steps["plain"].append(by_lobe(plain_lobes(lungs, others), truth))
+        rest = {side: lung[:index] + lung[index + 1 :] for side, lung in cases.items()}
+        for name, hila in (("shape", (1e-6, 1e-6)), ("hilum", (HILUM_SHARES[0], 1e-6))):
+            simpler = {side: with_errors(fit_borders(rest[side], hila)) for side in SIDES}
+            steps[name].append(by_lobe(find_lobes(lungs, spacing_mm, atlas=simpler), truth))
+        usual = {side: fit_atlas(rest[side]) for side in SIDES}
+        divided = divide_lungs(lungs, spacing_mm, atlas=usual)
+        steps["fitted"].append(by_lobe(divided.lobes, truth))
+        moved = move_lobes(lungs, spacing_mm, divided)
+        doubts["usual"].append(doubted(moved, steps["fitted"][-1]))
+        ranges.append(percent_ranges(moved, divided.lobes, truth, index))
+        unlike = {side: fit_atlas(least_like(cases[side], index)) for side in SIDES}
+        divided = divide_lungs(lungs, spacing_mm, atlas=unlike)
+        moved = move_lobes(lungs, spacing_mm, divided)
+        doubts["unlike"].append(doubted(moved, by_lobe(divided.lobes, truth)))
+        print(index, np.round(steps["fitted"][-1], 3), doubts["unlike"][-1]["dice"], flush=True)
+    dice = {name: np.array(rows) for name, rows in steps.items()}
+    return {
+        "dice": table(dice["fitted"]),
+        "plain_atlas": table(dice["plain"]),
+        "gain": gains(dice["fitted"], dice["plain"]),
+        "steps": {
+            "shape without hila, over the plain atlas": gains(dice["shape"], dice["plain"]),
+            "the lung's own hilum": gains(dice["hilum"], dice["shape"]),
+            "the other lung's hilum": gains(dice["fitted"], dice["hilum"]),
+        },
+        "doubts": {name: doubts_summary(rows) for name, rows in doubts.items()},
+        "ranges": ranges_summary(ranges),
+        "cases": [[round(value, 4) for value in case] for case in dice["fitted"].tolist()],
+        "doubts_of_cases": doubts["usual"],
+    }
+
+
+def with_errors(atlas: LungAtlas) -> LungAtlas:
+    """An atlas that takes itself to be faultless."""
+    return replace(atlas, distances=np.ones(1), errors=np.zeros((1, *atlas.borders.shape[:2])))
+
+
+def least_like(cases: Sequence[LungCase], index: int) -> list[LungCase]:
+    """The UNLIKE lungs whose shape is farthest from that of the ``index``-th."""
+    shapes = np.stack([case.shape for case in cases]).astype(float)
+    distances = ((shapes - shapes[index]) ** 2).sum(axis=1)
+    return [cases[n] for n in np.sort(np.argsort(distances)[-UNLIKE:])]
+
+
+def doubted(moved: MovedLobes, dice_of_lobes: Sequence[float]) -> dict[str, Any]:
+    """What is expected of every lobe beside what came, in LOBE_ORDER."""
+    confidence = [moved.confidence[name] for name in LOBE_ORDER]
+    return {
+        "dice": [round(value, 3) for value in dice_of_lobes],
+        "expected": [round(lobe.expected, 3) for lobe in confidence],
+        "low": [round(lobe.low, 3) for lobe in confidence],
+        "uncertain": [lobe.uncertain for lobe in confidence],
+    }
+
+
+def doubts_summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How often doubts are true."""
+    names = ("dice", "expected", "low", "uncertain")
+    dices, expected, low, uncertain = (np.array([row[name] for row in rows]) for name in names)
+    bad = dices < UNCERTAIN_DICE
+    return {
+        "lobes": dices.size,
+        "mean_dice": round(float(dices.mean()), 4),
+        "expected_dice": round(float(expected.mean()), 4),
+        "below_low": round(float((dices < low).mean()), 4),
+        f"below_{UNCERTAIN_DICE:g}": int(bad.sum()),
+        "of_these_with_notice": int((bad & uncertain).sum()),
+        "others_with_notice": int((~bad & uncertain).sum()),
+        "scans_with_notice": int(uncertain.any(axis=1).sum()),
+        "notices_by_lobe": dict(zip(LOBE_ORDER, uncertain.sum(axis=0).tolist(), strict=True)),
+    }
+
+
+def percent_ranges(
+    moved: MovedLobes, lobes: np.ndarray, truth: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Infected percents of the lobes: true, ours, lowest and highest; and the same of TSS."""
+    grid = moved.grid
+    rng = np.random.default_rng((SEED, seed))
+    true, ours = grid.centres(truth), grid.centres(lobes)
+    inside = np.argwhere(true > 0)
+    infected = np.zeros(true.shape, bool)
+    at_mm = np.stack(np.indices(true.shape), axis=-1) * grid.spacing_mm
+    for middle in inside[rng.choice(len(inside), BALLS)] * grid.spacing_mm:
+        infected |= ((at_mm - middle) ** 2).sum(axis=-1) < rng.uniform(*RADII_MM) ** 2
+    lungs = true > 0
+
+    def percents(labels: np.ndarray) -> list[float]:
+        return [100 * float(infected[lungs & (labels == LOBES[n])].mean()) for n in LOBE_ORDER]
+
+    others = np.array([percents(labels) for labels in moved.lobes])
+    cut = int(TAIL * len(others))
+    spans = np.sort(others, axis=0)[[cut, -1 - cut]]
+    totals = np.sort([tss(dict(zip(LOBE_ORDER, row, strict=True))).total for row in others])
+    own = percents(ours)
+    true_percents = percents(true)
+    total = [tss(dict(zip(LOBE_ORDER, row, strict=True))).total for row in (true_percents, own)]
+    return {
+        "true": true_percents,
+        "ours": own,
+        "low": np.minimum(spans[0], own).tolist(),
+        "high": np.maximum(spans[1], own).tolist(),
+        "tss": [*total, min(int(totals[cut]), total[1]), max(int(totals[-1 - cut]), total[1])],
+    }
+
+
+def ranges_summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How often ranges hold the true number, and how wide they are."""
+    names = ("true", "ours", "low", "high")
+    true, ours, low, high = (np.array([row[name] for row in rows]) for name in names)
+    held = (low <= true) & (true <= high)
+    scores = np.array([row["tss"] for row in rows])
+    return {
+        "balls": BALLS,
+        "radii_mm": list(RADII_MM),
+        "percent_held": round(float(held.mean()), 3),
+        "percent_held_by_lobe": dict(
+            zip(LOBE_ORDER, held.mean(axis=0).round(3).tolist(), strict=True)
+        ),
+        "error_points": round(float(np.abs(ours - true).mean()), 2),
+        "width_points": round(float((high - low).mean()), 2),
+        "tss_held": int(((scores[:, 2] <= scores[:, 0]) & (scores[:, 0] <= scores[:, 3])).sum()),
+        "tss_equal": int((scores[:, 0] == scores[:, 1]).sum()),
+        "tss_width": round(float((scores[:, 3] - scores[:, 2]).mean()), 2),
+    }
 
 
 def on_phantoms() -> dict[str, Any]:
@@ -151,7 +291,6 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     masks = [read_lobes(path) for path in sorted(arguments.folder.glob("*.nrrd"))]
-    fitted, plain = leave_one_out(masks)
     results = {
         "what": "Dice of lobes found from the lung mask's shape, leave-one-out",
         "data": "26 manual lobe masks of LUNA16 scans (Tang et al. 2019, CC BY-NC-SA 4.0)",
@@ -159,14 +298,11 @@ def main() -> None:
         "n": len(masks),
         "seed": SEED,
         "interval": "95 % percentile bootstrap over cases",
-        "dice": table(fitted),
-        "plain_atlas": table(plain),
-        "gain": gains(fitted, plain),
+        **leave_one_out(masks),
         "phantoms": on_phantoms(),
-        "cases": [[round(value, 4) for value in case] for case in fitted.tolist()],
     }
     atomic_write(arguments.out, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    for name in ("dice", "plain_atlas", "gain"):
+    for name in ("dice", "plain_atlas", "gain", "doubts", "ranges"):
         print(name, json.dumps(results[name]))
     print("phantoms", json.dumps(results["phantoms"]))
 

@@ -3,8 +3,8 @@
     python experiments/fit_lobe_atlas.py FOLDER -o src/lungscore/anatomy/lobe_atlas.npz
 
 FOLDER holds the lobe masks of Tang et al. 2019 on LUNA16 (NRRD, value & 511: 4 RUL, 5 RML, 6 RLL,
-7 LUL, 8 LLL). The number of modes, the ridge and the shares of the hila were chosen by leave-one-out
-over these masks (evaluate_lobes.py) and by fitting to the ten or fifteen lungs least like the one
+7 LUL, 8 LLL). The number of modes, the ridge and the shares of the hila were chosen over these
+masks (evaluate_lobes.py) by leave-one-out and by fitting to the ten or fifteen lungs least like the one
 predicted, among few values: the figures hardly depend on them.
 """
 
@@ -40,7 +40,7 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class LungCase:
-    """What the fit sees of one lung: its borders (1 or 2, 6), shape, and the heights of the hila."""
+    """What the fit sees of one lung: borders (1 or 2, 6), shape, heights of both hila."""
 
     borders: np.ndarray
     shape: np.ndarray
@@ -135,16 +135,19 @@ def fit_atlas(cases: Sequence[LungCase]) -> LungAtlas:
     )
 
 
-def fit_borders(cases: Sequence[LungCase]) -> LungAtlas:
+def fit_borders(
+    cases: Sequence[LungCase], hilum_shares: tuple[float, float] = HILUM_SHARES
+) -> LungAtlas:
     """How shapes vary, and how the borders follow them by a ridge regression."""
     shapes = np.stack([case.shape for case in cases]).astype(np.float64)
     mean = shapes.mean(axis=0)
     _, strength, modes = np.linalg.svd(shapes - mean, full_matrices=False)
     whole = (strength**2).sum()
-    strength, modes = strength[:MODES], modes[:MODES]
+    count = min(MODES, len(cases) - 1)  # so many directions do so many lungs differ in
+    strength, modes = strength[:count], modes[:count]
     deviation = strength / np.sqrt(len(cases))
     heights = np.array([case.hila for case in cases])
-    importance = np.append(strength / np.sqrt(whole), np.sqrt(HILUM_SHARES))
+    importance = np.append(strength / np.sqrt(whole), np.sqrt(hilum_shares))
     # Stored in float16, so what is fitted here is what will be used.
     unfitted = LungAtlas(
         mean=mean.astype(np.float16),

@@ -14,6 +14,7 @@ from lungscore.anatomy import (
     Lungs,
     divide_lungs,
     divide_regions,
+    missing_lobes,
     move_lobes,
     outer_third,
     separate_lesions,
@@ -21,6 +22,7 @@ from lungscore.anatomy import (
     size_notices,
 )
 from lungscore.anatomy.boxes import columns_of
+from lungscore.anatomy.lobes import DividedLungs
 from lungscore.anatomy.moved_lobes import UNCERTAIN_DICE, MovedLobes
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions
@@ -138,7 +140,7 @@ def divided(
             text = "The lobes are estimated from the shape of the lungs"
             text += "." if shown is None else " and, where the scan shows them, from the fissures."
             notices.append(Notice("approximate-lobes", text))
-            notices += _uncertain(moved)
+            notices += [*_missing(estimated), *_uncertain(moved)]
         if divisible and lobes is not None:
             regions = divide(lobes, spacing_mm)
             notices.append(
@@ -163,6 +165,16 @@ def scored(parts: Parts, *, clock: Clock, has_ct: bool = True) -> Analysis:
         )
         severity = measure(segmentation)
     return analysis_of(parts, severity, clock.seconds)
+
+
+def _missing(estimated: DividedLungs) -> Iterator[Notice]:
+    """What to say of lobes without which their lung has the shape that it has."""
+    for name in missing_lobes(estimated):
+        yield Notice(
+            "lobe-missing",
+            f"The {LOBE_NAMES[name]} may be missing, resected or collapsed: its lung has the shape "
+            "of a lung without it. Numbers by lobe and region of that lung are then wrong",
+        )
 
 
 def _uncertain(moved: MovedLobes) -> Iterator[Notice]:

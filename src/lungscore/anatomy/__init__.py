@@ -10,6 +10,7 @@ from lungscore.anatomy.hidden import (
 )
 from lungscore.anatomy.lobes import divide_lungs, find_lobes
 from lungscore.anatomy.lungs import Lungs, find_lungs, size_notices
+from lungscore.anatomy.missing import missing_lobes
 from lungscore.anatomy.moved_lobes import move_lobes
 from lungscore.anatomy.periphery import outer_third
 from lungscore.anatomy.regions import divide_regions
@@ -26,6 +27,7 @@ __all__ = [
     "include_infection",
     "lung_box",
     "lung_field",
+    "missing_lobes",
     "move_lobes",
     "outer_third",
     "separate_lesions",

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lungscore.anatomy.atlas import BLOCK_MM, LUNG_LOBES, LungAtlas, load_atlas
-from lungscore.anatomy.atlas import lung_coordinates, lung_traits
+from lungscore.anatomy.atlas import (
+    BLOCK_MM,
+    LUNG_LOBES,
+    LungAtlas,
+    load_atlas,
+    lung_coordinates,
+    lung_traits,
+)
 from lungscore.anatomy.borders import Borders
 from lungscore.anatomy.boxes import Box, box_of_label
 from lungscore.anatomy.fissures import THICKEST_MM
@@ -21,12 +27,14 @@ Spacing = tuple[float, float, float]
 class LungDivision:
     """How one lung was divided.
 
-    box: where the lung lies; borders: those within the box, of the left lung in a mirror.
+    box: where the lung lies; shape: of the lung (atlas.lung_traits); borders: those within the box,
+    of the left lung in a mirror.
     errors: (N, 1 or 2, 6) by how much each border may be off, as ``Borders.moved`` takes it: the
     errors of the atlas on each of its own lungs, scaled to how unusual this lung is.
     """
 
     box: Box
+    shape: np.ndarray
     borders: Borders
     errors: np.ndarray
 
@@ -94,7 +102,7 @@ def divide_lungs(
         steps = tuple(max(1, round(BLOCK_MM / size)) for size in spacing_mm)
         join_pieces(inside, [LOBES[name] for name in names], steps)
         unusual = atlas[side].distance(shapes[side], traits)
-        divisions[side] = LungDivision(box, borders, atlas[side].errors_at(unusual))
+        divisions[side] = LungDivision(box, shapes[side], borders, atlas[side].errors_at(unusual))
     return DividedLungs(lobes, divisions)
 
 

@@ -149,7 +149,7 @@ def _lobe(analysis: Analysis, name: str) -> dict[str, Any]:
     }
 
 
-def _confidence(analysis: Analysis, name: str) -> dict[str, float] | None:
+def _confidence(analysis: Analysis, name: str) -> dict[str, float | None] | None:
     known = analysis.lobe_confidence.get(name)
     if known is None:
         return None
