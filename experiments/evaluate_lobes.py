@@ -15,7 +15,9 @@ are known; no CT with manual lobes was at hand.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ from lungscore.statistics.intervals import mean_with_interval
 SIDES = RIGHT_LUNG, LEFT_LUNG
 #: Phantoms with both lungs; points of percent that an infected share may be off.
 PHANTOMS, PHANTOM_SEEDS, POINTS = ("mild", "moderate", "severe", "dense"), 4, 3.0
+WHICH = [(preset, seed) for preset in PHANTOMS for seed in range(PHANTOM_SEEDS)]
 #: How many of the lungs least like a case an atlas is fitted to.
 UNLIKE = 10
 #: Infection at random: balls in the lungs, and the bounds of their radii.
@@ -112,35 +115,60 @@ def gains(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     return table(ours - theirs)
 
 
-def leave_one_out(masks: Sequence[tuple[np.ndarray, Any]]) -> dict[str, Any]:
-    """Every figure on manual masks, each case with atlases that do not know it."""
-    both = [lung_cases(*mask, number) for number, mask in enumerate(masks)]
-    cases = {side: [lungs[side] for lungs in both] for side in SIDES}
-    parts = {side: np.stack([shares(lobes, side) for lobes, _ in masks]) for side in SIDES}
-    totals = {side: share.sum(axis=0) for side, share in parts.items()}
-    steps: dict[str, list[list[float]]] = {"plain": [], "shape": [], "hilum": [], "fitted": []}
-    doubts: dict[str, list[dict[str, Any]]] = {"usual": [], "unlike": []}
-    ranges = []
-    for index, (truth, spacing_mm) in enumerate(masks):
+@dataclass(frozen=True)
+class Masks:
+    """All manual masks: lobes and spacing, and by side what is fitted to of each."""
+
+    masks: Sequence[tuple[np.ndarray, Any]]
+    cases: dict[int, list[LungCase]]
+    parts: dict[int, np.ndarray]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Masks":
+        masks = [read_lobes(path) for path in sorted(folder.glob("*.nrrd"))]
+        both = [lung_cases(*mask, number) for number, mask in enumerate(masks)]
+        cases = {side: [lungs[side] for lungs in both] for side in SIDES}
+        return cls(
+            masks, cases, {s: np.stack([shares(lobes, s) for lobes, _ in masks]) for s in SIDES}
+        )
+
+    def case(self, index: int) -> dict[str, Any]:
+        """Every figure of one case, with atlases that do not know it."""
+        truth, spacing_mm = self.masks[index]
         lungs = lungs_of(truth)
-        others = {side: totals[side] - parts[side][index] for side in SIDES}
-        steps["plain"].append(by_lobe(plain_lobes(lungs, others), truth))
-        rest = {side: lung[:index] + lung[index + 1 :] for side, lung in cases.items()}
+        others = {side: part.sum(axis=0) - part[index] for side, part in self.parts.items()}
+        dices = {"plain": by_lobe(plain_lobes(lungs, others), truth)}
+        rest = {side: lung[:index] + lung[index + 1 :] for side, lung in self.cases.items()}
         for name, hila in (("shape", (1e-6, 1e-6)), ("hilum", (HILUM_SHARES[0], 1e-6))):
             simpler = {side: with_errors(fit_borders(rest[side], hila)) for side in SIDES}
-            steps[name].append(by_lobe(find_lobes(lungs, spacing_mm, atlas=simpler), truth))
+            dices[name] = by_lobe(find_lobes(lungs, spacing_mm, atlas=simpler), truth)
         usual = {side: fit_atlas(rest[side]) for side in SIDES}
         divided = divide_lungs(lungs, spacing_mm, atlas=usual)
-        steps["fitted"].append(by_lobe(divided.lobes, truth))
+        dices["fitted"] = by_lobe(divided.lobes, truth)
         moved = move_lobes(lungs, spacing_mm, divided)
-        doubts["usual"].append(doubted(moved, steps["fitted"][-1]))
-        ranges.append(percent_ranges(moved, divided.lobes, truth, index))
-        unlike = {side: fit_atlas(least_like(cases[side], index)) for side in SIDES}
-        divided = divide_lungs(lungs, spacing_mm, atlas=unlike)
-        moved = move_lobes(lungs, spacing_mm, divided)
-        doubts["unlike"].append(doubted(moved, by_lobe(divided.lobes, truth)))
-        print(index, np.round(steps["fitted"][-1], 3), doubts["unlike"][-1]["dice"], flush=True)
-    dice = {name: np.array(rows) for name, rows in steps.items()}
+        unlike = {side: fit_atlas(least_like(self.cases[side], index)) for side in SIDES}
+        divided_unlike = divide_lungs(lungs, spacing_mm, atlas=unlike)
+        dice_unlike = by_lobe(divided_unlike.lobes, truth)
+        print(index, np.round(dices["fitted"], 3), flush=True)
+        return {
+            "dices": dices,
+            "usual": doubted(moved, dices["fitted"]),
+            "unlike": doubted(move_lobes(lungs, spacing_mm, divided_unlike), dice_unlike),
+            "ranges": percent_ranges(moved, divided.lobes, truth, index),
+        }
+
+
+#: Read before the workers begin, which so share it.
+READ: list[Masks] = []
+
+
+def case_of(index: int) -> dict[str, Any]:
+    return READ[0].case(index)
+
+
+def summarised(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of all cases."""
+    dice = {name: np.array([row["dices"][name] for row in rows]) for name in rows[0]["dices"]}
     return {
         "dice": table(dice["fitted"]),
         "plain_atlas": table(dice["plain"]),
@@ -150,10 +178,12 @@ def leave_one_out(masks: Sequence[tuple[np.ndarray, Any]]) -> dict[str, Any]:
             "the lung's own hilum": gains(dice["hilum"], dice["shape"]),
             "the other lung's hilum": gains(dice["fitted"], dice["hilum"]),
         },
-        "doubts": {name: doubts_summary(rows) for name, rows in doubts.items()},
-        "ranges": ranges_summary(ranges),
+        "doubts": {
+            name: doubts_summary([row[name] for row in rows]) for name in ("usual", "unlike")
+        },
+        "ranges": ranges_summary([row["ranges"] for row in rows]),
         "cases": [[round(value, 4) for value in case] for case in dice["fitted"].tolist()],
-        "doubts_of_cases": doubts["usual"],
+        "doubts_of_cases": [row["usual"] for row in rows],
     }
 
 
@@ -252,29 +282,36 @@ def ranges_summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def on_phantoms() -> dict[str, Any]:
+def on_phantom(which: tuple[str, int]) -> dict[str, Any]:
     """Dice by the shape of the lungs alone and with the fissures of the CT, and how far the
     infected percent of each lobe is from the truth, with true infection but our own anatomy.
     """
-    shape_alone, with_fissures, errors = [], [], {}
-    for preset in PHANTOMS:
-        for seed in range(PHANTOM_SEEDS):
-            case = make_phantom(preset, seed=seed)
-            scan, infected = case.scan, case.lesions > 0
-            lungs = include_infection(find_lungs(scan), infected, scan).labels
-            lobes = find_lobes(lungs, scan.spacing_mm, hounsfield=scan.values)
-            shape_alone.append(by_lobe(find_lobes(lungs, scan.spacing_mm), case.lobes))
-            with_fissures.append(by_lobe(lobes, case.lobes))
-            errors[f"{preset}-{seed}"] = {
-                name: round(percent(infected, lobes, name) - percent(infected, case.lobes, name), 2)
-                for name in LOBE_ORDER
-            }
+    preset, seed = which
+    case = make_phantom(preset, seed=seed)
+    scan, infected = case.scan, case.lesions > 0
+    lungs = include_infection(find_lungs(scan), infected, scan).labels
+    lobes = find_lobes(lungs, scan.spacing_mm, hounsfield=scan.values)
+    print(preset, seed, flush=True)
+    return {
+        "shape_alone": by_lobe(find_lobes(lungs, scan.spacing_mm), case.lobes),
+        "with_fissures": by_lobe(lobes, case.lobes),
+        "errors": {
+            name: round(percent(infected, lobes, name) - percent(infected, case.lobes, name), 2)
+            for name in LOBE_ORDER
+        },
+    }
+
+
+def on_phantoms(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of all phantoms."""
+    alone, fissures = (np.array([row[n] for row in rows]) for n in ("shape_alone", "with_fissures"))
+    errors = {f"{w[0]}-{w[1]}": row["errors"] for w, row in zip(WHICH, rows, strict=True)}
     within = [max(map(abs, lobes.values())) <= POINTS for lobes in errors.values()]
     return {
         "n": len(errors),
-        "shape_alone": table(np.array(shape_alone)),
-        "with_fissures": table(np.array(with_fissures)),
-        "gain": gains(np.array(with_fissures), np.array(shape_alone)),
+        "shape_alone": table(alone),
+        "with_fissures": table(fissures),
+        "gain": gains(fissures, alone),
         "percent_errors": errors,
         "all_lobes_within_3_points": sum(within),
     }
@@ -289,17 +326,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    masks = [read_lobes(path) for path in sorted(arguments.folder.glob("*.nrrd"))]
+    READ.append(Masks.read(arguments.folder))
+    with ProcessPoolExecutor(arguments.workers, get_context("fork")) as pool:
+        phantoms = pool.map(on_phantom, WHICH)
+        cases = list(pool.map(case_of, range(len(READ[0].masks))))
     results = {
         "what": "Dice of lobes found from the lung mask's shape, leave-one-out",
         "data": "26 manual lobe masks of LUNA16 scans (Tang et al. 2019, CC BY-NC-SA 4.0)",
         "command": f"python experiments/evaluate_lobes.py FOLDER -o {arguments.out.as_posix()}",
-        "n": len(masks),
+        "n": len(cases),
         "seed": SEED,
         "interval": "95 % percentile bootstrap over cases",
-        **leave_one_out(masks),
-        "phantoms": on_phantoms(),
+        **summarised(cases),
+        "phantoms": on_phantoms(list(phantoms)),
     }
     atomic_write(arguments.out, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     for name in ("dice", "plain_atlas", "gain", "doubts", "ranges"):

@@ -4,8 +4,8 @@
 
 FOLDER holds the lobe masks of Tang et al. 2019 on LUNA16 (NRRD, value & 511: 4 RUL, 5 RML, 6 RLL,
 7 LUL, 8 LLL). The number of modes, the ridge and the shares of the hila were chosen over these
-masks (evaluate_lobes.py) by leave-one-out and by fitting to the ten or fifteen lungs least like the one
-predicted, among few values: the figures hardly depend on them.
+masks (evaluate_lobes.py) by leave-one-out and by fitting to the ten or fifteen lungs least like
+the one predicted, among few values: the figures hardly depend on them.
 """
 
 import argparse

@@ -5,9 +5,9 @@
 
 FOLDER: as for fit_lobe_atlas.py. A lobe is taken out of the mask of its lung; of its room, the
 part nearest to the other lobes is given back, as far as these have expanded into it: nothing (the
-lobe is collapsed or resected and its neighbours stay as they were), a quarter, half, three
-quarters, or all, after which the mask is that of a whole lung. The shapes are fitted with nothing
-and half given back. All figures are leave-one-out.
+lobe is collapsed or resected and its neighbours stay as they were), half, three quarters, or all,
+after which the mask is that of a whole lung. The shapes are fitted with nothing and half given
+back. All figures are leave-one-out.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from fit_lobe_atlas import lungs_of, read_lobes
-from lungscore.anatomy.atlas import LUNG_LOBES, lung_traits
+from lungscore.anatomy.atlas import LUNG_LOBES, lung_shape
 from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.lobes import mirrored
 from lungscore.anatomy.missing import LungShapes
@@ -29,7 +29,7 @@ from lungscore.labels import LEFT_LUNG, LOBES, RIGHT_LUNG
 
 MODES, RIDGE = 12, 0.3
 #: The parts of a lobe's room that its neighbours fill; and those that the fit sees.
-FILLED, FITTED = (0.0, 0.25, 0.5, 0.75, 1.0), (0.0, 0.5)
+FILLED, FITTED = (0.0, 0.5, 0.75, 1.0), (0.0, 0.5)
 
 #: Of one lung, by the lobe taken away (None for none) and the part of its room that is filled.
 Shapes = dict[tuple[str | None, float], np.ndarray]
@@ -38,6 +38,8 @@ Shapes = dict[tuple[str | None, float], np.ndarray]
 def shapes_of(lobes: np.ndarray, spacing_mm: tuple[float, ...], side: int) -> Shapes:
     """The shapes of one lung, whole and without each lobe."""
     whole = lungs_of(lobes) == side
+    box = lung_box(whole)
+    whole, lobes = whole[box], lobes[box]
     shapes: Shapes = {(None, 1.0): shape_of(whole, spacing_mm, side)}
     for name in LUNG_LOBES[side]:
         lobe = lobes == LOBES[name]
@@ -51,8 +53,7 @@ def shapes_of(lobes: np.ndarray, spacing_mm: tuple[float, ...], side: int) -> Sh
 
 
 def shape_of(mask: np.ndarray, spacing_mm: tuple[float, ...], side: int) -> np.ndarray:
-    shape, _ = lung_traits(mirrored(mask[lung_box(mask)], side), spacing_mm)  # type: ignore[arg-type]
-    return shape
+    return lung_shape(mirrored(mask[lung_box(mask)], side), spacing_mm)  # type: ignore[arg-type]
 
 
 def fit_shapes(cases: Sequence[Shapes], side: int) -> LungShapes:

@@ -120,17 +120,32 @@ def lung_coordinates(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def lung_traits(
     mask: np.ndarray, spacing_mm: tuple[float, float, float]
 ) -> tuple[np.ndarray, float]:
-    """The shape of a lung, float32 (PLACES³,), and the height of its hilum in lung_coordinates.
+    """The shape of a lung (``lung_shape``), and the height of its hilum in lung_coordinates.
 
-    mask: bool (D, H, W), lateral side first. The shape is the depth below the lung's surface
-    (negative outside) in units of the lung's size, squeezed by tanh, at places fixed in
-    lung_coordinates. The height is NaN where there is no hilum.
+    mask: bool (D, H, W), lateral side first. The height is NaN where there is no hilum.
     """
+    coarse, coarse_mm = _coarse(mask, spacing_mm)
+    return _shape(coarse, coarse_mm), _hilum_height(coarse, coarse_mm)
+
+
+def lung_shape(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """The shape of a lung, float32 (PLACES³,).
+
+    mask: bool (D, H, W), lateral side first. It is the depth below the lung's surface (negative
+    outside) in units of the lung's size, squeezed by tanh, at places fixed in lung_coordinates.
+    """
+    return _shape(*_coarse(mask, spacing_mm))
+
+
+def _coarse(
+    mask: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """``mask`` on blocks of BLOCK_MM, and their size."""
     grid = Grid.over(mask.shape, spacing_mm, block_mm=BLOCK_MM)  # type: ignore[arg-type]
     coarse = grid.fraction(mask) >= 0.5
     if not coarse.any():
         coarse = grid.fraction(mask) > 0
-    return _shape(coarse, grid.spacing_mm), _hilum_height(coarse, grid.spacing_mm)
+    return coarse, grid.spacing_mm
 
 
 def _shape(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:

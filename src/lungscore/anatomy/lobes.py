@@ -27,7 +27,7 @@ Spacing = tuple[float, float, float]
 class LungDivision:
     """How one lung was divided.
 
-    box: where the lung lies; shape: of the lung (atlas.lung_traits); borders: those within the box,
+    box: where the lung lies; shape: of the lung (atlas.lung_shape); borders: those within the box,
     of the left lung in a mirror.
     errors: (N, 1 or 2, 6) by how much each border may be off, as ``Borders.moved`` takes it: the
     errors of the atlas on each of its own lungs, scaled to how unusual this lung is.

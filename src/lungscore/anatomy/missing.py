@@ -24,7 +24,7 @@ MARGIN, FARTHEST = 6.0, 30.0
 class LungShapes:
     """The shapes of one lung: whole, and without each of its lobes.
 
-    mean: (n,) over all (atlas.lung_traits); modes: (m, n) the directions in which they vary;
+    mean: (n,) over all (atlas.lung_shape); modes: (m, n) the directions in which they vary;
     middles: (1 + lobes, m) of whole lungs and of those without each of LUNG_LOBES; precision:
     (m, m) the inverse of the covariance within each kind.
     """
