@@ -12,18 +12,22 @@ import numpy as np
 
 from lungscore.anatomy import (
     Lungs,
+    divide_lungs,
     divide_regions,
-    find_lobes,
+    missing_lobes,
+    move_lobes,
     outer_third,
     separate_lesions,
     sides_of_lobes,
     size_notices,
 )
 from lungscore.anatomy.boxes import columns_of
+from lungscore.anatomy.lobes import DividedLungs
+from lungscore.anatomy.moved_lobes import UNCERTAIN_DICE, MovedLobes
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions
 from lungscore.inference.density import DENSE_HU
-from lungscore.labels import LEFT_LUNG
+from lungscore.labels import LEFT_LUNG, LOBE_NAMES
 from lungscore.result import Analysis
 from lungscore.scan import Scan
 from lungscore.scan.scan import Geometry
@@ -77,7 +81,10 @@ def assess(
 
 @dataclass(frozen=True)
 class Parts:
-    """What is scored: all labels, those of lesions only where there is lung."""
+    """What is scored: all labels, those of lesions only where there is lung.
+
+    moved: the lobes under moved borders, where they were estimated.
+    """
 
     scan: Scan
     lungs: Lungs
@@ -85,6 +92,7 @@ class Parts:
     lobes: np.ndarray | None
     regions: np.ndarray | None
     notices: tuple[Notice, ...]
+    moved: MovedLobes | None = None
 
 
 def within(lungs: Lungs, lesions: Lesions) -> Lesions:
@@ -117,6 +125,7 @@ def divided(
     notices = [*scan.notices, *lungs.notices, *lesions.notices]
     if lungs.sides_known:
         notices = [notice for notice in notices if notice.code != "unknown-orientation"]
+    moved = None
     divisible = lungs.sides_known and scan.shape[0] > 1 and _tall_enough(scan, lungs)
     regions = None
     with clock.stage("regions"):
@@ -125,10 +134,13 @@ def divided(
             lobes = np.where(lungs.labels > 0, lobes, np.uint8(0))
         elif divisible:
             shown = scan.values if scan.units == "hu" and has_ct and scan.spacing_mm else None
-            lobes = find_lobes(lungs.labels, spacing_mm, hounsfield=shown)
+            estimated = divide_lungs(lungs.labels, spacing_mm, hounsfield=shown)
+            lobes = estimated.lobes
+            moved = move_lobes(lungs.labels, spacing_mm, estimated)
             text = "The lobes are estimated from the shape of the lungs"
             text += "." if shown is None else " and, where the scan shows them, from the fissures."
             notices.append(Notice("approximate-lobes", text))
+            notices += [*_missing(estimated), *_uncertain(moved)]
         if divisible and lobes is not None:
             regions = divide(lobes, spacing_mm)
             notices.append(
@@ -139,7 +151,7 @@ def divided(
             )
     noted = {notice.code for notice in notices}
     notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
-    return Parts(scan, lungs, lesions, lobes, regions, tuple(notices))
+    return Parts(scan, lungs, lesions, lobes, regions, tuple(notices), moved)
 
 
 def scored(parts: Parts, *, clock: Clock, has_ct: bool = True) -> Analysis:
@@ -153,6 +165,28 @@ def scored(parts: Parts, *, clock: Clock, has_ct: bool = True) -> Analysis:
         )
         severity = measure(segmentation)
     return analysis_of(parts, severity, clock.seconds)
+
+
+def _missing(estimated: DividedLungs) -> Iterator[Notice]:
+    """What to say of lobes without which their lung has the shape that it has."""
+    for name in missing_lobes(estimated):
+        yield Notice(
+            "lobe-missing",
+            f"The {LOBE_NAMES[name]} may be missing, resected or collapsed: its lung has the shape "
+            "of a lung without it. Numbers by lobe and region of that lung are then wrong",
+        )
+
+
+def _uncertain(moved: MovedLobes) -> Iterator[Notice]:
+    """What to say of lobes that may be far off."""
+    names = [LOBE_NAMES[name] for name, lobe in moved.confidence.items() if lobe.uncertain]
+    if names:
+        yield Notice(
+            "uncertain-lobes",
+            f"The borders of these lobes are uncertain: {', '.join(names)}. Their overlap with "
+            f"what a reader would draw (Dice) may be below {UNCERTAIN_DICE:g}, so their numbers "
+            "and those of their regions may be far off",
+        )
 
 
 def periphery(parts: Parts) -> np.ndarray | None:
@@ -191,6 +225,7 @@ def segmentation_of(
         notice_codes=[notice.code for notice in parts.notices],
         alternatives=lesions.alternatives and lesions.alternatives.within(box, scan.shape),
         unsure_ml=(lungs.doubtful_ml, lungs.perhaps_ml),
+        moved=parts.moved and parts.moved.within(box),
     )
 
 
@@ -202,6 +237,7 @@ def analysis_of(parts: Parts, severity: Severity, seconds: dict[str, float]) -> 
         lesions=parts.lesions,
         lobes=parts.lobes,
         regions=parts.regions,
+        lobe_confidence={} if parts.moved is None else parts.moved.confidence,
         severity=severity,
         notices=tuple(dict.fromkeys((*parts.notices, *severity.notices))),
         times=seconds,

@@ -118,6 +118,8 @@ REJECTIONS: dict[str, str] = {
 NOTICES: dict[str, str] = {
     "approximate-8bit": "The images have no Hounsfield units: percentages are approximate.",
     "approximate-regions": "The 20 regions are geometric approximations, not segments.",
+    "lobe-missing": "A lobe may be missing, resected or collapsed.",
+    "uncertain-lobes": "A lobe may be far from where a reader would draw it.",
     "approximate-lobes": "The lobes are estimated from the shape of the lungs.",
     "hu-split": "GGO and consolidation are separated by a Hounsfield or grey-level threshold.",
     "no-spacing": "The voxel size is unknown: volumes in ml are not given.",

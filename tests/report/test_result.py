@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lungscore.anatomy.moved_lobes import LobeConfidence
 from lungscore.inference.readings import THRESHOLDS
 from lungscore.labels import LOBE_ORDER, REGIONS
 from lungscore.report.page import render_page
@@ -129,6 +130,31 @@ def test_ranges_of_a_known_case(make_analysis):
     assert ranges["lobes"]["RUL"]["infection_percent"] == [0, 0]
     assert ranges["scores"]["mosmed"] == ["CT-1", "CT-1"]
     assert ranges["severity"]["category"] == ["mild", "mild"]
+
+
+def test_what_hangs_on_a_border_is_marked_and_lobes_say_how_certain_they_are(make_analysis):
+    analysis = make_analysis(ranges=True)
+    ranges = replace(
+        analysis.severity.ranges, moves=26, border_regions=("RUL apical",), border_lobes=("RML",)
+    )
+    marked = replace(
+        analysis,
+        severity=replace(analysis.severity, ranges=ranges),
+        lobe_confidence={"RML": LobeConfidence(0.812, 0.496, 1.0)},
+    )
+    content = json.loads(to_result(marked).to_json())
+    regions, lobes = content["scores"]["ct_ss"]["regions"], content["lobes"]
+    assert [name for name in regions if regions[name]["border_dependent"]] == ["RUL apical"]
+    assert [name for name in lobes if lobes[name]["border_dependent"]] == ["RML"]
+    assert lobes["RML"]["confidence"] == {"expected_dice": 0.81, "low_dice": 0.5}
+    assert lobes["LUL"]["confidence"] is None
+    assert content["ranges"]["moves"] == 26
+    # Once in the table of regions, once in that of lobes.
+    before, after = (
+        render_page(each, slices=[], overview=[]).count(">border<")
+        for each in (analysis, marked)
+    )
+    assert (before, after) == (0, 2)
 
 
 def test_given_masks_have_no_ranges(make_analysis):

@@ -1,4 +1,4 @@
-"""The lobe atlas: where the fissures of a lung lie, given the lung's shape.
+"""The lobe atlas: where the fissures of a lung lie, given the shape of the lung and the hila.
 
 Fitted by ``python experiments/fit_lobe_atlas.py`` to the manual lobe masks of 26 LUNA16 scans (Tang
 et al. 2019, CC BY-NC-SA 4.0; see LICENSE-LOBE-ATLAS.txt beside this file).
@@ -15,7 +15,7 @@ from lungscore.anatomy.closing import close_ball
 from lungscore.anatomy.grid import Grid
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
-#: The lobes of each lung, in the order in which the atlas weighs them.
+#: The lobes of each lung, from the top; the last lies behind the oblique border.
 LUNG_LOBES = {RIGHT_LUNG: ("RUL", "RML", "RLL"), LEFT_LUNG: ("LUL", "LLL")}
 
 #: Shapes are looked at on blocks of about this size, mm.
@@ -30,6 +30,8 @@ HILUM_MM = 12.0
 HILUM_HEIGHT, HILUM_SIDE = 0.7, -0.4
 #: Shapes farther from the mean than this many standard deviations are taken to lie there.
 FARTHEST = 2.5
+#: Errors grow with the distance of a lung from those known, within these bounds.
+GROWTH = 0.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -37,36 +39,56 @@ class LungAtlas:
     """The atlas of one lung.
 
     mean: (n,) the mean shape (``lung_shape``); modes: (m, n) the directions in which shapes vary,
-    scaled to give a lung's place on each in standard deviations. hilum: mean and standard
-    deviation of the hilum's height. importance: (m + 1,) what one standard deviation weighs, of
-    every mode and of the hilum's height.
-    weights: (lobes, 10, m + 2) the quadric of each lobe: of the mean lung, and how it changes
-    along every mode and with the height of the hilum.
+    scaled to give a lung's place on each in standard deviations; spread: () the mean squared
+    distance of a shape from the mean one. hila: (2, 2) mean and standard deviation of the height of
+    the hilum, of this lung and of the other. importance: (m + 2,) what one standard deviation
+    weighs, of every mode and of both heights.
+    borders: (1 or 2, 6, m + 3) the oblique border and, on the right, the horizontal one
+    (anatomy.borders): of the mean lung, and how it changes with each trait.
+
+    What is known of its errors, each lung of the atlas predicted from the others alone:
+    traits: (N, m + 2) of those lungs; distances: (N,) of each to the others (``distance``);
+    errors: (N, 1 or 2, 6) true less predicted border.
     """
 
     mean: np.ndarray
     modes: np.ndarray
-    hilum: np.ndarray
+    spread: np.ndarray
+    hila: np.ndarray
     importance: np.ndarray
-    weights: np.ndarray
+    borders: np.ndarray
+    traits: np.ndarray
+    distances: np.ndarray
+    errors: np.ndarray
 
-    def quadrics(self, mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
-        """(lobes, 10) weights of (1, z, y, x, zz, zy, zx, yy, yx, xx) for the lung ``mask``.
-
-        mask: bool (D, H, W), lateral side first. The greatest of the quadrics at a place in
-        ``lung_coordinates`` tells the lobe.
-        """
-        return self.weights @ self.traits_of(*lung_traits(mask, spacing_mm))
-
-    def traits_of(self, shape: np.ndarray, hilum: float) -> np.ndarray:
-        """(m + 2,) float: 1, the place of a ``shape`` on every mode, and of its hilum's height."""
-        deviations = np.append(
-            self.modes.astype(np.float64) @ (shape - self.mean),
-            (hilum - self.hilum[0]) / self.hilum[1],
-        )
+    def traits_of(self, shape: np.ndarray, hila: tuple[float, float]) -> np.ndarray:
+        """(m + 2,) float: the place of a ``shape`` on every mode and of both hila, weighted."""
+        heights = (np.array(hila) - self.hila[:, 0]) / self.hila[:, 1]
+        deviations = np.append(self.modes.astype(np.float64) @ (shape - self.mean), heights)
         # No hilum to be seen: as in the mean lung.
-        deviations = np.nan_to_num(deviations).clip(-FARTHEST, FARTHEST)
-        return np.append(1.0, deviations * self.importance)
+        return np.nan_to_num(deviations) * self.importance
+
+    def borders_of(self, traits: np.ndarray) -> np.ndarray:
+        """(1 or 2, 6) the borders that a lung with these ``traits`` is expected to have."""
+        farthest = FARTHEST * self.importance
+        expected: np.ndarray = self.borders @ np.append(1.0, traits.clip(-farthest, farthest))
+        return expected
+
+    def distance(self, shape: np.ndarray, traits: np.ndarray) -> float:
+        """How far a lung lies from the nearest one that the atlas knows, in mean spreads.
+
+        What the modes cannot tell of the ``shape`` counts in full.
+        """
+        whole = ((shape - self.mean.astype(np.float64)) ** 2).sum() / self.spread
+        untold = max(float(whole - (traits[:-2] ** 2).sum()), 0.0)
+        nearest = ((self.traits - traits) ** 2).sum(axis=1).min()
+        return float(np.sqrt(nearest + untold))
+
+    def errors_at(self, distance: float) -> np.ndarray:
+        """(N, 1 or 2, 6) the errors, each grown as this ``distance`` is to its own lung's."""
+        growth = (distance / self.distances).clip(*GROWTH)
+        grown: np.ndarray = self.errors * growth[:, None, None]
+        return grown
 
 
 @cache
@@ -98,17 +120,32 @@ def lung_coordinates(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def lung_traits(
     mask: np.ndarray, spacing_mm: tuple[float, float, float]
 ) -> tuple[np.ndarray, float]:
-    """The shape of a lung, float32 (PLACES³,), and the height of its hilum in lung_coordinates.
+    """The shape of a lung (``lung_shape``), and the height of its hilum in lung_coordinates.
 
-    mask: bool (D, H, W), lateral side first. The shape is the depth below the lung's surface
-    (negative outside) in units of the lung's size, squeezed by tanh, at places fixed in
-    lung_coordinates. The height is NaN where there is no hilum.
+    mask: bool (D, H, W), lateral side first. The height is NaN where there is no hilum.
     """
+    coarse, coarse_mm = _coarse(mask, spacing_mm)
+    return _shape(coarse, coarse_mm), _hilum_height(coarse, coarse_mm)
+
+
+def lung_shape(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """The shape of a lung, float32 (PLACES³,).
+
+    mask: bool (D, H, W), lateral side first. It is the depth below the lung's surface (negative
+    outside) in units of the lung's size, squeezed by tanh, at places fixed in lung_coordinates.
+    """
+    return _shape(*_coarse(mask, spacing_mm))
+
+
+def _coarse(
+    mask: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """``mask`` on blocks of BLOCK_MM, and their size."""
     grid = Grid.over(mask.shape, spacing_mm, block_mm=BLOCK_MM)  # type: ignore[arg-type]
     coarse = grid.fraction(mask) >= 0.5
     if not coarse.any():
         coarse = grid.fraction(mask) > 0
-    return _shape(coarse, grid.spacing_mm), _hilum_height(coarse, grid.spacing_mm)
+    return coarse, grid.spacing_mm
 
 
 def _shape(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:

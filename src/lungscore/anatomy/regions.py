@@ -70,11 +70,14 @@ def divide_regions(
     lobes: np.ndarray,
     spacing_mm: tuple[float, float, float] | None,
     names: Collection[str] = tuple(LOBES),
+    *,
+    sample_mm: float = SAMPLE_MM,
 ) -> np.ndarray:
     """The 20 regions of Yang et al. 2020, uint8 (D, H, W), 1 to 20 in the order of labels.REGIONS.
 
     lobes: (D, H, W) of labels.LOBES. spacing_mm: (z, y, x), None where unknown. names: the lobes
-    that are divided; the others stay 0. Every voxel of a lobe gets one of the regions of that lobe.
+    that are divided; the others stay 0. sample_mm: how far apart voxels are on which shares are
+    measured. Every voxel of a lobe gets one of the regions of that lobe.
     Segments have no borders that a scan shows; a voxel belongs to the region in whose direction
     (SEGMENTS) it lies farthest from the lobe's middle. Before they are compared, each region's
     distances are offset by the one number that gives the region its share of the lobe (a power
@@ -84,7 +87,7 @@ def divide_regions(
     """
     if spacing_mm is None:
         spacing_mm = assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]
-    steps = tuple(max(1, round(SAMPLE_MM / size)) for size in spacing_mm)
+    steps = tuple(max(1, round(sample_mm / size)) for size in spacing_mm)
     regions = np.zeros(lobes.shape, np.uint8)
     for name in names:
         value = LOBES[name]

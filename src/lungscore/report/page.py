@@ -66,6 +66,7 @@ class RegionRow:
     range: str
     score: str
     near_edge: bool
+    border_dependent: bool
     slice: int | None
 
 
@@ -125,7 +126,7 @@ def render_page(
         near_edge=len(analysis.severity.ct_ss.near_edge),
         infection_marks=INFECTION_MARKS,
         rule=RULE,
-        lobes=_lobes(analysis),
+        lobes=_lobes(analysis, result),
         has_lobes=analysis.lobes is not None,
         bands=_bands(result),
         shares=SHARES,
@@ -188,8 +189,8 @@ def _particular(result: Result) -> list[Warning_]:
     return sorted(notices, key=lambda notice: grade_of(notice.code, withheld), reverse=True)
 
 
-def _lobes(analysis: Analysis) -> list[tuple[str, str, bool, int | None]]:
-    """Short and long name, whether it is near the floor, and its slice, of each lobe."""
+def _lobes(analysis: Analysis, result: Result) -> list[tuple[str, str, bool, bool, int | None]]:
+    """Short and long name, near the floor, dependent on a border, and its slice, of each lobe."""
     slices = _slices_of_lobes(analysis)
     lobes = analysis.severity.lobes
     return [
@@ -197,6 +198,7 @@ def _lobes(analysis: Analysis) -> list[tuple[str, str, bool, int | None]]:
             name,
             LOBE_NAMES[name],
             name in lobes and near_floor(lobes[name].infection_percent),
+            getattr(result.lobes, name).border_dependent,
             slices[name],
         )
         for name in LOBE_ORDER
@@ -333,6 +335,7 @@ def _regions(analysis: Analysis, result: Result) -> list[list[RegionRow]]:
             range=range_text(result, number),
             score="–" if points is None else str(points),
             near_edge=name in parts and parts[name].near_edge,
+            border_dependent=result.scores.ct_ss.regions[name].border_dependent,
             slice=z,
         )
         columns[lobe.startswith("L")].append(row)

@@ -17,7 +17,8 @@ AERATED = tuple(BANDS)[1:-1]
 #: What a range beside a number is.
 RANGE_MEANS = (
     "the lowest and highest value under other reasonable thresholds and views of the network, "
-    "which agree with radiologists nearly as well. This is not a confidence interval."
+    "which agree with radiologists nearly as well, and of lobes and regions under borders moved "
+    "within their confidence. This is not a confidence interval."
 )
 
 

@@ -1,6 +1,7 @@
 """The analysis of one case."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,7 @@ from lungscore.severity import Severity
 
 if TYPE_CHECKING:
     from lungscore.anatomy.lungs import Lungs
+    from lungscore.anatomy.moved_lobes import LobeConfidence
     from lungscore.inference.lesions import Lesions
 
 
@@ -56,6 +58,8 @@ class Analysis:
         Output of the user's own detector, if one was used.
     method : str or None
         "reviewed by" whom, of masks that a person reviewed.
+    lobe_confidence : dict
+        How far the border of each lobe may be off; empty where the lobes were given.
 
     See Also
     --------
@@ -73,6 +77,7 @@ class Analysis:
     times: dict[str, float]
     detected: Detected | None = None
     method: str | None = None
+    lobe_confidence: Mapping[str, "LobeConfidence"] = field(default_factory=dict)
 
     @property
     def has_ct(self) -> bool:

@@ -5,6 +5,8 @@ from pydantic import BaseModel, ConfigDict
 #: Decimals written to result.json: percents and millimetres, millilitres, voxel sizes,
 #: probabilities.
 PERCENT_DECIMALS, MILLILITRE_DECIMALS, SPACING_DECIMALS, PROBABILITY_DECIMALS = 4, 3, 6, 4
+#: What the atlas can say of an overlap.
+DICE_DECIMALS = 2
 
 
 class Model(BaseModel):

@@ -1,10 +1,11 @@
 """From an analysis to the content of its result.json."""
 
+from collections.abc import Collection
 from typing import Any
 
 from lungscore.labels import LOBE_ORDER
 from lungscore.result.analysis import Analysis, case_name
-from lungscore.result.base import SPACING_DECIMALS, millilitres, percent, rounded
+from lungscore.result.base import DICE_DECIMALS, SPACING_DECIMALS, millilitres, percent, rounded
 from lungscore.result.detection import detection_part
 from lungscore.result.patterns import patterns
 from lungscore.result.ranges import ranges_part
@@ -49,7 +50,7 @@ def to_result(analysis: Analysis) -> Result:
             "withheld": list(severity.withheld),
         },
         **patterns(severity),
-        "lobes": {name: _lobe(severity, name) for name in LOBE_ORDER},
+        "lobes": {name: _lobe(analysis, name) for name in LOBE_ORDER},
         "slices": _slices(analysis),
         "detection": detection_part(
             severity.infected,
@@ -102,7 +103,7 @@ def _scores(severity: Severity) -> dict[str, Any]:
             **_total(ct_ss),
             "cutoff": ct_ss.cutoff,
             "above_cutoff": ct_ss.above_cutoff,
-            "regions": _parts(ct_ss),
+            "regions": _parts(ct_ss, severity.ranges.border_regions if severity.ranges else ()),
         },
         "tss": _total(severity.tss),
         "ctsi": _total(severity.ctsi),
@@ -119,18 +120,20 @@ def _total(score: Score) -> dict[str, Any]:
     return {"total": score.total, "max": score.maximum, "reason": score.reason}
 
 
-def _parts(score: Score) -> dict[str, Any]:
+def _parts(score: Score, border_dependent: Collection[str] = ()) -> dict[str, Any]:
     return {
         name: {
             "percent": percent(part.percent),
             "score": part.score,
             "near_edge": part.near_edge,
+            "border_dependent": name in border_dependent,
         }
         for name, part in score.parts.items()
     }
 
 
-def _lobe(severity: Severity, name: str) -> dict[str, Any]:
+def _lobe(analysis: Analysis, name: str) -> dict[str, Any]:
+    severity = analysis.severity
     lobe = severity.lobes.get(name)
     scores = {
         score: part.score if (part := getattr(severity, score).parts.get(name)) else None
@@ -141,7 +144,19 @@ def _lobe(severity: Severity, name: str) -> dict[str, Any]:
         **_percents(lobe),
         "well_aerated_percent": percent(severity.aeration.well_aerated_of_lobes.get(name)),
         "near_edge": lobe is not None and near_floor(lobe.infection_percent),
+        "border_dependent": severity.ranges is not None and name in severity.ranges.border_lobes,
+        "confidence": _confidence(analysis, name),
         "scores": scores,
+    }
+
+
+def _confidence(analysis: Analysis, name: str) -> dict[str, float | None] | None:
+    known = analysis.lobe_confidence.get(name)
+    if known is None:
+        return None
+    return {
+        "expected_dice": rounded(known.expected, DICE_DECIMALS),
+        "low_dice": rounded(known.low, DICE_DECIMALS),
     }
 
 

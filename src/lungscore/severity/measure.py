@@ -12,9 +12,10 @@ from lungscore.severity.counts import Tally, tallies_of_others, tally
 from lungscore.severity.distribution import Distribution, shares_of, voxels_in_rows
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.lesions import LesionSizes, lesion_sizes
+from lungscore.severity.moved import MovedLabels, tallies_of_moves, with_moves
 from lungscore.severity.notices import Obstacles, notices_of
 from lungscore.severity.numbers import numbers_of
-from lungscore.severity.ranges import Alternatives, ranges_of, with_unsure_lung
+from lungscore.severity.ranges import Alternatives, ranges_of, too_uncertain, with_unsure_lung
 from lungscore.severity.severity import Severity
 from lungscore.severity.verdict import verdict_on, with_ranges
 
@@ -39,6 +40,8 @@ class Segmentation:
         lie too far apart, the category is withheld.
     unsure_ml: millilitres of dense lung that may be none, and of dense tissue beside the lungs that
         may be infected lung; the range of the infection percent includes both.
+    moved: lobes and regions with their borders moved; the ranges include them. None where they are
+        taken as they are.
     """
 
     lungs: np.ndarray
@@ -54,6 +57,7 @@ class Segmentation:
     notice_codes: Collection[str] = ()
     alternatives: Alternatives | None = None
     unsure_ml: tuple[float, float] = (0.0, 0.0)
+    moved: MovedLabels | None = None
 
     @property
     def layers(self) -> dict[str, np.ndarray | None]:
@@ -116,9 +120,23 @@ def measure(segmentation: Segmentation) -> Severity:
         counted.tally, alternatives.voxels, alternatives.lesions(), lungs=lungs, **layers
     )
     ranges = ranges_of([_severity(alternative, segmentation) for alternative in tallies])
+    unsure = too_uncertain(ranges)
+    if segmentation.moved is not None and len(alternatives.voxels):
+        ranges = with_moves(ranges, severity, _under_moves(segmentation, alternatives))
     if segmentation.voxel_ml is not None:
         ranges = with_unsure_lung(ranges, severity.lungs, *segmentation.unsure_ml)
-    return with_ranges(severity, ranges)
+    return with_ranges(severity, ranges, unsure=unsure)
+
+
+def _under_moves(segmentation: Segmentation, alternatives: Alternatives) -> list[list[Severity]]:
+    """The severity of the reading measured, and of each alternative, under each moved border."""
+    if segmentation.moved is None:
+        return []
+    measured = np.flatnonzero(segmentation.lesions)
+    readings = [(measured, segmentation.lesions.take(measured))]
+    readings += [(alternatives.voxels, lesions) for lesions in alternatives.lesions()]
+    tallies = tallies_of_moves(segmentation.moved, segmentation.lungs, readings, segmentation.dense)
+    return [[_severity(tally, segmentation) for tally in row] for row in tallies]
 
 
 def severity_of(counted: Counted, segmentation: Segmentation) -> Severity:

@@ -41,6 +41,7 @@ DOUBTFUL = frozenset(
         "gaps-interpolated",
         "gas-below-diaphragm",
         "hu-implausible",
+        "lobe-missing",
         "lobes-incomplete",
         "lung-volume",
         "lungs-cut-sideways",

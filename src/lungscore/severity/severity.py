@@ -38,6 +38,8 @@ class Ranges:
     "left_percent" and "right_percent". scores: totals by name, "po" and "pho". mosmed: the lowest
     and the highest class. categories: all that any alternative has, from mild to grave; empty where
     none has one. regions, zones: infected percents of the parts of CT-SS and of the six zones.
+    moves: how often the borders of lobes were moved; 0 where they were not. border_regions,
+    border_lobes: those that a moved border would score otherwise.
     """
 
     alternatives: int
@@ -48,6 +50,9 @@ class Ranges:
     lobes: Mapping[str, Mapping[str, Span]]
     regions: Mapping[str, Span] = field(default_factory=dict)
     zones: Mapping[str, Span] = field(default_factory=dict)
+    moves: int = 0
+    border_regions: tuple[str, ...] = ()
+    border_lobes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

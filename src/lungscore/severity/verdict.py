@@ -15,7 +15,6 @@ from lungscore.severity.category import (
 )
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.numbers import Numbers
-from lungscore.severity.ranges import too_uncertain
 from lungscore.severity.scores import CT_SS_CUTOFF, Score
 from lungscore.severity.severity import Ranges, Severity
 
@@ -73,9 +72,12 @@ def _category(
     return category, reason, withheld
 
 
-def with_ranges(severity: Severity, ranges: Ranges) -> Severity:
-    """``severity`` with its ranges, its category withheld where they are too wide."""
-    if severity.category is None or not too_uncertain(ranges):
+def with_ranges(severity: Severity, ranges: Ranges, *, unsure: bool) -> Severity:
+    """``severity`` with its ranges, its category withheld where the readings are too ``unsure``.
+
+    Borders of lobes widen the ranges, but withhold no category.
+    """
+    if severity.category is None or not unsure:
         notices = (*severity.notices, *_borderline(severity, ranges))
         return replace(severity, ranges=ranges, notices=notices)
     code = "uncertain-infection"
