@@ -143,16 +143,14 @@ def test_what_hangs_on_a_border_is_marked_and_lobes_say_how_certain_they_are(mak
         lobe_confidence={"RML": LobeConfidence(0.812, 0.496, 1.0)},
     )
     content = json.loads(to_result(marked).to_json())
-    regions, lobes = content["scores"]["ct_ss"]["regions"], content["lobes"]
-    assert [name for name in regions if regions[name]["border_dependent"]] == ["RUL apical"]
-    assert [name for name in lobes if lobes[name]["border_dependent"]] == ["RML"]
+    lobes = content["lobes"]
+    assert content["ranges"]["border_dependent"] == {"regions": ["RUL apical"], "lobes": ["RML"]}
     assert lobes["RML"]["confidence"] == {"expected_dice": 0.81, "low_dice": 0.5}
     assert lobes["LUL"]["confidence"] is None
     assert content["ranges"]["moves"] == 26
     # Once in the table of regions, once in that of lobes.
     before, after = (
-        render_page(each, slices=[], overview=[]).count(">border<")
-        for each in (analysis, marked)
+        render_page(each, slices=[], overview=[]).count(">border<") for each in (analysis, marked)
     )
     assert (before, after) == (0, 2)
 

@@ -126,8 +126,8 @@ def page_text(
 
 
 _LIMITS = (
-    "The schedule is short, a few minutes on two cores for each network, where the paper trains "
-    "hundreds of epochs: the rows show what the methods achieve at this budget. The unit is the "
+    "The short schedule takes a few minutes on two cores for each network, where the paper trains "
+    "hundreds of epochs: its rows show what the methods achieve at this budget. The unit is the "
     "slice, not the patient. The dataset does not say which slices are of one patient, so folds "
     "and test set may share patients, and every interval is too narrow for a claim about new "
     "patients. Test slices 91 and 93 are nearly copies of two training slices.",

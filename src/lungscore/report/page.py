@@ -19,6 +19,7 @@ from lungscore.report.text import (
     detection_text,
     lesions_text,
     number_text,
+    on_borders,
     range_text,
     span_of,
 )
@@ -198,7 +199,7 @@ def _lobes(analysis: Analysis, result: Result) -> list[tuple[str, str, bool, boo
             name,
             LOBE_NAMES[name],
             name in lobes and near_floor(lobes[name].infection_percent),
-            getattr(result.lobes, name).border_dependent,
+            name in on_borders(result, "lobes"),
             slices[name],
         )
         for name in LOBE_ORDER
@@ -335,7 +336,7 @@ def _regions(analysis: Analysis, result: Result) -> list[list[RegionRow]]:
             range=range_text(result, number),
             score="–" if points is None else str(points),
             near_edge=name in parts and parts[name].near_edge,
-            border_dependent=result.scores.ct_ss.regions[name].border_dependent,
+            border_dependent=name in on_borders(result, "regions"),
             slice=z,
         )
         columns[lobe.startswith("L")].append(row)

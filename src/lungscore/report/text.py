@@ -1,6 +1,6 @@
 """Numbers as a person reads them, and the severity table as plain text."""
 
-from typing import Any
+from typing import Any, Literal
 
 from lungscore.labels import LOBE_ORDER
 from lungscore.result import Analysis, Result, to_result
@@ -225,3 +225,10 @@ def _lobe_lines(result: Result) -> list[str]:
         cells = "".join(f"{'–' if value is None else value:>6}" for value in points)
         lines.append(f"  {name:<6}{volume:>14}{percents[name]:>{wide}}{cells}")
     return lines
+
+
+def on_borders(result: Result, kind: Literal["regions", "lobes"]) -> list[str]:
+    """What would have another score if a border were moved within its confidence."""
+    known = result.ranges.border_dependent if result.ranges else None
+    names: list[str] = getattr(known, kind, [])
+    return names

@@ -1,6 +1,5 @@
 """From an analysis to the content of its result.json."""
 
-from collections.abc import Collection
 from typing import Any
 
 from lungscore.labels import LOBE_ORDER
@@ -103,7 +102,7 @@ def _scores(severity: Severity) -> dict[str, Any]:
             **_total(ct_ss),
             "cutoff": ct_ss.cutoff,
             "above_cutoff": ct_ss.above_cutoff,
-            "regions": _parts(ct_ss, severity.ranges.border_regions if severity.ranges else ()),
+            "regions": _parts(ct_ss),
         },
         "tss": _total(severity.tss),
         "ctsi": _total(severity.ctsi),
@@ -120,13 +119,12 @@ def _total(score: Score) -> dict[str, Any]:
     return {"total": score.total, "max": score.maximum, "reason": score.reason}
 
 
-def _parts(score: Score, border_dependent: Collection[str] = ()) -> dict[str, Any]:
+def _parts(score: Score) -> dict[str, Any]:
     return {
         name: {
             "percent": percent(part.percent),
             "score": part.score,
             "near_edge": part.near_edge,
-            "border_dependent": name in border_dependent,
         }
         for name, part in score.parts.items()
     }
@@ -144,7 +142,6 @@ def _lobe(analysis: Analysis, name: str) -> dict[str, Any]:
         **_percents(lobe),
         "well_aerated_percent": percent(severity.aeration.well_aerated_of_lobes.get(name)),
         "near_edge": lobe is not None and near_floor(lobe.infection_percent),
-        "border_dependent": severity.ranges is not None and name in severity.ranges.border_lobes,
         "confidence": _confidence(analysis, name),
         "scores": scores,
     }

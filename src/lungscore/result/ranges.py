@@ -76,6 +76,13 @@ class LobesRanges(_Model):
     LLL: LobeRanges
 
 
+class BorderDependent(_Model):
+    """What a border moved within its confidence would score otherwise."""
+
+    regions: list[str]
+    lobes: list[str]
+
+
 class RangesPart(_Model):
     """What the numbers are under alternatives that are as defensible."""
 
@@ -88,6 +95,9 @@ class RangesPart(_Model):
     lobes: LobesRanges
     regions: dict[str, Percents] = Field(description="infected percent of the 20 regions")
     zones: dict[str, Percents] = Field(description="infected percent of the six zones")
+    border_dependent: BorderDependent | None = Field(
+        default=None, description="null where borders are fixed"
+    )
 
 
 def ranges_part(ranges: Ranges | None, *, percent: Rounding, ml: Rounding) -> dict[str, Any] | None:
@@ -112,4 +122,10 @@ def ranges_part(ranges: Ranges | None, *, percent: Rounding, ml: Rounding) -> di
         "lobes": {name: rounded(spans) for name, spans in ranges.lobes.items()},
         "regions": rounded(ranges.regions),
         "zones": rounded(ranges.zones),
+        "border_dependent": {
+            "regions": list(ranges.border_regions),
+            "lobes": list(ranges.border_lobes),
+        }
+        if ranges.moves
+        else None,
     }

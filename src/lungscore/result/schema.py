@@ -64,9 +64,6 @@ class RegionScore(Model):
     near_edge: bool = Field(
         default=False, description="0.5 ≤ percent < 2: near the floor, at which scores turn"
     )
-    border_dependent: bool = Field(
-        default=False, description="a border moved within its confidence gives another score"
-    )
 
 
 class TotalScore(Model):
@@ -138,9 +135,6 @@ class Lobe(Model):
     consolidation_percent: float | None
     well_aerated_percent: float | None = Field(description="at −900 ≤ HU < −500")
     near_edge: bool = Field(default=False, description="0.5 ≤ infection_percent < 2")
-    border_dependent: bool = Field(
-        default=False, description="a border moved within its confidence gives another score"
-    )
     confidence: LobeConfidence | None = Field(
         default=None, description="null where the lobes were given, and for a lobe without voxels"
     )

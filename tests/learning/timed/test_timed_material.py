@@ -51,7 +51,7 @@ def test_public_weights_fit_the_encoder_under_its_names(tmp_path):
 
 
 def test_other_weights_are_refused():
-    with pytest.raises(InputError, match="no weights of an EfficientNet-Lite"):
+    with pytest.raises(InputError, match="not the weights of an EfficientNet-Lite"):
         efficientnet_names({"conv1.weight": torch.zeros(1)})
 
 
