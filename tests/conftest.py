@@ -29,6 +29,18 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+#: Who uses lungscore never runs what these folders test.
+TRAINING = {Path(__file__).parent / folder for folder in ("learning", "networks")}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of training, before the marks decide what runs."""
+    for item in items:
+        if not TRAINING.isdisjoint(item.path.parents):
+            item.add_marker("training")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real scans, or a skip that says what is missing."""
