@@ -5,7 +5,9 @@ Segmentation and Classification with NABLA-N", arXiv 1904.11126. What we did not
 decided here and said in docs/method.md; it is not an exact copy.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +54,7 @@ class NablaN(nn.Module):
             levels.append(unit(functional.max_pool2d(levels[-1], 2) if levels else image))
         before: list[Tensor] = []  # the features of the decoder before, from its start upwards
         ends = []
-        for units in self.decoders:
+        for units in cast(Iterable[nn.ModuleList], self.decoders):
             own = [levels[len(units)]]
             for step, unit in enumerate(units, start=1):
                 skip = levels[len(units) - step]

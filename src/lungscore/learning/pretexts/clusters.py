@@ -8,7 +8,7 @@ under other conditions: here the same slice with other grey levels.
 """
 
 import copy
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from lungscore.errors import InputError
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.pretexts.pretext import Pretext
 from lungscore.networks import normalise
+from lungscore.networks.inf_net import InfNet
 
 #: Features that k-means takes of one slice, and its iterations: as published.
 POSITIONS, ITERATIONS = 500, 20
@@ -34,21 +35,23 @@ GREYS = ("window", "gamma", "blur", "noise")
 class ClusterSegmenter(nn.Module):
     """Inf-Net up to its partial decoder, whose last layer names clusters for the time being."""
 
-    def __init__(self, network: nn.Module, clusters: int) -> None:
+    def __init__(self, network: InfNet, clusters: int) -> None:
         super().__init__()
         self.encoder = network.encoder
         self.reduce = nn.ModuleList(
             [network.reduce_deep, network.reduce_middle, network.reduce_shallow]
         )
         self.decoder = network.partial_decoder
-        self.saved_head = [self.decoder.head]  # in a list: it is no part of this network
-        self.decoder.head = nn.Conv2d(self.decoder.head.in_channels, clusters, 1)
+        own_head = self.decoder.head
+        self.saved_head = [own_head]  # in a list: it does not belong to this network
+        self.decoder.head = nn.Conv2d(own_head.in_channels, clusters, 1)
         self.restart()
 
     def restart(self) -> None:
         """The last layer as new."""
         nn.init.normal_(self.decoder.head.weight, std=0.01)
-        nn.init.zeros_(self.decoder.head.bias)
+        if self.decoder.head.bias is not None:
+            nn.init.zeros_(self.decoder.head.bias)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W) to logits (N, clusters, h, w) and the features (N, C, h, w) before them."""
@@ -124,7 +127,7 @@ class ClusterLabels(Pretext):
 
     def make_learner(self, network: nn.Module) -> nn.Module:
         """The part of Inf-Net that ends in the partial decoder."""
-        return ClusterSegmenter(network, self.settings.clusters)
+        return ClusterSegmenter(cast(InfNet, network), self.settings.clusters)
 
     def __init__(self, config: ExperimentConfig, network: nn.Module, *args: object) -> None:
         super().__init__(config, network, *args)  # type: ignore[arg-type]
