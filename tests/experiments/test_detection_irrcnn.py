@@ -26,7 +26,7 @@ def test_bright_slices_are_told_from_dark_ones_and_a_seed_repeats():
     infected = np.arange(24) < 12
     images = (rng.integers(0, 80, (24, 40, 48)) + 120 * infected[:, None, None]).astype(np.uint8)
     learned, out = np.arange(24)[::2], np.arange(24)[1::2]
-    options = {"width": 8, "passes": 8}
+    options = {"width": 8, "passes": 40}
     logits = detection_irrcnn.logits_of(images, infected, learned, out, seed=0, **options)
     assert logits[infected[out]].min() > logits[~infected[out]].max()
     again = detection_irrcnn.logits_of(images, infected, learned, out, seed=0, **options)
