@@ -251,7 +251,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     ],
 )
 def test_hostile_lengths_end_their_connection_alone(listening: Any, message: bytes) -> None:
-    parts, sender = listening()
+    parts, sender = listening(idle_s=1)
     socket.create_connection((LOCAL, sender.port), 10).close()  # of which nothing is to tell
     with socket.create_connection((LOCAL, sender.port), 10) as connection:
         connection.sendall(message)

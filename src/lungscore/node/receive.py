@@ -114,7 +114,7 @@ class Receiver:
 
     def serve(self) -> None:
         """Take images until ``stop``."""
-        self._server.serve_forever(poll_interval=0.5)
+        self._server.serve_forever(poll_interval=0.1)
 
     def stop(self) -> None:
         """End ``serve`` and close the port."""
