@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungscore.report.page import css_string, render_page
+from lungscore.report.embedding import css_string
+from lungscore.report.page import render_page
 from lungscore.report.pictures import chosen_slices, montage, overview_pictures, slice_pictures
 from lungscore.report.settings import ReportSettings
 from lungscore.report.text import ml_text, percent_text, text_table

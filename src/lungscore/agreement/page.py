@@ -19,7 +19,7 @@ from lungscore.agreement.text import (
     value_text,
 )
 from lungscore.labels import LOBE_ORDER
-from lungscore.report.page import data_uri
+from lungscore.report.embedding import data_uri
 from lungscore.result.numbers import MEASURES
 from lungscore.version import RESEARCH_USE, __version__
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lungscore.batch.drawings import case_link, case_text, category_bars, histogram, scatter
 from lungscore.errors import NOTICES, REJECTIONS
-from lungscore.report.page import data_uri, script_hash
+from lungscore.report.embedding import data_uri, script_hash
 from lungscore.report.review_file import verdicts_of
 from lungscore.report.text import percent_text
 from lungscore.result.numbers import NUMBERS, Number

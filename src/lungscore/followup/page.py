@@ -19,7 +19,7 @@ from lungscore.followup.text import (
     value_text,
 )
 from lungscore.labels import LOBE_NAMES, REGIONS
-from lungscore.report.page import data_uri, embedded
+from lungscore.report.embedding import data_uri, embedded
 from lungscore.report.pictures import COLOURS, LUNG_WINDOW
 from lungscore.result.numbers import NUMBERS, SCORES, WHOLE, lobe_number, region_percent
 from lungscore.version import RESEARCH_USE, __version__

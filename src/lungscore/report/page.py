@@ -1,8 +1,5 @@
 """report.html: one file with one script of its own, nothing loaded from elsewhere."""
 
-import base64
-import hashlib
-import io
 import json
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +9,7 @@ from markupsafe import Markup
 
 from lungscore.labels import LOBE_NAMES, LOBE_ORDER, LOBES, REGIONS
 from lungscore.report.drawings import SHADES, lobe_map, opacity_curve
+from lungscore.report.embedding import css_string, embedded, script_hash
 from lungscore.report.pictures import COLOURS, LUNG_WINDOW, Picture, headline_pictures
 from lungscore.report.settings import DEFAULT, ReportSettings
 from lungscore.report.text import (
@@ -142,16 +140,6 @@ def render_page(
         has_ct=analysis.has_ct,
         facts=_facts(result),
     )
-
-
-def css_string(text: str) -> str:
-    """``text`` as a string of a style sheet, from which nothing gets out."""
-    return '"' + "".join(c if c.isalnum() else f"\\{ord(c):x} " for c in text) + '"'
-
-
-def script_hash(script: str) -> str:
-    """What the page's policy names the one script by that may run."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _windows(analysis: Analysis) -> list[tuple[str, int, int]]:
@@ -376,26 +364,3 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     if result.engine:
         facts.append(("engine", f"{result.engine.name}, {result.engine.precision}"))
     return facts
-
-
-def embedded(picture: Picture) -> dict[str, str | int]:
-    """A picture as data: the slice as JPEG, its contours as a small PNG to lay over it."""
-    grey, contours = io.BytesIO(), io.BytesIO()
-    picture.image.save(grey, "JPEG", quality=82)
-    picture.contours.save(
-        contours, "PNG", transparency=picture.contours.info["transparency"], bits=4
-    )
-    size: tuple[int, int] = picture.image.size
-    return {
-        "image": data_uri(grey.getvalue(), "jpeg"),
-        "contours": data_uri(contours.getvalue(), "png"),
-        "caption": picture.caption,
-        "alt": picture.alt or picture.caption,
-        "width": size[0],
-        "height": size[1],
-    }
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """An image (kind: png, jpeg) as the source of an img element."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
