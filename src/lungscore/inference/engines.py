@@ -11,6 +11,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,10 @@ def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
         "NUM_STREAMS": threads,
         "PERFORMANCE_HINT": "THROUGHPUT",
     }
-    compiled = compile_network(openvino, bundle, settings)
+    # OpenVINO gives the thread that loads its CPU plugin a small stack for signals, where Python's
+    # handlers overflow where the processor has matrix registers (AMX): never the main thread.
+    with ThreadPoolExecutor(1) as loader:
+        compiled = loader.submit(compile_network, openvino, bundle, settings).result()
     requests = [compiled.create_infer_request() for _ in range(threads)]
 
     def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:
