@@ -34,8 +34,7 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
 def recalibrate(network: nn.Module, forward: Callable[[Tensor], object], images: Tensor) -> None:
     """Measure the running averages of ``network`` anew on ``images`` (N, C, H, W); else unchanged.
 
-    forward: what runs the network on images. The images go through in one batch, and the averages
-    are theirs.
+    forward: what runs the network on images, in one batch or several: the averages are of all.
     """
     norms = _norms(network)
     before = [(norm, norm.momentum, norm.training) for norm in norms]

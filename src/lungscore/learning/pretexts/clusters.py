@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lungscore.errors import InputError
+from lungscore.learning.batch_norm import recalibrate
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.pretexts.pretext import Pretext
 from lungscore.networks import normalise
@@ -82,14 +83,8 @@ class Teacher(nn.Module):
         """Take over ``segmenter`` and cluster what it makes of normalised slices (N, 1, H, W)."""
         self.segmenter.load_state_dict(segmenter.state_dict())
         # Its running averages may still be far off: those of the very slices take their place.
-        norms = [m for m in self.segmenter.modules() if isinstance(m, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None
-        self.segmenter.train()
-        for chunk in image.split(16):
-            self.segmenter(chunk)
         self.segmenter.eval()
+        recalibrate(self.segmenter, lambda images: [*map(self.segmenter, images.split(16))], image)
         generator = torch.Generator().manual_seed(seed)
         chosen = []
         for chunk in image.split(16):
