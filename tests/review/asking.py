@@ -101,3 +101,8 @@ class Browser:
         answer = self.post(f"/api/cases/{self.case_id(name)}/open", {"reader": reader, **more})
         assert answer.status == 200, answer.body
         return answer.json
+
+
+def accepted(browser: Browser, name: str = "case-1", reader: str = "Anna") -> None:
+    session = f"/api/sessions/{browser.open(name, reader)['session']}"
+    assert browser.post(f"{session}/save", {"version": 0, "verdict": "accepted"}).status == 200

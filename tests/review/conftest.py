@@ -9,6 +9,7 @@ from lungscore.assessment import as_lungs, assess
 from lungscore.inference import Lesions
 from lungscore.report.outputs import write_outputs
 from lungscore.report.settings import ReportSettings
+from lungscore.review import saving
 from lungscore.scan import read_scan
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.write import write_nifti
@@ -60,3 +61,9 @@ def desk_over(cohort: Path):
     yield make
     for desk in desks:
         desk.close_all()
+
+
+@pytest.fixture
+def small_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports take seconds, and have tests of their own."""
+    monkeypatch.setattr(saving, "DEFAULT", ReportSettings("none"))
