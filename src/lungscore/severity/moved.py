@@ -57,13 +57,14 @@ def tallies_of_moves(
         table[:, 0, 0] = lung - table.sum(axis=(1, 2))
     counted = np.stack(tables, axis=1).reshape(blocks, -1)
     filled = np.flatnonzero(lung)
-    counted = counted[filled]
+    used = counted.any(axis=0)
+    weights = np.ascontiguousarray(counted[filled][:, used].T, np.float64)
     tallies: list[list[Tally]] = [[] for _ in tables]
     for lobes, regions in moved.labels():
         code = lobes[filled].astype(np.int64) * REGION + regions[filled]
         sums = np.zeros((LOBE * REGION, counted.shape[1]), np.int64)
-        for column, weights in enumerate(counted.T):
-            sums[:, column] = np.bincount(code, weights, minlength=len(sums))
+        for column, counts in zip(np.flatnonzero(used), weights, strict=True):
+            sums[:, column] = np.bincount(code, counts, minlength=len(sums))
         by_reading = sums.reshape(LOBE, REGION, len(tables), LESION, DENSE)
         for index, row in enumerate(tallies):
             row.append(_tally(by_reading[:, :, index]))
