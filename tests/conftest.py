@@ -39,6 +39,13 @@ FOLDERS = {
 }
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Folders that the chosen marks leave out whole are not even imported."""
+    inside = collection_path.relative_to(Path(__file__).parent).parts
+    marker = FOLDERS.get(inside[0]) if inside else None
+    return True if marker and f"not {marker}" in config.option.markexpr else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of whole folders, before the marks decide what runs."""
