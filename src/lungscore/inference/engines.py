@@ -159,7 +159,8 @@ def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
     # handlers overflow where the processor has matrix registers (AMX): never the main thread.
     with ThreadPoolExecutor(1) as loader:
         compiled = loader.submit(compile_network, openvino, bundle, settings).result()
-    requests = [compiled.create_infer_request() for _ in range(threads)]
+    # One more than streams: a slice waits ready while the map of another is used.
+    requests = [compiled.create_infer_request() for _ in range(threads + 1)]
 
     def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:
         free, busy = deque(requests), deque[Any]()
