@@ -60,8 +60,10 @@ def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dic
 def _device(analysis: Analysis) -> str | None:
     """What ran the networks, a graphics card with its name; None without networks."""
     engine = analysis.lesions.engine
-    if engine is None or engine.device == CPU:
-        return engine and engine.device
+    if engine is None:
+        return None
+    if engine.device == CPU:
+        return CPU
     return f"{engine.device}: {cuda_devices()[int(engine.device.partition(':')[2])]}"
 
 
