@@ -111,3 +111,14 @@ def test_the_result_does_not_depend_on_the_layout_but_for_rounding(tmp_path):
     ]
     for key, value in results[0].items():
         torch.testing.assert_close(value, results[1][key], atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize(("enough_s", "turns"), [(-1.0, 2), (1e9, 3)])
+def test_a_slow_computer_measures_every_way_once_and_no_more(monkeypatch, enough_s, turns):
+    steps = []
+    monkeypatch.setattr(layout, "ENOUGH_S", enough_s)
+    monkeypatch.setattr(layout, "_step", lambda network, images, half: steps.append(half) or 1.0)
+    config = experiment(network=U_NET, precision="bf16-mixed")
+    network = build_network(config, torch.rand(2, 1, 70, 90), imagenet=None)
+    assert set(step_seconds(network, config, torch.device("cpu"))) == set(WAYS)
+    assert len(steps) == turns * len(WAYS)
