@@ -137,6 +137,8 @@ def test_grey_slices_are_split_at_the_level_of_the_card(segmenter):
 class Levels:
     """A segmenter whose probability is the grey level, or one number everywhere."""
 
+    notices = ()
+
     def __init__(self, probability: float | None = None):
         self.probability = probability
 
