@@ -16,6 +16,7 @@ from lungscore.anatomy import (
     Lungs,
     complete_lungs,
     lung_field,
+    solid_lung,
 )
 from lungscore.assessment import (
     Clock,
@@ -115,10 +116,12 @@ def _walked(
         with clock.stage("load model"):
             model = loaded()
     with clock.stage("lesions"):
-        field = lung_field(both_lungs, scan.spacing_mm)
-        lesions, codes = find_lesions(scan, both_lungs, model, field)
+        field, solid = lung_field(both_lungs, scan.spacing_mm), solid_lung(both_lungs, scan)
+        lesions, codes = find_lesions(scan, both_lungs, model, field, solid)
         lesions = lesions.with_models(model.lung_models if own_lungs is None else ())
-    slice_alternatives = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
+    slice_alternatives = find_alternatives(
+        scan, both_lungs, model, field, lesions.labels, codes, solid
+    )
     with _read_otherwise(slice_alternatives if ranges else None, scan) as alternatives:
         if own_lungs is None:
             with clock.stage("regions"):
@@ -128,7 +131,12 @@ def _walked(
         if ranges:
             with clock.stage("ranges"):
                 parts = replace(parts, lesions=replace(lesions, alternatives=alternatives()))
-    del field, lesions, both_lungs  # not kept for what follows: each is as large as half the scan
+    del (
+        field,
+        solid,
+        lesions,
+        both_lungs,
+    )  # not kept for what follows: each is as large as half the scan
     return scored(parts, clock=clock)
 
 

@@ -164,6 +164,7 @@ NOTICES: dict[str, str] = {
     "air-outside-lungs": "Air within the rib cage is in no lung, though it may be lung.",
     "no-trachea": "No trachea was found.",
     "dense-outside-lungs": "Dense tissue within the rib cage is in no lung, though it may be lung.",
+    "solid-lung": "Solid lung that the network did not mark counts as consolidation.",
     "lungs-from-lesions": "The lung mask was extended by dense opacity.",
     "lungs-from-shape": "The lung mask was extended by dense tissue at the ribs.",
     "device-replaced": "The memory of the graphics card did not suffice: the processor was used.",

@@ -8,7 +8,7 @@ from itertools import groupby, islice
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, find_lungs, lung_field
+from lungscore.anatomy import Lungs, find_lungs, lung_field, solid_lung
 from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.background import in_background
 from lungscore.errors import Notice, UsageError
@@ -37,6 +37,7 @@ from lungscore.inference.readings import (
     of_slice,
 )
 from lungscore.inference.slice_gaps import filled, longest_gap
+from lungscore.inference.solid import solid_notice, with_solid
 from lungscore.inference.views import OTHERS, View, ViewedScan, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
@@ -305,34 +306,45 @@ def segment(
     """Infection in ``scan``, divided into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
-    In volumes short gaps between infected slices are filled (inference.slice_gaps).
+    In volumes short gaps between infected slices are filled (inference.slice_gaps), and solid lung
+    (anatomy.solid_lung) counts as consolidation.
     Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
     the notice ``hu-split`` says so. alternatives: find them too; the labels stay the same.
     """
-    field = lung_field(lungs, scan.spacing_mm)
-    lesions, usual = find_lesions(scan, lungs, segmenter, field)
+    field, solid = lung_field(lungs, scan.spacing_mm), solid_lung(lungs, scan)
+    lesions, usual = find_lesions(scan, lungs, segmenter, field, solid)
     if not alternatives:
         return lesions
-    slices = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual)
+    slices = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual, solid)
     return replace(lesions, alternatives=joined(slices, lesions.labels[0].size))
 
 
 def find_lesions(
-    scan: Scan, lungs: Lungs, segmenter: Segmenter, field: np.ndarray
+    scan: Scan,
+    lungs: Lungs,
+    segmenter: Segmenter,
+    field: np.ndarray,
+    solid: np.ndarray | None = None,
 ) -> tuple[Lesions, list[SliceAlternatives]]:
     """What ``segment`` finds, and of the slices that may be infected the codes of this reading.
 
-    field: (D, H, W) bool, anatomy.lung_field of ``lungs``.
+    field: (D, H, W) bool, anatomy.lung_field of ``lungs``. solid: anatomy.solid_lung.
     """
-    labels, usual = np.zeros(scan.shape, np.uint8), []
+    labels, usual, unmarked = np.zeros(scan.shape, np.uint8), [], 0
     for finding in segmenter.find(scan, lungs, field):
         plane, inside = labels[finding.index], field[finding.index]
-        plane[inside] = classes(finding.probability >= THRESHOLD, finding.dense)[inside]
-        if finding.probability[inside].max(initial=0) >= SILENT:
-            usual.append(of_slice(finding.index, code(finding.probability, 0) * inside))
+        probability, dense = finding.probability, finding.dense
+        if solid is not None:
+            unmarked += int(((probability < THRESHOLD) & solid[finding.index]).sum())
+            probability = with_solid(probability, solid[finding.index])
+            dense = dense | solid[finding.index]
+        plane[inside] = classes(probability >= THRESHOLD, dense)[inside]
+        if probability[inside].max(initial=0) >= SILENT:
+            usual.append(of_slice(finding.index, code(probability, 0) * inside))
     card = segmenter.bundle.card
     by_density = density_notice(scan.units, card.input) if segmenter.lesions is None else None
-    notices = (unlike_notice(scan, lungs, card), by_density, *segmenter.notices)
+    of_solid = solid_notice(scan, lungs, unmarked)
+    notices = (unlike_notice(scan, lungs, card), of_solid, by_density, *segmenter.notices)
     lesions = Lesions(
         labels,
         models=tuple(bundle.used for bundle in segmenter.bundles),
@@ -350,10 +362,12 @@ def find_alternatives(
     field: np.ndarray,
     labels: np.ndarray,
     usual: list[SliceAlternatives],
+    solid: np.ndarray | None = None,
 ) -> Generator[SliceAlternatives, None, None]:
     """The alternatives of the slices of ``usual``.
 
     labels, field: what was found, and where it counts. usual: the codes of the reading that counts.
+    solid: as in ``find_lesions``.
     GGO and consolidation are as found; around that, density tells them apart, averaged over all
     that any alternative calls infected.
     """
@@ -361,6 +375,8 @@ def find_alternatives(
     for index, readings in segmenter.read_otherwise(scan, lungs, slices, field):
         codes = slices[index].plane(scan.shape[1:])
         for reading, probability in enumerate(readings, start=1):
+            if solid is not None:
+                probability = with_solid(probability, solid[index])
             codes |= code(probability, reading) * field[index]
         infected, lesions = codes > 0, labels[index]
         dense = is_dense(scan, index, infected, segmenter.bundle.card.input)

@@ -50,6 +50,7 @@ DOUBTFUL = frozenset(
         "lungs-uneven",
         "one-lung",
         "rescale-missing",
+        "solid-lung",
     }
 )
 
