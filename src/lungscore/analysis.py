@@ -131,12 +131,8 @@ def _walked(
         if ranges:
             with clock.stage("ranges"):
                 parts = replace(parts, lesions=replace(lesions, alternatives=alternatives()))
-    del (
-        field,
-        solid,
-        lesions,
-        both_lungs,
-    )  # not kept for what follows: each is as large as half the scan
+    # Not kept for what follows: each is as large as half the scan.
+    del field, solid, lesions, both_lungs
     return scored(parts, clock=clock)
 
 

@@ -13,8 +13,8 @@ from lungscore.scan import Scan
 #: Solid lung is looked for on blocks of about this size, mm.
 GRID_MM = 3.0
 #: It holds a ball of this radius, mm: vessels and walls within a lung are thinner. Around the balls
-#: it reaches as much farther.
-RADIUS_MM, RIM_MM = 7.0, 4.0
+#: it goes on so far at most.
+RADIUS_MM, RIM_MM = 6.0, 8.0
 #: Smaller pieces are not counted, ml.
 SMALLEST_ML = 5.0
 
@@ -47,8 +47,10 @@ def solid_lung(lungs: Lungs, scan: Scan) -> np.ndarray | None:
     voxels = grid.box_of(box)
     first = box[0].start, box[1].start, box[2].start
     whole = np.zeros(scan.shape, bool)
-    whole[voxels] = grid.enlarge(large[pieces], voxels, first=first)
-    whole[voxels] &= (lungs.labels[voxels] > 0) & _dense(scan.values[voxels])
+    # Blocks at the border are solid in part: the scan's own voxels draw it.
+    border = near(large[pieces], grid.spacing_mm, max(grid.spacing_mm))
+    whole[voxels] = grid.enlarge(border, voxels, first=first)
+    whole[voxels] &= (lungs.labels[voxels] > 0) & (scan.values[voxels] > DENSE_HU)
     return whole
 
 
