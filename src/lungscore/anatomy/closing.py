@@ -102,7 +102,8 @@ def dome_caps(
             continue
         outside = pieces[0, 0]
         pieces = pieces[1:-1, 1:-1]
-        beneath = _share(pieces, tissue[z + 1 : z + 1 + reach].any(axis=0)[box])
+        below = np.asarray(tissue[z + 1 : z + 1 + reach].any(axis=0))
+        beneath = _share(pieces, below[box])
         areas = np.bincount(pieces.ravel(), minlength=count + 1) * np.prod(spacing_mm[1:])
         domes = (areas >= DOME_MM2) & (beneath >= ON_TISSUE)
         domes[[0, outside]] = False
