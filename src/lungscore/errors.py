@@ -157,6 +157,8 @@ NOTICES: dict[str, str] = {
     "one-lung": "Only one lung was found.",
     "lungs-disagree": "The lung network and the rules draw the lungs differently somewhere.",
     "lungs-doubtful": "The lungs are too doubtful for a severity category.",
+    "lungs-outline": "The outline of a lung cuts dense tissue where no edge shows.",
+    "lungs-ragged": "The outline of a lung is ragged at the ribs.",
     "lungs-uneven": "A lung is far smaller in some slices than above and below.",
     "lungs-unequal": "One lung is far smaller than the other.",
     "lungs-cut-sideways": "The field of view cuts the lungs off at a side.",

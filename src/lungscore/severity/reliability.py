@@ -47,6 +47,7 @@ DOUBTFUL = frozenset(
         "lung-volume",
         "lungs-cut-sideways",
         "lungs-disagree",
+        "lungs-outline",
         "lungs-uneven",
         "one-lung",
         "rescale-missing",
