@@ -162,6 +162,7 @@ def _severity(counted: Tally, segmentation: Segmentation) -> Severity:
     )
     verdict = verdict_on(
         numbers,
+        depth=len(segmentation.lungs),
         sides_known=segmentation.sides_known,
         notice_codes=segmentation.notice_codes,
     )
