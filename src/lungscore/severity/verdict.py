@@ -15,7 +15,7 @@ from lungscore.severity.category import (
 )
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.numbers import Numbers
-from lungscore.severity.scores import CT_SS_CUTOFF, Score
+from lungscore.severity.scores import Score
 from lungscore.severity.severity import Ranges, Severity
 
 
@@ -109,6 +109,7 @@ def _borderline(severity: Severity, ranges: Ranges) -> Iterator[Notice]:
     )
     message = f"The category is {text}"
     near, ct_ss = severity.ct_ss.near_edge, severity.ct_ss
-    if ct_ss.above_cutoff and (ct_ss.total_cleared or 0) <= CT_SS_CUTOFF:
+    cleared = replace(ct_ss, total=ct_ss.total_cleared)
+    if ct_ss.above_cutoff and not cleared.above_cutoff:
         message += f": {len(near)} regions with 0.5 to 2 % of opacity tip it"
     yield Notice("borderline-category", message)

@@ -76,7 +76,7 @@ def crossed_ratio(above: np.ndarray, below: np.ndarray) -> Crossed:
 
 
 def crossed_draws(*arrays: np.ndarray) -> list[np.ndarray]:
-    """(RESAMPLES,) means of each of ``arrays`` (seeds, slices): all of the same seeds and slices."""
+    """(RESAMPLES,) means of each of ``arrays`` (seeds, slices), of the same seeds and slices."""
     seeds, slices = arrays[0].shape
     generator = np.random.default_rng(SEED)
     of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
