@@ -154,6 +154,15 @@ def test_the_notice_of_two_categories_says_what_tips_them(alternatives, message)
     assert notice.message == message
 
 
+def test_the_category_without_faint_parts_is_reached_too():
+    """CT-SS 20 of regions with 1 % each, or 0 of none."""
+    ranges = measured([1] * 20).ranges
+    assert (ranges.scores["ct_ss"], ranges.categories) == ((0, 20), ("mild", "severe"))
+    assert measured(FAINT).ranges.categories == ("severe",)
+    withheld = measured([1] * 20, notice_codes=["truncated-scan"]).ranges
+    assert (withheld.scores["ct_ss"], withheld.categories) == ((0, 20), ())
+
+
 def test_beside_a_withheld_category_others_are_not_named():
     """None is withheld of one lung; the other readings give a category each."""
     severity = measured(NONE, MILD, FAINT, notice_codes=["one-lung"])
