@@ -254,6 +254,8 @@ def test_dense_tissue_that_may_be_lung_widens_the_range_both_ways():
     low, high = span((60.0, 0.0))[0]
     assert low == pytest.approx(100 * 40 / 1940)
     assert high == 5.0
+    # All that is infected may be none.
+    assert span((200.0, 0.0)) == ((0.0, 5.0), (0.0, 100.0))
 
 
 ONE_PERCENT = [1] * 20
