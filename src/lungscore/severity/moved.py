@@ -17,7 +17,6 @@ TAIL = 0.1
 #: The totals that hang on borders within a lung, and what is measured of every lobe.
 TOTALS = ("ct_ss", "tss", "ctsi", "lss", "lhos")
 LOBE_TOTALS = ("tss", "ctsi", "lss", "lhos")
-PERCENTS = ("infection_percent", "ggo_percent", "consolidation_percent")
 
 
 class MovedLabels(Protocol):
@@ -75,7 +74,7 @@ def _voxels_of_blocks(moved: MovedLabels, lungs: np.ndarray) -> np.ndarray:
     """(blocks,) how many voxels of lung each block holds."""
     z, y, x = moved.planes
     counts = np.zeros(moved.shape, np.int64)
-    rows, columns = (np.flatnonzero(np.diff(plane, prepend=-1)) for plane in (y, x))
+    rows, columns = (np.unique(plane, return_index=True)[1] for plane in (y, x))
     for index, plane in zip(z, lungs, strict=True):
         if plane.any():
             sums = np.add.reduceat((plane != 0).astype(np.int32), rows, axis=0)
