@@ -6,10 +6,11 @@ DATA holds covid-ct-md, wild-ct and luna16-lobes. "landmarks": how far our borde
 visible fissures (fissure_landmarks.json), with the CT, in slices averaged to about THICK_MM, and by the
 shape of the lungs alone. "phantoms": Dice of every lobe on chests with the lobes of real people
 (real_lobe_phantoms.py), each with an atlas that does not know that person. Settings of
-anatomy/fissures.py were chosen on every second of these phantoms; the others are "held out".
+anatomy/fissures.py were chosen on the phantoms CHOSEN_ON; others are held out.
 """
 
 import argparse
+import csv
 import json
 import time
 from collections.abc import Sequence
@@ -26,8 +27,9 @@ from fit_lobe_atlas import fit_atlas, lung_cases, read_lobes
 from lungscore import analyze
 from lungscore.anatomy import find_lobes
 from lungscore.anatomy.atlas import LUNG_LOBES
+from lungscore.evaluation.marked_lobes import against_marked_lobes
 from lungscore.files import atomic_write
-from lungscore.labels import LOBES
+from lungscore.labels import LOBE_ORDER, LOBES
 from lungscore.scan import Scan
 from real_lobe_phantoms import LobePhantom, make_lobe_phantom, thick_slices
 
@@ -41,6 +43,8 @@ FISSURES = {
 THICK_MM = 5.0
 #: The seed of the phantom of the n-th mask is n more than this.
 FIRST_SEED = 100
+#: Masks whose phantoms settings were chosen on, and those held out.
+CHOSEN_ON, HELD_OUT = range(0, 12, 2), range(1, 26, 2)
 
 
 def distances_mm(
@@ -77,9 +81,11 @@ def averaged(scan: Scan, lungs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     return values, lungs[factor // 2 : count * factor : factor].copy(), thick
 
 
-def on_scan(path: Path, fissures: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
-    """Distances by fissure, in every way of looking at one scan."""
-    analysis = analyze(path)
+def on_scan(path: Path, fissures: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """In every way of looking at one scan: distances by fissure, and infection by lobe against
+    the lobes that a radiologist marked, if any.
+    """
+    analysis = analyze(path, ranges=False)
     scan, lungs = analysis.scan, analysis.lungs.labels
     spacing_mm, affine = scan.geometry.spacing_mm, scan.geometry.canonical_affine
     values, few, thick = averaged(scan, lungs)
@@ -90,7 +96,7 @@ def on_scan(path: Path, fissures: dict[str, Any]) -> dict[str, dict[str, np.ndar
         "with the CT, thick slices": (find_lobes(few, thick_mm, hounsfield=values), thick),
         "shape alone, thick slices": (find_lobes(few, thick_mm), thick),
     }
-    return {
+    distances = {
         way: {
             name: distances_mm(lobes, to_patient, name, np.array(points))
             for name, points in fissures.items()
@@ -98,6 +104,18 @@ def on_scan(path: Path, fissures: dict[str, Any]) -> dict[str, dict[str, np.ndar
         }
         for way, (lobes, to_patient) in ways.items()
     }
+    labels = path.with_name(f"{path.name}_labels.csv")
+    if not labels.exists():
+        return distances, {}
+    with labels.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    marks = {name: np.array([row[name] == "1" for row in rows]) for name in LOBE_ORDER}
+    infected = analysis.lesions.labels > 0
+    marked = {
+        way: against_marked_lobes(infected, ways[way][0], marks)
+        for way in ("with the CT", "shape alone")
+    }
+    return distances, marked
 
 
 def spread(distances: np.ndarray) -> dict[str, Any]:
@@ -161,9 +179,11 @@ def _with_and_without(
 
 def phantoms_summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Of the phantoms that settings were chosen on, and of those held out."""
+    count = len(CHOSEN_ON)
+    groups = {"chosen on": rows[:count], "held out": rows[count:]}
     summary: dict[str, Any] = {}
     for slices in ("thin", "thick"):
-        for group, chosen in (("chosen on", rows[::2]), ("held out", rows[1::2])):
+        for group, chosen in groups.items():
             alone, seen = (np.array([row[slices][n] for row in chosen]) for n in ("shape", "ct"))
             summary[f"{slices}, {group}"] = {
                 "n": len(chosen),
@@ -190,19 +210,20 @@ def main() -> None:
     paths = sorted((arguments.data / "luna16-lobes").glob("*.nrrd"))
     READ.append((paths, [lung_cases(*read_lobes(path), n) for n, path in enumerate(paths)]))
     with ProcessPoolExecutor(arguments.workers, get_context("fork")) as pool:
-        rows = list(pool.map(on_phantom, range(len(paths))))
+        rows = list(pool.map(on_phantom, (*CHOSEN_ON, *HELD_OUT)))
     results = {
         "what": "Borders of lobes at the fissures that a CT shows",
         "data": "landmarks on lidc767 (LIDC-IDRI), normal002 and P002 (COVID-CT-MD); 26 manual lobe "
         "masks of LUNA16 scans (Tang et al. 2019, CC BY-NC-SA 4.0)",
         "command": f"python experiments/evaluate_fissures.py DATA -o {arguments.out.as_posix()}",
         "interval": "95 % percentile bootstrap over cases",
-        "landmarks": landmarks_summary(scans),
+        "landmarks": landmarks_summary({name: scan[0] for name, scan in scans.items()}),
+        "infection in marked lobes": {name: scan[1] for name, scan in scans.items() if scan[1]},
         "phantoms": phantoms_summary(rows),
     }
     atomic_write(arguments.out, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    print(json.dumps(results["landmarks"]))
-    print(json.dumps(results["phantoms"]))
+    for name in ("landmarks", "infection in marked lobes", "phantoms"):
+        print(json.dumps(results[name]))
 
 
 if __name__ == "__main__":

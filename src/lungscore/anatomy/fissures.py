@@ -15,8 +15,8 @@ NODE_MM, STEP_MM = 2.5, 1.0
 FARTHEST_MM, SPREAD_MM = 36.0, 10.0
 #: Slices thicker than this blur fissures and vessels too much, mm.
 THICKEST_MM = 6.0
-#: Aerated lung and fissures lie in this range; what is darker is a bronchus, brighter a vessel.
-LUNG_HU, VESSEL_HU = -980, -680
+#: Darker is a bronchus; brighter than this, and than the median of the lung by so much, a vessel.
+BRONCHUS_HU, VESSEL_HU, BRIGHTER_HU = -980, -740, 130
 #: Widths of a fissure and of the lung beside it, along the offset; patches over which a sheet must
 #: go on, mm. Slices this part of whose distance is more blur a fissure further.
 SHEET_MM, BESIDE_MM, PATCH_MM = 1.0, 2.0, 6.0
@@ -24,6 +24,8 @@ BLURRED = 0.3
 #: Vessels do not cross fissures: what the share of vessels about a place costs, for the course as a
 #: whole and for each place, and over how many millimetres that share is taken.
 CROSSED, CROSSED_HERE, ABOUT_MM = 60.0, 40.0, 3.0
+#: Where this share of the lung over as many millimetres is as bright as a vessel, it is disease.
+DISEASED, DISEASE_MM = 0.5, 8.0
 #: Evidence for the course as a whole is cut off here, so that no single sheet decides it.
 PLAUSIBLE = -1.0, 4.0
 #: How steeply a fissure may run against the expected surface, mm a mm.
@@ -81,18 +83,24 @@ def trace_fissure(
     """
     offsets_mm = np.arange(-FARTHEST_MM, FARTHEST_MM + STEP_MM / 2, STEP_MM)
     sampled, within = _straightened(values, inside, expected, offsets_mm / spacing_mm[0])
-    vessels = sampled >= VESSEL_HU
+    if not within.any():
+        return None
+    bright = sampled >= max(VESSEL_HU, float(np.median(sampled[within])) + BRIGHTER_HU)
     # Beside a vessel or a bronchus a voxel is part lung, part of it, and looks like a fissure.
-    valid = within & ~dilation((sampled <= LUNG_HU) | vessels)
+    valid = within & ~dilation((sampled <= BRONCHUS_HU) | bright)
     first, second = expected.steps
     node_mm = first * spacing_mm[1], second * spacing_mm[2]
     response = _response(sampled, valid, node_mm, BLURRED * slice_mm)
     if response is None:
         return None
+    diseased = _diseased(bright & within, within, node_mm)
     about = (1.0, *(ABOUT_MM / size for size in node_mm))
-    crossed = ndimage.gaussian_filter((vessels & within).astype(np.float32), about)
+    vessels = bright & within & ~diseased
+    crossed = ndimage.gaussian_filter(vessels.astype(np.float32), about)
     evidence = response.clip(*PLAUSIBLE) - CROSSED * crossed
-    course = likeliest_course(evidence, within, offsets_mm, expected.modes * spacing_mm[0])
+    course = likeliest_course(
+        evidence, within & ~diseased, offsets_mm, expected.modes * spacing_mm[0]
+    )
     astray = ((offsets_mm[:, None, None] - course) / SPREAD_MM) ** 2
     cost = ASTRAY * astray - response + CROSSED_HERE * crossed
     chosen = _smoothest(cost.astype(np.float32))
@@ -128,6 +136,17 @@ def _straightened(
     sampled = sampled.astype(np.float32)
     inside = inside[np.rint(positions).astype(np.intp), *across]
     return sampled, inside & known
+
+
+def _diseased(bright: np.ndarray, within: np.ndarray, node_mm: tuple[float, float]) -> np.ndarray:
+    """Where so much of the lung is ``bright`` that it shows neither fissures nor vessels."""
+    about = (DISEASE_MM / STEP_MM, *(DISEASE_MM / size for size in node_mm))
+    share, lung = (
+        ndimage.gaussian_filter(part.astype(np.float32), about, truncate=2.0)
+        for part in (bright, within)
+    )
+    diseased: np.ndarray = share >= DISEASED * lung
+    return diseased
 
 
 def _response(
