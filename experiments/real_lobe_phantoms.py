@@ -1,8 +1,8 @@
 """Chests whose lobes have the shapes of real ones. Used by evaluate_fissures.py.
 
-Manual lobe masks of LUNA16 (Tang et al. 2019) say where lungs and fissures lie; parenchyma, vessels,
-fissures, scars and noise are painted. How bright the fissures are and how much of them shows
-differs from phantom to phantom, by the seed.
+Manual lobe masks of LUNA16 (Tang et al. 2019) say where lungs and fissures lie; parenchyma,
+vessels, fissures, scars and noise are painted. How bright the fissures are and how much of them
+shows differs from phantom to phantom, by the seed.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from lungscore.labels import LOBES, RIGHT_LUNG
 from lungscore.scan.phantom.shapes import Axes, SmoothField, coverage
 from lungscore.scan.phantom.vessels import fill_points, grow_tree
 
-SPACING_MM = 1.25, 0.9, 0.9
+SPACING_MM = 1.25, 1.2, 1.2
 MARGIN_MM = 8.0
 #: The manual border is smoothed over this; the fissure lies where the smoothed lobes are equal.
 SMOOTH_MM = 2.5

@@ -57,7 +57,9 @@ def test_vessels_and_bronchi_are_no_sheet():
 
 def test_nothing_is_moved_without_lung_to_look_at():
     values, inside = lung_with_sheet(np.full(SHAPE[1:], 46.0))
-    assert trace_fissure(values, np.zeros_like(inside), flat_surface(40), SPACING, SPACING[0]) is None
+    assert (
+        trace_fissure(values, np.zeros_like(inside), flat_surface(40), SPACING, SPACING[0]) is None
+    )
     flat = np.full(SHAPE, -880, np.int16)
     assert trace_fissure(flat, inside, flat_surface(40), SPACING, SPACING[0]) is None
 

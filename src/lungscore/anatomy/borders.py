@@ -12,7 +12,7 @@ from lungscore.anatomy.grid import Grid
 Spacing = tuple[float, float, float]
 Coordinates = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-#: Fissures are sought where borders would be that are off by this much more than those of the atlas.
+#: Fissures are sought where borders would be whose errors are this much larger than the atlas's.
 WIDER = 1.5
 
 

@@ -1,4 +1,4 @@
-"""The course of a fissure as a whole: which of the borders that such a lung may have the CT favours."""
+"""The course of a fissure as a whole: of the borders that a lung may have, the likeliest."""
 
 import numpy as np
 from scipy import ndimage

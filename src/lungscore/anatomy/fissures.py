@@ -40,8 +40,8 @@ BEND, ASTRAY = 1.5, 0.5
 #: A response this many standard deviations above the mean shows a fissure; with less than that
 #: part of the surface showing one, nothing is moved.
 RESPONSE, VISIBLE = 1.5, 0.1
-#: The traced sheet is smoothed over this many nodes, each weighing by its response squared, at least
-#: this; the course as a whole weighs as much as a response squared of this.
+#: The traced sheet is smoothed over this many nodes, each weighing by the square of its response,
+#: which is at least this; the course as a whole has this weight.
 SMOOTH, FAINT, WHOLE = 2.0, 0.3, 2.0
 
 
