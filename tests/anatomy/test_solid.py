@@ -1,5 +1,7 @@
 """Solid lung: what it is, and what it is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def chest(
     values = np.where(inside > 0, AIR_HU, SOLID_HU) + np.where(solid, solid_hu - AIR_HU, 0)
     values = values + np.random.default_rng(0).normal(0, noise_hu, values.shape)
     scan = Scan.from_array(values.astype(np.int16), spacing_mm=SPACING_MM)
-    return Lungs(inside, True, ()), scan
+    return Lungs(inside, True, (), found_by="network"), scan
 
 
 SHAPE = (50, 60, 60)
@@ -53,7 +55,7 @@ def test_what_lies_outside_the_lungs_is_none():
     truth = ball(SHAPE, 20)
     lungs, scan = chest(truth)
     without = np.where(truth, 0, lungs.labels).astype(np.uint8)
-    assert solid_lung(Lungs(without, True, ()), scan) is None
+    assert solid_lung(replace(lungs, labels=without), scan) is None
 
 
 def test_ground_glass_and_bone_are_none():
@@ -64,8 +66,14 @@ def test_ground_glass_and_bone_are_none():
 def test_lone_slices_and_scans_of_unknown_spacing_have_none():
     lungs, scan = chest(ball(SHAPE, 20))
     lone = Scan.from_array(scan.values[25:26], spacing_mm=SPACING_MM)
-    assert solid_lung(Lungs(lungs.labels[25:26], True, ()), lone) is None
+    assert solid_lung(replace(lungs, labels=lungs.labels[25:26]), lone) is None
 
 
 def test_a_lung_without_anything_solid_has_none():
     assert solid_lung(*chest(np.zeros(SHAPE, bool))) is None
+
+
+def test_lungs_that_rules_drew_have_none_and_given_ones_have():
+    lungs, scan = chest(ball(SHAPE, 20))
+    assert solid_lung(replace(lungs, found_by="rules"), scan) is None
+    assert solid_lung(replace(lungs, found_by="user"), scan) is not None

@@ -24,6 +24,7 @@ def lungs(monkeypatch):
     labels = Lungs(lungs, sides_known=True)
     monkeypatch.setattr(protocols, "read_scan", lambda path: scan)
     monkeypatch.setattr(protocols, "find_lungs", lambda scan: labels)
+    monkeypatch.setattr(protocols, "find_lungs_of", lambda scan, loaded: labels)
     monkeypatch.setattr(
         protocols, "_found", lambda scan, lungs, lesions: (lungs, SimpleNamespace(labels=lesions))
     )

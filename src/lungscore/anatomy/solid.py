@@ -23,9 +23,10 @@ def solid_lung(lungs: Lungs, scan: Scan) -> np.ndarray | None:
     """Where a lung is solid, bool (D, H, W); None where it is nowhere.
 
     Solid is what lies in ``lungs``, is denser than DENSE_HU and thicker than twice RADIUS_MM. Only
-    volumes in Hounsfield units with known spacing have it.
+    volumes in Hounsfield units with known spacing have it, and only lungs of the network or of the
+    user: those that rules draw are closed over vessels of the hilum.
     """
-    if scan.units != "hu" or scan.spacing_mm is None or len(scan.values) == 1:
+    if lungs.found_by == "rules" or scan.units != "hu" or scan.spacing_mm is None or len(scan.values) == 1:
         return None
     grid = Grid.over(scan.shape, scan.spacing_mm, block_mm=GRID_MM)
     inside, values = grid.centres(lungs.labels) > 0, grid.centres(scan.values)

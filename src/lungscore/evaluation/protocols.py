@@ -25,6 +25,7 @@ from lungscore.evaluation.lesions import score_lesions
 from lungscore.evaluation.marked_lobes import against_marked_lobes
 from lungscore.inference import Lesions, Segmenter, segment
 from lungscore.inference.predict import predict_slice
+from lungscore.inference.segment import find_lungs_of
 from lungscore.labels import LEFT_LUNG, LOBE_ORDER
 from lungscore.scan import Scan, read_scan
 from lungscore.severity import Segmentation, measure
@@ -152,7 +153,7 @@ def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str,
     under ``lobes`` those of lobes.against_marked_lobes.
     """
     scan = read_scan(scan_path)
-    joined, lesions = _found(scan, find_lungs(scan), segmenter)
+    joined, lesions = _found(scan, find_lungs_of(scan, lambda: segmenter), segmenter)
     with open(labels, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if len(rows) != scan.shape[0]:
