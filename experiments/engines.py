@@ -11,18 +11,21 @@ from lungscore.anatomy import Lungs
 from lungscore.datasets.images import files_by_stem
 from lungscore.evaluation.metrics import dice
 from lungscore.inference import Segmenter
+from lungscore.inference.device import CPU, CUDA, cuda_devices
 from lungscore.inference.readings import THRESHOLD
 from lungscore.scan import Scan, read_scan
 from lungscore.scan.phantom import make_phantom
 
 #: The first is what the others are compared with; the first of a precision, those of the same.
 ENGINES = (
-    ("openvino", "f32"),
-    ("onnxruntime", "f32"),
-    ("torch", "f32"),
-    ("openvino", "bf16"),
-    ("torch", "bf16"),
+    ("openvino", "f32", CPU),
+    ("onnxruntime", "f32", CPU),
+    ("torch", "f32", CPU),
+    ("openvino", "bf16", CPU),
+    ("torch", "bf16", CPU),
 )
+#: Besides, where there is a graphics card.
+ON_CARD = (("torch", "f32", CUDA), ("torch", "bf16", CUDA))
 
 
 def compare_engines(covid_semiseg: Path) -> dict[str, Any]:
@@ -32,8 +35,8 @@ def compare_engines(covid_semiseg: Path) -> dict[str, Any]:
     reference: list[np.ndarray] | None = None
     reference_seconds = 0.0
     first_of: dict[str, list[np.ndarray]] = {}
-    for name, precision in ENGINES:
-        segmenter = Segmenter(engine=name, precision=precision)
+    for name, precision, device in (*ENGINES, *(ON_CARD if cuda_devices() else ())):
+        segmenter = Segmenter(engine=name, precision=precision, device=device)
         next(segmenter.find(*scans[-1]))  # warm up
         began = time.perf_counter()
         masks = [
@@ -53,6 +56,7 @@ def compare_engines(covid_semiseg: Path) -> dict[str, Any]:
             {
                 "engine": name,
                 "precision": precision,
+                "device": device,
                 "dice": _pooled_dice(masks, reference),
                 "dice_at_equal_precision": _pooled_dice(masks, same),
                 "largest_percent_difference": max(differences),

@@ -6,6 +6,7 @@ from typing import Any
 
 import flicker_page
 import timed_stages_page
+from lungscore.result.schema import engine_text
 from lungscore.statistics.estimate import text_of
 
 
@@ -363,7 +364,7 @@ def _engines(results: Path) -> str:
         for precision, value in lowest.items()
     )
     rows = [
-        f"| {row['engine']} {row['precision']} | {row['dice']:.5f} | "
+        f"| {engine_text({'name': row['engine'], **row})} | {row['dice']:.5f} | "
         f"{row['dice_at_equal_precision']:.5f} | "
         f"{row['largest_percent_difference']:.3f} | {row['relative_time']:.2f} |"
         for row in content["engines"]

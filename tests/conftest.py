@@ -29,16 +29,30 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
-#: Who uses lungscore never runs what these folders test.
-TRAINING = {Path(__file__).parent / folder for folder in ("learning", "networks")}
+#: The marker of all tests in a folder: those of `make ci`, not of `make test`.
+FOLDERS = {
+    "learning": "training",
+    "networks": "training",
+    "pacs": "hospital",
+    "node": "hospital",
+    "deidentification": "hospital",
+}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Folders that the chosen marks leave out whole are not even imported."""
+    inside = collection_path.relative_to(Path(__file__).parent).parts
+    marker = FOLDERS.get(inside[0]) if inside else None
+    return True if marker and f"not {marker}" in config.option.markexpr else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of training, before the marks decide what runs."""
+    """Mark the tests of whole folders, before the marks decide what runs."""
     for item in items:
-        if not TRAINING.isdisjoint(item.path.parents):
-            item.add_marker("training")
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in FOLDERS:
+            item.add_marker(FOLDERS[folder])
 
 
 @pytest.fixture(scope="session")

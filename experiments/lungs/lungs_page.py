@@ -8,21 +8,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+from acceptance import PHANTOM_DICE
+from acceptance import table as acceptance_table
 from summary import table as scans_table
 
 from lungscore.files import atomic_write
 from lungscore.labels import LOBE_ORDER
 
 RESULTS = Path(__file__).parents[1] / "results"
-#: What the phantoms ask for: the lowest Dice of a lung with a third of a lobe dense, or all of one.
-ASKED = {"a third at the ribs": 0.98, "a third at the diaphragm": 0.98, "whole": 0.95}
+LOOKS = Path(__file__).with_name("verdicts") / "looks.json"
 
 
 def phantoms_table(results: dict[str, Any]) -> str:
     """Lowest Dice by lobe and place of a consolidation, and what was taken of fluid."""
     lowest = results["lowest_dice"]
     lines = [f"| consolidated | asked | {' | '.join(LOBE_ORDER)} |", "|---" * 7 + "|"]
-    for extent, asked in ASKED.items():
+    for extent, asked in PHANTOM_DICE.items():
         cells = [_both(lowest[f"{lobe}, {extent}"]) for lobe in LOBE_ORDER]
         lines.append(f"| {extent} | {asked} | {' | '.join(cells)} |")
     lines += ["", "| fluid | ml | of it in the lungs, ml | Dice of the lung |", "|---" * 4 + "|"]
@@ -49,6 +50,23 @@ def scans_of_today(results: dict[str, Any]) -> str:
     """The table of all scans: the shipped network as it is now, those held out as they were."""
     now = _read("lungs-scans-shipped.json")["scans"]
     return scans_table({name: row | now[name] for name, row in results["scans"].items()})
+
+
+def looks_table(blind: dict[str, Any]) -> str:
+    """What was seen of the masks of the present code, of those that are not right."""
+    lines = ["| scan | what is wrong | notice |", "|---|---|---|"]
+    for name, look in json.loads(LOOKS.read_text(encoding="utf-8"))["scans"].items():
+        if look["verdict"] != "right":
+            noticed = f"`{look['noticed']}`" if look["noticed"] else "none"
+            lines.append(f"| {name} | **{look['verdict']}**: {look['where']} | {noticed} |")
+    return "\n".join(lines) + "\n"
+
+
+def acceptance(blind: dict[str, Any]) -> str:
+    """What was asked of the lungs, and what was measured."""
+    results = {name: _read(f"lungs-{file}.json") for name, file in ACCEPTANCE.items()}
+    looks = json.loads(LOOKS.read_text(encoding="utf-8"))
+    return acceptance_table({"verdicts": blind, "looks": looks, **results})
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -155,8 +173,19 @@ def _said(row: dict[str, Any]) -> str:
     return f"**{row['verdict']}**: {row['where']} ({noticed})"
 
 
+#: What the table of aims is made of -> its result file.
+ACCEPTANCE = {
+    "scans": "scans-shipped",
+    "phantoms": "phantoms",
+    "painted": "stressed-shipped",
+    "analyses": "infection",
+    "kernels": "kernels",
+    "seconds": "seconds",
+}
 #: Mark in the page -> its result file, and the table made of that.
 TABLES = {
+    "ACCEPTANCE": ("lungs-verdicts.json", acceptance),
+    "LOOKS": ("lungs-verdicts.json", looks_table),
     "SCANS": ("lungs-scans.json", scans_of_today),
     "VERDICTS": ("lungs-verdicts.json", verdicts_table),
     "PAINTED": ("lungs-stressed.json", painted_table),

@@ -112,7 +112,8 @@ def main() -> None:
     results = {
         "what": "Dice of the lung with the disease, what is not lung though found, fluid in lungs",
         "command": f"python experiments/lungs/phantoms.py --methods "
-        f"{' '.join(arguments.methods)} --seeds {seeds} -o {arguments.out.as_posix()}",
+        f"{' '.join(arguments.methods)} --seeds {seeds} --workers {arguments.workers} "
+        f"-o {arguments.out.as_posix()}",
         "model": load_bundle(arguments.model or LUNGS_MODEL).used.sha256,
         "seeds": arguments.seeds,
         "lowest_dice": {

@@ -43,6 +43,7 @@ def last_of_each(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for line in lines:
         host = line["host"]
         processor = [host["cpu"], host["flags"], line.get("threads", host["threads_available"])]
+        processor.append(line.get("card"))
         setup = [line.get(key) for key in ("engine", "precision", "input")]
         setup.append("--no-ranges" in line.get("options", ()))
         found[json.dumps([line["schema"], processor, setup])] = line

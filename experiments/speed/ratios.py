@@ -6,6 +6,13 @@
 R is the time in which pydicom with gdcm decodes the series on one thread, libraries loaded. Every
 repeat measures R, the analysis by this tree and by the one of --before in turns, so that a slow
 hour of the computer is in all of them alike. One line of JSON is appended.
+
+``--device cuda`` measures the same with the networks on a graphics card, and how long a phantom of
+300 slices takes there, alone and as the second scan of a process. It is the whole of what a
+computer that has one is needed for:
+
+    python experiments/speed/ratios.py -o benchmarks/results/ratios.jsonl --device cuda
+    python experiments/speed/fit.py
 """
 
 import argparse
@@ -24,6 +31,8 @@ SCHEMA = "lungscore.ratios/1"
 LINE, MEMORY = (100, 200, 400, 800, 1600), (300, 800)
 #: Copies of the scan in the cohort.
 COHORT = 4
+#: Slices of the phantom that a graphics card is measured with.
+ON_CARD = 300
 
 
 # In processes of their own
@@ -166,10 +175,10 @@ class _patched:
 
 
 class Tree:
-    """A working tree whose lungscore is measured."""
+    """A working tree whose lungscore is measured; options: of every analysis."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder, self.options = folder, options
 
     def run(self, *words: object) -> dict[str, Any]:
         """Seconds, CPU seconds, MiB and what the child said, of one child process."""
@@ -197,6 +206,7 @@ class Tree:
     def scan(self, path: Path, *options: str) -> dict[str, Any]:
         """One analysis of a scan, with the stages of run.json."""
         with tempfile.TemporaryDirectory() as folder:
+            options = (*self.options, *options)
             words = ["analyze", path, "-o", folder, "--case-id", "case", *options]
             done = self.run("analyze", *words)
             case = Path(folder) / "case"
@@ -218,7 +228,7 @@ class Tree:
     def second(self, path: Path) -> dict[str, Any]:
         """The second scan in one process, without report, beside the networks."""
         with tempfile.TemporaryDirectory() as folder:
-            options = ["--report-size", "none", "--no-ranges"]
+            options = [*self.options, "--report-size", "none", "--no-ranges"]
             one, two = (
                 ["analyze", path, "-o", folder, "--case-id", name, *options] for name in "ab"
             )
@@ -235,6 +245,7 @@ class Tree:
                 for file in path.resolve().iterdir():
                     os.symlink(file, scans / f"case{number}" / file.name)
             words = ["analyze", scans, "-o", Path(folder) / "out", "--workers", workers]
+            words += self.options
             done = self.run("analyze", *words)
         return 3600 * COHORT / done["wall"]
 
@@ -281,11 +292,20 @@ def measure(
     for slices in line:
         done = trees["now"].scan(phantom(slices, "dicom", cache))
         found["now"]["line"][str(slices)] = {key: done[key] for key in ("wall", "cpu", "peak_mib")}
+    if found["now"]["scans"][0]["engine"].get("device", "cpu") != "cpu":
+        given = phantom(ON_CARD, "dicom", cache)
+        found["now"]["card"] = {
+            "cold": [trees["now"].scan(given)["wall"] for _ in range(repeats)],
+            "warm": [trees["now"].second(given)["seconds"] for _ in range(repeats)],
+        }
     return found
 
 
-def work(scan_slices: int) -> dict[str, float]:
-    """GFLOP of the networks per slice, 2 a multiplication and addition, and the peak measured."""
+def work(scan_slices: int, *, on_card: bool = False) -> dict[str, float]:
+    """GFLOP of the networks per slice, 2 a multiplication and addition, and the peak measured.
+
+    on_card: the peak of the first graphics card instead of the processor's.
+    """
     import numpy as np
 
     from lungscore.inference import load_bundle
@@ -300,34 +320,54 @@ def work(scan_slices: int) -> dict[str, float]:
                 _, inputs, *kernel = operation.input(1).get_shape()
                 total += 2 * int(np.prod([*operation.output(0).get_shape(), inputs, *kernel]))
         flops[f"{name}_gflop"] = total / 1e9
-    matrix, best = np.ones((2048, 2048), np.float32), float("inf")
+    side, best = 8192 if on_card else 2048, float("inf")
+    matrix: Any = np.ones((side, side), np.float32)
+    if on_card:
+        import torch
+
+        matrix = torch.from_numpy(matrix).to("cuda")
     for _ in range(5):
         began = time.perf_counter()
         matrix @ matrix
+        if on_card:
+            torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
-    return {**flops, "peak_gflops": 2 * 2048**3 / best / 1e9, "slices": scan_slices}
+    peak = {"peak_gflops": 2 * side**3 / best / 1e9, "peak_side": side}
+    return {**flops, **peak, "slices": scan_slices}
+
+
+def _card(device: str) -> str:
+    """The name of the graphics card ``device``."""
+    from lungscore.inference.device import cuda_devices
+
+    return cuda_devices()[int(device.partition(":")[2] or 0)]
 
 
 def main() -> None:
     """One line of JSON."""
     from host import commit, host
-    from inputs import CACHE
+    from inputs import CACHE, phantom
     from latency import append, command, real_scan
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--scan", default="covid-ct-md/P002")
+    parser.add_argument("--scan", default="covid-ct-md/P002", help="or phantom-N, of N slices")
     parser.add_argument("--before", type=Path, help="an earlier working tree")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--line", type=int, nargs="+", default=LINE, help="slices of phantoms")
     parser.add_argument("--memory", type=int, nargs="+", default=MEMORY, help="of phantoms")
     parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--device", help="of this tree's networks, as of analyze")
     asked = parser.parse_args()
     here = Path(__file__).resolve().parents[2]
-    trees = {"now": Tree(here)}
+    options = ["--device", asked.device] if asked.device else []
+    trees = {"now": Tree(here, *options)}
     if asked.before:
         trees["before"] = Tree(asked.before.resolve())
-    before, scan = host(), real_scan(asked.scan)
+    kind, _, slices = asked.scan.partition("-")
+    made = kind == "phantom"
+    scan = phantom(int(slices), "dicom", asked.cache) if made else real_scan(asked.scan)
+    before = host()
     found = measure(
         scan,
         trees,
@@ -345,7 +385,8 @@ def main() -> None:
         "scan": scan.name,
         "repeats": asked.repeats,
         **found,
-        "work": work(found["now"]["scans"][0]["slices"]),
+        "work": work(found["now"]["scans"][0]["slices"], on_card="card" in found["now"]),
+        "card": _card(asked.device) if "card" in found["now"] else None,
     }
     append(asked.out, line)
 

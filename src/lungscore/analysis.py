@@ -6,6 +6,7 @@
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from os import PathLike
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lungscore.anatomy import (
     Lungs,
     complete_lungs,
     lung_field,
+    solid_lung,
 )
 from lungscore.assessment import (
     Clock,
@@ -28,6 +30,7 @@ from lungscore.assessment import (
 from lungscore.background import in_background
 from lungscore.errors import InputError
 from lungscore.inference import Lesions, Segmenter
+from lungscore.inference.one_device import with_segmenter
 from lungscore.inference.readings import Alternatives, SliceAlternatives, joined
 from lungscore.inference.segment import find_alternatives, find_lesions, find_lungs_of
 from lungscore.result import Analysis
@@ -83,9 +86,27 @@ def analyze(
     >>> lungscore.analyze(scan, ranges=False).severity.category
     'mild'
     """
+
+    def walk(load: Callable[[], Segmenter]) -> Analysis:
+        source = source_of(path, series=series, allow_gaps=allow_gaps, name=name)
+        return _walked(source, load, lungs=lungs, lobes=lobes, ranges=ranges)
+
+    return with_segmenter(
+        cache(lambda: segmenter if isinstance(segmenter, Segmenter) else segmenter()), walk
+    )
+
+
+def _walked(
+    source: AbstractContextManager[Callable[[], Scan]],
+    load: Callable[[], Segmenter],
+    *,
+    lungs: AnyPath | None,
+    lobes: AnyPath | None,
+    ranges: bool,
+) -> Analysis:
+    """The analysis of the scan that ``source`` reads, by the segmenter that ``load`` gives."""
     clock = Clock()
-    source = source_of(path, series=series, allow_gaps=allow_gaps, name=name)
-    with _opened(source, segmenter, clock) as (read, loaded):
+    with _opened(source, load, clock) as (read, loaded):
         with clock.stage("read"):
             scan = read()
             own_lungs = None if lungs is None else given_lungs(Path(lungs), scan)
@@ -95,10 +116,12 @@ def analyze(
         with clock.stage("load model"):
             model = loaded()
     with clock.stage("lesions"):
-        field = lung_field(both_lungs, scan.spacing_mm)
-        lesions, codes = find_lesions(scan, both_lungs, model, field)
+        field, solid = lung_field(both_lungs, scan.spacing_mm), solid_lung(both_lungs, scan)
+        lesions, codes = find_lesions(scan, both_lungs, model, field, solid)
         lesions = lesions.with_models(model.lung_models if own_lungs is None else ())
-    slice_alternatives = find_alternatives(scan, both_lungs, model, field, lesions.labels, codes)
+    slice_alternatives = find_alternatives(
+        scan, both_lungs, model, field, lesions.labels, codes, solid
+    )
     with _read_otherwise(slice_alternatives if ranges else None, scan) as alternatives:
         if own_lungs is None:
             with clock.stage("regions"):
@@ -108,20 +131,21 @@ def analyze(
         if ranges:
             with clock.stage("ranges"):
                 parts = replace(parts, lesions=replace(lesions, alternatives=alternatives()))
-    del field, lesions, both_lungs  # not kept for what follows: each is as large as half the scan
+    # Not kept for what follows: each is as large as half the scan.
+    del field, solid, lesions, both_lungs
     return scored(parts, clock=clock)
 
 
 @contextmanager
 def _opened(
     source: AbstractContextManager[Callable[[], Scan]],
-    segmenter: Segmenter | Callable[[], Segmenter],
+    segmenter: Callable[[], Segmenter],
     clock: Clock,
 ) -> Iterator[tuple[Callable[[], Scan], Callable[[], Segmenter]]]:
     """Functions that read the scan and wait for the model, which loads meanwhile."""
 
     def load() -> Generator[Segmenter, None, None]:
-        yield segmenter if isinstance(segmenter, Segmenter) else segmenter()
+        yield segmenter()
 
     with ExitStack() as stack:
         with clock.stage("read"):

@@ -2,7 +2,13 @@
 
 import os
 import platform
+import re
 from pathlib import Path
+
+from lungscore.errors import UsageError
+
+#: What may be asked for to run networks (inference.device).
+DEVICES = r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"
 
 
 def available_threads() -> int:
@@ -16,6 +22,15 @@ def available_threads() -> int:
     else:
         processors = os.cpu_count() or 1
     return max(1, min(processors, _quota() or processors))
+
+
+def check_device(asked: str) -> str:
+    """``asked``. Raises UsageError where it is none of DEVICES."""
+    if not re.fullmatch(DEVICES, asked):
+        raise UsageError(
+            "usage", f"Unknown device: {asked!r}", expected="auto, cpu, cuda or cuda:N"
+        )
+    return asked
 
 
 def cpu_model() -> str:

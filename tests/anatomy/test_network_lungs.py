@@ -219,3 +219,51 @@ def test_a_place_of_a_lung_without_any_air_may_be_lung_and_is_not():
     assert not (lungs.labels == LEFT_LUNG).any()
     assert "one-lung" in codes(lungs)
     assert lungs.perhaps_ml == pytest.approx((labels == LEFT_LUNG).sum() * 0.08, rel=0.15)
+
+
+def test_a_dense_band_that_reaches_the_ribs_is_lung_though_the_network_leaves_it_out():
+    values, labels = two_lungs()
+    band = np.zeros_like(labels, bool)
+    band[20:28, 38:42, 60:82] = True
+    band &= labels == LEFT_LUNG
+    values[band] = 30
+    at_heart = np.zeros_like(band)
+    at_heart[20:28, 38:42, 28:42] = True
+    at_heart &= labels == RIGHT_LUNG
+    values[at_heart] = 30
+    lungs = found_with(as_scan(values), np.where(band | at_heart, 0, labels))
+    assert (lungs.labels[band] == LEFT_LUNG).mean() > 0.9
+    outer = at_heart & (np.arange(96) > 36)
+    assert (lungs.labels[outer] > 0).mean() < 0.2
+    assert lungs.doubtful_ml > 0
+
+
+def test_the_blurred_top_of_the_diaphragm_is_not_lung_and_thicker_dense_lung_is():
+    for top, is_lung in ((35, False), (26, True)):
+        values, labels = two_lungs()
+        dome = ellipsoid(values.shape, (46, 40, 28), (12, 12, 8))
+        values[dome] = 30
+        labels[dome] = 0
+        told = labels.copy()
+        cap = np.zeros_like(dome)
+        cap[top:37, 34:46, 23:33] = True
+        values[cap] = 30
+        told[cap & (labels > 0)] = RIGHT_LUNG  # sure of it, and wrong where it is thin
+        told[34:37][dome[34:37]] = RIGHT_LUNG
+        lungs = found_with(as_scan(values, (2.5, 4.0, 4.0)), told)
+        held = (lungs.labels[top : top + 2][cap[top : top + 2]] > 0).mean()
+        assert held > 0.8 if is_lung else held < 0.2
+        assert not lungs.labels[40:][dome[40:]].any()
+
+
+def test_a_narrow_layer_of_haze_at_the_ribs_is_lung():
+    values = np.full((24, 120, 160), 40, np.int16)
+    values[:, :8] = values[:, -8:] = values[:, :, :8] = values[:, :, -8:] = -1000
+    labels = np.zeros(values.shape, np.uint8)
+    labels[:, 24:96, 20:72], labels[:, 24:96, 88:140] = RIGHT_LUNG, LEFT_LUNG
+    values[labels > 0] = -850
+    layer = np.zeros(values.shape, bool)
+    layer[:, 24:96, 136:140] = True  # 5 mm, two blocks
+    values[layer] = -300
+    lungs = found_with(as_scan(values, (2.5, 1.25, 1.25)), labels, certainty=200)
+    assert (lungs.labels[layer] == LEFT_LUNG).mean() > 0.9

@@ -9,4 +9,4 @@ from lungscore.statistics import bootstrap, crossed
 def few_resamples(monkeypatch):
     """Intervals from few resamples: what they are of is tested here, not how exact they are."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
-    monkeypatch.setattr(crossed, "DRAWS", 200)
+    monkeypatch.setattr(crossed, "RESAMPLES", 200)

@@ -301,7 +301,7 @@ def test_result_files_round_figures_but_not_the_experiment_and_hold_no_nan(proje
 
 def test_the_page_in_the_repository_is_what_its_result_files_give(tmp_path, monkeypatch):
     monkeypatch.setattr(bootstrap, "RESAMPLES", 10_000)
-    monkeypatch.setattr(crossed, "DRAWS", 10_000)
+    monkeypatch.setattr(crossed, "RESAMPLES", 10_000)
     root = REPOSITORY.parents[1]
     page, readme = tmp_path / "page.md", tmp_path / "README.md"
     readme.write_text((root / "README.md").read_text(encoding="utf-8"), encoding="utf-8")

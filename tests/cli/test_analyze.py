@@ -318,6 +318,25 @@ def test_an_engine_that_is_not_installed_is_a_matter_of_resources(
     assert "pip install onnxruntime" in text
 
 
+def test_a_graphics_card_that_is_not_there_is_a_matter_of_resources(
+    analyze: Analyze,
+    phantom_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    one_case._segmenter.cache_clear()
+    assert analyze(phantom_file, "--device", "cuda:1") == 4
+    text = capsys.readouterr().err
+    assert "error [device-missing]" in text
+    assert "cuda:1" in text
+    assert analyze(phantom_file, "--device", "tpu") == 2
+    assert "error [usage]" in capsys.readouterr().err
+    assert analyze(phantom_file, "--device", "cuda", "--engine", "openvino") == 2
+    assert "error [device-unsupported]" in capsys.readouterr().err
+
+
 def test_a_precision_that_the_engine_lacks_is_wrong_usage(
     analyze: Analyze, phantom_file: Path, capsys: pytest.CaptureFixture
 ) -> None:

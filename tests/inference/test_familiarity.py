@@ -125,7 +125,11 @@ def test_the_notice_comes_with_the_lesions(phantom, lungs, bundle):
         lesions = segment(phantom.scan, lungs, strange)
     finally:
         object.__setattr__(strange.bundle, "card", card(bundle, None))
-    assert [notice.code for notice in lesions.notices] == ["unlike-training", "hu-split"]
+    assert [notice.code for notice in lesions.notices] == [
+        "unlike-training",
+        "solid-lung",
+        "hu-split",
+    ]
     assert lesions.labels.any()
 
 

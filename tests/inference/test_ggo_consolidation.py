@@ -53,7 +53,7 @@ def test_both_models_are_named_and_no_threshold_is(phantom, lungs, both, bundle,
     lesions = segment(phantom.scan, lungs, both)
     assert lesions.models == (bundle.used, lesions_bundle.used)
     assert lesions.engine == EngineUsed("openvino", "f32")
-    assert lesions.notices == ()
+    assert [notice.code for notice in lesions.notices] == ["solid-lung"]
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch"])

@@ -165,6 +165,13 @@ def test_none_is_said_of_trusted_and_whole_lungs_alone(code):
     assert measured(chest({0: 200}), notice_codes=[code]).category == "mild"
 
 
+def test_several_reasons_to_withhold_none_stand_apart():
+    nothing = measured(chest(0), notice_codes=["lungs-uneven", "one-lung"])
+    assert nothing.withheld == ("one-lung", "lungs-uneven")
+    reasons = f"{UNTRUSTED['one-lung']}; {UNTRUSTED['lungs-uneven']}"
+    assert nothing.basis.endswith(f" in what was found, but {reasons}")
+
+
 def test_doubtful_lungs_withhold_every_category():
     for infected in (0, 500):
         severity = measured(chest(infected), notice_codes=["lungs-doubtful"])

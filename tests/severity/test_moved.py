@@ -78,9 +78,41 @@ def test_blocks_hold_all_voxels_that_they_cover():
         assert (part.voxels, part.infection) == (12, 3)
 
 
-def measured(lesions, moves, others=()):
+class Coarse(Moved):
+    """Regions of blocks of 2 x 3 x 4 voxels, with blocks beyond the arrays on every side."""
+
+    @property
+    def planes(self):
+        return np.arange(6) // 2 + 1, np.arange(8) // 3 + 1, np.arange(11) // 4 + 2
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_blocks_across_the_lungs_edge_count_the_voxels_of_lung_in_them(seed):
+    """A reading may name voxels that are healthy, or lie outside the lungs: they count as such."""
+    rng = np.random.default_rng(seed)
+    lungs, dense = (rng.integers(0, 2, (6, 8, 11), np.uint8) for _ in range(2))
+    lungs[3] = 0
+    readings = [rng.integers(0, 3, lungs.shape, np.uint8) for _ in range(2)]
+    voxels = np.arange(lungs.size)
+    moved = Coarse([rng.integers(0, 21, (5, 5, 7), np.uint8) for _ in range(2)])
+    of_readings = tallies_of_moves(moved, lungs, [(voxels, r.ravel()) for r in readings], dense)
+    for of_moves, lesions in zip(of_readings, readings, strict=True):
+        for counted, blocks in zip(of_moves, moved.regions, strict=True):
+            regions = blocks[np.ix_(*moved.planes)]
+            whole = tally(
+                lungs, lesions, lobes=LOBE_OF_REGION[regions], regions=regions, dense=dense
+            )
+            assert counted.histogram.shape == (1, *whole.histogram.shape[1:])
+            expected, ours = (table.histogram.sum(axis=(0, 1)) for table in (whole, counted))
+            np.testing.assert_array_equal(ours[..., 0, :].sum(-1), expected[..., 0, :].sum(-1))
+            np.testing.assert_array_equal(ours[..., 1:, :], expected[..., 1:, :])
+
+
+def measured(lesions, moves, others=(), first=()):
+    """Of ``lesions``; they, those before and those after are the alternatives."""
     maps = chest()
-    arrays = [lesions, *others]
+    arrays = [*first, lesions, *others]
     return measure(
         Segmentation(
             maps["lungs"],
@@ -93,11 +125,15 @@ def measured(lesions, moves, others=()):
     )
 
 
-def shifted(by):
-    """The first region takes ``by`` voxels of every row of the second."""
+def shifted(by, region=1):
+    """A region, the first by default, takes ``by`` voxels of every row of the next."""
     regions = chest()["regions"]
-    regions[1, :, :by] = 1
+    regions[region, :, :by] = region
     return regions
+
+
+#: The last region of the first lobe: its border with the next is one of lobes, too.
+LAST = next(number for number, (_, lobe) in enumerate(REGIONS) if lobe != REGIONS[0][1])
 
 
 def test_a_score_that_hangs_on_a_border_is_marked_and_in_the_range():
@@ -138,3 +174,82 @@ def test_borders_withhold_no_category_and_no_infection_has_no_moves():
     assert severity.category == "mild"
     assert severity.withheld == ()
     assert measured(infected(chest(), [0] * 20), [shifted(0)] * 5).ranges.moves == 0
+
+
+def test_two_moves_of_nineteen_are_more_than_a_tenth():
+    lesions = infected(chest(), [0, 40, *[0] * 18])
+    ranges = measured(lesions, [shifted(0)] * 17 + [shifted(40)] * 2).ranges
+    assert ranges.regions[REGIONS[0][0]] == (0, 100 * 40 / 140)
+    assert ranges.regions[REGIONS[1][0]] == (0, 40)
+
+
+def test_totals_reach_from_the_lowest_without_faint_parts_to_the_highest():
+    first = infected(chest(), [2, *[0] * 19])  # 2 of 100 voxels, or of 140: nearer to the floor
+    assert measured(first, [shifted(0)] * 10).ranges.scores["ct_ss"] == (1, 1)
+    assert measured(first, [shifted(0)] * 5 + [shifted(40)] * 5).ranges.scores["ct_ss"] == (0, 1)
+    second = infected(chest(), [0, 40, *[0] * 18])  # 40 in one region, or 20 in each of two
+    assert measured(second, [shifted(0)] * 5 + [shifted(20)] * 5).ranges.scores["ct_ss"] == (1, 2)
+
+
+def test_a_border_of_lobes_widens_both_and_marks_them_by_any_score():
+    """Under 6 % of the upper lobe or under 4 %: one class of CTSI, and of no other score, more."""
+    above, below = REGIONS[LAST - 1][1], REGIONS[LAST][1]
+    voxels = sum(100 for _, lobe in REGIONS if lobe == above)
+    counts = [0] * 20
+    counts[0], counts[LAST] = voxels // 25, 60
+    lesions = infected(chest(), counts)
+    moves = [shifted(0, LAST)] * 5 + [shifted(voxels // 50, LAST)] * 5
+    ranges = measured(lesions, moves).ranges
+    low, high = ranges.lobes[above]["infection_percent"]
+    assert low == 4
+    assert high == 100 * (voxels // 25 + voxels // 50) / (voxels + voxels // 50)
+    assert high > 5
+    assert ranges.lobes[above]["consolidation_percent"] == (0, 0)
+    assert above in ranges.border_lobes
+    low, high = ranges.lobes[below]["infection_percent"]
+    assert low < high
+
+
+def test_what_hangs_on_a_border_is_said_of_the_reading_shown():
+    """In another reading infection lies at the border, but not in the one that is shown."""
+    away, at = (infected(chest(), [0] * LAST + counts) for counts in ([0, 40], [40]))
+    moves = [shifted(0, LAST)] * 5 + [shifted(40, LAST)] * 5
+    ranges = measured(away, moves, first=[at]).ranges
+    assert ranges.border_regions == ranges.border_lobes == ()
+    assert ranges.regions[REGIONS[LAST - 1][0]][1] > 0
+    assert measured(at, moves, first=[away]).ranges.border_lobes
+
+
+#: CT-SS 19 and a fifth of the lungs: mild. Where the second region's infection is in two, severe.
+NINETEEN = [0, 40, *[20] * 18]
+
+
+def test_a_category_that_borders_tip_is_named_beside_the_first():
+    severity = measured(infected(chest(), NINETEEN), [shifted(0)] * 5 + [shifted(20)] * 5)
+    assert (severity.category, severity.ct_ss.total, severity.withheld) == ("mild", 19, ())
+    assert severity.ranges.categories == ("mild", "severe")
+    (notice,) = (notice for notice in severity.notices if notice.code == "borderline-category")
+    assert notice.message == "The category is mild, or severe by CT-SS."
+
+
+def test_a_category_is_named_after_more_than_a_tenth_of_the_moves():
+    lesions = infected(chest(), NINETEEN)
+    for often, of, categories in ((1, 10, ("mild",)), (2, 19, ("mild", "severe"))):
+        moves = [shifted(0)] * (of - often) + [shifted(20)] * often
+        assert measured(lesions, moves).ranges.categories == categories
+
+
+def test_borders_give_no_category_that_is_withheld():
+    maps = chest()
+    lesions = infected(maps, NINETEEN)
+    severity = measure(
+        Segmentation(
+            **maps,
+            lesions=lesions,
+            alternatives=Others([lesions]),
+            moved=Moved([shifted(0), shifted(20)]),
+            notice_codes=["truncated-scan"],
+        )
+    )
+    assert severity.withheld == ("truncated-scan",)
+    assert severity.ranges.categories == ()

@@ -135,6 +135,42 @@ def test_two_categories_that_touch_are_shown():
     assert measured(MILD, FAINT).ranges.categories == ("mild", "severe")
 
 
+@pytest.mark.parametrize(
+    ("alternatives", "message"),
+    [
+        ((MILD, FAINT), "The category is mild, or severe by CT-SS."),
+        ((FAINT, MILD), "The category is severe, or mild by CT-SS."),
+        (
+            ([1] * 20, MILD),
+            "The category is severe, or mild by CT-SS: "
+            "20 regions with 0.5 to 2 % of opacity tip it.",
+        ),
+    ],
+)
+def test_the_notice_of_two_categories_says_what_tips_them(alternatives, message):
+    (notice,) = (
+        notice for notice in measured(*alternatives).notices if notice.code == "borderline-category"
+    )
+    assert notice.message == message
+
+
+def test_the_category_without_faint_parts_is_reached_too():
+    """CT-SS 20 of regions with 1 % each, or 0 of none."""
+    ranges = measured([1] * 20).ranges
+    assert (ranges.scores["ct_ss"], ranges.categories) == ((0, 20), ("mild", "severe"))
+    assert measured(FAINT).ranges.categories == ("severe",)
+    withheld = measured([1] * 20, notice_codes=["truncated-scan"]).ranges
+    assert (withheld.scores["ct_ss"], withheld.categories) == ((0, 20), ())
+
+
+def test_beside_a_withheld_category_others_are_not_named():
+    """None is withheld of one lung; the other readings give a category each."""
+    severity = measured(NONE, MILD, FAINT, notice_codes=["one-lung"])
+    assert severity.withheld == ("one-lung",)
+    assert severity.ranges.categories == ("mild", "severe")
+    assert "borderline-category" not in {notice.code for notice in severity.notices}
+
+
 @pytest.mark.parametrize("alternatives", [(MILD, NONE, MODERATE), (MODERATE, MILD, NONE)])
 def test_three_categories_withhold_it(alternatives):
     severity = measured(*alternatives)
@@ -218,6 +254,8 @@ def test_dense_tissue_that_may_be_lung_widens_the_range_both_ways():
     low, high = span((60.0, 0.0))[0]
     assert low == pytest.approx(100 * 40 / 1940)
     assert high == 5.0
+    # All that is infected may be none.
+    assert span((200.0, 0.0)) == ((0.0, 5.0), (0.0, 100.0))
 
 
 ONE_PERCENT = [1] * 20

@@ -39,6 +39,11 @@ def test_a_withheld_category_is_d_whatever_withholds_it(code):
     assert grade(*codes, category=None, withheld=(code,)) == ("D", (code,))
 
 
+def test_without_a_category_no_scan_is_better_than_d():
+    assert grade(category=None) == ("D", ())
+    assert grade("contrast", category=None) == ("D", ("contrast",))
+
+
 def test_a_gap_between_infected_slices_is_something_to_look_at_and_no_doubtful_number():
     assert grade("infection-gap") == ("B", ("infection-gap",))
 
@@ -74,5 +79,8 @@ def test_the_documented_table_is_the_rule():
     text = (Path(__file__).parents[2] / "docs" / "severity.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| \*\*([A-D])\*\* \| (.+) \|$", text, re.M))
     assert set(rows) == set(GRADES)
+    for grade, meaning in GRADE_MEANS.items():
+        assert len(meaning) > 10
+        assert rows[grade].startswith(meaning)
     assert set(re.findall(r"`([a-z0-9-]+)`", rows["A"])) == UNOBJECTIONABLE
     assert set(re.findall(r"`([a-z0-9-]+)`", rows["C"])) == DOUBTFUL

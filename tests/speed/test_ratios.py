@@ -71,8 +71,25 @@ def test_what_was_not_measured_is_named() -> None:
     section = ratios_section([ratios_line(3.0)])
     assert row(section, "read")[-2:] == ["not measured", "not measured"]  # the other computers
     assert row(section, "linear in slices")[2] == "not measured"  # of the tree before
-    assert row(section, "one GPU: 300 slices")[-1] == "not measured"
+    assert row(section, "one GPU: 300 slices")[2:] == ["–", "–", "–", "not measured"]
     assert "not measured" in row(ratios_section([]), "read")
+
+
+def test_a_computer_with_a_graphics_card_has_a_column_of_its_own() -> None:
+    on_card = ratios_line(2.0)
+    del on_card["before"]
+    on_card |= {"card": "Large", "work": {**on_card["work"], "peak_side": 8192}}
+    on_card["now"]["card"] = {"cold": [3.0, 5.0, 3.5], "warm": [1.5, 1.25, 1.5]}
+    section = ratios_section([ratios_line(3.0), on_card])
+    head = row(section, "what")
+    trees = [f"{name}, {tree}" for name in ("without AMX", "GPU") for tree in ("before", "now")]
+    assert head[2:] == [*trees, "with AMX"]
+    cold = row(section, "one GPU: 300 slices, cold")
+    assert cold[1:] == ["≤ 4 s", "–", "–", "not measured", "3.50 s [3.00, 5.00], n = 3: met", "–"]
+    assert row(section, "one GPU: each scan after")[5].endswith("**missed**")
+    assert row(section, "everything but the networks")[5].endswith("met")
+    assert "GPU (Large): " in section
+    assert "matrices of 8192 × 8192" in section
 
 
 def test_the_limit_is_work_over_peak() -> None:

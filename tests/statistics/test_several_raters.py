@@ -136,6 +136,14 @@ def _alpha_of_coincidences(ratings: np.ndarray) -> float:
     return 1 - (total - 1) * observed / expected if expected else float("nan")
 
 
+def test_alpha_of_many_cases_is_as_exact_as_that_of_few() -> None:
+    """Each case a thousand times over: the table of coincidences holds whole numbers then."""
+    rows = np.array([[0, 1, 4], [1, 1, 2], [4, 4, 3], [2, 2, 2], [0, 0, 1]], float)
+    many = np.tile(rows, (1000, 1))
+    expected = _alpha_of_coincidences(many)
+    assert krippendorff_alpha(many).value == pytest.approx(expected, abs=1e-12)
+
+
 def test_perfect_agreement_is_one_without_an_interval() -> None:
     ratings = np.repeat([[0], [1], [2], [4], [4]], 3, axis=1)
     for estimate in (
@@ -153,6 +161,14 @@ def test_what_all_raters_gave_alike_is_counted_over_all() -> None:
     assert share.value == 0.5
     assert share.low is not None
     assert share.low < 0.5
+
+
+def test_three_cases_are_enough_and_two_are_too_few() -> None:
+    three = np.array([[1, 1, 1], [1, 1, 2], [4, 3, 4]])
+    for agreement in (all_agree, krippendorff_alpha):
+        assert agreement(three).value is not None
+        few = agreement(three[:2])
+        assert (few.value, few.n, few.reason) == (None, 2, "fewer than 3 cases")
 
 
 @pytest.mark.parametrize(

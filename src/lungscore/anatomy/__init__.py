@@ -15,6 +15,7 @@ from lungscore.anatomy.moved_lobes import move_lobes
 from lungscore.anatomy.periphery import outer_third
 from lungscore.anatomy.regions import divide_regions
 from lungscore.anatomy.sides import sides_of_lobes
+from lungscore.anatomy.solid import solid_lung
 
 __all__ = [
     "Lungs",
@@ -34,4 +35,5 @@ __all__ = [
     "sides_of_lobes",
     "size_notices",
     "slice_boxes",
+    "solid_lung",
 ]

@@ -12,6 +12,9 @@ from lungscore.anatomy.grid import Grid
 Spacing = tuple[float, float, float]
 Coordinates = tuple[np.ndarray, np.ndarray, np.ndarray]
 
+#: Fissures are sought where borders would be whose errors are this much larger than the atlas's.
+WIDER = 1.5
+
 
 @dataclass(frozen=True, eq=False)
 class Borders:
@@ -51,22 +54,26 @@ class Borders:
         below = quadratic(self.horizontal, y[:, None], x)
         return below if self.horizontal_off is None else below + self.horizontal_off
 
-    def traced(self, lung: np.ndarray, values: np.ndarray, spacing_mm: Spacing) -> "Borders":
+    def traced(
+        self, lung: np.ndarray, values: np.ndarray, spacing_mm: Spacing, errors: np.ndarray
+    ) -> "Borders":
         """These borders, moved to the fissures that a CT shows.
 
-        lung: bool (D, H, W); values: (D, H, W) Hounsfield units.
+        lung: bool (D, H, W); values: (D, H, W) Hounsfield units. errors: (N, 1 or 2, 6) by how much
+        borders of such lungs are off, as ``moved`` takes it.
         """
         inside = _away_from_wall(lung, spacing_mm)
         z, y, x = self.coordinates
         behind = quadratic(self.oblique, z[:, None], x)
-        moved = replace(self, oblique_off=_traced(values, inside, behind, y, spacing_mm, axis=1))
+        off = _traced(values, inside, behind, self.coordinates, spacing_mm, errors[:, 0], axis=1)
+        moved = replace(self, oblique_off=off)
         below = moved._horizontal_places()
         if below is None:
             return moved
         # Behind the oblique border there is no horizontal one.
-        crossing = quadratic(self.oblique, below, x)
-        below = np.where(y[:, None] > crossing, np.nan, below)
-        return replace(moved, horizontal_off=_traced(values, inside, below, z, spacing_mm, axis=0))
+        inside &= y[:, None] < (behind if off is None else behind + off)[:, None]
+        off = _traced(values, inside, below, self.coordinates, spacing_mm, errors[:, 1], axis=0)
+        return replace(moved, horizontal_off=off)
 
     def at(self, indices: tuple[np.ndarray, np.ndarray, np.ndarray]) -> "Borders":
         """These borders on a coarser grid, which has the planes of ``indices`` along each axis."""
@@ -106,15 +113,18 @@ def _traced(
     values: np.ndarray,
     inside: np.ndarray,
     places: np.ndarray,
-    along: np.ndarray,
+    coordinates: Coordinates,
     spacing_mm: Spacing,
+    errors: np.ndarray,
     *,
     axis: int,
 ) -> np.ndarray | None:
-    """How far a fissure lies from ``places``, both in coordinates ``along`` that axis; or None.
+    """How far a fissure lies from ``places``, both in coordinates along that axis; or None.
 
     places: at every voxel of the plane of the two other axes; NaN where there is no border.
+    errors: (N, 6) by how much such borders are off.
     """
+    along = coordinates[axis]
     if len(along) < 2:
         return None
     step = float(along[1] - along[0])
@@ -123,11 +133,14 @@ def _traced(
     steps = node_steps(plane_mm)
     positions = (places[:: steps[0], :: steps[1]] - float(along[0])) / step
     out = (positions < 0) | (positions > len(along) - 1)
+    a, b = coordinates[first][:: steps[0]], coordinates[second][:: steps[1]]
+    modes = np.stack([quadratic(way, a[:, None], b) for way in _ways(errors)]) / step
     offset = trace_fissure(
         np.moveaxis(values, axis, 0),
         np.moveaxis(inside, axis, 0),
-        Surface(np.where(out, np.nan, positions).astype(np.float64), steps),
+        Surface(np.where(out, np.nan, positions).astype(np.float64), steps, modes),
         (spacing_mm[axis], *plane_mm),
+        spacing_mm[0],
     )
     if offset is None:
         return None
@@ -136,6 +149,13 @@ def _traced(
         offset, np.stack(np.broadcast_arrays(*at)), order=1, mode="nearest"
     )
     return (whole * step).astype(np.float32)
+
+
+def _ways(errors: np.ndarray) -> np.ndarray:
+    """(m, 6) the ways in which a border is off, each one standard deviation of ``errors`` long."""
+    _, strength, ways = np.linalg.svd(errors.astype(np.float64), full_matrices=False)
+    scaled: np.ndarray = WIDER * (strength / np.sqrt(len(errors)))[:, None] * ways
+    return scaled
 
 
 def _away_from_wall(lung: np.ndarray, spacing_mm: Spacing) -> np.ndarray:

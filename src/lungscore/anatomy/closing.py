@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from lungscore.anatomy.balls import near
+from lungscore.anatomy.boxes import extent_of
 
 IN_PLANE = np.zeros((3, 3, 3), bool)
 IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
@@ -40,6 +41,8 @@ DOME_MM2, ON_TISSUE = 150.0, 0.8
 #: far above its lowest slice, mm. It is cut off if its first slice has this part of its largest
 #: area.
 LOWER_MM, CUT_OFF = 110.0, 0.5
+#: So thick a layer of dense lung on the dome, mm, is the dome itself, blurred by thick slices.
+CAP_MM = 7.5
 
 
 def fill_slices(
@@ -73,6 +76,39 @@ def fill_slices(
             outside |= domes
         filled[z][box] = ~outside[pieces]
     return filled
+
+
+def dome_caps(
+    lung: np.ndarray, air: np.ndarray, tissue: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> np.ndarray:
+    """The tops of the diaphragm that a blurred slice shows as dense lung, bool (D, H, W).
+
+    lung: one lung; air: what of it is aerated; tissue: what is dense and not lung. A cap lies low
+    in the lung, has air all around it in its slice, and tissue less than CAP_MM below nearly all of
+    it: dense lung would be thicker.
+    """
+    caps = np.zeros_like(lung)
+    slices = np.flatnonzero(lung.any(axis=(1, 2)))
+    if not len(slices):
+        return caps
+    low = int(max(_lower_part(lung, slices, spacing_mm[0]), slices[0] - 1)) + 1
+    reach = max(1, round(CAP_MM / spacing_mm[0]))
+    for z in range(low, slices[-1]):
+        if not (lung[z] & ~air[z]).any():
+            continue
+        box = extent_of(lung[z])
+        pieces, count = ndimage.label(~np.pad(air[z][box], 1))
+        if count < 2:
+            continue
+        outside = pieces[0, 0]
+        pieces = pieces[1:-1, 1:-1]
+        below = np.asarray(tissue[z + 1 : z + 1 + reach].any(axis=0))
+        beneath = _share(pieces, below[box])
+        areas = np.bincount(pieces.ravel(), minlength=count + 1) * np.prod(spacing_mm[1:])
+        domes = (areas >= DOME_MM2) & (beneath >= ON_TISSUE)
+        domes[[0, outside]] = False
+        caps[z][box] = domes[pieces] & lung[z][box]
+    return caps
 
 
 def _lower_part(mask: np.ndarray, slices: np.ndarray, slice_mm: float) -> float:

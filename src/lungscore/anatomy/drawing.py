@@ -14,14 +14,16 @@ def draw(
     *,
     dense: np.ndarray,
     airways: np.ndarray,
+    hazy: np.ndarray | None = None,
     lumen: Airways | None = None,
 ) -> np.ndarray:
     """The lungs at full resolution, uint8 (D, H, W).
 
     closed: labels on the blocks, vessels and disease included. dense: bool, blocks without air
-    whose own outline counts, since no voxel shows it. airways: bool, blocks that stay out. lumen:
-    airways that are cut out at full resolution, where they are known that well. Deep inside, the
-    blocks count; along the border, the voxels darker than lung. Domes of the diaphragm stay open.
+    whose own outline counts, since no voxel shows it. airways: bool, blocks that stay out. hazy:
+    bool, blocks of half-dense lung, in which haze counts too. lumen: airways that are cut out at
+    full resolution, where they are known that well. Deep inside, the blocks count; along the
+    border, the voxels darker than lung. Domes of the diaphragm stay open.
     """
     grid, values, level = overview.grid, overview.scan.values, overview.levels.lung
     labels = np.zeros(grid.shape, np.uint8)
@@ -35,6 +37,9 @@ def draw(
         first = box[0].start, box[1].start, box[2].start
         lung = (values[voxels] < level) & grid.enlarge(reach, voxels, first=first)
         lung |= grid.enlarge(solid, voxels, first=first)
+        if hazy is not None:
+            haze = grid.enlarge(mine & hazy[box], voxels, first=first)
+            lung |= haze & (values[voxels] < overview.levels.haze)
         if lumen is not None:
             lung &= ~lumen.within(voxels)
         lung = fill_slices(lung, spacing_mm=overview.spacing_mm)

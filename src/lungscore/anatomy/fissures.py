@@ -5,20 +5,29 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.fissure_course import likeliest_course
 from lungscore.anatomy.morphology import dilation
 
 #: Distance between neighbouring places of a surface, and between candidate offsets, mm.
 NODE_MM, STEP_MM = 2.5, 1.0
 #: A fissure is looked for this far from where the atlas puts it, mm, along the axis across which
-#: the border lies; farther off is less likely.
-FARTHEST_MM, SPREAD_MM = 36.0, 25.0
-#: Slices thicker than this blur a fissure until it cannot be told from lung, mm.
-THICKEST_MM = 3.0
-#: Aerated lung and fissures lie in this range; what is darker is a bronchus, brighter a vessel.
-LUNG_HU, VESSEL_HU = -980, -680
+#: the border lies; farther off the likeliest course as a whole is less likely.
+FARTHEST_MM, SPREAD_MM = 36.0, 10.0
+#: Slices thicker than this blur fissures and vessels too much, mm.
+THICKEST_MM = 6.0
+#: Darker is a bronchus; brighter than this, and than the median of the lung by so much, a vessel.
+BRONCHUS_HU, VESSEL_HU, BRIGHTER_HU = -980, -740, 130
 #: Widths of a fissure and of the lung beside it, along the offset; patches over which a sheet must
-#: go on, mm.
+#: go on, mm. Slices this part of whose distance is more blur a fissure further.
 SHEET_MM, BESIDE_MM, PATCH_MM = 1.0, 2.0, 6.0
+BLURRED = 0.3
+#: Vessels do not cross fissures: what the share of vessels about a place costs, for the course as a
+#: whole and for each place, and over how many millimetres that share is taken.
+CROSSED, CROSSED_HERE, ABOUT_MM = 60.0, 40.0, 3.0
+#: Where this share of the lung over as many millimetres is as bright as a vessel, it is disease.
+DISEASED, DISEASE_MM = 0.5, 8.0
+#: Evidence for the course as a whole is cut off here, so that no single sheet decides it.
+PLAUSIBLE = -1.0, 4.0
 #: How steeply a fissure may run against the expected surface, mm a mm.
 TILTS = (-0.5, 0.0, 0.5)
 #: Nearer to the lung's surface than this, its wall looks like a sheet, mm.
@@ -27,12 +36,13 @@ WALL_MM = 4.0
 AT_ONCE = 12
 #: What a bend of one step between neighbouring places costs, and what being one spread off costs,
 #: in standard deviations of the response.
-BEND, ASTRAY = 2.0, 0.5
+BEND, ASTRAY = 1.5, 0.5
 #: A response this many standard deviations above the mean shows a fissure; with less than that
 #: part of the surface showing one, nothing is moved.
 RESPONSE, VISIBLE = 1.5, 0.1
-#: The traced sheet is smoothed over this many nodes, each weighing by its response, at least this.
-SMOOTH, FAINT = 3.0, 0.3
+#: The traced sheet is smoothed over this many nodes, each weighing by the square of its response,
+#: which is at least this; the course as a whole has this weight.
+SMOOTH, FAINT, WHOLE = 2.0, 0.3, 2.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +50,13 @@ class Surface:
     """A surface over the plane of two axes of a volume: the place along the third axis.
 
     positions: (A, B) float voxels along the first axis of the volume, at every ``steps``-th voxel
-    of the second and third; NaN where the surface leaves the volume.
+    of the second and third; NaN where the surface leaves the volume. modes: (m, A, B) by how many
+    voxels one standard deviation of each of the ways in which the surface may be off moves it.
     """
 
     positions: np.ndarray
     steps: tuple[int, int]
+    modes: np.ndarray
 
 
 def node_steps(spacing_mm: tuple[float, float]) -> tuple[int, int]:
@@ -58,29 +70,49 @@ def trace_fissure(
     inside: np.ndarray,
     expected: Surface,
     spacing_mm: tuple[float, float, float],
+    slice_mm: float,
 ) -> np.ndarray | None:
     """How far the fissure lies from ``expected`` along the first axis, (A, B) voxels; or None.
 
     values: (N, A', B') Hounsfield units. inside: bool, voxels of the lung that are not at its
-    wall. None where too little of the surface shows a fissure. The sheet is sought among parallel
-    surfaces: bright against both sides, going on over some millimetres; the smoothest strong one
-    not far from where it is expected wins (semi-global matching, Hirschmüller, IEEE TPAMI 2008).
+    wall. slice_mm: the distance of the slices. None where too little of the surface shows a
+    fissure. The fissure is sought among parallel surfaces: bright against both sides, going on over
+    some millimetres, with no vessels across. First its course as a whole
+    (``likeliest_course``), then the smoothest strong sheet not far from that (semi-global matching,
+    Hirschmüller, IEEE TPAMI 2008).
     """
     offsets_mm = np.arange(-FARTHEST_MM, FARTHEST_MM + STEP_MM / 2, STEP_MM)
-    sampled, valid = _straightened(values, inside, expected, offsets_mm / spacing_mm[0])
-    response = _response(sampled, valid, expected.steps, spacing_mm[1:])
+    sampled, within = _straightened(values, inside, expected, offsets_mm / spacing_mm[0])
+    if not within.any():
+        return None
+    bright = sampled >= max(VESSEL_HU, float(np.median(sampled[within])) + BRIGHTER_HU)
+    # Beside a vessel or a bronchus a voxel is part lung, part of it, and looks like a fissure.
+    valid = within & ~dilation((sampled <= BRONCHUS_HU) | bright)
+    first, second = expected.steps
+    node_mm = first * spacing_mm[1], second * spacing_mm[2]
+    response = _response(sampled, valid, node_mm, BLURRED * slice_mm)
     if response is None:
         return None
-    cost = ASTRAY * (offsets_mm[:, None, None] / SPREAD_MM) ** 2 - response
+    diseased = _diseased(bright & within, within, node_mm)
+    about = (1.0, *(ABOUT_MM / size for size in node_mm))
+    vessels = bright & within & ~diseased
+    crossed = ndimage.gaussian_filter(vessels.astype(np.float32), about)
+    evidence = response.clip(*PLAUSIBLE) - CROSSED * crossed
+    course = likeliest_course(
+        evidence, within & ~diseased, offsets_mm, expected.modes * spacing_mm[0]
+    )
+    astray = ((offsets_mm[:, None, None] - course) / SPREAD_MM) ** 2
+    cost = ASTRAY * astray - response + CROSSED_HERE * crossed
     chosen = _smoothest(cost.astype(np.float32))
     reached = np.take_along_axis(response, chosen[None], axis=0)[0]
-    within = valid.any(axis=0)
-    if not within.any() or (reached[within] > RESPONSE).mean() < VISIBLE:
+    seen = valid.any(axis=0)
+    if not seen.any() or (reached[seen] > RESPONSE).mean() < VISIBLE:
         return None
-    # Where the sheet does not show, the border follows where it does.
+    # Where the sheet does not show, the border follows where it does, and the course as a whole.
     weight = np.maximum(reached, FAINT) ** 2
     total = ndimage.gaussian_filter(offsets_mm[chosen] * weight, SMOOTH, mode="nearest")
-    offset_mm = total / ndimage.gaussian_filter(weight, SMOOTH, mode="nearest")
+    weights = ndimage.gaussian_filter(weight, SMOOTH, mode="nearest")
+    offset_mm: np.ndarray = (total + WHOLE * course) / (weights + WHOLE)
     return offset_mm / spacing_mm[0]
 
 
@@ -103,22 +135,28 @@ def _straightened(
     sampled += values[low, *across] * (1 - share)
     sampled = sampled.astype(np.float32)
     inside = inside[np.rint(positions).astype(np.intp), *across]
-    # Beside a vessel or a bronchus a voxel is part lung, part of it, and looks like a fissure.
-    lung = ~dilation((sampled <= LUNG_HU) | (sampled >= VESSEL_HU))
-    return sampled, inside & known & lung
+    return sampled, inside & known
+
+
+def _diseased(bright: np.ndarray, within: np.ndarray, node_mm: tuple[float, float]) -> np.ndarray:
+    """Where so much of the lung is ``bright`` that it shows neither fissures nor vessels."""
+    about = (DISEASE_MM / STEP_MM, *(DISEASE_MM / size for size in node_mm))
+    share, lung = (
+        ndimage.gaussian_filter(part.astype(np.float32), about, truncate=2.0)
+        for part in (bright, within)
+    )
+    diseased: np.ndarray = share >= DISEASED * lung
+    return diseased
 
 
 def _response(
-    sampled: np.ndarray,
-    valid: np.ndarray,
-    steps: tuple[int, int],
-    spacing_mm: tuple[float, float],
+    sampled: np.ndarray, valid: np.ndarray, node_mm: tuple[float, float], blur_mm: float
 ) -> np.ndarray | None:
     """How much each place looks like a sheet, in standard deviations; 0 where not valid."""
     if np.count_nonzero(valid) < 100:
         return None
-    node_mm = [step * size for step, size in zip(steps, spacing_mm, strict=True)]
-    sheet, beside = (_mean(sampled, valid, width / STEP_MM) for width in (SHEET_MM, BESIDE_MM))
+    widths = np.hypot(SHEET_MM, blur_mm), np.hypot(BESIDE_MM, 2 * blur_mm)
+    sheet, beside = (_mean(sampled, valid, width / STEP_MM) for width in widths)
     smooth = _best_tilt(np.where(valid, sheet - beside, 0), valid, node_mm)
     deviation = smooth[valid].std()
     if deviation == 0:
@@ -134,7 +172,7 @@ def _mean(values: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
     return mean
 
 
-def _best_tilt(sheet: np.ndarray, valid: np.ndarray, node_mm: list[float]) -> np.ndarray:
+def _best_tilt(sheet: np.ndarray, valid: np.ndarray, node_mm: tuple[float, float]) -> np.ndarray:
     """The mean of ``sheet`` over a patch about each place, tilted as it suits best."""
     best = np.full(sheet.shape, -np.inf, np.float32)
     sheet, weight = sheet.astype(np.float32), valid.astype(np.float32)

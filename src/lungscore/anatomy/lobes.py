@@ -93,16 +93,16 @@ def divide_lungs(
         oblique, *horizontal = atlas[side].borders_of(traits)
         lung = mirrored(lung_labels[box] == side, side)
         borders = Borders(lung_coordinates(lung), oblique, horizontal[0] if horizontal else None)
+        errors = atlas[side].errors_at(atlas[side].distance(shapes[side], traits))
         if hounsfield is not None:
-            borders = borders.traced(lung, mirrored(hounsfield[box], side), spacing_mm)
+            borders = borders.traced(lung, mirrored(hounsfield[box], side), spacing_mm, errors)
         names, inside = LUNG_LOBES[side], mirrored(lobes[box], side)
         values = np.array([LOBES[name] for name in names], np.uint8)
         for plane, mask, lobe in zip(inside, lung, borders.lobes(), strict=True):
             plane[mask] = values[lobe[mask]]
         steps = tuple(max(1, round(BLOCK_MM / size)) for size in spacing_mm)
         join_pieces(inside, [LOBES[name] for name in names], steps)
-        unusual = atlas[side].distance(shapes[side], traits)
-        divisions[side] = LungDivision(box, shapes[side], borders, atlas[side].errors_at(unusual))
+        divisions[side] = LungDivision(box, shapes[side], borders, errors)
     return DividedLungs(lobes, divisions)
 
 

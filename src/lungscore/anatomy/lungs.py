@@ -17,6 +17,7 @@ from lungscore.anatomy.grid import Grid
 from lungscore.anatomy.levels import find_levels
 from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.anatomy.network_lungs import NetworkLungs, network_lungs
+from lungscore.anatomy.outline import cut_tissue, ragged_outlines
 from lungscore.anatomy.overview import Airways, Overview
 from lungscore.anatomy.rules import aerated_lungs, closed_lungs
 from lungscore.errors import InputError, Notice
@@ -109,7 +110,7 @@ def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways
     network = network_lungs(maps, overview, aerated, airway)
     _require_lungs(scan, network.closed > 0, grid.spacing_mm)
     closed, one_lung = _without_specks(network.closed, known=scan.sides_known)
-    labels = draw(overview, closed, dense=network.dense, airways=network.airways)
+    labels = draw(overview, closed, dense=network.dense, airways=network.airways, hazy=network.hazy)
     ml = checks.block_ml(overview) if scan.spacing_mm else 0.0
     lungs = Lungs(
         labels,
@@ -121,7 +122,8 @@ def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways
     several = len(labels) > 1 and scan.sides_known
     if several:
         lungs = _with_enclosed(lungs, overview, airways, network)
-    perhaps = network.perhaps & (grid.centres(lungs.labels) == 0)
+    drawn = grid.centres(lungs.labels)
+    perhaps = network.perhaps & (drawn == 0)
     lungs = replace(lungs, perhaps_ml=float(perhaps.sum()) * ml)
     notices = (*lungs.notices, *size_notices(scan, lungs.labels))
     if several:
@@ -130,6 +132,8 @@ def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways
         differing = list(differences(closed, rules, air, checks.block_ml(overview)))
         notices += tuple(checks.disagreement(differing))
     notices += tuple(_checked(overview, closed, network.airways))
+    if scan.sides_known:
+        notices += (*cut_tissue(drawn, overview), *ragged_outlines(lungs.labels, overview))
     return replace(lungs, notices=tuple(dict.fromkeys(notices)))
 
 

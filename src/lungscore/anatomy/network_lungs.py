@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.boxes import lung_box
 from lungscore.anatomy.checks import GAS_HU
-from lungscore.anatomy.closing import IN_PLANE, above, fill_slices
+from lungscore.anatomy.closing import IN_PLANE, above, close_ball, dome_caps, fill_slices
 from lungscore.anatomy.lung_maps import AIRWAYS, LEFT, RIGHT, LungMaps
 from lungscore.anatomy.morphology import dilation, opening
 from lungscore.anatomy.overview import Overview
-from lungscore.anatomy.rules import above_the_lungs
+from lungscore.anatomy.ribs import back_of, towards_ribs
+from lungscore.anatomy.rules import CLOSING_MM, above_the_lungs
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
 
 #: Of 255, the probability from which aerated blocks join the lungs where rules call them lung, or
@@ -29,19 +31,23 @@ LEAST_AIR = 0.1
 MOST = 0.3
 #: A piece of which less than this part is inside the body is air around it.
 INSIDE = 0.5
+#: Haze narrower than this, two blocks in a slice, may be lung mixed with the wall beside it.
+TWO_WIDE = np.ones((1, 2, 2), bool)
 
 
 @dataclass(frozen=True)
 class NetworkLungs:
     """Labels on blocks: closed (1 right, 2 left; uint8), probability (of lung, 0…255), and bool:
 
-    dense: lung without air, thicker than a block or two. doubtful: those of them of which the
-    network is not sure. perhaps: dense blocks outside that it holds possible.
+    dense: lung without air, thicker than a block or two. hazy: half-dense lung at least two blocks
+    wide, which is no mere rim. doubtful: dense blocks of which the network is not sure. perhaps:
+    dense blocks outside that it holds possible.
     """
 
     closed: np.ndarray
     probability: np.ndarray
     dense: np.ndarray
+    hazy: np.ndarray
     airways: np.ndarray
     doubtful: np.ndarray
     perhaps: np.ndarray
@@ -84,11 +90,41 @@ def network_lungs(
     for side in np.unique(closed[closed > 0]):
         whole = fill_slices(closed == side, spacing_mm=grid.spacing_mm)
         closed[whole & (closed == 0) & ~airways_or_gas] = side
-    dense = opening((closed > 0) & ~dark, IN_PLANE)
+        mine = closed == side
+        caps = dome_caps(mine, mine & dark, ~dark & (closed == 0), grid.spacing_mm)
+        closed[caps] = 0
+    notches = np.zeros(closed.shape, bool)
+    if overview.scan.sides_known:
+        notches = _fill_notches(closed, ~dark & ~airways & overview.inside, grid.spacing_mm)
+    dense = opening((closed > 0) & ~dark, IN_PLANE) | notches
+    haze = (closed > 0) & ~dark & (overview.values < overview.levels.haze)
+    hazy = ndimage.binary_opening(haze, TWO_WIDE)
     doubtful = dense & (lung < SURE)
     perhaps = (closed == 0) & ~dark & ~airways & (lung >= POSSIBLE) & overview.inside
     perhaps = opening(perhaps, np.ones((3, 3, 3), bool)) | airless
-    return NetworkLungs(closed, lung, dense, airways, doubtful, perhaps)
+    return NetworkLungs(closed, lung, dense, hazy, airways, doubtful, perhaps)
+
+
+def _fill_notches(
+    closed: np.ndarray, dense: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> np.ndarray:
+    """Fill narrow notches of the lungs ``closed`` (labels) at the ribs, and say where, bool.
+
+    The chest wall has no notches: dense bands and nodules that reach it are lung. Towards heart,
+    hilum and diaphragm there may be any. dense: bool, blocks that may fill them.
+    """
+    notches = np.zeros(closed.shape, bool)
+    if not closed.any():
+        return notches
+    back = back_of(closed > 0)
+    for side in np.unique(closed[closed > 0]):
+        box = lung_box(closed == side, margin=(1, 1, 1))
+        lung = closed[box] == side
+        filled = close_ball(lung, spacing_mm, radius_mm=CLOSING_MM) & dense[box]
+        filled &= (closed[box] == 0) & towards_ribs(lung, side, back=back - box[1].start)
+        closed[box][filled] = side
+        notches[box] |= filled
+    return notches
 
 
 def _gas(

@@ -28,6 +28,11 @@ def bays_at_ribs(lung: np.ndarray, side: int, *, back: int) -> np.ndarray:
 
     lung: bool (D, H, W), one lung. back: the row behind which a lung reaches the patient's back.
     """
+    return towards_ribs(lung, side, back=back) & convex_hull(lung) & ~lung
+
+
+def towards_ribs(lung: np.ndarray, side: int, *, back: int) -> np.ndarray:
+    """All that lies to the side of ``lung`` or behind it; the arguments are of ``bays_at_ribs``."""
     behind = ~np.logical_or.accumulate(lung[:, ::-1], axis=1)[:, ::-1]
     # Behind the tongues of lung in front of the heart lies the heart: only columns count in
     # which some part of the lung reaches the back.
@@ -41,7 +46,7 @@ def bays_at_ribs(lung: np.ndarray, side: int, *, back: int) -> np.ndarray:
     before = np.logical_or.accumulate(lung[lower], axis=1)
     beside[lower] &= before | behind[lower]
     outer |= beside & lung.any(axis=2, keepdims=True)
-    return outer & convex_hull(lung) & ~lung
+    return outer
 
 
 def bays_of_unnamed_lungs(lung: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from lungscore.labels import REGIONS
 from lungscore.result.numbers import MEASURES, NUMBERS, Number, stored_value, value_at
+from lungscore.result.schema import engine_text
 from lungscore.result.table_columns import RANGE_COLUMNS, REGION_COLUMNS
 
 #: Before the measures: code of the failure. Behind them: codes joined by semicolons, and by what
@@ -25,7 +26,7 @@ MEANINGS = {
     "warnings": "notices: codes joined by semicolons",
     "lungscore": "version of lungscore",
     "models": "networks used, with their versions",
-    "engine": "what ran the networks, and its precision",
+    "engine": "what ran the networks, its precision, and cuda if a graphics card did",
     "study_uid": "DICOM StudyInstanceUID; only with --identifiers",
     "series_uid": "DICOM SeriesInstanceUID; only with --identifiers",
     "study_date": "DICOM StudyDate, YYYYMMDD; only with --identifiers",
@@ -61,7 +62,7 @@ def row_of(
     models = [f"{model['name']} {model['version']}" for model in content["models"]]
     row["models"] = ";".join(models) or None
     engine = content["engine"]
-    row["engine"] = None if engine is None else f"{engine['name']} {engine['precision']}"
+    row["engine"] = None if engine is None else engine_text(engine)
     row.update({name: identifiers.get(name) for name in JOINING})
     return row
 

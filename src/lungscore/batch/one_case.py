@@ -186,4 +186,5 @@ def _segmenter(models: ModelSettings) -> "Segmenter":
         engine=models.engine,
         precision=models.precision,
         threads=models.threads,
+        device=models.device,
     )

@@ -15,6 +15,7 @@ class ModelSettings(NamedTuple):
     engine: str
     precision: str
     threads: int | None
+    device: str
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class AnalyzeSettings:
     engine: str = "auto"
     precision: str = "auto"
     threads: int | None = None
+    device: str = "auto"
     series: str | None = None
     allow_gaps: bool = False
     lungs: Path | None = None

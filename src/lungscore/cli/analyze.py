@@ -40,6 +40,7 @@ from lungscore.cli.options import (
     Precision,
     Regions,
     RunBy,
+    RunOn,
     Size,
     SizeOfReport,
     StatedEtiology,
@@ -67,6 +68,7 @@ def analyze(
     out: Out,
     engine: RunBy = Engine.AUTO,
     precision: ComputedIn = Precision.AUTO,
+    device: RunOn = "auto",
     series: Annotated[
         str | None,
         typer.Option(metavar="UID", help="DICOM series to analyse (see lungscore inspect)."),
@@ -209,6 +211,7 @@ def analyze(
         out=out,
         engine=engine.value,
         precision=precision.value,
+        device=device,
         threads=threads,
         series=series,
         allow_gaps=allow_gaps,
@@ -363,6 +366,8 @@ def _detail(outcome: Outcome) -> None:
         note(f"{outcome.case}: the scan itself violates DICOM: {fault}.")
     if outcome.folder is None or outcome.skipped or not verbosity().verbose:
         return
+    from lungscore.result.schema import engine_text
+
     result, run_record = (
         json.loads((outcome.folder / name).read_text(encoding="utf-8"))
         for name in ("result.json", "run.json")
@@ -370,7 +375,7 @@ def _detail(outcome: Outcome) -> None:
     engine, models = result["engine"], result["models"]
     read_with = ", ".join(f"{model['name']} {model['version']}" for model in models)
     if engine:
-        detail(f"{outcome.case}: {engine['name']} {engine['precision']}, models {read_with}")
+        detail(f"{outcome.case}: {engine_text(engine)}, models {read_with}")
     stages = ", ".join(f"{stage} {time:.1f} s" for stage, time in run_record["seconds"].items())
     memory = run_record["peak_memory_mib"]
     detail(f"{outcome.case}: {stages}" + (f"; peak memory {memory} MiB" if memory else ""))

@@ -17,6 +17,7 @@ from lungscore.cli.options import (
     Overwrite,
     Precision,
     RunBy,
+    RunOn,
 )
 
 _GIVEN = "A case folder written by analyze or score, or a scan to analyse first."
@@ -42,6 +43,7 @@ def compare(
     ] = None,
     engine: RunBy = Engine.AUTO,
     precision: ComputedIn = Precision.AUTO,
+    device: RunOn = "auto",
     case_id: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name of the comparison (default: EARLIER-to-LATER)."),
@@ -68,7 +70,7 @@ def compare(
         earlier_ct=earlier_ct,
         later_ct=later_ct,
         segmenter=lambda: load_segmenter(
-            model, lesions_model, engine=engine.value, precision=precision.value
+            model, lesions_model, engine=engine.value, precision=precision.value, device=device
         ),
         name=name,
     )

@@ -14,6 +14,7 @@ def info(
     from importlib.metadata import PackageNotFoundError, version
 
     from lungscore.inference import list_bundles
+    from lungscore.inference.device import cuda_devices
     from lungscore.inference.engines import ENGINE_MODULES
     from lungscore.machine import available_threads
 
@@ -30,6 +31,7 @@ def info(
         "system": f"{platform.system()} {platform.machine()}",
         "threads": available_threads(),
         "engines": engines,
+        "graphics_cards": cuda_devices(),
         "models": {name: _model_version(name) for name in list_bundles()},
         "result_schema": "lungscore.result/1",
     }

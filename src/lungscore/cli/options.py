@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from lungscore.machine import check_device
+
 #: Groups of options in a command's help.
 INFERENCE = "Models and inference"
 COHORT = "Many scans"
@@ -49,8 +51,19 @@ RunBy = Annotated[Engine, typer.Option(help="Inference engine.", rich_help_panel
 ComputedIn = Annotated[
     Precision,
     typer.Option(
-        help="Numeric precision: f32 gives the same masks on every computer; bf16 is faster on "
-        "processors that support it.",
+        help="Numeric precision: f32 gives the same masks on every processor; bf16 is faster on "
+        "those that support it.",
+        rich_help_panel=INFERENCE,
+    ),
+]
+RunOn = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:N]",
+        callback=check_device,
+        help="Device that runs the networks: auto is the first graphics card if it works "
+        "(CUDA; needs torch), otherwise the processor.",
         rich_help_panel=INFERENCE,
     ),
 ]

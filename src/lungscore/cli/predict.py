@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungscore.cli.console import as_json, complain, describe, exit_with, say_json, summarise
+from lungscore.cli.console import (
+    as_json,
+    complain,
+    describe,
+    exit_with,
+    note,
+    say_json,
+    summarise,
+)
 from lungscore.cli.options import (
     AsJson,
     ComputedIn,
@@ -16,6 +24,7 @@ from lungscore.cli.options import (
     Overwrite,
     Precision,
     RunBy,
+    RunOn,
 )
 from lungscore.errors import InputError, LungscoreError, UsageError
 from lungscore.guard import reported
@@ -32,6 +41,7 @@ def predict(
     out: Out,
     engine: RunBy = Engine.AUTO,
     precision: ComputedIn = Precision.AUTO,
+    device: RunOn = "auto",
     model: Model = None,
     lesions_model: LesionsModel = None,
     overwrite: Overwrite = False,
@@ -49,7 +59,9 @@ def predict(
 
     files = _files(inputs)
     _check_names(files, out)
-    segmenter = load_segmenter(model, lesions_model, engine=engine.value, precision=precision.value)
+    segmenter = load_segmenter(
+        model, lesions_model, engine=engine.value, precision=precision.value, device=device
+    )
     worst = 0
     for file in files:
         try:
@@ -62,6 +74,8 @@ def predict(
                 say_json({"slice": file.stem, **as_json(error, file, case=file.stem)})
             complain(describe(error, file))
             continue
+        for notice in prediction.notices:
+            note(f"{file.stem}: {notice.message}")
         percent = 100 * float((prediction.classes > 0).mean())
         if as_lines:
             of_lungs = prediction.infected_percent

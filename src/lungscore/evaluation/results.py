@@ -46,7 +46,7 @@ def _named(segmenter: Segmenter) -> list[dict[str, Any]]:
             "experiment": bundle.card.experiment.get("name"),
             "training": bundle.card.experiment.get("training"),
             "weights_sha256": bundle.used.sha256,
-            "engine": f"{engine.name} {engine.precision}",
+            "engine": engine.text,
         }
         for bundle in segmenter.bundles
     ]

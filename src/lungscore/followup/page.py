@@ -154,7 +154,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         models = ", ".join(f"model {model.name} {model.version}" for model in side.models)
         details.append(models or "masks as given")
         if side.engine:
-            details.append(f"{side.engine.name} {side.engine.precision}")
+            details.append(side.engine.text)
         if side.version:
             details.append(f"lungscore {side.version}")
         facts.append((time, "; ".join(details)))

@@ -66,6 +66,10 @@ class InputSpec(BaseModel):
     orientation: str
     grey_split: float | None = Field(default=None, ge=0, le=1)
 
+    def window(self, units: str) -> tuple[float, float]:
+        """What is black and white in a scan of ``units``: 8-bit slices are windowed already."""
+        return self.window_hu if units == "hu" else (0.0, 255.0)
+
     @field_validator("window_hu")
     @classmethod
     def _rising(cls, window_hu: tuple[float, float]) -> tuple[float, float]:

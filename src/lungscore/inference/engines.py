@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,15 +21,16 @@ import numpy as np
 from lungscore.errors import LungscoreError, ResourceError, UsageError
 from lungscore.inference.bundle import Bundle, load_bundle
 from lungscore.inference.compiled import compile_network
+from lungscore.inference.device import CPU, CUDA_ENGINE, FULL, memory_of, usable_device
 from lungscore.inference.lesions import EngineUsed
 from lungscore.machine import available_threads
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 #: What a network sees of one slice: its inputs in the card's order, each (H, W) or, of several
-#: channels, (channels, H, W) float32 in 0…1.
-Inputs = tuple[np.ndarray, ...]
+#: channels, (channels, H, W) float32 in 0…1; the torch engine takes tensors as well.
+Inputs = tuple["np.ndarray | Tensor", ...]
 
 #: Slices to probabilities (channels, H, W) float32, the channels as the card's outputs.
 Engine = Callable[[Iterable[Inputs | None]], Iterator[np.ndarray | None]]
@@ -36,15 +38,25 @@ Engine = Callable[[Iterable[Inputs | None]], Iterator[np.ndarray | None]]
 #: In the order in which "auto" tries them: engine -> the module it needs.
 ENGINE_MODULES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "torch": "torch"}
 
+#: Slices that the torch engine shows its network at once, by kind of device: a graphics card needs
+#: many to be busy. Of too many for its memory, half.
+BATCH = {"cpu": 1, "cuda": 32}
+
 
 def make_engine(
-    bundle: Bundle, *, name: str = "auto", precision: str = "auto", threads: int | None = None
+    bundle: Bundle,
+    *,
+    name: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    device: str = "auto",
 ) -> tuple[Engine, EngineUsed]:
     """Load ``bundle`` into an engine.
 
     name: "auto" or a key of ENGINE_MODULES. precision: "auto" and "f32" compute in float32, so
-    that every host gives the same masks; "bf16" is faster on processors that have it and is not
-    offered by ONNX Runtime. Raises engine-missing, precision-unsupported or usage.
+    that every processor gives the same masks; "bf16" is faster on those that have it and is not
+    offered by ONNX Runtime. device: as device.usable_device takes it. Raises engine-missing,
+    precision-unsupported, device-unsupported, device-missing or usage.
     """
     threads = threads or available_threads()
     if name not in (*ENGINE_MODULES, "auto"):
@@ -53,7 +65,10 @@ def make_engine(
         )
     if precision not in ("auto", "f32", "bf16"):
         raise UsageError("usage", f"Unknown precision: {precision!r}", expected="auto, f32 or bf16")
-    if name == "auto":
+    device = usable_device(device, name)
+    if device != CPU:
+        name = CUDA_ENGINE
+    elif name == "auto":
         installed = [key for key, module in ENGINE_MODULES.items() if _installed(module)]
         name = installed[0] if installed else "openvino"
     if not _installed(ENGINE_MODULES[name]):
@@ -61,10 +76,13 @@ def make_engine(
             "engine-missing", f"{name} is not installed", hint=f"pip install {ENGINE_MODULES[name]}"
         )
     precision = "f32" if precision == "auto" else precision
-    makers = {"openvino": _openvino, "onnxruntime": _onnxruntime, "torch": _torch}
     with _of_the_model(bundle):
-        engine = makers[name](bundle, precision, threads)
-    return _checked(engine, bundle), EngineUsed(name, precision)
+        if name == "torch":
+            engine = _torch(bundle, precision, threads, device)
+        else:
+            make = {"openvino": _openvino, "onnxruntime": _onnxruntime}[name]
+            engine = make(bundle, precision, threads)
+    return _checked(engine, bundle), EngineUsed(name, precision, device)
 
 
 @contextmanager
@@ -141,7 +159,8 @@ def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
     # handlers overflow where the processor has matrix registers (AMX): never the main thread.
     with ThreadPoolExecutor(1) as loader:
         compiled = loader.submit(compile_network, openvino, bundle, settings).result()
-    requests = [compiled.create_infer_request() for _ in range(threads)]
+    # One more than streams: a slice waits ready while the map of another is used.
+    requests = [compiled.create_infer_request() for _ in range(threads + 1)]
 
     def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:
         free, busy = deque(requests), deque[Any]()
@@ -174,9 +193,10 @@ def _openvino(bundle: Bundle, precision: str, threads: int) -> Engine:
     return run
 
 
-def _batch(image: np.ndarray) -> np.ndarray:
+def _batch(image: Any) -> np.ndarray:
     """(H, W) or (channels, H, W) as a batch (1, channels, H, W) of one picture."""
-    return np.ascontiguousarray(image)[None, None] if image.ndim == 2 else image[None]
+    whole = np.ascontiguousarray(image)[None]
+    return whole[None] if image.ndim == 2 else whole
 
 
 def _import_openvino_silently() -> Any:
@@ -220,7 +240,7 @@ def _onnxruntime(bundle: Bundle, precision: str, threads: int) -> Engine:
     return run
 
 
-def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
+def _torch(bundle: Bundle, precision: str, threads: int, device: str) -> Engine:
     # Busy waiting between operations makes two busy threads ten times slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     torch = importlib.import_module("torch")
@@ -231,21 +251,49 @@ def _torch(bundle: Bundle, precision: str, threads: int) -> Engine:
     network = load_network(bundle).to(
         memory_format=torch.channels_last  # type: ignore[call-overload]
     )
-    torch.set_num_threads(threads)
+    kind = torch.device(device).type
+    if kind == CPU:
+        torch.set_num_threads(threads)
+
+    def tensor(array: "np.ndarray | Tensor") -> "Tensor":
+        # Copies: resized pictures are read-only, which torch does not take.
+        given = torch.from_numpy(np.array(array)) if isinstance(array, np.ndarray) else array
+        given = given.to(device, torch.float32)
+        return given[None] if given.ndim == 2 else given
+
+    def maps(batch: list[Inputs]) -> np.ndarray:
+        """Their probabilities (n, channels, H, W). Raises ResourceError device-memory."""
+        with (
+            memory_of(device),
+            torch.inference_mode(),
+            torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"),
+            # cuDNN would else round what it multiplies to the 10 bits of TF32.
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        ):
+            network.to(device)  # there already, unless this is the first batch
+            stacks = [torch.stack([*map(tensor, arrays)]) for arrays in zip(*batch, strict=True)]
+            answers: np.ndarray = network(*stacks).float().cpu().numpy()
+        return answers
 
     def run(slices: Iterable[Inputs | None]) -> Iterator[np.ndarray | None]:
-        for inputs in slices:
-            if inputs is None:
-                yield None
-                continue
-            # Copies: resized pictures are read-only, which torch does not take.
-            tensors = [torch.from_numpy(np.array(_batch(array), np.float32)) for array in inputs]
-            with (
-                torch.inference_mode(),
-                torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
-            ):
-                probabilities = network(*tensors)[0].float().numpy()
-            yield probabilities
+        stream, most = iter(slices), BATCH[kind]
+        while group := list(islice(stream, most)):
+            shown = [inputs for inputs in group if inputs is not None]
+            answers: deque[np.ndarray] = deque()
+            while len(answers) < len(shown):
+                batch = shown[len(answers) :][:most]
+                try:
+                    answers.extend(maps(batch))
+                    continue
+                except ResourceError as error:
+                    if error.code != FULL or len(batch) == 1:
+                        raise
+                # Here nothing holds the tensors of the batch that failed any more.
+                most = len(batch) // 2
+                if kind != CPU:
+                    torch.cuda.empty_cache()
+            for inputs in group:
+                yield None if inputs is None else answers.popleft()
 
     return run
 

@@ -20,10 +20,18 @@ class ModelUsed:
 
 @dataclass(frozen=True)
 class EngineUsed:
-    """name: "openvino", "onnxruntime" or "torch"; precision: "f32" or "bf16"."""
+    """name: "openvino", "onnxruntime" or "torch"; precision: "f32" or "bf16"; device: "cpu", or
+    "cuda:" and the number of a graphics card."""
 
     name: str
     precision: str
+    device: str = "cpu"
+
+    @property
+    def text(self) -> str:
+        """On one line; the processor goes without saying."""
+        on_card = "" if self.device == "cpu" else f" on {self.device}"
+        return f"{self.name} {self.precision}{on_card}"
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ class LungFinder:
         engine: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
+        device: str = "auto",
     ) -> None:
         """Without a bundle, the shipped one. Raises ResourceError or UsageError."""
         self.bundle = bundle or load_bundle(LUNGS_MODEL)
         if self.bundle.card.target != "lungs":
             raise UsageError("usage", f"the model {self.bundle.card.name} does not find lungs")
         self._run, self.engine = make_engine(
-            self.bundle, name=engine, precision=precision, threads=threads
+            self.bundle, name=engine, precision=precision, threads=threads, device=device
         )
 
     def maps(self, scan: Scan) -> LungMaps:

@@ -1,6 +1,6 @@
 """Infection in single 2-D slices: the probability of every pixel, at the slice's own size."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lungscore.anatomy import find_lungs
-from lungscore.errors import InputError
+from lungscore.errors import InputError, Notice
+from lungscore.inference.lesions import SliceFinding
+from lungscore.inference.one_device import with_segmenter
 from lungscore.inference.readings import THRESHOLD
 from lungscore.inference.segment import Segmenter, classes
 from lungscore.scan import Scan, read_scan
@@ -21,13 +23,14 @@ class SlicePrediction:
 
     classes: (H, W) uint8, 0 background, 1 GGO, 2 consolidation; above 0 exactly where the
     probability is at least 0.5, which is ``infection`` ≥ 128. infected_percent: 0–100, of the lungs
-    of this slice, infection included; None where no lungs were found.
+    of this slice, infection included; None where no lungs were found. notices: of the segmenter.
     """
 
     name: str
     infection: np.ndarray
     classes: np.ndarray
     infected_percent: float | None
+    notices: tuple[Notice, ...] = ()
 
     @property
     def infection_pattern(self) -> bool | None:
@@ -100,7 +103,12 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
         if error.code != "no-lungs":
             raise
         lungs = None
-    (finding,) = segmenter.find(scan, lungs)
+
+    def predicted(load: Callable[[], Segmenter]) -> tuple[SliceFinding, tuple[Notice, ...]]:
+        (finding,) = load().find(scan, lungs)
+        return finding, load().notices
+
+    finding, notices = with_segmenter(lambda: segmenter, predicted)
     # Rounding first keeps the two pictures in step: 128 of 255 is just above one half.
     infection = np.floor(finding.probability * 255 + 0.5).astype(np.uint8)
     labels = classes(infection >= round(255 * THRESHOLD + 0.5), finding.dense)
@@ -110,6 +118,7 @@ def predict_slice(scan: Scan, segmenter: Segmenter) -> SlicePrediction:
         np.squeeze(own(infection[None])),
         np.squeeze(own(labels[None])),
         None if lungs is None else _infected_percent(labels > 0, lungs.labels[0] > 0),
+        notices,
     )
 
 

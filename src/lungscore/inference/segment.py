@@ -3,14 +3,15 @@
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
+from functools import cached_property, partial
 from itertools import groupby, islice
 
 import numpy as np
 
-from lungscore.anatomy import Lungs, find_lungs, lung_field
+from lungscore.anatomy import Lungs, find_lungs, lung_field, solid_lung
 from lungscore.anatomy.lung_maps import LungMaps
 from lungscore.background import in_background
-from lungscore.errors import UsageError
+from lungscore.errors import Notice, UsageError
 from lungscore.inference.bundle import (
     LESIONS_MODEL,
     LUNGS_MODEL,
@@ -21,6 +22,7 @@ from lungscore.inference.bundle import (
     load_bundle,
 )
 from lungscore.inference.density import density_notice, is_dense
+from lungscore.inference.device import CPU, CUDA_ENGINE, REPLACED, usable_device
 from lungscore.inference.engines import Inputs, make_engine
 from lungscore.inference.familiarity import unlike_notice
 from lungscore.inference.lesions import Lesions, ModelUsed, SliceFinding
@@ -35,7 +37,8 @@ from lungscore.inference.readings import (
     of_slice,
 )
 from lungscore.inference.slice_gaps import filled, longest_gap
-from lungscore.inference.views import OTHERS, View, other_views, views
+from lungscore.inference.solid import solid_notice, with_solid
+from lungscore.inference.views import OTHERS, View, ViewedScan, other_views, views
 from lungscore.labels import CONSOLIDATION, GGO
 from lungscore.scan import Scan
 from lungscore.scan.window import resize
@@ -59,16 +62,19 @@ class Segmenter:
     engine : {"auto", "openvino", "onnxruntime", "torch"}
         Inference engine.
     precision : {"auto", "f32", "bf16"}
-        Numeric precision; f32 gives the same masks on every computer.
+        Numeric precision; f32 gives the same masks on every processor.
     threads : int, optional
         Number of threads; by default all.
+    device : {"auto", "cpu", "cuda", "cuda:N"}
+        Where the networks run: "auto" is the first graphics card if it works and the engine is
+        "auto" or "torch", else the processor.
 
     Raises
     ------
     ResourceError
-        ``model-missing``, ``model-damaged``, ``engine-missing`` or ``precision-unsupported``.
+        ``model-missing``, ``model-damaged``, ``engine-missing`` or ``device-missing``.
     UsageError
-        If a model is made for another task.
+        ``precision-unsupported`` or ``device-unsupported``, or if a model is made for another task.
 
     Examples
     --------
@@ -86,6 +92,7 @@ class Segmenter:
         engine: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
+        device: str = "auto",
     ) -> None:
         if bundle is None and lesions is None and LESIONS_MODEL in list_bundles():
             lesions = load_bundle(LESIONS_MODEL)
@@ -93,18 +100,23 @@ class Segmenter:
         self.lesions = lesions
         for network, target in zip(self.bundles, OUTPUTS, strict=False):
             _check_target(network, target)
-        self._run, self.engine = make_engine(
-            self.bundle, name=engine, precision=precision, threads=threads
+        device = usable_device(device, engine)
+        start = partial(
+            make_engine, name=engine, precision=precision, threads=threads, device=device
         )
+        self._run, self.engine = start(self.bundle)
         if lesions is not None:
-            self._run_lesions, _ = make_engine(
-                lesions, name=engine, precision=precision, threads=threads
-            )
+            self._run_lesions, _ = start(lesions)
         self.lung_finder: LungFinder | None = None
         if lungs is not None or LUNGS_MODEL in list_bundles():
             self.lung_finder = LungFinder(
-                lungs, engine=engine, precision=precision, threads=threads
+                lungs, engine=engine, precision=precision, threads=threads, device=device
             )
+        self._with = partial(
+            Segmenter, lungs=lungs, engine=engine, precision=precision, threads=threads
+        )
+        #: What every result of these networks should say.
+        self.notices: tuple[Notice, ...] = ()
 
     def lung_maps(self, scan: Scan) -> LungMaps | None:
         """What the lung network says of ``scan``; None without one."""
@@ -117,7 +129,15 @@ class Segmenter:
 
     def __repr__(self) -> str:
         models = ", ".join(bundle.card.name for bundle in self.bundles)
-        return f"Segmenter({models}, {self.engine.name} {self.engine.precision})"
+        return f"Segmenter({models}, {self.engine.text})"
+
+    @cached_property
+    def on_processor(self) -> "Segmenter":
+        """The same networks on the processor, for scans that a graphics card has no memory for."""
+        segmenter = self._with(self.bundle, self.lesions, device=CPU)
+        text = f"The memory of {self.engine.device} did not suffice: the processor was used"
+        segmenter.notices = (Notice(REPLACED, text),)
+        return segmenter
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:
@@ -136,7 +156,7 @@ class Segmenter:
         leans: dict[int, np.ndarray | None] = {}
 
         def probabilities() -> Iterator[tuple[int, np.ndarray]]:
-            for index, probability, lean in self._maps(scan, lungs):
+            for index, probability, lean in self._maps(self._viewed(scan), lungs):
                 leans[index] = lean
                 yield index, probability
 
@@ -149,19 +169,27 @@ class Segmenter:
                 dense = lean > 0
             yield SliceFinding(index, probability, dense)
 
+    def _viewed(self, scan: Scan) -> ViewedScan:
+        """``scan`` where the networks run."""
+        if self.engine.name != CUDA_ENGINE:
+            return ViewedScan(scan)
+        from lungscore.inference.device_views import DeviceScan
+
+        return DeviceScan(scan, self.engine.device)
+
     def _maps(
-        self, scan: Scan, lungs: Lungs | None
+        self, viewed: ViewedScan, lungs: Lungs | None
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
         """Every slice that is seen with its probability and, where the network for lesions looked,
         P(consolidation) - P(GGO), each averaged over its views."""
-        shape = scan.shape[1:]
-        seen = self._tell_apart(scan, self._infection(scan, lungs))
+        predictions = self._seen(viewed, list(views(viewed.scan, lungs)))
+        seen = self._tell_apart(viewed, predictions)
         for index, group in groupby(seen, key=lambda entry: entry[0].index):
             probabilities, leans = [], []
             for view, probability, lean in group:
-                probabilities.append(view.back(probability, shape))
+                probabilities.append(viewed.back(view, probability))
                 if lean is not None:
-                    leans.append(view.back(lean, shape))
+                    leans.append(viewed.back(view, lean))
             lean = np.mean(leans, axis=0) if leans else None
             yield index, np.mean(probabilities, axis=0), lean
 
@@ -181,12 +209,13 @@ class Segmenter:
     def _otherwise(
         self, scan: Scan, lungs: Lungs | None, where: Collection[int]
     ) -> Iterator[tuple[int, np.ndarray]]:
+        viewed = self._viewed(scan)
         groups = [g for g in other_views(scan, lungs) if g[0].index in where]
-        predictions = self._seen(scan, [view for group in groups for view in group])
+        predictions = self._seen(viewed, [view for group in groups for view in group])
         readings: list[np.ndarray] = []
         for group in groups:
             maps = [
-                view.back(probability, scan.shape[1:])
+                viewed.back(view, probability)
                 for view, probability in islice(predictions, len(group))
             ]
             readings.append(np.mean(maps, axis=0))
@@ -194,19 +223,15 @@ class Segmenter:
                 yield group[0].index, np.stack(readings)
                 readings = []
 
-    def _infection(self, scan: Scan, lungs: Lungs | None) -> Iterator[tuple[View, np.ndarray]]:
-        """Every view with its probability of infection, at the size of the network."""
-        return self._seen(scan, list(views(scan, lungs)))
-
-    def _seen(self, scan: Scan, seen: list[View]) -> Iterator[tuple[View, np.ndarray]]:
+    def _seen(self, viewed: ViewedScan, seen: list[View]) -> Iterator[tuple[View, np.ndarray]]:
         """``seen`` with their probability of infection, at the size of the network."""
         spec = self.bundle.card.input
-        maps = self._run((view.of(scan, spec),) for view in seen)
+        maps = self._run((viewed.picture(view, spec),) for view in seen)
         for view, output in zip(seen, maps, strict=True):
             yield view, output[0]  # type: ignore[index]  # every view was shown
 
     def _tell_apart(
-        self, scan: Scan, predictions: Iterator[tuple[View, np.ndarray]]
+        self, viewed: ViewedScan, predictions: Iterator[tuple[View, np.ndarray]]
     ) -> Iterator[tuple[View, np.ndarray, np.ndarray | None]]:
         """Add P(consolidation) - P(GGO) of every view, at the size of the network for lesions.
 
@@ -222,7 +247,7 @@ class Segmenter:
             for view, prior in predictions:
                 shown.append((view, prior))
                 if (prior >= THRESHOLD).any():
-                    yield view.of(scan, spec), resize(prior, spec.height, spec.width)
+                    yield viewed.picture(view, spec), resize(prior, spec.height, spec.width)
                 else:
                     yield None
 
@@ -255,10 +280,11 @@ def load_segmenter(
     engine: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    device: str = "auto",
 ) -> Segmenter:
     """A Segmenter of models by name or folder; None for what Segmenter takes by itself."""
     bundles = [load_bundle(name) if name else None for name in (model, lesions_model)]
-    return Segmenter(*bundles, engine=engine, precision=precision, threads=threads)
+    return Segmenter(*bundles, engine=engine, precision=precision, threads=threads, device=device)
 
 
 def find_lungs_of(scan: Scan, loaded: Callable[[], Segmenter]) -> Lungs:
@@ -280,34 +306,45 @@ def segment(
     """Infection in ``scan``, divided into GGO and consolidation.
 
     Only what lies in the lungs or where dense disease may hide lung (anatomy.lung_field) counts.
-    In volumes short gaps between infected slices are filled (inference.slice_gaps).
+    In volumes short gaps between infected slices are filled (inference.slice_gaps), and solid lung
+    (anatomy.solid_lung) counts as consolidation.
     Where the segmenter has no network for lesions, a threshold of density tells the two apart, and
     the notice ``hu-split`` says so. alternatives: find them too; the labels stay the same.
     """
-    field = lung_field(lungs, scan.spacing_mm)
-    lesions, usual = find_lesions(scan, lungs, segmenter, field)
+    field, solid = lung_field(lungs, scan.spacing_mm), solid_lung(lungs, scan)
+    lesions, usual = find_lesions(scan, lungs, segmenter, field, solid)
     if not alternatives:
         return lesions
-    slices = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual)
+    slices = find_alternatives(scan, lungs, segmenter, field, lesions.labels, usual, solid)
     return replace(lesions, alternatives=joined(slices, lesions.labels[0].size))
 
 
 def find_lesions(
-    scan: Scan, lungs: Lungs, segmenter: Segmenter, field: np.ndarray
+    scan: Scan,
+    lungs: Lungs,
+    segmenter: Segmenter,
+    field: np.ndarray,
+    solid: np.ndarray | None = None,
 ) -> tuple[Lesions, list[SliceAlternatives]]:
     """What ``segment`` finds, and of the slices that may be infected the codes of this reading.
 
-    field: (D, H, W) bool, anatomy.lung_field of ``lungs``.
+    field: (D, H, W) bool, anatomy.lung_field of ``lungs``. solid: anatomy.solid_lung.
     """
-    labels, usual = np.zeros(scan.shape, np.uint8), []
+    labels, usual, unmarked = np.zeros(scan.shape, np.uint8), [], 0
     for finding in segmenter.find(scan, lungs, field):
         plane, inside = labels[finding.index], field[finding.index]
-        plane[inside] = classes(finding.probability >= THRESHOLD, finding.dense)[inside]
-        if finding.probability[inside].max(initial=0) >= SILENT:
-            usual.append(of_slice(finding.index, code(finding.probability, 0) * inside))
+        probability, dense = finding.probability, finding.dense
+        if solid is not None:
+            unmarked += int(((probability < THRESHOLD) & solid[finding.index]).sum())
+            probability = with_solid(probability, solid[finding.index])
+            dense = dense | solid[finding.index]
+        plane[inside] = classes(probability >= THRESHOLD, dense)[inside]
+        if probability[inside].max(initial=0) >= SILENT:
+            usual.append(of_slice(finding.index, code(probability, 0) * inside))
     card = segmenter.bundle.card
     by_density = density_notice(scan.units, card.input) if segmenter.lesions is None else None
-    notices = (unlike_notice(scan, lungs, card), by_density)
+    of_solid = solid_notice(scan, lungs, unmarked)
+    notices = (unlike_notice(scan, lungs, card), of_solid, by_density, *segmenter.notices)
     lesions = Lesions(
         labels,
         models=tuple(bundle.used for bundle in segmenter.bundles),
@@ -325,10 +362,12 @@ def find_alternatives(
     field: np.ndarray,
     labels: np.ndarray,
     usual: list[SliceAlternatives],
+    solid: np.ndarray | None = None,
 ) -> Generator[SliceAlternatives, None, None]:
     """The alternatives of the slices of ``usual``.
 
     labels, field: what was found, and where it counts. usual: the codes of the reading that counts.
+    solid: as in ``find_lesions``.
     GGO and consolidation are as found; around that, density tells them apart, averaged over all
     that any alternative calls infected.
     """
@@ -336,6 +375,8 @@ def find_alternatives(
     for index, readings in segmenter.read_otherwise(scan, lungs, slices, field):
         codes = slices[index].plane(scan.shape[1:])
         for reading, probability in enumerate(readings, start=1):
+            if solid is not None:
+                probability = with_solid(probability, solid[index])
             codes |= code(probability, reading) * field[index]
         infected, lesions = codes > 0, labels[index]
         dense = is_dense(scan, index, infected, segmenter.bundle.card.input)

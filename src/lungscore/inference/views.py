@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from lungscore.anatomy import Lungs, find_lungs, slice_boxes
 from lungscore.inference.bundle import InputSpec
 from lungscore.scan import Scan
 from lungscore.scan.window import crop, network_boxes, paste, resize, window
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,7 @@ class View:
 
     def of(self, scan: Scan, spec: InputSpec) -> np.ndarray:
         """(spec.height, spec.width) float32 grey levels 0…1."""
-        lower, upper = spec.window_hu if scan.units == "hu" else (0.0, 255.0)
-        return resize(window(self.cut(scan), lower, upper), spec.height, spec.width)
+        return resize(window(self.cut(scan), *spec.window(scan.units)), spec.height, spec.width)
 
     def cut(self, scan: Scan) -> np.ndarray:
         """The same in the scan's own pixels and values."""
@@ -51,6 +54,21 @@ class View:
             *(size[::-1] if self.turned else size),
         )
         return paste(crop.T if self.turned else crop, self.box, shape)
+
+
+class ViewedScan:
+    """A scan from which views are taken and to which their maps go back, on the processor."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+
+    def picture(self, view: View, spec: InputSpec) -> "np.ndarray | Tensor":
+        """What the network sees in ``view``: (spec.height, spec.width) float32 in 0…1."""
+        return view.of(self.scan, spec)
+
+    def back(self, view: View, probability: np.ndarray) -> np.ndarray:
+        """A map of ``view`` in the slice's own pixels, (H, W) float32; 0 outside the box."""
+        return view.back(probability, self.scan.shape[1:])
 
 
 #: How much the lung box of a slice of a volume is widened on each side, as a fraction of its size.

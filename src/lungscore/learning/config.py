@@ -275,7 +275,8 @@ class TrainingConfig(_Strict):
     its slips included (see docs/method.md). healthy_fraction: share of healthy slices in a
     batch, those of data.healthy and those without infection of one's own manifests.
     average: what is kept is the exponential moving average of the weights over the steps with this
-    decay (such as 0.99), which costs no time later; 0 keeps the last weights.
+    decay (such as 0.99), which costs no time later; 0 keeps the last weights. layout: how weights
+    lie in memory; "auto" is the faster way on the computer at hand (learning.layout).
     """
 
     recipe: Literal["default", "paper"] = "default"
@@ -287,6 +288,7 @@ class TrainingConfig(_Strict):
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     weight_decay: float = Field(default=1e-2, ge=0, le=1)
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    layout: Literal["auto", "channels-last", "contiguous"] = "auto"
     seed: int = Field(default=0, ge=0)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from lungscore.datasets.sample import Sample
 from lungscore.learning.config import ExperimentConfig
 from lungscore.learning.inpainting import Draw, Inpainting
+from lungscore.learning.layout import lay_out
 from lungscore.learning.loop import Progress, Task, fit, make_fabric
 from lungscore.learning.manifest_images import ManifestImages
 from lungscore.learning.pictures import Pictures
@@ -47,7 +48,7 @@ def pretrain(
     fabric = make_fabric(config)
     draw = None if manifests is None else _drawing(config, samples, manifests)
     store = SliceStore(samples, config) if draw is None else draw(0)[0]
-    network = build_network(config, store.images, imagenet=imagenet)
+    network = lay_out(build_network(config, store.images, imagenet=imagenet), config, fabric, out)
     task = TASKS[config.pretraining.task](config, network, store, draw)
     if manifests is not None:
         task.facts = {"manifests": manifests.sha256}

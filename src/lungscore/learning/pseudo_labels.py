@@ -24,6 +24,7 @@ from lungscore.errors import InputError
 from lungscore.inference.bundle import Bundle
 from lungscore.learning.config import ExperimentConfig, PseudoLabellingConfig
 from lungscore.learning.experiment_file import referred, run_folder
+from lungscore.learning.layout import lay_out
 from lungscore.learning.loop import Progress, finished, fit, make_fabric
 from lungscore.learning.maps import predict, write_maps
 from lungscore.learning.slices import SliceStore, epoch_indices
@@ -120,9 +121,10 @@ def make_pseudo_labels(
     )
     fabric = make_fabric(config)
     store = SliceStore(annotated, config)
+    network = build_network(config, store.images, imagenet=None, start=start)
     task = PseudoLabelling(
         config,
-        build_network(config, store.images, imagenet=None, start=start),
+        lay_out(network, config, fabric, out),
         store,
         groups=groups,
         load=partial(covid_semiseg.load_unlabelled, slices),

@@ -20,6 +20,7 @@ from lungscore.learning.bundles import load_bundle_weights
 from lungscore.learning.checkpoints import load_weights, read_facts
 from lungscore.learning.config import ExperimentConfig, TrainingConfig
 from lungscore.learning.imagenet import calibrate_batch_norm, load_imagenet_weights
+from lungscore.learning.layout import lay_out
 from lungscore.learning.loop import (
     Progress,
     Task,
@@ -88,7 +89,7 @@ def build_network(
         load_bundle_weights(network, start)
     elif start is not None:
         start_from(network, start)
-    # Faster on CPUs (docs/performance-training.md).
+    # Faster on most processors (docs/performance-training.md); learning.layout measures it.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -221,6 +222,7 @@ def train(
     fabric = make_fabric(config)
     store = SliceStore(infected + healthy, config, priors=priors)
     network = build_network(config, store.images[: len(infected)], imagenet=imagenet, start=start)
+    network = lay_out(network, config, fabric, out)
     task = Supervised(
         config, network, store, infected=len(infected), healthy=len(healthy), facts=facts
     )

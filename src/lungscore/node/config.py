@@ -18,6 +18,7 @@ from pydantic import (
 
 from lungscore.batch.settings import AnalyzeSettings
 from lungscore.errors import InputError
+from lungscore.machine import DEVICES
 from lungscore.pacs.codes import ETIOLOGIES
 from lungscore.report.settings import ReportSettings
 from lungscore.yaml_file import explained, read_yaml
@@ -142,6 +143,7 @@ class Analysis(_Section):
     threads: _Many | None = None
     engine: str = "auto"
     precision: str = "auto"
+    device: Annotated[str, Field(pattern=DEVICES)] = "auto"
     model: str | None = None
     lesions_model: str | None = None
     allow_gaps: bool = False
@@ -268,6 +270,7 @@ class NodeConfig(_Section):
             out=self.results,
             engine=own.engine,
             precision=own.precision,
+            device=own.device,
             threads=own.threads,
             allow_gaps=own.allow_gaps,
             resume=True,

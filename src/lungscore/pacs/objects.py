@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from lungscore.pacs.codes import SCHEMES, Code
 from lungscore.pacs.source import UTF_8
 from lungscore.pacs.uids import uid_of
+from lungscore.result.schema import engine_text
 from lungscore.scan.dicom.header import quiet_pydicom
 from lungscore.version import __version__
 
@@ -136,7 +137,7 @@ def algorithm_text(result: Mapping[str, Any]) -> str:
     models = [f"{m['name']} {m['version']} ({m['sha256'][:12]})" for m in result["models"]]
     engine = result["engine"]
     if engine:
-        models.append(f"{engine['name']} {engine['precision']}")
+        models.append(engine_text(engine))
     return ", ".join(models) or "masks that were given"
 
 

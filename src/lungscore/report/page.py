@@ -362,5 +362,5 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     if given.series_uid:
         facts.append(("series", given.series_uid))
     if result.engine:
-        facts.append(("engine", f"{result.engine.name}, {result.engine.precision}"))
+        facts.append(("engine", result.engine.text))
     return facts

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lungscore.inference.device import CPU, cuda_devices
 from lungscore.machine import available_threads, cpu_model
 from lungscore.result import Analysis, case_name
 from lungscore.version import RESEARCH_USE, __version__
@@ -44,6 +45,7 @@ def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dic
         "seconds_total": round(sum(times.values()), 3),
         "peak_memory_mib": _peak_memory_mib(),
         "cpus_available": available_threads(),
+        "device": _device(analysis),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "host": {
             "cpu": cpu_model(),
@@ -53,6 +55,16 @@ def run_record(analysis: Analysis, *, write_seconds: float | None = None) -> dic
         },
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
     }
+
+
+def _device(analysis: Analysis) -> str | None:
+    """What ran the networks, a graphics card with its name; None without networks."""
+    engine = analysis.lesions.engine
+    if engine is None:
+        return None
+    if engine.device == CPU:
+        return CPU
+    return f"{engine.device}: {cuda_devices()[int(engine.device.partition(':')[2])]}"
 
 
 def _version(name: str) -> str | None:

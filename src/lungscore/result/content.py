@@ -69,7 +69,11 @@ def to_result(analysis: Analysis) -> Result:
         "method": analysis.method,
     }
     if (engine := analysis.lesions.engine) is not None:
-        content["engine"] = {"name": engine.name, "precision": engine.precision}
+        content["engine"] = {
+            "name": engine.name,
+            "precision": engine.precision,
+            "device": engine.device.partition(":")[0],  # run.json says which of several cards
+        }
     return Result.model_validate(content)
 
 

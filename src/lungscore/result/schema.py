@@ -4,6 +4,7 @@ docs/result.md explains every field; docs/result.schema.json is exported from th
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -188,10 +189,25 @@ class ModelPart(Model):
 
 
 class EnginePart(Model):
-    """What ran the networks."""
+    """What ran the networks.
+
+    device: "cpu" or "cuda", a graphics card; results of versions that do not say it are of "cpu".
+    """
 
     name: str
     precision: str
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def text(self) -> str:
+        """On one line."""
+        return engine_text(self.model_dump())
+
+
+def engine_text(engine: Mapping[str, Any]) -> str:
+    """The engine of a result.json on one line; the processor goes without saying."""
+    on_card = f" on {engine['device']}" if engine.get("device", "cpu") != "cpu" else ""
+    return f"{engine['name']} {engine['precision']}{on_card}"
 
 
 class Result(Model):

@@ -41,7 +41,7 @@ def check_affine(affine: np.ndarray, source: str) -> None:
 def _check_angles(unit: np.ndarray, along: int, source: str) -> None:
     limit = np.sin(np.deg2rad(MAX_SHEAR_DEGREES))
     cosines = np.abs(unit.T @ unit - np.eye(3))
-    worst = float(np.rad2deg(np.arcsin(min(cosines.max(), 1.0))))
+    worst = float(np.rad2deg(np.arcsin(cosines.max())))
     if cosines.max() <= limit:
         return
     first, second = (axis for axis in range(3) if axis != along)

@@ -200,7 +200,7 @@ def _general_notices(scan: Scan) -> list[Notice]:
     if scan.spacing_mm is not None and max(scan.spacing_mm[1:]) > COARSE_MM:
         text = (
             f"The pixels measure {max(scan.spacing_mm[1:]):.1f} mm, too coarse to distinguish "
-            "infection from lung"
+            "infection from lung, or trachea and bronchi from the lung beside them"
         )
         notices.append(Notice("coarse-pixels", text))
     return notices

@@ -1,5 +1,7 @@
 """How a slice is shown to eyes and networks: a window of grey levels, a box, a size."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -27,28 +29,34 @@ def crop(
     smallest value (air).
     """
     row0, row1, column0, column1 = box
-    height, width = image.shape
-    inside = image[max(row0, 0) : min(row1, height), max(column0, 0) : min(column1, width)]
-    if inside.shape == (row1 - row0, column1 - column0):
-        return inside
+    in_image, in_box = inside(box, image.shape)
+    shown = image[in_image]
+    if shown.shape == (row1 - row0, column1 - column0):
+        return shown
     filled = image.min() if outside is None else outside
     result = np.full((row1 - row0, column1 - column0), filled, dtype=image.dtype)
-    top, left = max(-row0, 0), max(-column0, 0)
-    result[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    result[in_box] = shown
     return result
 
 
 def paste(patch: np.ndarray, box: tuple[int, int, int, int], shape: tuple[int, int]) -> np.ndarray:
     """The opposite of crop: ``patch`` at its box in a zero image of ``shape``."""
+    result = np.zeros(shape, dtype=patch.dtype)
+    in_image, in_box = inside(box, shape)
+    result[in_image] = patch[in_box]
+    return result
+
+
+def inside(
+    box: tuple[int, int, int, int], shape: Sequence[int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """What a box and an image of ``shape`` have in common: in the image, and in the box."""
     row0, row1, column0, column1 = box
     height, width = shape
-    result = np.zeros(shape, dtype=patch.dtype)
     top, left = max(row0, 0), max(column0, 0)
-    bottom, right = min(row1, height), min(column1, width)
-    result[top:bottom, left:right] = patch[
-        top - row0 : bottom - row0, left - column0 : right - column0
-    ]
-    return result
+    bottom, right = max(min(row1, height), top), max(min(column1, width), left)
+    in_image = slice(top, bottom), slice(left, right)
+    return in_image, (slice(top - row0, bottom - row0), slice(left - column0, right - column0))
 
 
 def network_boxes(boxes: np.ndarray, *, margin: float = 0.02, smallest: float = 0.6) -> np.ndarray:

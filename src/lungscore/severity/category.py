@@ -46,6 +46,7 @@ UNTRUSTED: dict[str, str] = {
     "dense-outside-lungs": "dense tissue beside the lungs may be lung",
     "air-outside-lungs": "air beside the lungs may be lung",
     "lungs-disagree": "two methods differ about the lungs",
+    "lungs-outline": "the outline of the lungs cuts dense tissue",
     "lungs-uneven": "a lung is broken in some slices",
     "lungs-cut-sideways": "the field of view cuts the lungs off",
 }

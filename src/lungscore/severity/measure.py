@@ -121,21 +121,22 @@ def measure(segmentation: Segmentation) -> Severity:
     )
     ranges = ranges_of([_severity(alternative, segmentation) for alternative in tallies])
     unsure = too_uncertain(ranges)
-    if segmentation.moved is not None and len(alternatives.voxels):
-        ranges = with_moves(ranges, severity, _under_moves(segmentation, alternatives))
+    moved = segmentation.moved
+    if moved is not None and len(alternatives.voxels):
+        ranges = with_moves(ranges, severity, _under_moves(moved, segmentation, alternatives))
     if segmentation.voxel_ml is not None:
         ranges = with_unsure_lung(ranges, severity.lungs, *segmentation.unsure_ml)
     return with_ranges(severity, ranges, unsure=unsure)
 
 
-def _under_moves(segmentation: Segmentation, alternatives: Alternatives) -> list[list[Severity]]:
+def _under_moves(
+    moved: MovedLabels, segmentation: Segmentation, alternatives: Alternatives
+) -> list[list[Severity]]:
     """The severity of the reading measured, and of each alternative, under each moved border."""
-    if segmentation.moved is None:
-        return []
     measured = np.flatnonzero(segmentation.lesions)
     readings = [(measured, segmentation.lesions.take(measured))]
     readings += [(alternatives.voxels, lesions) for lesions in alternatives.lesions()]
-    tallies = tallies_of_moves(segmentation.moved, segmentation.lungs, readings, segmentation.dense)
+    tallies = tallies_of_moves(moved, segmentation.lungs, readings, segmentation.dense)
     return [[_severity(tally, segmentation) for tally in row] for row in tallies]
 
 
@@ -162,6 +163,7 @@ def _severity(counted: Tally, segmentation: Segmentation) -> Severity:
     )
     verdict = verdict_on(
         numbers,
+        depth=len(segmentation.lungs),
         sides_known=segmentation.sides_known,
         notice_codes=segmentation.notice_codes,
     )

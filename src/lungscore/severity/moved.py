@@ -17,7 +17,6 @@ TAIL = 0.1
 #: The totals that hang on borders within a lung, and what is measured of every lobe.
 TOTALS = ("ct_ss", "tss", "ctsi", "lss", "lhos")
 LOBE_TOTALS = ("tss", "ctsi", "lss", "lhos")
-PERCENTS = ("infection_percent", "ggo_percent", "consolidation_percent")
 
 
 class MovedLabels(Protocol):
@@ -57,13 +56,14 @@ def tallies_of_moves(
         table[:, 0, 0] = lung - table.sum(axis=(1, 2))
     counted = np.stack(tables, axis=1).reshape(blocks, -1)
     filled = np.flatnonzero(lung)
-    counted = counted[filled]
+    used = counted.any(axis=0)
+    weights = np.ascontiguousarray(counted[filled][:, used].T, np.float64)
     tallies: list[list[Tally]] = [[] for _ in tables]
     for lobes, regions in moved.labels():
         code = lobes[filled].astype(np.int64) * REGION + regions[filled]
         sums = np.zeros((LOBE * REGION, counted.shape[1]), np.int64)
-        for column, weights in enumerate(counted.T):
-            sums[:, column] = np.bincount(code, weights, minlength=len(sums))
+        for column, counts in zip(np.flatnonzero(used), weights, strict=True):
+            sums[:, column] = np.bincount(code, counts, minlength=len(sums))
         by_reading = sums.reshape(LOBE, REGION, len(tables), LESION, DENSE)
         for index, row in enumerate(tallies):
             row.append(_tally(by_reading[:, :, index]))
@@ -74,7 +74,7 @@ def _voxels_of_blocks(moved: MovedLabels, lungs: np.ndarray) -> np.ndarray:
     """(blocks,) how many voxels of lung each block holds."""
     z, y, x = moved.planes
     counts = np.zeros(moved.shape, np.int64)
-    rows, columns = (np.flatnonzero(np.diff(plane, prepend=-1)) for plane in (y, x))
+    rows, columns = (np.unique(plane, return_index=True)[1] for plane in (y, x))
     for index, plane in zip(z, lungs, strict=True):
         if plane.any():
             sums = np.add.reduceat((plane != 0).astype(np.int32), rows, axis=0)

@@ -21,6 +21,7 @@ GRADE_MEANS: dict[Grade, str] = {
 
 #: Notices that leave every number as good as without them: of all scans, or of what the user chose.
 UNOBJECTIONABLE = STANDING | {
+    "device-replaced",
     "duplicate-file",
     "files-ignored",
     "header-incomplete",
@@ -46,9 +47,11 @@ DOUBTFUL = frozenset(
         "lung-volume",
         "lungs-cut-sideways",
         "lungs-disagree",
+        "lungs-outline",
         "lungs-uneven",
         "one-lung",
         "rescale-missing",
+        "solid-lung",
     }
 )
 

@@ -15,7 +15,7 @@ from lungscore.severity.category import (
 )
 from lungscore.severity.edges import FLOOR_PERCENT
 from lungscore.severity.numbers import Numbers
-from lungscore.severity.scores import CT_SS_CUTOFF, Score
+from lungscore.severity.scores import Score
 from lungscore.severity.severity import Ranges, Severity
 
 
@@ -29,15 +29,18 @@ class Verdict:
     infected: bool | None
 
 
-def verdict_on(numbers: Numbers, *, sides_known: bool, notice_codes: Collection[str]) -> Verdict:
+def verdict_on(
+    numbers: Numbers, *, depth: int, sides_known: bool, notice_codes: Collection[str]
+) -> Verdict:
     """The category of ``numbers``, or the codes that withhold it.
 
-    sides_known: whether right and left are known. notice_codes: what is noted about the scan.
+    depth: slices of the scan; those of ``numbers`` may be counted together. sides_known: whether
+    right and left are known. notice_codes: what is noted about the scan.
     """
     infection_percent = numbers.lungs.infection_percent
     withheld = withheld_codes(
         lungs_ml=numbers.lungs.volume_ml,
-        depth=len(numbers.slices),
+        depth=depth,
         sides_known=sides_known,
         in_lobes_percent=numbers.in_lobes_percent,
         notice_codes=notice_codes,
@@ -57,13 +60,10 @@ def _category(
     withheld: tuple[str, ...],
     notice_codes: Collection[str],
 ) -> tuple[Category | None, str, tuple[str, ...]]:
-    if not withheld and (infection_percent is None or ct_ss.total is None):
-        withheld = ("not-computable",)
-    if withheld:
+    if withheld or infection_percent is None or ct_ss.total is None:
+        withheld = withheld or ("not-computable",)
         reasons = "; ".join(WITHHOLDING[code] for code in withheld)
         return None, f"withheld: {reasons}", withheld
-    if infection_percent is None:
-        raise ValueError("unreachable: a missing percent withholds the category")
     category, reason = categorise(infection_percent, ct_ss)
     untrusted = tuple(code for code in UNTRUSTED if code in notice_codes)
     if category == "none" and untrusted:
@@ -83,8 +83,8 @@ def with_ranges(severity: Severity, ranges: Ranges, *, unsure: bool) -> Severity
     code = "uncertain-infection"
     mildest, gravest = ranges.categories[0], ranges.categories[-1]
     reason = f"{WITHHOLDING[code]}: read otherwise, it says {mildest} to {gravest}"
-    lowest, highest = ranges.burden["infection_percent"] or (0.0, 100.0)
-    sure = lowest >= FLOOR_PERCENT or highest < FLOOR_PERCENT
+    span = ranges.burden["infection_percent"]
+    sure = span is not None and (span[0] >= FLOOR_PERCENT or span[1] < FLOOR_PERCENT)
     return replace(
         severity,
         category=None,
@@ -109,6 +109,7 @@ def _borderline(severity: Severity, ranges: Ranges) -> Iterator[Notice]:
     )
     message = f"The category is {text}"
     near, ct_ss = severity.ct_ss.near_edge, severity.ct_ss
-    if ct_ss.above_cutoff and (ct_ss.total_cleared or 0) <= CT_SS_CUTOFF:
+    cleared = replace(ct_ss, total=ct_ss.total_cleared)
+    if ct_ss.above_cutoff and not cleared.above_cutoff:
         message += f": {len(near)} regions with 0.5 to 2 % of opacity tip it"
     yield Notice("borderline-category", message)

@@ -16,6 +16,8 @@ from lungscore.statistics.estimate import Estimate
 BINS = 10
 
 _NEWTON_STEPS, _LONGEST_STEP, _CONVERGED = 50, 2.0, 1e-8
+#: Log odds are held within this: beyond it a chance is 0 or 1 but for 1e-21.
+_FARTHEST = 50
 
 NO_LINE = "a class is missing, or the predictions part the classes completely"
 
@@ -160,22 +162,21 @@ def _fitted(
     line = np.tile([0.0, 0.0 if slope_free else 1.0], (len(weights), 1))
     done = np.zeros(len(weights), bool)
     for _ in range(_NEWTON_STEPS):
-        if done.all():
-            break
         a, b = line[~done].T
         weight = weights[~done]
-        mean = 1 / (1 + np.exp(-np.clip(a[:, None] + b[:, None] * x, -50, 50)))
+        log_odds = np.clip(a[:, None] + b[:, None] * x, -_FARTHEST, _FARTHEST)
+        mean = 1 / (1 + np.exp(-log_odds))
         rest, spread = weight * (y - mean), weight * mean * (1 - mean)
         gradient = np.stack([rest.sum(axis=1), rest @ x], axis=1)
         saa, sab, sbb = spread.sum(axis=1), spread @ x, spread @ x**2
         with np.errstate(divide="ignore", invalid="ignore"):
             if slope_free:
-                inverse = np.stack([sbb, -sab, -sab, saa], axis=1).reshape(-1, 2, 2)
+                inverse = np.stack([sbb, -sab, -sab, saa], axis=1).reshape(len(saa), 2, 2)
                 step = (inverse @ gradient[:, :, None])[:, :, 0] / (saa * sbb - sab**2)[:, None]
             else:
                 step = np.stack([gradient[:, 0] / saa, np.zeros(len(saa))], axis=1)
             size = np.abs(step).max(axis=1)
-            step *= np.minimum(1, _LONGEST_STEP / np.where(size > 0, size, 1))[:, None]
+            step *= (_LONGEST_STEP / np.maximum(size, _LONGEST_STEP))[:, None]
         line[~done] += step
         # What is not finite will stay so: there is nothing more to do about it.
         done[~done] = (size < _CONVERGED) | ~np.isfinite(size)

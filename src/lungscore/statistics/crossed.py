@@ -13,10 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from lungscore.statistics.bootstrap import SEED
-
-#: Draws, as of the other bootstraps over cases.
-DRAWS = 10_000
+from lungscore.statistics.bootstrap import RESAMPLES, SEED
 
 #: A detectable effect: two-sided test at 5 %, found in four of five experiments.
 LEVEL, POWER = 0.05, 0.8
@@ -79,11 +76,11 @@ def crossed_ratio(above: np.ndarray, below: np.ndarray) -> Crossed:
 
 
 def crossed_draws(*arrays: np.ndarray) -> list[np.ndarray]:
-    """(DRAWS,) means of each of ``arrays`` (seeds, slices), all get the same seeds and slices."""
+    """(RESAMPLES,) means of each of ``arrays`` (seeds, slices), of the same seeds and slices."""
     seeds, slices = arrays[0].shape
     generator = np.random.default_rng(SEED)
-    of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
-    of_slices = generator.multinomial(slices, np.full(slices, 1 / slices), DRAWS) / slices
+    of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    of_slices = generator.multinomial(slices, np.full(slices, 1 / slices), RESAMPLES) / slices
     return [
         np.einsum("ds,sn,dn->d", of_seeds, _widened(a), of_slices, optimize=True) for a in arrays
     ]

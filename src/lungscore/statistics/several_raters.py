@@ -67,14 +67,13 @@ def krippendorff_alpha(ratings: np.ndarray) -> Estimate:
         values = often @ rows
         total = values.sum(axis=1)
         ranks = np.cumsum(values, axis=1) - values / 2
-        ranks -= total[:, None] / 2  # so that squares keep their digits
+        ranks -= total[:, None] / 2  # now their mean is 0
         squares = (values * ranks**2).sum(axis=1)
         within = ((ranks @ rows.T) ** 2 - ranks**2 @ rows.T) / (raters - 1)
         observed = squares - (often * within).sum(axis=1)
-        expected = (total * squares - (values * ranks).sum(axis=1) ** 2) / (total - 1)
-        least = 1e-12 * total**3
-        ratio = np.full(len(often), np.nan)
-        return 1 - np.divide(observed, expected, out=ratio, where=expected > least)
+        expected = total * squares / (total - 1)
+        with np.errstate(invalid="ignore"):  # 0 / 0 where all values are the same
+            return np.asarray(1 - observed / expected)
 
     value = float(alpha(counts[None].astype(np.float64))[0])
     if np.isnan(value):

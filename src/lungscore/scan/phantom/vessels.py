@@ -59,14 +59,14 @@ def grow_trees(
             picked = inside[rng.integers(len(inside), size=TARGETS)]
             targets = np.stack([positions[i][picked[:, i]] for i in range(3)], axis=1)
             targets += rng.uniform(-2, 2, targets.shape)
-            tree = _grow(np.array(root, dtype=np.float64), targets)
+            tree = grow_tree(np.array(root, dtype=np.float64), targets)
             vessels.append(tree)
             if root is artery:
                 bronchi.append(_bronchi_beside(tree))
     return _join(vessels), _join(bronchi)
 
 
-def _grow(root: np.ndarray, targets: np.ndarray) -> Branches:
+def grow_tree(root: np.ndarray, targets: np.ndarray) -> Branches:
     """The tree from ``root`` (3,) to all ``targets`` (n, 3)."""
     points = np.concatenate([root[None], targets])
     parent, order = _connect(points)
