@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from held_out_readings import FOLDS, Readings, bundles_of_folds, held_out_slices
+from held_out_readings import FOLDS, Readings, held_out_slices, weights_of_folds
 from lungscore.evaluation.pixel_calibration import Slice, fit_temperature, reliability, tempered
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
@@ -111,15 +111,14 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=OUT)
     parser.add_argument("--figure", type=Path, default=FIGURE)
     arguments = parser.parse_args()
-    bundles = bundles_of_folds(arguments.runs)
     folds, full_slices, crops = [], [], []
-    for held_out in held_out_slices(bundles):
+    for held_out in held_out_slices(arguments.runs):
         folds.append(held_out.fold)
         full_slices.append(pixels_of(held_out.full))
         crops.append(pixels_of(held_out.crop))
     content = {
         "command": "python experiments/calibration.py",
-        "weights_sha256": [bundle.used.sha256 for bundle in bundles],
+        "weights_sha256": weights_of_folds(arguments.runs),
         "aim": AIM,
         "full_slice": both_ways(full_slices, folds),
         "crop": both_ways(crops, folds),

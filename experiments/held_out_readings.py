@@ -16,7 +16,9 @@ from lungscore.anatomy.lungs import Lungs
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.images import read_indices
 from lungscore.datasets.training_slices import data_root, fold_of
-from lungscore.inference import Bundle, Segmenter
+from lungscore.files import atomic_path
+from lungscore.inference import Segmenter
+from lungscore.inference.bundle import WEIGHTS, sha256
 from lungscore.inference.readings import THRESHOLD
 from lungscore.inference.segment import find_lungs_of
 from lungscore.labels import CONSOLIDATION, GGO
@@ -56,28 +58,64 @@ class HeldOutSlice(NamedTuple):
     crop: Readings
 
 
-def bundles_of_folds(runs: Path) -> list[Bundle]:
-    """Of the runs of an experiment, below ``runs``, or of bundles in their places."""
-    return [bundle_in(runs / f"fold{fold}-seed0") for fold in range(FOLDS)]
+def run_of_fold(runs: Path, fold: int) -> Path:
+    """The run of a fold of an experiment, or a bundle in its place."""
+    return runs / f"fold{fold}-seed0"
 
 
-def held_out_slices(bundles: list[Bundle]) -> Iterator[HeldOutSlice]:
-    """Every annotated slice; bundles: by the fold that each did not train on."""
+def weights_of_folds(runs: Path) -> list[str]:
+    """The checksums of the weights, for a result file."""
+    return [sha256(run_of_fold(runs, fold) / WEIGHTS) for fold in range(FOLDS)]
+
+
+def held_out_slices(runs: Path) -> Iterator[HeldOutSlice]:
+    """Every annotated slice, fold by fold; what is read is kept beside the weights."""
+    for fold in range(FOLDS):
+        run = run_of_fold(runs, fold)
+        kept = run / f"held-out-readings-{sha256(run / WEIGHTS)[:12]}.npz"
+        if not kept.is_file():
+            _keep(list(_read_fold(fold, Segmenter(bundle_in(run), threads=1))), kept)
+        yield from _kept(fold, kept)
+
+
+def _read_fold(fold: int, segmenter: Segmenter) -> Iterator[HeldOutSlice]:
     root = data_root()
     samples = covid_semiseg.load(root / "covid-semiseg", "train")
     files = covid_semiseg.image_files(root / "covid-semiseg", "train")
     folds = fold_of([sample.name for sample in samples], FOLDS)
-    segmenters = [Segmenter(bundle, threads=1) for bundle in bundles]
     for sample in samples:
-        fold, name = folds[sample.name], f"{sample.name}.png"
+        if folds[sample.name] != fold:
+            continue
+        name = f"{sample.name}.png"
         labels = read_indices(root / "medseg-slices/labels" / name, allowed=(0, 1, 2, 3))
         infection = np.isin(labels, (GGO, CONSOLIDATION))
         full = root / "medseg-slices/images" / name
         yield HeldOutSlice(
             fold,
-            read_full_slice(full, infection, segmenters[fold]),
-            read_crop(files[sample.name], sample.infection.T, segmenters[fold]),
+            read_full_slice(full, infection, segmenter),
+            read_crop(files[sample.name], sample.infection.T, segmenter),
         )
+
+
+def _keep(slices: list[HeldOutSlice], file: Path) -> None:
+    arrays = {
+        f"{number:02}.{kind}.{field}": array
+        for number, held_out in enumerate(slices)
+        for kind, readings in (("full", held_out.full), ("crop", held_out.crop))
+        for field, array in readings._asdict().items()
+    }
+    with atomic_path(file) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def _kept(fold: int, file: Path) -> Iterator[HeldOutSlice]:
+    with np.load(file, allow_pickle=False) as arrays:
+        for number in sorted({key.partition(".")[0] for key in arrays}):
+            full, crop = (
+                Readings(*(arrays[f"{number}.{kind}.{field}"] for field in Readings._fields))
+                for kind in ("full", "crop")
+            )
+            yield HeldOutSlice(fold, full, crop)
 
 
 def read_full_slice(file: Path, drawn: np.ndarray, segmenter: Segmenter) -> Readings:

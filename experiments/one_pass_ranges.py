@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from held_out_readings import FOLDS, Readings, bundles_of_folds, held_out_slices
+from held_out_readings import FOLDS, Readings, held_out_slices, weights_of_folds
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
@@ -184,8 +184,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/infection"))
     parser.add_argument("-o", "--out", type=Path, default=OUT)
     arguments = parser.parse_args()
-    bundles = bundles_of_folds(arguments.runs)
-    slices = list(held_out_slices(bundles))
+    slices = list(held_out_slices(arguments.runs))
     folds = np.array([held_out.fold for held_out in slices])
     full, crops = ([getattr(held_out, kind) for held_out in slices] for kind in ("full", "crop"))
     kinds = {"full_slice": percents_of(full), "crop": percents_of(crops)}
@@ -201,7 +200,7 @@ def main() -> None:
     )
     content: dict[str, Any] = {
         "command": "python experiments/one_pass_ranges.py",
-        "weights_sha256": [bundle.used.sha256 for bundle in bundles],
+        "weights_sha256": weights_of_folds(arguments.runs),
         "aim": {"contains": ENOUGH, "width_points": WIDEST},
         "shipped": SHIPPED,
         "three_readings": {k: figures(p.ranges(SHIPPED, READINGS)) for k, p in kinds.items()},

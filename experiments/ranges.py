@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from held_out_readings import FOLDS, Readings, bundles_of_folds, held_out_slices
+from held_out_readings import Readings, held_out_slices, weights_of_folds
 from lungscore.anatomy import find_lungs, lung_field
 from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.metrics import dice
@@ -36,6 +36,7 @@ from trained import bundle_in
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "ranges.json"
+RUNS = Path("runs/infection")
 
 #: Scans, and the run that did not train on them; None for the shipped bundle.
 SCANS = {
@@ -146,12 +147,12 @@ def on_scan(path: Path, run: str | None) -> dict[str, object]:
 def main() -> None:
     """Write the result file."""
     parts: dict[str, list[Figures]] = {"full_slice": [], "crop": []}
-    for held_out in held_out_slices(bundles_of_folds(Path("runs/infection"))):
+    for held_out in held_out_slices(RUNS):
         parts["full_slice"].append(figures(held_out.full))
         parts["crop"].append(figures(held_out.crop))
     content: dict[str, Any] = {
         "command": "python experiments/ranges.py",
-        "runs": [f"infection/fold{fold}-seed0" for fold in range(FOLDS)],
+        "weights_sha256": weights_of_folds(RUNS),
         "shipped": THRESHOLDS,
         "coverage": {
             name: [coverage(group, pair) for pair in PAIRS] for name, group in parts.items()
