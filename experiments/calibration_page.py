@@ -15,6 +15,7 @@ VIEWS = {"one_reading": "one reading", "with_mirrored_view": "mirrored view too"
 RULES = {
     "enough": "contains it in four of five full slices",
     "as_narrow": "no wider than three readings",
+    "unchanged": "thresholds unchanged",
 }
 
 

@@ -66,16 +66,16 @@ def test_enough_is_the_narrowest_pair_that_contains_so_many():
 
 
 def test_as_narrow_spends_the_width_of_three_readings_where_most_is_drawn():
-    # Three readings: 12 + 2 · 3 = 18 points about 50. One may go as far as that on one side.
+    # Three readings: 12 + 2 · 3 = 18 points about 50. One reading may go as far on a single side.
     slices = percents([9, 9, 8, -3, 0], spread=3)
     pair = as_narrow(slices, slices, ONE)
     ranges = slices.ranges(pair, ONE)
     assert ranges.contains.all()
-    assert ranges.width.mean() <= 18
+    assert ranges.width.mean() == pytest.approx(18)  # the widest of those that contain all
     assert not slices.ranges((0.06, 0.94), ONE).contains.all()  # as wide, but even on both sides
-    # A crop whose three readings agree holds it back: 12 points there.
-    held_back = as_narrow(slices, percents([0]), ONE)
-    assert held_back[1] - held_back[0] <= 0.6 + 1e-9
+    # Crops whose three readings agree hold it back: 12 points there.
+    lower, upper = as_narrow(slices, percents([0]), ONE)
+    assert upper - lower <= 0.6 + 1e-9
 
 
 def test_no_slice_is_measured_by_thresholds_that_it_chose():
