@@ -14,8 +14,9 @@ PROBABILITIES = {
 VIEWS = {"one_reading": "one reading", "with_mirrored_view": "mirrored view too"}
 RULES = {
     "enough": "contains it in four of five full slices",
-    "as_narrow": "no wider than three readings",
+    "as_narrow": "most often, no wider than three readings",
     "unchanged": "thresholds unchanged",
+    "as_wide": "even about 0.5 and as wide as three readings",
 }
 
 

@@ -16,6 +16,7 @@ from one_pass_ranges import (
     Percents,
     against,
     as_narrow,
+    as_wide,
     enough,
     figures,
     out_of_fold,
@@ -76,6 +77,14 @@ def test_as_narrow_spends_the_width_of_three_readings_where_most_is_drawn():
     # Crops whose three readings agree hold it back: 12 points there.
     lower, upper = as_narrow(slices, percents([0]), ONE)
     assert upper - lower <= 0.6 + 1e-9
+
+
+def test_as_wide_spends_it_evenly_whatever_is_drawn():
+    # Even ranges of one reading are 20 points from 0 to 1; three readings have 12 + 2 · 3 = 18.
+    for offsets in ([0.0], [90.0]):
+        slices = percents(offsets, spread=3)
+        assert as_wide(slices, slices, ONE) == (0.06, 0.94)
+    assert as_wide(slices, percents([0]), ONE) == SHIPPED
 
 
 def test_no_slice_is_measured_by_thresholds_that_it_chose():
