@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import calibration_page
+import dense_phantoms_page
 import flicker_page
 import timed_stages_page
 from lungscore.result.schema import engine_text
@@ -24,6 +26,9 @@ def page(results: Path) -> str:
         _healthy(results),
         _patient(results),
         flicker_page.section(load(results, "flicker.json")),
+        dense_phantoms_page.section(load(results, "dense-phantoms.json")),
+        calibration_page.calibration_section(load(results, "calibration.json")),
+        calibration_page.ranges_section(load(results, "one-pass-ranges.json")),
         _finer(results),
         _views(results),
         _scans(results),
