@@ -1,11 +1,12 @@
 """How much dense disease is found, lobe by lobe, on phantoms that no network was trained on.
 
-    python experiments/dense_phantoms.py [--model BUNDLE|RUN] [-o FILE]
+    python experiments/dense_phantoms.py [--model BUNDLE|RUN] [--network-alone]
 
 The lungs are found, not given, by the code of ``analyze``. "dense": a part of one lobe is
 consolidated at the pleura, with a rim of ground glass; how much of the true consolidation is inside
 the lungs, called infected, and called consolidation. "sparse": the same people without disease and
-with a few patches; the percent of each lobe's sound lung that is called infected.
+with a few patches; the percent of each lobe's sound lung that is called infected. --network-alone
+leaves out that solid lung counts (anatomy.solid_lung).
 
 The result file has an entry for every model by its version, so that models can be compared; the
 entry of the model that is measured is replaced.
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lungscore.anatomy import complete_lungs, lung_field
+from lungscore.anatomy import complete_lungs, lung_field, solid_lung
 from lungscore.assessment import within
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
@@ -48,6 +49,9 @@ SPARSE = ("healthy", "few-patches")
 #: The aim: at least so much of the true consolidation is called infected, in every lobe.
 AIM = 0.9
 
+#: Behind the version of a network of whose analysis solid lung was no part.
+ALONE = ", network alone"
+
 #: What is measured of a phantom's consolidation, as shares of it.
 SHARES = ("in_lungs", "called_infected", "called_consolidation")
 
@@ -61,22 +65,25 @@ def consolidated(lobe: str, part: float) -> tuple[PhantomLesion, ...]:
     )
 
 
-def analysed(scan: Scan, segmenter: Segmenter) -> tuple[np.ndarray, np.ndarray]:
+def analysed(
+    scan: Scan, segmenter: Segmenter, *, alone: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Lesion labels within the lungs, and the lungs, bool; both (D, H, W)."""
     lungs = find_lungs_of(scan, lambda: segmenter)
     field = lung_field(lungs, scan.spacing_mm)
-    lesions, _ = find_lesions(scan, lungs, segmenter, field)
+    solid = None if alone else solid_lung(lungs, scan)
+    lesions, _ = find_lesions(scan, lungs, segmenter, field, solid)
     lungs = complete_lungs(lungs, lesions.labels, scan, field)
     return within(lungs, lesions).labels, lungs.labels > 0
 
 
-def dense_phantoms(segmenter: Segmenter) -> Iterator[dict[str, Any]]:
+def dense_phantoms(segmenter: Segmenter, *, alone: bool = False) -> Iterator[dict[str, Any]]:
     """One row per phantom: what of its consolidation is found, and what is called ill elsewhere."""
     for person, seed in enumerate(SEEDS):
         for number, lobe in enumerate(LOBE_ORDER):
             lesions = consolidated(lobe, PARTS[(person + number) % len(PARTS)])
             phantom = make_phantom("healthy", seed=seed, shape=SHAPE, lesions=lesions)
-            labels, lungs = analysed(phantom.scan, segmenter)
+            labels, lungs = analysed(phantom.scan, segmenter, alone=alone)
             dense = phantom.lesions == CONSOLIDATION
             sound = (phantom.lobes > 0) & (phantom.lesions == 0)
             yield {
@@ -90,12 +97,12 @@ def dense_phantoms(segmenter: Segmenter) -> Iterator[dict[str, Any]]:
             }
 
 
-def sparse_phantoms(segmenter: Segmenter) -> Iterator[dict[str, Any]]:
+def sparse_phantoms(segmenter: Segmenter, *, alone: bool = False) -> Iterator[dict[str, Any]]:
     """One row per phantom with little or no disease: the percent of each lobe called ill."""
     for seed in SEEDS:
         for preset in SPARSE:
             phantom = make_phantom(preset, seed=seed, shape=SHAPE)
-            labels, _ = analysed(phantom.scan, segmenter)
+            labels, _ = analysed(phantom.scan, segmenter, alone=alone)
             sound = phantom.lesions == 0
             yield {"seed": seed, "preset": preset} | {
                 lobe: 100 * share(labels > 0, sound & (phantom.lobes == LOBES[lobe]))
@@ -159,16 +166,20 @@ def main() -> None:
     """Write the result file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", type=Path, help="a bundle or a run; default: the shipped bundle")
+    parser.add_argument("--network-alone", action="store_true", help="solid lung does not count")
     parser.add_argument("-o", "--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     bundle = bundle_in(arguments.model) if arguments.model else load_bundle()
     segmenter = Segmenter(bundle, threads=1)
+    alone = arguments.network_alone
     figures = {"model": bundle.used.__dict__} | summary(
-        printed(dense_phantoms(segmenter)), printed(sparse_phantoms(segmenter))
+        printed(dense_phantoms(segmenter, alone=alone)),
+        printed(sparse_phantoms(segmenter, alone=alone)),
     )
     out = arguments.out
     before = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
-    content = with_model(before, bundle.used.version, figures)
+    version = bundle.used.version + (ALONE if alone else "")
+    content = with_model(before, version, figures)
     atomic_write(out, json.dumps(plain(content), indent=1) + "\n")
 
 

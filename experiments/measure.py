@@ -97,7 +97,9 @@ def made_disease(root: Path) -> None:
     trial = [Segmenter(load_bundle(str(bundle))) for bundle in runs]
     figures = on_held_out_slices(root / "covid-semiseg", trial)
     shipped = json.loads((RESULTS / "infection-folds.json").read_text(encoding="utf-8"))
-    values = [{row["name"]: row for row in rows["slices"]} for rows in (figures, shipped["figures"])]
+    values = [
+        {row["name"]: row for row in rows["slices"]} for rows in (figures, shipped["figures"])
+    ]
     figures["less_shipped"] = {
         key: paired_difference(*(np.array([of[name][key] for name in values[0]]) for of in values))
         for key in ("dice", "toolbox_dice", "sensitivity", "precision")
@@ -234,7 +236,9 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    steps = {f.__name__: f for f in (folds, healthy, made_disease, slices, patient, engines, scans, docs)}
+    steps = {
+        f.__name__: f for f in (folds, healthy, made_disease, slices, patient, engines, scans, docs)
+    }
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/measure.py {' '.join(steps)}")

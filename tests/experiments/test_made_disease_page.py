@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_page_holds_the_section_of_the_result_files() -> None:
     results = ROOT / "experiments/results"
     trial, phantoms = (
-        json.loads((results / f"made-disease-{name}.json").read_text(encoding="utf-8"))
-        for name in ("folds", "phantoms")
+        json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("made-disease-folds", "dense-phantoms")
     )
     section = made_disease_page.section(trial, phantoms)
     assert section in (ROOT / "docs/measurements.md").read_text(encoding="utf-8")
