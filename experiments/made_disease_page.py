@@ -22,9 +22,10 @@ def section(trial: dict[str, Any], phantoms: dict[str, Any]) -> str:
         [
             "## Disease made in training slices",
             "",
-            f"Command: `{trial['command']}`, n = {trial['figures']['n']} annotated slices out of fold, one "
-            "training a fold (`experiments/infection-made-disease.yaml`: the shipped recipe with as many "
-            "passes, disease made in three of ten slices). Less the shipped recipe, paired:",
+            f"Command: `{trial['command']}`, n = {trial['figures']['n']} annotated slices out of "
+            "fold, one training per fold (`experiments/infection-made-disease.yaml`: the shipped "
+            "recipe with as many passes, disease made in three of ten slices). Less the shipped "
+            "recipe, paired:",
             "",
             "| figure | difference [95 % CI] |",
             "|---|---|",
@@ -35,9 +36,9 @@ def section(trial: dict[str, Any], phantoms: dict[str, Any]) -> str:
             ),
             "",
             f"On the phantoms below, one of its networks ({name}) called {min(found):.2f} to "
-            f"{max(found):.2f} of the consolidation of a lobe infected. By the rule written down beforehand "
-            "([looks.md](looks.md)) it does not ship: the loss of Dice is larger than was allowed. It marks more, "
-            "and more of it falsely. Whether more passes make up for it was not tried. What ships instead "
-            "counts [solid lung](method.md#solid-lung).",
+            f"{max(found):.2f} of the consolidation of a lobe infected. By the rule written down "
+            "beforehand ([looks.md](looks.md)) it does not ship: the loss of Dice is larger than "
+            "was allowed. It marks more, and more of it falsely. Whether more passes make up for "
+            "it was not tried. What ships instead counts [solid lung](method.md#solid-lung).",
         ]
     )

@@ -16,7 +16,7 @@ from lungscore.scan.window import crop
 
 
 def with_lungs(samples: Iterable[Sample], root: Path) -> list[Sample]:
-    """The same slices with their lungs: as the rules find them in the picture, and what is infected.
+    """The same slices with their lungs: as rules find them in the picture, and what is infected.
 
     root: the folder of the datasets. Slices that bring their lungs keep them; those of other
     datasets than COVID-SemiSeg's and MedSeg's annotated ones stay without.

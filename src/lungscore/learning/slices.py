@@ -109,7 +109,7 @@ class SliceStore:
 def _with_made_disease(
     image: Tensor, infection: Tensor, lungs: Tensor, share: float
 ) -> tuple[Tensor, Tensor]:
-    """Slices and their infection, all (N, 1, h, w), with disease made in about ``share`` of them."""
+    """Slices and infection, all (N, 1, h, w), with disease made in about ``share`` of them."""
     some = lungs.flatten(1).any(1).float().view(-1, 1, 1, 1)
     healthy = 1 - infection.flatten(1).any(1).float().view(-1, 1, 1, 1)
     slices = Truth(image, infection, torch.zeros_like(infection), lungs)
