@@ -27,9 +27,7 @@ def page(results: Path) -> str:
         _healthy(results),
         _patient(results),
         flicker_page.section(load(results, "flicker.json")),
-        made_disease_page.section(
-            load(results, "made-disease-folds.json"), load(results, "dense-phantoms.json")
-        ),
+        made_disease_page.section(load(results, "made-disease-folds.json")),
         dense_phantoms_page.section(load(results, "dense-phantoms.json")),
         calibration_page.calibration_section(load(results, "calibration.json")),
         calibration_page.ranges_section(load(results, "one-pass-ranges.json")),
