@@ -31,6 +31,7 @@ def section(trial: dict[str, Any]) -> str:
             "",
             "By the rule written down beforehand ([looks.md](looks.md)) it does not ship: the "
             "loss of Dice is larger than was allowed. It marks more, and more of it falsely. "
-            "Whether more passes make up for it was not tried. What ships instead counts [solid lung](method.md#solid-lung).",
+            "Whether more passes make up for it was not tried. What ships instead counts "
+            "[solid lung](method.md#solid-lung).",
         ]
     )
