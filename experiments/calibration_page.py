@@ -46,8 +46,8 @@ def calibration_section(content: dict[str, Any]) -> str:
             "had its fold held out, of the [trial with made disease]"
             "(#disease-made-in-training-slices), since those of the shipped recipe were not kept: "
             "as a full slice, seen as in a volume, its pixels those of the lungs; and as a lone "
-            "crop, all pixels. Expected calibration error of the probability of infection in 15 bins, and "
-            "the same with the logits divided by one number.",
+            "crop, all pixels. Expected calibration error of the probability of infection "
+            "in 15 bins, and the same with the logits divided by one number.",
             "",
             "| slice | probabilities | error by slice | all slices together |",
             "|---|---|---|---|",
