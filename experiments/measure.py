@@ -84,6 +84,32 @@ def folds(root: Path) -> None:
             print(f"{key} by {name}: {text_of(classes[key]['dice'], with_n=True)}", flush=True)
 
 
+def made_disease(root: Path) -> None:
+    """The trial with made disease, out of fold, slice by slice against the shipped recipe."""
+    import numpy as np
+
+    from lungscore.evaluation.protocols import on_held_out_slices
+    from lungscore.evaluation.results import write_result
+    from lungscore.inference import Segmenter, load_bundle
+    from lungscore.statistics.intervals import paired_difference
+
+    runs = [exported("infection-made-disease", f"fold{fold}-seed0") for fold in range(FOLDS)]
+    trial = [Segmenter(load_bundle(str(bundle))) for bundle in runs]
+    figures = on_held_out_slices(root / "covid-semiseg", trial)
+    shipped = json.loads((RESULTS / "infection-folds.json").read_text(encoding="utf-8"))
+    values = [
+        {row["name"]: row for row in rows["slices"]} for rows in (figures, shipped["figures"])
+    ]
+    figures["less_shipped"] = {
+        key: paired_difference(*(np.array([of[name][key] for name in values[0]]) for of in values))
+        for key in ("dice", "toolbox_dice", "sensitivity", "precision")
+    }
+    command = "python experiments/measure.py made_disease"
+    file = RESULTS / "made-disease-folds.json"
+    write_result(file, command=command, figures=figures, card=[], models=trial)
+    print(json.dumps(figures["less_shipped"], indent=1))
+
+
 def exported(recipe: str, run_name: str) -> Path:
     """The bundle of a finished run of a recipe in this folder."""
     bundle = Path("runs") / recipe / run_name / "bundle"
@@ -210,7 +236,9 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    steps = {f.__name__: f for f in (folds, healthy, slices, patient, engines, scans, docs)}
+    steps = {
+        f.__name__: f for f in (folds, healthy, made_disease, slices, patient, engines, scans, docs)
+    }
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/measure.py {' '.join(steps)}")

@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import calibration_page
+import dense_phantoms_page
 import flicker_page
+import made_disease_page
 import timed_stages_page
 from lungscore.result.schema import engine_text
 from lungscore.statistics.estimate import text_of
@@ -24,6 +27,10 @@ def page(results: Path) -> str:
         _healthy(results),
         _patient(results),
         flicker_page.section(load(results, "flicker.json")),
+        made_disease_page.section(load(results, "made-disease-folds.json")),
+        dense_phantoms_page.section(load(results, "dense-phantoms.json")),
+        calibration_page.calibration_section(load(results, "calibration.json")),
+        calibration_page.ranges_section(load(results, "one-pass-ranges.json")),
         _finer(results),
         _views(results),
         _scans(results),

@@ -2,9 +2,8 @@
 
     python experiments/ranges.py
 
-Every annotated slice by the bundle of infection.yaml that had its fold held out (lungscore models
-export), through the code of ``analyze``: the full slice as a slice of a volume is seen, and the
-published crop as a lone slice is. Per pair of outer thresholds: in how many slices the range of the
+Every annotated slice is read as experiments/held_out_readings.py says, by the run of infection.yaml
+that had its fold held out. Per pair of outer thresholds: in how many slices the range of the
 infected percent, over three readings and three thresholds, contains the percent that doctors drew,
 and how wide it is. The rule: the narrowest pair whose range holds the doctors' figure in more than
 half of the slices, full ones and crops alike. Beside it, the Dice of every reading at every
@@ -16,32 +15,28 @@ infection-cranial.yaml and infection-caudal.yaml.
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lungscore.anatomy import find_lungs, include_infection, lung_field
-from lungscore.anatomy.lungs import Lungs
-from lungscore.datasets import covid_semiseg
-from lungscore.datasets.images import read_indices
-from lungscore.datasets.training_slices import data_root, fold_of
+from held_out_readings import Readings, held_out_slices, weights_of_folds
+from lungscore.anatomy import find_lungs, lung_field
+from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
-from lungscore.inference import Segmenter, load_bundle, segment
+from lungscore.inference import Segmenter, segment
 from lungscore.inference.readings import SILENT, THRESHOLD, THRESHOLDS
-from lungscore.labels import CONSOLIDATION, GGO
-from lungscore.scan import Scan, read_scan
+from lungscore.scan import read_scan
 from lungscore.statistics.bootstrap import wilson
 from lungscore.statistics.estimate import text_of
 from lungscore.statistics.intervals import mean_with_interval, paired_difference
+from trained import bundle_in
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "ranges.json"
-FOLDS = 5
+RUNS = Path("runs/infection")
 
 #: Scans, and the run that did not train on them; None for the shipped bundle.
 SCANS = {
@@ -51,7 +46,7 @@ SCANS = {
     "iCTCF": ("ictcf-volume-jpg", None),
 }
 PAIRS = (0.5, 0.5), (0.4, 0.6), (0.3, 0.7), (0.2, 0.8), (0.1, 0.9)
-LEVELS = sorted({level for pair in PAIRS for level in pair})
+LEVELS = tuple(sorted({level for pair in PAIRS for level in pair}))
 
 
 class Figures(NamedTuple):
@@ -62,56 +57,14 @@ class Figures(NamedTuple):
     drawn: float
 
 
-def of_full_slice(file: Path, truth: np.ndarray, segmenter: Segmenter) -> Figures:
-    """Percents of the slice's lung. Two copies of it are a volume, and seen as one."""
-    scan = read_scan(file)
-    scan = replace(scan, values=np.repeat(scan.values, 2, axis=0))
-    lungs = find_lungs(read_scan(file))
-    lungs = Lungs(np.repeat(lungs.labels, 2, axis=0), lungs.sides_known)
-    field = lung_field(lungs, scan.spacing_mm)
-    readings = read(segmenter, scan, lungs)
-    infected = np.repeat([(readings[0] >= THRESHOLD) & field[0]], 2, axis=0)
-    lungs = include_infection(lungs, infected, scan)
-    return figures(readings, truth, counted=lungs.labels[0] > 0)
-
-
-def of_crop(file: Path, truth: np.ndarray, segmenter: Segmenter) -> Figures:
-    """Percents of the crop's area."""
-    readings = read(segmenter, read_scan(file), None)
-    return figures(readings, truth, counted=np.ones(truth.shape, bool))
-
-
-def read(segmenter: Segmenter, scan: Scan, lungs: Lungs | None) -> list[np.ndarray]:
-    """The probabilities (H, W) of every reading of the first slice, the one that counts first."""
-    finding = next(segmenter.find(scan, lungs))
-    _, alternatives = next(segmenter.read_otherwise(scan, lungs, {0}))
-    return [finding.probability, *alternatives]
-
-
-def figures(readings: list[np.ndarray], truth: np.ndarray, *, counted: np.ndarray) -> Figures:
-    """In percent of ``counted``, in which alone what is found counts."""
-    masks = [[(probability >= level) & counted for probability in readings] for level in LEVELS]
-    whole = 100 / counted.sum()
-    return Figures(
-        np.array([[whole * mask.sum() for mask in row] for row in masks]),
-        np.array([[dice(mask, truth) for mask in row] for row in masks]),
-        whole * float(truth.sum()),
-    )
-
-
-def slices(root: Path) -> Iterator[tuple[Figures, Figures]]:
-    """Full slice and crop of each annotated slice, by the network that did not train on it."""
-    samples = covid_semiseg.load(root / "covid-semiseg", "train")
-    files = covid_semiseg.image_files(root / "covid-semiseg", "train")
-    fold = fold_of([sample.name for sample in samples], FOLDS)
-    bundles = [Path("runs") / "infection" / f"fold{n}-seed0" / "bundle" for n in range(FOLDS)]
-    segmenters = [Segmenter(load_bundle(bundle)) for bundle in bundles]
-    for sample in samples:
-        segmenter, name = segmenters[fold[sample.name]], f"{sample.name}.png"
-        labels = read_indices(root / "medseg-slices/labels" / name, allowed=(0, 1, 2, 3))
-        infection = np.isin(labels, (GGO, CONSOLIDATION))
-        full = of_full_slice(root / "medseg-slices/images" / name, infection, segmenter)
-        yield full, of_crop(files[sample.name], sample.infection.T, segmenter)
+def figures(readings: Readings) -> Figures:
+    """Of one slice."""
+    masks = [
+        [(probability >= level) & readings.counted for probability in readings.probability]
+        for level in LEVELS
+    ]
+    dices = np.array([[dice(mask, readings.drawn) for mask in row] for row in masks])
+    return Figures(readings.percents(LEVELS), dices, readings.drawn_percent)
 
 
 def coverage(seen: list[Figures], pair: tuple[float, float]) -> dict[str, object]:
@@ -162,7 +115,7 @@ def on_scan(path: Path, run: str | None) -> dict[str, object]:
     In seconds of all threads together, and in points: percent of the lungs that some other reading
     finds at the lowest threshold.
     """
-    bundle = load_bundle(f"runs/{run}/all-seed0/bundle") if run else None
+    bundle = bundle_in(Path("runs") / run / "all-seed0") if run else None
     segmenter = Segmenter(bundle, threads=2)
     scan = read_scan(path)
     lungs = find_lungs(scan)
@@ -193,11 +146,13 @@ def on_scan(path: Path, run: str | None) -> dict[str, object]:
 
 def main() -> None:
     """Write the result file."""
-    seen = list(slices(data_root()))
-    parts = {"full_slice": [full for full, _ in seen], "crop": [crop for _, crop in seen]}
+    parts: dict[str, list[Figures]] = {"full_slice": [], "crop": []}
+    for held_out in held_out_slices(RUNS):
+        parts["full_slice"].append(figures(held_out.full))
+        parts["crop"].append(figures(held_out.crop))
     content: dict[str, Any] = {
         "command": "python experiments/ranges.py",
-        "runs": [f"infection/fold{fold}-seed0" for fold in range(FOLDS)],
+        "weights_sha256": weights_of_folds(RUNS),
         "shipped": THRESHOLDS,
         "coverage": {
             name: [coverage(group, pair) for pair in PAIRS] for name, group in parts.items()

@@ -28,6 +28,9 @@ def test_every_slice_with_lung_is_taken_also_where_its_box_reaches_over_the_bord
         assert sample.image.shape == (24, 48)  # 20 x 40 and a tenth on every side
         np.testing.assert_array_equal(sample.image[2:], scan[index, 0:22, 1:49])
         assert (sample.image[:2] == scan[index].min()).all()
+        assert sample.lungs is not None
+        assert sample.lungs.sum() == 20 * 40
+        assert sample.lungs[2:22, 4:44].all()
 
 
 def test_the_halves_share_no_slice(scan, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -77,3 +79,39 @@ def test_a_gpu_draws_what_the_cpu_draws_but_for_the_noise():
     # A pixel on the border may fall to the other side.
     assert (on_gpu.target.cpu() != on_cpu.target).float().mean() < 1e-3
     assert torch.equal(on_gpu.image, again.image)
+
+
+def two_lungs() -> list[Sample]:
+    """Eight slices of air in two boxes of lung, nothing infected."""
+    lungs = np.zeros((60, 80), bool)
+    lungs[10:50, 8:36] = lungs[10:50, 44:72] = True
+    image = np.where(lungs, 40, 230).astype(np.uint8)
+    clean = np.zeros(image.shape, bool)
+    return [Sample(image, clean, f"{n}", "synthetic", lungs=lungs) for n in range(8)]
+
+
+def drawn(samples: list[Sample], share: float, *, seed: int = 0):
+    config = experiment()
+    config = config.model_copy(
+        update={"data": config.data.model_copy(update={"made_disease": share})}
+    )
+    torch.manual_seed(seed)
+    store = SliceStore(samples, config)
+    return store.batch(np.arange(8), config, np.random.default_rng(0))
+
+
+def test_disease_is_made_in_lungs_and_is_marked():
+    plain, made = (drawn(two_lungs(), share) for share in (0.0, 1.0))
+    assert not plain.target.any()
+    assert (made.target.flatten(1).sum(1) > 0).sum() >= 6
+    inside = made.target > 0.5
+    # What was made is brighter, on the whole, and nothing is marked in the bright chest wall.
+    assert made.image[inside].mean() > plain.image[inside].mean() + 0.1
+    assert (plain.image[inside] < 0.7).float().mean() > 0.9
+
+
+def test_made_disease_is_the_same_for_the_same_seed_and_none_where_lungs_are_unknown():
+    assert torch.equal(drawn(two_lungs(), 1.0).target, drawn(two_lungs(), 1.0).target)
+    assert not torch.equal(drawn(two_lungs(), 1.0).target, drawn(two_lungs(), 1.0, seed=1).target)
+    unknown = [replace(sample, lungs=None) for sample in two_lungs()]
+    assert not drawn(unknown, 1.0).target.any()

@@ -25,7 +25,8 @@ def load(path: Path, *, part: Part = "all", margin: float = 0.1) -> list[Sample]
     samples = []
     # Only the end of a box tells: a box that reaches over the image's border starts below 0, too.
     for index in part_of(np.flatnonzero(boxes[:, 1] > boxes[:, 0]), part):
-        image = crop(scan.values[index], tuple(boxes[index]))
+        box = tuple(boxes[index])
+        image = crop(scan.values[index], box)
         samples.append(
             Sample(
                 np.ascontiguousarray(image),
@@ -33,6 +34,7 @@ def load(path: Path, *, part: Part = "all", margin: float = 0.1) -> list[Sample]
                 f"{scan.name}-{index:03d}",
                 "healthy",
                 patient=scan.name,
+                lungs=np.ascontiguousarray(crop(lungs.labels[index] > 0, box)),
             )
         )
     return samples

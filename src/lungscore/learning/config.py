@@ -114,7 +114,9 @@ class DataConfig(_Strict):
     slices: only so many of the annotated slices (the first of a fixed shuffle), null for all.
     pseudo_labels: a run of pseudo-labelling whose labels train too. priors: a run whose out-of-fold
     maps are the infection prior of the lesion stage (the "paper" recipe uses them only to predict,
-    and trains with the annotated infection).
+    and trains with the annotated infection). made_disease: share of the slices in which disease is
+    made, anew whenever one is drawn (learning/timed/dense_disease.py); where it is above 0, some
+    also get effusion and emphysema, which are no infection.
     """
 
     infected: tuple[ManifestName, ...] = ("covid-semiseg",)
@@ -125,6 +127,7 @@ class DataConfig(_Strict):
     healthy_part: Literal["all", "cranial", "caudal"] = "all"
     folds: int = Field(default=5, ge=2, le=50)
     fold: int | None = Field(default=None, ge=0)
+    made_disease: Fraction = 0.0
 
     @model_validator(mode="after")
     def _something_to_train_on(self) -> Self:
@@ -335,6 +338,8 @@ class ExperimentConfig(_Strict):
             )
         if self.target == "lesions" and self.data.priors is None:
             raise ValueError("the target lesions needs the infection priors of data.priors")
+        if self.target == "lesions" and self.data.made_disease:
+            raise ValueError("data.made_disease is for the target infection")
         return self
 
     @model_validator(mode="after")

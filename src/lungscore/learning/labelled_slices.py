@@ -106,6 +106,7 @@ def _check_between(tables: dict[Path, list[LabelledRow]]) -> None:
 def _slices(row: LabelledRow, folder: Path) -> Iterator[Sample]:
     image = read_labelled_image(row, folder)
     lone = image.scan.shape[0] == 1
+    lungs = None if image.lungs is None else image.lungs.labels > 0
     for view in views_with_lungs(image.scan, image.lungs):
         if view.index not in image.slices:
             continue
@@ -118,6 +119,7 @@ def _slices(row: LabelledRow, folder: Path) -> Iterator[Sample]:
             patient=row.unit,
             lesions=labels if row.labels == "classes" else None,
             weight=row.weight,
+            lungs=None if lungs is None else np.ascontiguousarray(view.cut_labels(lungs)),
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lungscore.datasets import covid_semiseg
+from lungscore.datasets.lungs_of_slices import with_lungs
 from lungscore.datasets.sample import Sample
 from lungscore.datasets.training_slices import (
     ANNOTATED_DATASETS,
@@ -42,7 +43,8 @@ def training_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
             f"{config.name}: none of the slices that train shows infection",
             expected="marked infection in the group train",
         )
-    return _limited(public, own, config)
+    samples = _limited(public, own, config)
+    return with_lungs(samples, root) if config.data.made_disease else samples
 
 
 def healthy_slices(config: ExperimentConfig, root: Path) -> list[Sample]:

@@ -12,6 +12,8 @@ from lungscore.errors import InputError
 from lungscore.labels import CONSOLIDATION
 from lungscore.learning.augmentation import apply_augmentation, edge_of, sample_augmentation
 from lungscore.learning.config import ExperimentConfig
+from lungscore.learning.timed.augmentation import chance
+from lungscore.learning.timed.dense_disease import Truth, with_disease
 from lungscore.scan.window import resize, window
 
 #: Slices are kept this much larger than the network's input, so that zooming in loses nothing.
@@ -60,6 +62,7 @@ class SliceStore:
             )
             masks.append(_stack(resize(mask.astype(np.float32), *size) for mask in seen))
         self.masks = torch.cat(masks, dim=1)
+        self.lungs = _stack(resize(_lungs(s).astype(np.float32), *size) for s in samples)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -69,6 +72,7 @@ class SliceStore:
         self.images = torch.cat([self.images, store.images])
         self.masks = torch.cat([self.masks, store.masks])
         self.soft = torch.cat([self.soft, store.soft])
+        self.lungs = torch.cat([self.lungs, store.lungs])
         self.weights = np.concatenate([self.weights, store.weights])
 
     def batch(
@@ -78,15 +82,18 @@ class SliceStore:
         rng: np.random.Generator,
         device: torch.device | str = "cpu",
     ) -> Batch:
-        """The slices at ``indices``, augmented anew on ``device`` and left there."""
+        """The slices at ``indices``, augmented anew on ``device`` and left there.
+
+        Disease is made with torch's own generator, all else is drawn from ``rng``.
+        """
         chosen = torch.from_numpy(indices)
         augmentation = sample_augmentation(config.augmentation, len(indices), rng)
-        image, masks = apply_augmentation(
-            self.images[chosen].to(device).float(),
-            self.masks[chosen].to(device).float(),
-            augmentation,
-            (config.input.height, config.input.width),
-        )
+        image, masks = (kept[chosen].to(device).float() for kept in (self.images, self.masks))
+        if config.data.made_disease:
+            lungs = self.lungs[chosen].to(device).float()
+            image, masks = _with_made_disease(image, masks, lungs, config.data.made_disease)
+        size = config.input.height, config.input.width
+        image, masks = apply_augmentation(image, masks, augmentation, size)
         soft = masks[:, :1]
         hard = (soft > 0.5).float()
         if self.lesions:
@@ -99,9 +106,26 @@ class SliceStore:
         return Batch(image, target, edge_of(hard), torch.zeros_like(hard))
 
 
+def _with_made_disease(
+    image: Tensor, infection: Tensor, lungs: Tensor, share: float
+) -> tuple[Tensor, Tensor]:
+    """Slices and infection, all (N, 1, h, w), with disease made in about ``share`` of them."""
+    some = lungs.flatten(1).any(1).float().view(-1, 1, 1, 1)
+    healthy = 1 - infection.flatten(1).any(1).float().view(-1, 1, 1, 1)
+    slices = Truth(image, infection, torch.zeros_like(infection), lungs)
+    made = with_disease(slices, chance(image, share) * some, healthy * some)
+    return made.grey, made.infection
+
+
 def _stack(arrays: Iterable[np.ndarray]) -> Tensor:
     """float16 (N, 1, h, w)."""
     return torch.from_numpy(np.stack([array.astype(np.float16) for array in arrays]))[:, None]
+
+
+def _lungs(sample: Sample) -> np.ndarray:
+    if sample.lungs is None:
+        return np.zeros(sample.image.shape, bool)
+    return sample.lungs
 
 
 def _infection(sample: Sample) -> np.ndarray:

@@ -155,7 +155,7 @@ class Supervised(Task):
         network, optimizer = self.networks["segmentation"], self.optimizers["segmentation"]
         network.train()
         rng = np.random.default_rng([training.seed, number])
-        # What is erased for a second task; nothing else here draws from torch.
+        # What is erased for a second task and the disease that is made draw from torch.
         torch.manual_seed(int(np.random.SeedSequence([training.seed, number]).generate_state(1)[0]))
         batches = self.batches(rng)
         steps = []
