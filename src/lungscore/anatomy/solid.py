@@ -26,7 +26,9 @@ def solid_lung(lungs: Lungs, scan: Scan) -> np.ndarray | None:
     volumes in Hounsfield units with known spacing have it, and only lungs of the network or of the
     user: those that rules draw are closed over vessels of the hilum.
     """
-    if lungs.found_by == "rules" or scan.units != "hu" or scan.spacing_mm is None or len(scan.values) == 1:
+    if lungs.found_by == "rules" or scan.units != "hu":
+        return None
+    if scan.spacing_mm is None or len(scan.values) == 1:
         return None
     grid = Grid.over(scan.shape, scan.spacing_mm, block_mm=GRID_MM)
     inside, values = grid.centres(lungs.labels) > 0, grid.centres(scan.values)
