@@ -13,6 +13,7 @@ from lungscore.inference.bundle import models_folder
 from lungscore.inference.readings import READINGS
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_readings_lie_as_the_annotations_do_and_are_kept(real_data, tmp_path, monkeypatch):
     monkeypatch.setenv("LUNGSCORE_DATA", str(real_data))

@@ -214,6 +214,7 @@ def full(bundle, tight, monkeypatch) -> Segmenter:
     return segmenter
 
 
+@pytest.mark.slow
 def test_a_scan_that_does_not_fit_is_read_by_the_processor_with_a_notice(bundle, full, phantom):
     expected = analyze(phantom.scan, segmenter=Segmenter(bundle, engine="torch", device="cpu"))
     analysis = analyze(phantom.scan, segmenter=full)
@@ -237,6 +238,7 @@ def test_a_lone_slice_that_does_not_fit_is_read_by_the_processor_with_a_notice(f
 # The same masks
 
 
+@pytest.mark.slow
 def test_batches_made_in_torch_keep_the_rule_of_parity(phantom, monkeypatch):
     """With the shipped networks: Dice 0.999 and 0.1 points at least."""
     monkeypatch.setitem(engines.BATCH, "cpu", 8)

@@ -37,9 +37,8 @@ def filled(
 
     slices: index and probabilities (H, W), or (…, H, W) of several readings, each by itself;
     superior to inferior; those left out have no infection.
-    field: (D, H, W) bool, where infection counts: only that is looked at and filled. Slices that
-    nothing can be added to above SILENT are given as they are. As many slices are in memory as
-    reach each other.
+    field: (D, H, W) bool, where infection counts: only that is looked at and filled. Probabilities
+    below SILENT bridge nothing. As many slices are in memory as reach each other.
     """
     near: dict[int, np.ndarray] = {}
     waiting: deque[tuple[int, np.ndarray]] = deque()
@@ -56,8 +55,9 @@ def filled(
         if not gap:
             yield index, probability
             continue
-        inside = np.where(field[index], probability, np.float32(0))
-        if inside.max(initial=0) >= SILENT:
+        counts = field[index] & (probability >= SILENT)
+        inside = np.where(counts, probability, np.float32(0))
+        if counts.any():
             near[index] = inside
         waiting.append((index, probability))
         while waiting[0][0] + gap <= index:
