@@ -101,12 +101,20 @@ def trace_fissure(
     course = likeliest_course(
         evidence, within & ~diseased, offsets_mm, expected.modes * spacing_mm[0]
     )
-    astray = ((offsets_mm[:, None, None] - course) / SPREAD_MM) ** 2
-    cost = ASTRAY * astray - response + CROSSED_HERE * crossed
-    chosen = _smoothest(cost.astype(np.float32))
-    reached = np.take_along_axis(response, chosen[None], axis=0)[0]
     seen = valid.any(axis=0)
-    if not seen.any() or (reached[seen] > RESPONSE).mean() < VISIBLE:
+    if not seen.any():
+        return None
+    against = CROSSED_HERE * crossed - response
+    # Where disease hides much, the likeliest course may be none at all: the expected one competes.
+    sheets = {}
+    for whole in (np.zeros_like(course), course):
+        astray = ((offsets_mm[:, None, None] - whole) / SPREAD_MM) ** 2
+        sheet = _smoothest((ASTRAY * astray + against).astype(np.float32))
+        met = np.take_along_axis(evidence, sheet[None], axis=0)[0][seen].mean()
+        sheets[float(met)] = whole, sheet
+    course, chosen = sheets[max(sheets)]
+    reached = np.take_along_axis(response, chosen[None], axis=0)[0]
+    if (reached[seen] > RESPONSE).mean() < VISIBLE:
         return None
     # Where the sheet does not show, the border follows where it does, and the course as a whole.
     weight = np.maximum(reached, FAINT) ** 2
