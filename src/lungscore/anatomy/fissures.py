@@ -37,6 +37,8 @@ AT_ONCE = 12
 #: What a bend of one step between neighbouring places costs, and what being one spread off costs,
 #: in standard deviations of the response.
 BEND, ASTRAY = 1.5, 0.5
+#: By so much less evidence the likeliest course still wins against the expected border.
+AHEAD = 0.2
 #: A response this many standard deviations above the mean shows a fissure; with less than that
 #: part of the surface showing one, nothing is moved.
 RESPONSE, VISIBLE = 1.5, 0.1
@@ -106,12 +108,13 @@ def trace_fissure(
         return None
     against = CROSSED_HERE * crossed - response
     # Where disease hides much, the likeliest course may be none at all: the expected one competes.
+    shown = np.where(within & ~diseased, evidence, 0)
     sheets = {}
-    for whole in (np.zeros_like(course), course):
+    for whole, ahead in ((np.zeros_like(course), 0.0), (course, AHEAD)):
         astray = ((offsets_mm[:, None, None] - whole) / SPREAD_MM) ** 2
         sheet = _smoothest((ASTRAY * astray + against).astype(np.float32))
-        met = np.take_along_axis(evidence, sheet[None], axis=0)[0][seen].mean()
-        sheets[float(met)] = whole, sheet
+        met = np.take_along_axis(shown, sheet[None], axis=0)[0][seen].mean()
+        sheets[float(met) + ahead] = whole, sheet
     course, chosen = sheets[max(sheets)]
     reached = np.take_along_axis(response, chosen[None], axis=0)[0]
     if (reached[seen] > RESPONSE).mean() < VISIBLE:
