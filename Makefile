@@ -1,14 +1,14 @@
 # make demo            environment, installation, and the main job on a built-in phantom
 # make demo SCAN=path  the same on a scan of yours
 # make test            the tests (real scans take part where LUNGSCORE_DATA names their folder)
-# make ci              training, a hospital's side; what needs a browser or an archive server; the site; fuzz
+# make ci              training, a hospital's side, studies; what needs a browser or an archive server; the site; fuzz
 # make docs            the documentation site, its tutorials run; docs/_build/html/index.html
 # make linkcheck       are the site's links to other sites alive? Needs a network
 # make package         wheel and sdist, installed and tried on every Python that is here
 # make sbom            what lungscore is built from, as CycloneDX; sbom.json
 # make numbers         the frozen numbers anew, after a change with an entry in CHANGELOG.md
 # make fuzz SECONDS=n  mutated inputs for every reader of untrusted files (or HOURS=n)
-# make check           test, plus training, a hospital's side, the slow tests and the lowest versions of what lungscore needs
+# make check           test, plus training, a hospital's side, studies, the slow tests and the lowest versions of what lungscore needs
 # make lowest          the tests that matter there, with those lowest versions
 # make mutants         do the tests notice small changes? Hours of one core; docs/mutants.md
 PYTHON ?= python3
@@ -37,7 +37,7 @@ test: $(VENV)/.full lint
 
 # Tests skip with a reason where what they need is missing; none at all is no failure (5).
 ci: $(VENV)/.full
-	$(TESTS) -n 2 --dist loadfile -m "(training or hospital) and not slow and not ci"
+	$(TESTS) -n 2 --dist loadfile -m "(training or hospital or studies) and not slow and not ci"
 	$(TESTS) -m ci || test $$? -eq 5
 	$(MAKE) docs
 	$(MAKE) fuzz SECONDS=120
@@ -62,13 +62,13 @@ numbers: $(VENV)/.full
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/frozen_numbers.py
 
 check: test lowest
-	$(TESTS) -n 2 --dist loadfile -m "(slow or training or hospital) and not ci"
+	$(TESTS) -n 2 --dist loadfile -m "(slow or training or hospital or studies) and not ci"
 
 lowest: $(VENV)/.full
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct \
 	  --editable ".[study,onnxruntime]" "onnx>=1.17" "hypothesis>=6.120" "pytest>=8"
-	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest $(LOWEST)
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest $(LOWEST) -m "not slow and not ci and not training and not hospital"
 
 mutants: $(VENV)/.full
 	nice -n 15 $(BIN)/python experiments/mutants/run.py

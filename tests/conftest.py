@@ -36,6 +36,13 @@ FOLDERS = {
     "pacs": "hospital",
     "node": "hospital",
     "deidentification": "hospital",
+    "batch": "studies",
+    "followup": "studies",
+    "agreement": "studies",
+    "patients": "studies",
+    "benchmark": "studies",
+    "speed": "studies",
+    "experiments": "studies",
 }
 
 

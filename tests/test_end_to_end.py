@@ -27,9 +27,8 @@ def shipped() -> Segmenter:
 
 
 def test_a_scan_is_analysed_by_the_shipped_model(phantom_file: Path, shipped: Segmenter) -> None:
-    first, second = (analyze(phantom_file, segmenter=shipped) for _ in range(2))
-    result = to_result(first)
-    assert to_result(second).to_json() == result.to_json()
+    analysis = analyze(phantom_file, segmenter=shipped)
+    result = to_result(analysis)
     infection = result.models[0]
     assert [model.name for model in result.models] == [
         name for name in SHIPPED if name in list_bundles()
@@ -40,7 +39,7 @@ def test_a_scan_is_analysed_by_the_shipped_model(phantom_file: Path, shipped: Se
     assert result.engine is not None
     assert result.burden.infection_percent is not None
     assert 0 <= result.burden.infection_percent <= 100
-    assert not first.lesions.labels[first.lungs.labels == 0].any()
+    assert not analysis.lesions.labels[analysis.lungs.labels == 0].any()
 
 
 def test_slices_are_predicted_by_the_shipped_model(
