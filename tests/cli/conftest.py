@@ -18,10 +18,15 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def analyze(out: Path, stand_in_model: Path) -> Analyze:
-    """``lungscore analyze`` with the stand-in model; returns the exit code."""
+    """``lungscore analyze`` with the stand-in model; returns the exit code.
 
-    def command(*arguments: object) -> int:
+    Without ranges, which take as long as all else, unless they are asked for.
+    """
+
+    def command(*arguments: object, ranges: bool = False) -> int:
         given = [str(argument) for argument in arguments]
+        if not ranges:
+            given.append("--no-ranges")
         return call(["analyze", *given, "-o", str(out), "--model", str(stand_in_model)])
 
     return command

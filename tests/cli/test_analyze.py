@@ -44,7 +44,7 @@ def lines(text: str) -> list[dict[str, Any]]:
 def test_a_scan_becomes_masks_result_and_report(
     analyze: Analyze, out: Path, phantom_file: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert analyze(phantom_file) == 0
+    assert analyze(phantom_file, ranges=True) == 0
     folder = out / "chest"
     assert {path.name for path in folder.iterdir()} == {
         "result.json",
@@ -95,10 +95,10 @@ def test_json_is_the_result_on_one_line(
 def test_ranges_are_given_unless_turned_off(
     analyze: Analyze, out: Path, phantom_file: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert analyze(phantom_file) == 0
+    assert analyze(phantom_file, ranges=True) == 0
     assert "confidence" in capsys.readouterr().out
     assert result_in(out / "chest").ranges is not None
-    assert analyze(phantom_file, "--no-ranges", "--overwrite") == 0
+    assert analyze(phantom_file, "--overwrite") == 0
     assert "confidence" not in capsys.readouterr().out
     assert result_in(out / "chest").ranges is None
 

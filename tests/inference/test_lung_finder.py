@@ -60,6 +60,7 @@ def chest():
     return make_phantom("healthy", shape=(40, 64, 64)).scan
 
 
+@pytest.mark.slow
 def test_every_engine_gives_the_same_maps(lungs_bundle: Bundle, chest) -> None:
     maps = {
         engine: LungFinder(lungs_bundle, engine=engine, threads=1).maps(chest).probabilities
