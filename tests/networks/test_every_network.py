@@ -6,7 +6,14 @@ from torch import nn
 
 from lungscore.networks import ENCODERS, LESION_NETWORKS, NETWORKS, make_network
 
-WITH_ENCODER = ("inf-net", "finer-inf-net", "lesion-inf-net", "finer-lesion-inf-net")
+WITH_ENCODER = (
+    "inf-net",
+    "finer-inf-net",
+    "slim-inf-net",
+    "lesion-inf-net",
+    "finer-lesion-inf-net",
+)
+FINER = ("finer-inf-net", "slim-inf-net", "finer-lesion-inf-net")
 # The others are Inf-Net with more heads: their larger encoders wait for the slow tests.
 CASES = [
     pytest.param(
@@ -43,7 +50,7 @@ def test_images_of_any_size_give_logits_of_their_size(case, size):
     with torch.no_grad():
         output = network(torch.rand(1, channels(name), *size))
     classes = 3 if name in LESION_NETWORKS else 1
-    side_outputs = (5 if name.startswith("finer") else 4) if name in WITH_ENCODER else 1
+    side_outputs = (5 if name in FINER else 4) if name in WITH_ENCODER else 1
     assert [logits.shape for logits in output.side_outputs] == [(1, classes, *size)] * side_outputs
     assert all(torch.isfinite(logits).all() for logits in output.side_outputs)
     if name in WITH_ENCODER:

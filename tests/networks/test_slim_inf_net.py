@@ -61,11 +61,16 @@ def test_inference_gets_two_probabilities(network):
 
 
 @pytest.mark.parametrize(
-    "encoder",
-    ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"],
+    ("encoder", "consolidation"),
+    [
+        ("efficientnet-lite0", True),
+        ("efficientnet-lite1", True),
+        ("efficientnet-lite2", True),
+        ("resnet10", False),
+    ],
 )
-def test_a_slice_costs_at_most_four_gigaflop(encoder):
-    network = SlimInfNet(encoder).eval().to("meta")
+def test_a_slice_costs_at_most_four_gigaflop(encoder, consolidation):
+    network = SlimInfNet(encoder, consolidation=consolidation).eval().to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 1, 256, 320, device="meta"))
     assert counter.get_total_flops() <= 4e9

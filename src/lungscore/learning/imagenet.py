@@ -63,15 +63,17 @@ def load_imagenet_weights(encoder: nn.Module, path: Path) -> list[str]:
 def load_folded_weights(encoder: nn.Module, folder: Path) -> list[str]:
     """Put folded weights into ``encoder``; returns the names of the batch norms now filled.
 
-    A convolution whose file is missing keeps its random weights. Three input channels become one
+    A convolution whose file is missing, or that the encoder made otherwise than the public one is
+    (``Encoder.unlike_public``), keeps its random weights. Three input channels become one
     by summing, since a grey slice shows the same to all three. Raises dataset-incomplete where
     nothing fits or a bias is missing, checkpoint-mismatch where a file is not a tensor of the shape
     or the encoder is not a ResNet.
     """
     filled = []
+    own = tuple(f"{name}." for name in getattr(encoder, "unlike_public", ()))
     for name, module in encoder.named_modules():
         weight_file, bias_file = folder / f"{name}.weight.npy", folder / f"{name}.bias.npy"
-        if not isinstance(module, nn.Conv2d) or not weight_file.is_file():
+        if not isinstance(module, nn.Conv2d) or name.startswith(own) or not weight_file.is_file():
             continue
         weight = _fewer_channels(_read(weight_file), module.weight)
         norm_name = _norm_of(name)

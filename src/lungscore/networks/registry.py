@@ -10,6 +10,7 @@ from lungscore.networks.irrcnn import IRRCNN
 from lungscore.networks.lesion_inf_net import LesionInfNet
 from lungscore.networks.lung_net import LungNet
 from lungscore.networks.nabla_n import NablaN
+from lungscore.networks.slim_inf_net import SlimInfNet
 from lungscore.networks.u_net import MultiInfNet, UNet
 
 #: Networks by the name an experiment file uses, made from the name of an encoder and a base width,
@@ -19,6 +20,7 @@ from lungscore.networks.u_net import MultiInfNet, UNet
 NETWORKS: dict[str, Callable[[str, int], nn.Module]] = {
     "inf-net": lambda encoder, base_width: InfNet(encoder),
     "finer-inf-net": lambda encoder, base_width: InfNet(encoder, finer=True),
+    "slim-inf-net": lambda encoder, base_width: SlimInfNet(encoder, consolidation=False),
     "u-net": lambda encoder, base_width: UNet(base_width=base_width),
     "covid-segnet": lambda encoder, base_width: COVIDSegNet(base_width=base_width),
     "nabla-n": lambda encoder, base_width: NablaN(base_width=base_width),

@@ -10,9 +10,12 @@ class Encoder(nn.Module):
 
     ``channels`` are their widths. The first map has 1/4 of the image's size in the residual family
     and 1/2 in VGG: who uses the maps takes their sizes from them.
+
+    ``unlike_public``: modules named like a part of the public weights, but of another shape.
     """
 
     channels: ClassVar[tuple[int, int, int, int]]
+    unlike_public: ClassVar[tuple[str, ...]] = ()
 
 
 def initialise(encoder: nn.Module) -> None:

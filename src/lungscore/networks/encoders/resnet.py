@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-50 without their classifier; module names are torchvision's.
+"""ResNet-10, -18 and -50 without their classifier; module names are torchvision's.
 
 Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, with the stride in the
 3x3 convolution of a bottleneck, as torchvision's weights expect it.
@@ -99,6 +99,19 @@ class ResidualEncoder(Encoder):
             x = stage(x)
             features.append(x)
         return features
+
+
+class ResNet10(ResidualEncoder):
+    """One basic block a stage: half of ResNet-18's, whose weights fit its first three stages.
+
+    The last stage is as wide as the third, half of ResNet-18's: there it would cost as much as the
+    third and hold two thirds of all weights.
+    """
+
+    channels = (64, 128, 256, 256)
+    block = BasicBlock
+    blocks = (1, 1, 1, 1)
+    unlike_public = ("layer4",)
 
 
 class ResNet18(ResidualEncoder):
