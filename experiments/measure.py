@@ -85,7 +85,17 @@ def folds(root: Path) -> None:
 
 
 def made_disease(root: Path) -> None:
-    """The trial with made disease, out of fold, slice by slice against the shipped recipe."""
+    """The trial with made disease."""
+    _trial(root, "infection-made-disease", "made-disease-folds.json", "made_disease")
+
+
+def small(root: Path) -> None:
+    """The small network."""
+    _trial(root, "infection-small", "small-folds.json", "small")
+
+
+def _trial(root: Path, recipe: str, name: str, step: str) -> None:
+    """Another recipe out of fold, slice by slice against the shipped one."""
     import numpy as np
 
     from lungscore.evaluation.protocols import on_held_out_slices
@@ -93,7 +103,7 @@ def made_disease(root: Path) -> None:
     from lungscore.inference import Segmenter, load_bundle
     from lungscore.statistics.intervals import paired_difference
 
-    runs = [exported("infection-made-disease", f"fold{fold}-seed0") for fold in range(FOLDS)]
+    runs = [exported(recipe, f"fold{fold}-seed0") for fold in range(FOLDS)]
     trial = [Segmenter(load_bundle(str(bundle))) for bundle in runs]
     figures = on_held_out_slices(root / "covid-semiseg", trial)
     shipped = json.loads((RESULTS / "infection-folds.json").read_text(encoding="utf-8"))
@@ -104,9 +114,8 @@ def made_disease(root: Path) -> None:
         key: paired_difference(*(np.array([of[name][key] for name in values[0]]) for of in values))
         for key in ("dice", "toolbox_dice", "sensitivity", "precision")
     }
-    command = "python experiments/measure.py made_disease"
-    file = RESULTS / "made-disease-folds.json"
-    write_result(file, command=command, figures=figures, card=[], models=trial)
+    command = f"python experiments/measure.py {step}"
+    write_result(RESULTS / name, command=command, figures=figures, card=[], models=trial)
     print(json.dumps(figures["less_shipped"], indent=1))
 
 
@@ -237,7 +246,8 @@ def docs(root: Path) -> None:
 
 if __name__ == "__main__":
     steps = {
-        f.__name__: f for f in (folds, healthy, made_disease, slices, patient, engines, scans, docs)
+        f.__name__: f
+        for f in (folds, healthy, made_disease, small, slices, patient, engines, scans, docs)
     }
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):

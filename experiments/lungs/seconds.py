@@ -1,4 +1,4 @@
-"""What lungs cost: by rules and with the shipped network, in turn, on one phantom.
+"""What lungs cost by rules and with the shipped network, and lobes in them, in turn, on a phantom.
 
     python experiments/lungs/seconds.py --slices 300 -o experiments/results/lungs-seconds.json
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lungscore.anatomy import find_lungs
+from lungscore.anatomy import find_lobes, find_lungs
 from lungscore.files import atomic_write
 from lungscore.inference.lung_finder import LungFinder
 from lungscore.machine import available_threads
@@ -38,9 +38,11 @@ def main() -> None:
         spacing_mm=(FIELD_MM[0] / arguments.slices, pixel, pixel),
     ).scan
     finder = LungFinder()
+    lungs = find_lungs(scan, lambda: finder.maps(scan)).labels
     methods: dict[str, Callable[[], Any]] = {
         "rules": lambda: find_lungs(scan),
         "network": lambda: find_lungs(scan, lambda: finder.maps(scan)),
+        "lobes": lambda: find_lobes(lungs, scan.geometry.spacing_mm, hounsfield=scan.values),
     }
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
     for _ in range(arguments.runs):

@@ -13,7 +13,7 @@ from lungscore.learning.imagenet import (
     load_imagenet_weights,
 )
 from lungscore.learning.train import build_network
-from lungscore.networks.encoders import ENCODERS, VGG16, Res2Net50, ResNet18
+from lungscore.networks.encoders import ENCODERS, VGG16, Res2Net50, ResNet10, ResNet18
 from tests.learning.tiny_training import experiment
 
 
@@ -50,6 +50,17 @@ def test_what_is_there_is_loaded_and_what_is_not_stays_random(folder):
     np.testing.assert_array_equal(encoder.layer3[1].conv2.weight.detach().numpy(), expected)
     bias = np.load(folder / "layer3.1.conv2.bias.npy")
     np.testing.assert_array_equal(encoder.layer3[1].bn2.bias.detach().numpy(), bias)
+
+
+def test_a_resnet_10_takes_the_first_block_of_each_stage_but_of_the_last(folder):
+    encoder = ResNet10()
+    last = {key: value.clone() for key, value in encoder.layer4.state_dict().items()}
+    filled = load_folded_weights(encoder, folder)
+    assert {name.split(".")[0] for name in filled} == {"bn1", "layer1", "layer2", "layer3"}
+    for key, value in encoder.layer4.state_dict().items():
+        assert torch.equal(value, last[key])
+    expected = np.load(folder / "layer3.0.conv2.weight.npy")
+    np.testing.assert_array_equal(encoder.layer3[0].conv2.weight.detach().numpy(), expected)
 
 
 def test_a_grey_slice_gives_what_it_gave_as_three_equal_channels(folder):
