@@ -22,6 +22,7 @@ from scipy import ndimage
 
 from lungscore.anatomy import divide_regions, find_lobes, find_lungs
 from lungscore.files import atomic_path
+from lungscore.inference.lung_finder import LungFinder
 from lungscore.labels import REGIONS
 from lungscore.scan import Scan, read_scan
 
@@ -141,7 +142,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     scan = read_scan(parser.parse_args().data / "covid-ct-md" / "normal002")
-    lungs = find_lungs(scan).labels
+    finder = LungFinder()
+    lungs = find_lungs(scan, lambda: finder.maps(scan)).labels
     lobes = find_lobes(lungs, scan.spacing_mm, hounsfield=scan.values)
     figure = picture(scan, divide_regions(lobes, scan.spacing_mm))
     drawn = io.BytesIO()
