@@ -8,6 +8,7 @@ import calibration_page
 import dense_phantoms_page
 import flicker_page
 import made_disease_page
+import precision_page
 import timed_stages_page
 from lungscore.result.schema import engine_text
 from lungscore.statistics.estimate import text_of
@@ -36,6 +37,7 @@ def page(results: Path) -> str:
         _scans(results),
         _stages(results),
         _engines(results),
+        precision_page.section(load(results, "precision.json")),
     ]
     return "\n\n".join(parts) + "\n"
 
