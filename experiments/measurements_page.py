@@ -7,9 +7,9 @@ from typing import Any
 import calibration_page
 import dense_phantoms_page
 import flicker_page
-import made_disease_page
 import precision_page
 import timed_stages_page
+import trials_page
 from lungscore.result.schema import engine_text
 from lungscore.statistics.estimate import text_of
 
@@ -28,7 +28,7 @@ def page(results: Path) -> str:
         _healthy(results),
         _patient(results),
         flicker_page.section(load(results, "flicker.json")),
-        made_disease_page.section(load(results, "made-disease-folds.json")),
+        trials_page.made_disease(load(results, "made-disease-folds.json")),
         dense_phantoms_page.section(load(results, "dense-phantoms.json")),
         calibration_page.calibration_section(load(results, "calibration.json")),
         calibration_page.ranges_section(load(results, "one-pass-ranges.json")),

@@ -1,6 +1,6 @@
 """Ranges over alternatives: against measuring each of them whole, and what they withhold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from lungscore.errors import NOTICES
 from lungscore.labels import LOBE_ORDER, LOBES, REGIONS
 from lungscore.severity import WITHHOLDING, Segmentation, measure
 from lungscore.severity.category import CATEGORIES
-from lungscore.severity.ranges import too_uncertain
-from lungscore.severity.severity import Ranges
+from lungscore.severity.ranges import too_uncertain, with_unsure_lung
+from lungscore.severity.severity import Burden, Ranges
 
 
 @dataclass
@@ -256,6 +256,49 @@ def test_dense_tissue_that_may_be_lung_widens_the_range_both_ways():
     assert high == 5.0
     # All that is infected may be none.
     assert span((200.0, 0.0)) == ((0.0, 5.0), (0.0, 100.0))
+
+
+NO_RANGES = Ranges(9, {}, {}, None, (), {})
+
+
+def test_what_may_be_no_lung_is_dense_and_nothing_else_changes():
+    """Of 1000 ml, 10 to 20 % are infected, 8 to 12 % of it consolidation."""
+    burden = {
+        "infection_percent": (10.0, 20.0),
+        "infection_ml": (100.0, 200.0),
+        "ggo_percent": (2.0, 8.0),
+        "consolidation_percent": (8.0, 12.0),
+        "left_percent": None,
+    }
+    scores = {"ct_ss": (3.0, 4.0), "po": (10.0, 20.0), "pho": (7.0, 9.0)}
+    ranges = replace(NO_RANGES, burden=burden, scores=scores)
+    whole = Burden(1000.0, 150.0, 15.0, 5.0, 10.0, None)
+    wider = with_unsure_lung(ranges, whole, 50.0, 0.0)
+    assert wider.burden == burden | {
+        "infection_percent": (pytest.approx(100 * 50 / 950), 20.0),
+        "infection_ml": (50.0, 200.0),
+        "consolidation_percent": (pytest.approx(100 * 30 / 950), 12.0),
+    }
+    assert wider.scores == scores | {
+        "po": (pytest.approx(100 * 50 / 950), 20.0),
+        "pho": (pytest.approx(100 * 20 / 950), 9.0),
+    }
+    wider = with_unsure_lung(ranges, whole, 0.0, 250.0)
+    assert wider.burden["consolidation_percent"] == (pytest.approx(6.4), pytest.approx(29.6))
+    assert wider.burden["infection_ml"] == (100.0, 450.0)
+    # Where all of the lungs may be none, nothing is known but what they are if they are lungs.
+    assert with_unsure_lung(ranges, whole, 1000.0, 0.0).burden["infection_percent"] == (10.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("ml", "volume", "doubtful", "perhaps"),
+    [(None, 1000.0, 5.0, 5.0), ((1.0, 2.0), None, 5.0, 5.0), ((1.0, 2.0), 1000.0, 0.0, 0.0)],
+)
+def test_without_millilitres_or_doubts_ranges_stay(ml, volume, doubtful, perhaps):
+    burden = {"infection_percent": (10.0, 20.0), "infection_ml": ml}
+    ranges = replace(NO_RANGES, burden=burden, scores={"po": None})
+    whole = Burden(volume, None, None, None, None, None)
+    assert with_unsure_lung(ranges, whole, doubtful, perhaps) is ranges
 
 
 ONE_PERCENT = [1] * 20

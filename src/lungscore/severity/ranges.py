@@ -1,6 +1,6 @@
 """From the numbers of every alternative to a range beside each number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -88,30 +88,39 @@ def _span_of_totals(scores: Sequence[Score]) -> Span:
 def with_unsure_lung(
     ranges: Ranges, whole: Burden, doubtful_ml: float, perhaps_ml: float
 ) -> Ranges:
-    """``ranges`` of infection in both lungs, widened by dense tissue that may be lung or not.
+    """``ranges`` of both lungs, widened by dense tissue that may be lung or not.
 
     doubtful_ml: dense lung that may be none, infected or not; perhaps_ml: dense tissue that may be
-    lung, infected or not. Only those of the whole lungs change.
+    lung, infected or not. What is infected of either is dense: infection, consolidation and high
+    opacity of the whole lungs change, nothing else.
     """
     lungs_ml, spans = whole.volume_ml, ranges.burden
-    percent, ml = spans.get("infection_percent"), spans.get("infection_ml")
-    if percent is None or ml is None or not lungs_ml or not (doubtful_ml or perhaps_ml):
+    ml = spans.get("infection_ml")
+    if ml is None or not lungs_ml or not (doubtful_ml or perhaps_ml):
         return ranges
-    lowest, highest = ml
-    without = max(lowest - doubtful_ml, 0.0)
-    low = min(percent[0], 100 * lowest / (lungs_ml + perhaps_ml))
+
+    def widened(percents: Mapping[str, Span], names: tuple[str, ...]) -> dict[str, Span]:
+        wider = {
+            name: _with_unsure(span, lungs_ml, doubtful_ml, perhaps_ml)
+            for name in names
+            if (span := percents.get(name)) is not None
+        }
+        return {**percents, **wider}
+
+    burden = widened(spans, ("infection_percent", "consolidation_percent"))
+    burden["infection_ml"] = (max(ml[0] - doubtful_ml, 0.0), ml[1] + perhaps_ml)
+    return replace(ranges, burden=burden, scores=widened(ranges.scores, ("po", "pho")))
+
+
+def _with_unsure(
+    span: tuple[float, float], lungs_ml: float, doubtful_ml: float, perhaps_ml: float
+) -> tuple[float, float]:
+    """Percents of lungs that may be smaller by the one and larger by the other."""
+    lowest, highest = (lungs_ml * percent / 100 for percent in span)
+    low = 100 * lowest / (lungs_ml + perhaps_ml)
     if lungs_ml > doubtful_ml:
-        low = min(low, 100 * without / (lungs_ml - doubtful_ml))
-    high = max(percent[1], 100 * (highest + perhaps_ml) / (lungs_ml + perhaps_ml))
-    widened = {
-        **spans,
-        "infection_percent": (low, high),
-        "infection_ml": (without, highest + perhaps_ml),
-    }
-    scores = dict(ranges.scores)
-    if scores.get("po") is not None:
-        scores["po"] = (low, high)
-    return replace(ranges, burden=widened, scores=scores)
+        low = min(low, 100 * max(lowest - doubtful_ml, 0.0) / (lungs_ml - doubtful_ml))
+    return low, max(span[1], 100 * (highest + perhaps_ml) / (lungs_ml + perhaps_ml))
 
 
 def _spans_of_parts(scores: Sequence[Score]) -> dict[str, Span]:
