@@ -2,9 +2,10 @@
 
     python experiments/measure.py folds healthy slices patient engines scans docs
 
-Needs LUNGSCORE_DATA, for "folds" the finished runs of infection.yaml and lesions.yaml for every
-fold (lungscore train experiments/infection.yaml --fold 0, …), and for "healthy" those of
-infection-cranial.yaml and infection-caudal.yaml.
+Needs LUNGSCORE_DATA, for "folds" the finished runs of infection-small.yaml for every fold
+(lungscore train experiments/infection-small.yaml --fold 0, …), and for "healthy" those of
+infection-small-cranial.yaml and infection-small-caudal.yaml. "lesions", "made_disease" and "small"
+measure what was tried in place of infection 0.2, from runs of their own.
 "patient" is one look at a scan that is never trained on: run it once for a bundle that would ship
 and log it in docs/looks.md.
 """
@@ -23,6 +24,8 @@ from lungscore.scan.write import write_nifti
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 FOLDS = 5
+#: The recipe of the shipped infection network, a file in this folder.
+SHIPPED = "infection-small"
 PEERS = ("UNet", "UNet++", "Inf-Net", "Semi-Inf-Net")
 
 #: What every scan at hand is called in the table, and where it lies.
@@ -52,36 +55,51 @@ def checked(*arguments: object) -> None:
 
 
 def folds(root: Path) -> None:
-    """The shipped recipe out of fold, through the same code as ``predict``, and beside it the
-    network for lesions that does not ship.
-    """
+    """The shipped recipe out of fold, through the same code as ``predict``."""
     from lungscore.evaluation.protocols import on_held_out_slices
     from lungscore.evaluation.results import write_result
-    from lungscore.inference import Segmenter, load_bundle
     from lungscore.statistics.estimate import text_of
 
-    bundles = {
-        name: [load_bundle(str(exported(name, f"fold{fold}-seed0"))) for fold in range(FOLDS)]
-        for name in ("infection", "lesions")
-    }
-    slices, command = root / "covid-semiseg", "python experiments/measure.py folds"
-    shipped = [Segmenter(bundle) for bundle in bundles["infection"]]
-    figures = on_held_out_slices(slices, shipped)
+    models = _of_folds(SHIPPED)
+    figures = on_held_out_slices(root / "covid-semiseg", models)
     card = [
         {"name": f"out of fold, {name}", "text": text_of(figures[key], with_n=True)}
         for name, key in (("Dice at 0.5", "dice"), ("toolbox mean Dice", "toolbox_dice"))
     ]
+    command = "python experiments/measure.py folds"
     file = RESULTS / "infection-folds.json"
-    write_result(file, command=command, figures=figures, card=card, models=shipped)
-    both = [Segmenter(*pair) for pair in zip(*bundles.values(), strict=True)]
-    lesions = on_held_out_slices(slices, both)["lesions"]
-    file = RESULTS / "lesions-folds.json"
-    write_result(file, command=command, figures=lesions, card=[], models=both)
+    write_result(file, command=command, figures=figures, card=card, models=models)
     for line in card:
         print(f"{line['name']}: {line['text']}", flush=True)
-    for name, classes in (("density", figures["lesions"]), ("network", lesions)):
-        for key in ("ggo", "consolidation"):
-            print(f"{key} by {name}: {text_of(classes[key]['dice'], with_n=True)}", flush=True)
+    _print_classes("density", figures["lesions"])
+
+
+def lesions(root: Path) -> None:
+    """The network for lesions that does not ship, with the infection network of 0.2."""
+    from lungscore.evaluation.protocols import on_held_out_slices
+    from lungscore.evaluation.results import write_result
+
+    models = _of_folds("infection", "lesions")
+    figures = on_held_out_slices(root / "covid-semiseg", models)["lesions"]
+    command = "python experiments/measure.py lesions"
+    file = RESULTS / "lesions-folds.json"
+    write_result(file, command=command, figures=figures, card=[], models=models)
+    _print_classes("network", figures)
+
+
+def _of_folds(*recipes: str) -> list:
+    """What the finished runs of every fold make together, a Segmenter a fold."""
+    from lungscore.inference import Segmenter, load_bundle
+
+    runs = [[exported(recipe, f"fold{fold}-seed0") for recipe in recipes] for fold in range(FOLDS)]
+    return [Segmenter(*(load_bundle(str(bundle)) for bundle in bundles)) for bundles in runs]
+
+
+def _print_classes(name: str, classes: dict) -> None:
+    from lungscore.statistics.estimate import text_of
+
+    for key in ("ggo", "consolidation"):
+        print(f"{key} by {name}: {text_of(classes[key]['dice'], with_n=True)}", flush=True)
 
 
 def made_disease(root: Path) -> None:
@@ -95,21 +113,17 @@ def small(root: Path) -> None:
 
 
 def _trial(root: Path, recipe: str, name: str, step: str) -> None:
-    """Another recipe out of fold, slice by slice against the shipped one."""
+    """Another recipe than that of infection 0.2 out of fold, slice by slice against it."""
     import numpy as np
 
     from lungscore.evaluation.protocols import on_held_out_slices
     from lungscore.evaluation.results import write_result
-    from lungscore.inference import Segmenter, load_bundle
     from lungscore.statistics.intervals import paired_difference
 
-    runs = [exported(recipe, f"fold{fold}-seed0") for fold in range(FOLDS)]
-    trial = [Segmenter(load_bundle(str(bundle))) for bundle in runs]
+    trial = _of_folds(recipe)
     figures = on_held_out_slices(root / "covid-semiseg", trial)
-    shipped = json.loads((RESULTS / "infection-folds.json").read_text(encoding="utf-8"))
-    values = [
-        {row["name"]: row for row in rows["slices"]} for rows in (figures, shipped["figures"])
-    ]
+    before = json.loads((RESULTS / "infection-0.2-folds.json").read_text(encoding="utf-8"))
+    values = [{row["name"]: row for row in rows["slices"]} for rows in (figures, before["figures"])]
     figures["less_shipped"] = {
         key: paired_difference(*(np.array([of[name][key] for name in values[0]]) for of in values))
         for key in ("dice", "toolbox_dice", "sensitivity", "precision")
@@ -142,7 +156,7 @@ def slices(root: Path) -> None:
 
 def healthy(root: Path) -> None:
     """Two-fold on the healthy person, each half by the network that trained with the other one."""
-    bundles = {half: exported(f"infection-{half}", "all-seed0") for half in ("cranial", "caudal")}
+    bundles = {half: exported(f"{SHIPPED}-{half}", "all-seed0") for half in ("cranial", "caudal")}
     checked(
         "evaluate", "healthy", root / "covid-ct-md/normal002",
         "-o", RESULTS / "infection-healthy.json",
@@ -245,10 +259,9 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    steps = {
-        f.__name__: f
-        for f in (folds, healthy, made_disease, small, slices, patient, engines, scans, docs)
-    }
+    trials = (lesions, made_disease, small)
+    shipped = (folds, healthy, slices, patient, engines, scans)
+    steps = {step.__name__: step for step in (*shipped, *trials, docs)}
     asked = sys.argv[1:]
     if not asked or set(asked) - set(steps):
         sys.exit(f"usage: python experiments/measure.py {' '.join(steps)}")

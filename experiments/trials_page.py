@@ -18,7 +18,7 @@ def made_disease(trial: dict[str, Any]) -> str:
     return _section(
         "Disease made in training slices",
         trial,
-        "`experiments/infection-made-disease.yaml`: the shipped recipe with as many passes, "
+        "`experiments/infection-made-disease.yaml`: the recipe of infection 0.2, as many passes, "
         "disease made in three of ten slices",
         f"{_verdict(trial)} It marks more, and more of it falsely. Whether more passes make up "
         "for it was not tried. What ships instead counts [solid lung](method.md#solid-lung).",
@@ -26,7 +26,7 @@ def made_disease(trial: dict[str, Any]) -> str:
 
 
 def small(trial: dict[str, Any]) -> str:
-    """The same of small-folds.json."""
+    """The same of small-folds.json: the recipe that ships since infection 0.3."""
     return _section(
         "A network of 4 GFLOP a slice",
         trial,
@@ -57,7 +57,7 @@ def _section(title: str, trial: dict[str, Any], recipe: str, verdict: str) -> st
             f"## {title}",
             "",
             f"Command: `{trial['command']}`, n = {figures['n']} annotated slices out of fold, one "
-            f"training per fold ({recipe}). Less the shipped recipe, paired:",
+            f"training per fold ({recipe}). Less infection 0.2, paired:",
             "",
             "| figure | difference [95 % CI] |",
             "|---|---|",
