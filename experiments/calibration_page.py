@@ -43,8 +43,7 @@ def calibration_section(content: dict[str, Any]) -> str:
             "## Whether probabilities mean what they say",
             "",
             f"Command: `{content['command']}`. The {n} annotated slices, each by the network that "
-            "had its fold held out, of the [trial with made disease]"
-            "(#disease-made-in-training-slices), since those of the shipped recipe were not kept: "
+            "had its fold held out: "
             "as a full slice, seen as in a volume, its pixels those of the lungs; and as a lone "
             "crop, all pixels. Expected calibration error of the probability of infection "
             "in 15 bins, and the same with the logits divided by one number.",
