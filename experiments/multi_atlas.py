@@ -52,7 +52,7 @@ GRID = np.meshgrid(AXIS, AXIS, AXIS, indexing="ij")
 INDEX = np.indices((PLACES,) * 3).astype(np.float32)
 #: Depths matched lie within these bounds, mm; displacements are smoothed by this many places.
 DEPTHS_MM, SMOOTH, ROUNDS = (-20.0, 30.0), 2.0, 25
-#: How much the fissure of one lung says about that of the other; places at which borders are fitted.
+#: How much the fissure of one lung says about the other's; places at which borders are fitted.
 SHARED, FITTED_PLACES = 0.8, 3000
 
 
