@@ -37,6 +37,16 @@ def steps_text(lobes: dict[str, Any]) -> str:
     return f"What each step adds, paired (mean of five; middle lobe): {'; '.join(steps)}."
 
 
+def models_text(models: dict[str, Any]) -> str:
+    """What other models of the shape add to the one that ships."""
+    rows = (
+        f"{name} {_gain(by_lobe['mean of five'])}; {_gain(by_lobe['RML'])}"
+        for name, by_lobe in models["gain"].items()
+        if name != "shipped"
+    )
+    return f"Paired gains over the shipped model (mean of five; middle lobe): {'; '.join(rows)}."
+
+
 def doubts_table(lobes: dict[str, Any]) -> str:
     """Whether the notice names the lobes that are off."""
     atlases = {
@@ -199,6 +209,7 @@ def _spread(row: dict[str, Any]) -> str:
 BLOCKS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "lobes by shape": ("lobes.json", atlas_table),
     "steps of the shape": ("lobes.json", steps_text),
+    "other models of the shape": ("multi-atlas.json", models_text),
     "doubts of lobes": ("lobes.json", doubts_table),
     "missing lobes": ("missing_lobes.json", missing_table),
     "points on fissures": ("fissures.json", landmarks_table),
