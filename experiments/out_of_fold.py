@@ -10,7 +10,7 @@ does where no network has learned it; the network must beat density in both for 
 recipe has no second answer, its steps compare with density.
 
 ``--runs`` adds how long the networks of each arm trained. Today's recipe is compared with
-infection-folds.json, too, whose pseudo-labels came from a network that knew all 50 slices.
+infection-0.2-folds.json, too, whose pseudo-labels came from a network that knew all 50 slices.
 """
 
 import argparse
@@ -50,7 +50,7 @@ STEPS = (
     ("all of it, both in six views", "iterated/views", "today/views"),
 )
 FIGURES = ("dice", "toolbox_dice", "toolbox_mae", "test_loss")
-#: Today's recipe without the leak, and the figures of infection-folds.json.
+#: Today's recipe without the leak, and the figures of infection-0.2-folds.json.
 LEAKLESS, WITH_LEAK = "today/views", "today, with the leak/views"
 #: Slices of which at least this share of the infection is consolidation.
 DENSE_SHARE = 0.3
@@ -63,7 +63,9 @@ def main() -> None:
     parser.add_argument("--grey-split", type=float, default=140 / 255, help="of the density rule")
     parser.add_argument("--runs", type=Path, help="runs.json of the results")
     parser.add_argument(
-        "--with-leak", type=Path, default=Path(__file__).parent / "results/infection-folds.json"
+        "--with-leak",
+        type=Path,
+        default=Path(__file__).parent / "results/infection-0.2-folds.json",
     )
     arguments = parser.parse_args()
     samples = {s.name: s for s in covid_semiseg.load(data_root() / "covid-semiseg", "train")}
