@@ -39,9 +39,9 @@ def section(content: dict[str, Any]) -> str:
             "",
             "**The baseline without the leak.** The recipe of infection 0.2, with pseudo-labels "
             "that come from a network of the same fold (and of every second unlabelled slice): "
-            f"Dice {text_of(leakless['dice'], 'mean')}, where it was {text_of(leaky['dice'], 'mean')} "
-            f"with released pseudo-labels; paired {_signed(leak['dice'])}. No leak is visible. The "
-            "two trainings differ in their number of unlabelled slices and their precision as "
+            f"Dice {text_of(leakless['dice'], 'mean')}, where it was "
+            f"{text_of(leaky['dice'], 'mean')} with released pseudo-labels; paired "
+            f"{_signed(leak['dice'])}. No leak is visible. The two trainings differ in their number of unlabelled slices and their precision as "
             "well, so a leak of 0.01 cannot be ruled out. Without it: toolbox "
             f"{text_of(leakless['toolbox_dice'], 'mean')}, GGO by density "
             f"{text_of(leakless['ggo_by_density'], 'mean')}, consolidation by density "
