@@ -8,6 +8,7 @@ import calibration_page
 import dense_phantoms_page
 import flicker_page
 import made_disease_page
+import score_performance_page
 import timed_stages_page
 from lungscore.result.schema import engine_text
 from lungscore.statistics.estimate import text_of
@@ -26,6 +27,7 @@ def page(results: Path) -> str:
         timed_stages_page.section(load(results, "timed-stages.json")),
         _healthy(results),
         _patient(results),
+        score_performance_page.section(load(results, "score-performance.json")),
         flicker_page.section(load(results, "flicker.json")),
         made_disease_page.section(load(results, "made-disease-folds.json")),
         dense_phantoms_page.section(load(results, "dense-phantoms.json")),
