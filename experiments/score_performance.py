@@ -44,7 +44,6 @@ from lungscore.statistics.agreement import (
     icc_agreement,
     weighted_kappa,
 )
-from lungscore.statistics.estimate import Estimate
 from lungscore.statistics.intervals import area_agreement, mean_with_interval
 from painted_lesions import paint_lesions
 from real_lobe_phantoms import make_lobe_phantom, middle_slices, thick_slices
@@ -279,16 +278,15 @@ def score_agreement(rows: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
     }
 
 
-def category_agreement(found: Sequence[str | None], true: Sequence[str]) -> dict[str, Any]:
+def category_agreement(found: Sequence[str | None], true: Sequence[str | None]) -> dict[str, Any]:
     """How often the category is right; one that is withheld is not, and has no part in kappa."""
     order = {name: number for number, name in enumerate(CATEGORIES)}
-    given = np.array(
-        [(order[a], order[b]) for a, b in zip(found, true, strict=True) if a is not None]
-    ).reshape(-1, 2)
-    classes = [np.array([order.get(name, -1) for name in names]) for names in (found, true)]
-    kappa: Estimate = weighted_kappa(*given.T, highest=len(order) - 1, weights="quadratic")
+    pairs = list(zip(found, true, strict=True))
+    given = np.array([(order[a], order[b]) for a, b in pairs if a and b]).reshape(-1, 2)
+    right = np.array([a is not None and a == b for a, b in pairs])
+    kappa = weighted_kappa(*given.T, highest=len(order) - 1, weights="quadratic")
     return {
-        "right": asdict(exact_agreement(*classes)),
+        "right": asdict(exact_agreement(right, np.ones(len(right)))),
         "kappa": asdict(kappa),
         "withheld": sum(name is None for name in found),
         "true": {name: true.count(name) for name in CATEGORIES},

@@ -80,7 +80,7 @@ def _phantoms(figures: dict[str, Any]) -> list[str]:
     agreements = [
         (
             title,
-            SCORE_TITLES[key],
+            SCORE_TITLES[key] + (", %" if key in ("po", "pho") else ""),
             " to ".join(number_text(end, 1) for end in score["true_range"]),
             text_of(score["mean_error"], decimals=1, signed=True),
             text_of(score["mean_absolute_error"], decimals=1),
@@ -136,7 +136,14 @@ def _phantoms(figures: dict[str, Any]) -> list[str]:
         f"The {WORST} phantoms of each kind with the fewest regions right, and what would put "
         "most of them right:",
         _table(
-            ("phantom", "CT-SS, true", "opacity, true", "category, true", "regions", "cause"),
+            (
+                "phantom",
+                "CT-SS: found, true",
+                "opacity: found, true",
+                "category: found, true",
+                "regions right",
+                "cause",
+            ),
             (_worst(row) for name in SETS for row in figures[name]["phantoms"][:WORST]),
         ),
     ]
