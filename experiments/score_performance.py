@@ -339,7 +339,6 @@ def main() -> None:
             **agreement(printed(phantom_rows(segmenter))),
         },
         "lobe_shapes": {
-            "masks": list(HELD_OUT),
             "first_seed": FIRST_SEED,
             "slice_mm": THICK_MM,
             **agreement(printed(lobe_shape_rows(root, segmenter))),
