@@ -8,6 +8,7 @@ import calibration_page
 import dense_phantoms_page
 import flicker_page
 import precision_page
+import score_performance_page
 import timed_stages_page
 import trials_page
 from lungscore.result.schema import engine_text
@@ -27,6 +28,7 @@ def page(results: Path) -> str:
         timed_stages_page.section(load(results, "timed-stages.json")),
         _healthy(results),
         _patient(results),
+        score_performance_page.section(load(results, "score-performance.json")),
         flicker_page.section(load(results, "flicker.json")),
         trials_page.small(load(results, "small-folds.json")),
         trials_page.made_disease(load(results, "made-disease-folds.json")),

@@ -1,4 +1,4 @@
-"""Chests whose lobes have the shapes of real ones. Used by evaluate_fissures.py.
+"""Chests whose lobes have the shapes of real ones. Used by evaluate_fissures.py and others.
 
 Manual lobe masks of LUNA16 (Tang et al. 2019) say where lungs and fissures lie; parenchyma,
 vessels, fissures, scars and noise are painted. How bright the fissures are and how much of them
@@ -50,13 +50,7 @@ def make_lobe_phantom(path: Path, seed: int) -> LobePhantom:
     """The phantom of one manual mask."""
     rng = np.random.default_rng(seed)
     lobes = _resampled(path)
-    steps = zip(lobes.shape, SPACING_MM, strict=True)
-    z, y, x = ((np.arange(size) - size / 2) * step for size, step in steps)
-    axes = (
-        (z - z[0]).astype(np.float32).reshape(-1, 1, 1),
-        y.astype(np.float32).reshape(1, -1, 1),
-        x.astype(np.float32).reshape(1, 1, -1),
-    )
+    axes = phantom_axes(lobes.shape)
     lung = LUNG_HU + 45 * np.clip((axes[1] + 85) / 170, 0, 1)
     lung = lung + 11 * SmoothField(rng, 24.0)(axes) + 13 * SmoothField(rng, 4.2)(axes)
     bright = rng.uniform(*FISSURE_HU)
@@ -86,6 +80,15 @@ def make_lobe_phantom(path: Path, seed: int) -> LobePhantom:
     return LobePhantom(np.clip(np.rint(hu), -1024, 3071).astype(np.int16), lobes, SPACING_MM)
 
 
+def phantom_axes(shape: tuple[int, ...]) -> Axes:
+    """Where the voxels of a phantom of ``shape`` lie, mm."""
+    z, y, x = (
+        ((np.arange(size) - size / 2) * step).astype(np.float32)
+        for size, step in zip(shape, SPACING_MM, strict=True)
+    )
+    return (z - z[0]).reshape(-1, 1, 1), y.reshape(1, -1, 1), x.reshape(1, 1, -1)
+
+
 def thick_slices(phantom: LobePhantom) -> LobePhantom:
     """The same chest in slices four times as far apart and as thick."""
     count = (len(phantom.values) - len(THICK)) // 4 + 1
@@ -94,8 +97,15 @@ def thick_slices(phantom: LobePhantom) -> LobePhantom:
         for first, weight in enumerate(THICK)
     )
     z, y, x = phantom.spacing_mm
-    middles = phantom.lobes[2 : 2 + 4 * count : 4]
-    return LobePhantom(np.rint(values).astype(np.int16), middles, (4 * z, y, x))
+    lobes = middle_slices(phantom.lobes)
+    return LobePhantom(np.rint(values).astype(np.int16), lobes, (4 * z, y, x))
+
+
+def middle_slices(labels: np.ndarray) -> np.ndarray:
+    """(D, H, W) labels in the slices of ``thick_slices``: those of the thin slice in the middle."""
+    count = (len(labels) - len(THICK)) // 4 + 1
+    middles: np.ndarray = labels[2 : 2 + 4 * count : 4]
+    return middles
 
 
 def _resampled(path: Path) -> np.ndarray:
