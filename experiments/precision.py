@@ -27,13 +27,15 @@ from typing import Any
 import numpy as np
 
 from flicker import VOLUMES, real_volumes
-from lungscore.anatomy import Lungs, lung_field
+from lungscore.anatomy import Lungs
 from lungscore.datasets import covid_semiseg
 from lungscore.datasets.training_slices import data_root
 from lungscore.evaluation.metrics import dice
 from lungscore.evaluation.results import plain
 from lungscore.files import atomic_write
 from lungscore.inference import Bundle, Segmenter, load_bundle, segment
+from lungscore.inference.bundle import InputSpec
+from lungscore.inference.engines import Engine, make_engine
 from lungscore.inference.segment import find_lungs_of
 from lungscore.inference.views import views
 from lungscore.labels import CONSOLIDATION
@@ -98,27 +100,31 @@ def scans(segmenter: Segmenter) -> Iterator[tuple[str, Scan, Lungs]]:
         yield f"phantom {preset}, seed {seed}", phantom.scan, Lungs(phantom.lungs, True)
 
 
-def network_seconds(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> float:
+def network_seconds(scan: Scan, lungs: Lungs, spec: InputSpec, run: Engine) -> float:
     """Of all views of a scan, the network alone."""
-    spec = segmenter.bundle.card.input
     inputs = [(view.of(scan, spec),) for view in views(scan, lungs)]
     began = time.perf_counter()
-    for _ in segmenter.run(inputs):
+    for _ in run(inputs):
         pass
     return time.perf_counter() - began
 
 
-def compared(segmenters: dict[str, Segmenter]) -> tuple[dict[str, Any], dict[str, dict[str, list]]]:
-    """Rows by volume; and precision -> kind -> the counts behind the Dice."""
+def compared(
+    segmenters: dict[str, Segmenter], runs: dict[str, Engine]
+) -> tuple[dict[str, Any], dict[str, dict[str, list]]]:
+    """Rows by volume; and precision -> kind -> the counts behind the Dice.
+
+    runs: by precision, the networks alone.
+    """
+    spec = segmenters["f32"].bundle.card.input
     rows: dict[str, Any] = {}
     counts: dict[str, dict[str, list]] = {name: {} for name in segmenters}
     for volume, scan, lungs in scans(segmenters["f32"]):
-        field = lung_field(lungs, scan.spacing_mm)
         kind = "phantoms" if volume.startswith("phantom") else "real"
         lung = np.count_nonzero(lungs.labels)
         row: dict[str, Any] = {}
         for name, segmenter in segmenters.items():
-            labels = segment(scan, lungs, segmenter, field=field).labels
+            labels = segment(scan, lungs, segmenter).labels
             if name == "f32":
                 reference = labels
             infected, expected = labels > 0, reference > 0
@@ -132,7 +138,7 @@ def compared(segmenters: dict[str, Segmenter]) -> tuple[dict[str, Any], dict[str
                 "dice": dice(infected, expected),
                 "infected_percent": 100 * np.count_nonzero(infected & (lungs.labels > 0)) / lung,
                 "points": 100 * (infected.sum() - expected.sum()) / lung,
-                "network_seconds": network_seconds(scan, lungs, segmenter),
+                "network_seconds": network_seconds(scan, lungs, spec, runs[name]),
             }
         rows[volume] = row
         print(volume, json.dumps(plain(row)), flush=True)
@@ -175,13 +181,12 @@ def main() -> None:
         bundles = {"f32": bundle, "bf16": bundle}
         if importlib.util.find_spec("nncf"):
             bundles["int8"] = quantised(bundle, Path(folder))
-        segmenters = {
-            name: Segmenter(
-                version, engine="openvino", precision="f32" if name == "int8" else name, threads=1
-            )
-            for name, version in bundles.items()
-        }
-        rows, counts = compared(segmenters)
+        segmenters, runs = {}, {}
+        for name, version in bundles.items():
+            precision = "f32" if name == "int8" else name
+            segmenters[name] = Segmenter(version, engine="openvino", precision=precision, threads=1)
+            runs[name] = make_engine(version, name="openvino", precision=precision, threads=1)[0]
+        rows, counts = compared(segmenters, runs)
     precisions = {name: summary(name, rows, counts[name]) for name in segmenters}
     content = {
         "command": "python experiments/precision.py",
