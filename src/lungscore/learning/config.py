@@ -109,7 +109,8 @@ class DataConfig(_Strict):
     "covid-semiseg-pseudo" with Semi-Inf-Net's released pseudo-labels), or any other name for the
     manifest of one's own labels, manifests/NAME.csv below LUNGSCORE_DATA, of which the group
     "train" is used; none where pseudo_labels alone train. healthy: a healthy person's CT, or null;
-    healthy_part keeps the other half for measuring. folds, fold: leave fold 0…folds-1 of the
+    healthy_part keeps the other half for measuring. clean: further CTs without pneumonia, all of
+    whose slices teach silence, too, whatever else they show; healthy_part is of each. folds, fold: leave fold 0…folds-1 of the
     annotated slices (of the patients of a manifest) out for validation; null trains on all of them.
     slices: only so many of the annotated slices (the first of a fixed shuffle), null for all.
     pseudo_labels: a run of pseudo-labelling whose labels train too. priors: a run whose out-of-fold
@@ -125,6 +126,7 @@ class DataConfig(_Strict):
     priors: RunReference | None = None
     healthy: str | None = None
     healthy_part: Literal["all", "cranial", "caudal"] = "all"
+    clean: tuple[str, ...] = ()
     folds: int = Field(default=5, ge=2, le=50)
     fold: int | None = Field(default=None, ge=0)
     made_disease: Fraction = 0.0
@@ -323,7 +325,8 @@ class ExperimentConfig(_Strict):
     @model_validator(mode="after")
     def _healthy_slices_to_take_from(self) -> Self:
         own = set(self.data.infected) - set(ANNOTATED_DATASETS)
-        if self.training.healthy_fraction > 0 and self.data.healthy is None and not own:
+        quiet = self.data.healthy is not None or self.data.clean or own
+        if self.training.healthy_fraction > 0 and not quiet:
             raise ValueError("training.healthy_fraction needs a scan in data.healthy")
         return self
 

@@ -48,8 +48,13 @@ def training_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
 
 
 def healthy_slices(config: ExperimentConfig, root: Path) -> list[Sample]:
-    """Slices without infection, which teach silence: a healthy person's, and one's own."""
-    healthy = load_healthy(config.data.healthy, config.data.healthy_part, root)
+    """Slices without infection, which teach silence: a healthy person's, those of further CTs
+    without pneumonia, and one's own."""
+    healthy = [
+        sample
+        for scan in (config.data.healthy, *config.data.clean)
+        for sample in load_healthy(scan, config.data.healthy_part, root)
+    ]
     own = own_training_slices(config, root)
     return healthy + [sample for sample in own if not sample.infection.any()]
 
