@@ -9,6 +9,7 @@ from lungscore.datasets.sample import Sample
 from lungscore.learning import selection
 from lungscore.learning.selection import (
     annotated_folds,
+    healthy_slices,
     held_out_slices,
     training_slices,
     unlabelled_slices,
@@ -111,3 +112,16 @@ def test_the_folds_are_those_of_the_fifty_slices(real_data, monkeypatch):
     folds = annotated_folds(5)
     assert len(folds) == 50
     assert np.bincount(list(folds.values())).tolist() == [10] * 5
+
+
+def test_further_scans_without_pneumonia_teach_silence_too(monkeypatch, tmp_path):
+    def load_healthy(scan, part, root):
+        return [] if scan is None else samples(f"{scan}, {part}", ["0", "1"])
+
+    monkeypatch.setattr(selection, "load_healthy", load_healthy)
+    data = {"healthy": "one", "clean": ["two", "three"], "healthy_part": "cranial"}
+    sources = [
+        sample.source for sample in healthy_slices(experiment("resnet18", data=data), tmp_path)
+    ]
+    assert sources == [f"{scan}, cranial" for scan in ("one", "two", "three") for _ in range(2)]
+    assert healthy_slices(experiment("resnet18", data={"healthy": None}), tmp_path) == []

@@ -110,8 +110,9 @@ class DataConfig(_Strict):
     manifest of one's own labels, manifests/NAME.csv below LUNGSCORE_DATA, of which the group
     "train" is used; none where pseudo_labels alone train. healthy: a healthy person's CT, or null;
     healthy_part keeps the other half for measuring. clean: further CTs without pneumonia, all of
-    whose slices teach silence, too, whatever else they show; healthy_part is of each. folds, fold: leave fold 0…folds-1 of the
-    annotated slices (of the patients of a manifest) out for validation; null trains on all of them.
+    whose slices teach silence, too, whatever else they show; healthy_part is of each. folds, fold:
+    leave fold 0…folds-1 of the annotated slices (of the patients of a manifest) out for validation;
+    null trains on all of them.
     slices: only so many of the annotated slices (the first of a fixed shuffle), null for all.
     pseudo_labels: a run of pseudo-labelling whose labels train too. priors: a run whose out-of-fold
     maps are the infection prior of the lesion stage (the "paper" recipe uses them only to predict,
