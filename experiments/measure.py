@@ -2,10 +2,10 @@
 
     python experiments/measure.py folds healthy slices patient engines scans docs
 
-Needs LUNGSCORE_DATA, for "folds" the finished runs of infection-small.yaml for every fold
-(lungscore train experiments/infection-small.yaml --fold 0, …), and for "healthy" those of
-infection-small-cranial.yaml and infection-small-caudal.yaml. "lesions", "made_disease" and "small"
-measure what was tried in place of infection 0.2, from runs of their own.
+Needs LUNGSCORE_DATA, for "folds" the finished runs of infection-clean.yaml for every fold
+(lungscore train experiments/infection-clean.yaml --fold 0, …), and for "healthy" those of
+infection-clean-cranial.yaml and infection-clean-caudal.yaml. "lesions", "made_disease", "small" and
+"clean" measure what was tried in place of infection 0.2, from runs of their own.
 "patient" is one look at a scan that is never trained on: run it once for a bundle that would ship
 and log it in docs/looks.md.
 """
@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 FOLDS = 5
 #: The recipe of the shipped infection network, a file in this folder.
-SHIPPED = "infection-small"
+SHIPPED = "infection-clean"
 PEERS = ("UNet", "UNet++", "Inf-Net", "Semi-Inf-Net")
 
 #: What every scan at hand is called in the table, and where it lies.
@@ -110,6 +110,11 @@ def made_disease(root: Path) -> None:
 def small(root: Path) -> None:
     """The small network."""
     _trial(root, "infection-small", "small-folds.json", "small")
+
+
+def clean(root: Path) -> None:
+    """The small network with negatives from other hospitals."""
+    _trial(root, SHIPPED, "clean-folds.json", "clean")
 
 
 def _trial(root: Path, recipe: str, name: str, step: str) -> None:
@@ -259,7 +264,7 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    trials = (lesions, made_disease, small)
+    trials = (lesions, made_disease, small, clean)
     shipped = (folds, healthy, slices, patient, engines, scans)
     steps = {step.__name__: step for step in (*shipped, *trials, docs)}
     asked = sys.argv[1:]

@@ -26,14 +26,45 @@ def made_disease(trial: dict[str, Any]) -> str:
 
 
 def small(trial: dict[str, Any]) -> str:
-    """The same of small-folds.json: the recipe that ships since infection 0.3."""
+    """The same of small-folds.json: infection 0.3, which the next one replaced."""
     return _section(
         "A network of 4 GFLOP a slice",
         trial,
         "`experiments/infection-small.yaml`: Slim Inf-Net with a ResNet-10 encoder, 3.2 million "
         "parameters, from the same pseudo-labels and annotated slices, four and a half times as "
         "many of the former",
-        _verdict(trial),
+        f"{_verdict(trial)} But it called more infected in CTs without pneumonia: see the next.",
+    )
+
+
+def clean(trial: dict[str, Any], scans: dict[str, Any]) -> str:
+    """The same of clean-folds.json and foreign-scans.json: infection 0.4, which ships."""
+    models = list(scans["models"])
+    unseen = set(scans["infected_percent"]) - set(scans["models"][models[-1]]["trained"])
+    lines = [
+        f"| {name}{'' if name in unseen else ' (its slices were negatives of the last)'} | "
+        + " | ".join(f"{row[model]:.2f}" for model in models)
+        + " |"
+        for name, row in scans["infected_percent"].items()
+    ]
+    return "\n".join(
+        [
+            _section(
+                "The same with negatives from other hospitals",
+                trial,
+                "`experiments/infection-clean.yaml`: from infection 0.3, with slices of five CTs "
+                "without pneumonia as negatives",
+                _verdict(trial),
+            ),
+            "",
+            f"Command: `{scans['command']}`. Percent of the lungs called infected in CTs of other "
+            "hospitals (tumours, collapse and emphysema among them, no pneumonia), by infection "
+            f"{', '.join(models)}. fnndsc has a collapsed lobe, which counts as consolidation.",
+            "",
+            f"| scan | {' | '.join(models)} |",
+            "|---" * (len(models) + 1) + "|",
+            *lines,
+        ]
     )
 
 
