@@ -107,7 +107,7 @@ def draw(content: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Write the result file and the figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--runs", type=Path, default=Path("runs/infection-clean"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/infection-averaged"))
     parser.add_argument("-o", "--out", type=Path, default=OUT)
     parser.add_argument("--figure", type=Path, default=FIGURE)
     arguments = parser.parse_args()

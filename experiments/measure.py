@@ -2,10 +2,11 @@
 
     python experiments/measure.py folds healthy slices patient engines scans docs
 
-Needs LUNGSCORE_DATA, for "folds" the finished runs of infection-clean.yaml for every fold
-(lungscore train experiments/infection-clean.yaml --fold 0, …), and for "healthy" those of
-infection-clean-cranial.yaml and infection-clean-caudal.yaml. "lesions", "made_disease", "small" and
-"clean" measure what was tried in place of infection 0.2, from runs of their own.
+Needs LUNGSCORE_DATA, for "folds" and "healthy" the runs that average_runs.py makes of those of
+infection-small.yaml and infection-clean.yaml for every fold (lungscore train
+experiments/infection-small.yaml --fold 0, …) and of their halves of the scans without pneumonia.
+"lesions", "made_disease", "small", "clean" and "averaged" measure what was tried in place of
+infection 0.2, from runs of their own.
 "patient" is one look at a scan that is never trained on: run it once for a bundle that would ship
 and log it in docs/looks.md.
 """
@@ -25,7 +26,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 FOLDS = 5
 #: The recipe of the shipped infection network, a file in this folder.
-SHIPPED = "infection-clean"
+SHIPPED = "infection-averaged"
 PEERS = ("UNet", "UNet++", "Inf-Net", "Semi-Inf-Net")
 
 #: What every scan at hand is called in the table, and where it lies.
@@ -114,7 +115,12 @@ def small(root: Path) -> None:
 
 def clean(root: Path) -> None:
     """The small network with negatives from other hospitals."""
-    _trial(root, SHIPPED, "clean-folds.json", "clean")
+    _trial(root, "infection-clean", "clean-folds.json", "clean")
+
+
+def averaged(root: Path) -> None:
+    """The average of the last two."""
+    _trial(root, SHIPPED, "averaged-folds.json", "averaged")
 
 
 def _trial(root: Path, recipe: str, name: str, step: str) -> None:
@@ -264,7 +270,7 @@ def docs(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    trials = (lesions, made_disease, small, clean)
+    trials = (lesions, made_disease, small, clean, averaged)
     shipped = (folds, healthy, slices, patient, engines, scans)
     steps = {step.__name__: step for step in (*shipped, *trials, docs)}
     asked = sys.argv[1:]

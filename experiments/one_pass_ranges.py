@@ -209,7 +209,7 @@ def against(ranges: Ranges, three: Ranges) -> dict[str, Any]:
 def main() -> None:
     """Write the result file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--runs", type=Path, default=Path("runs/infection-clean"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/infection-averaged"))
     parser.add_argument("-o", "--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     slices = list(held_out_slices(arguments.runs))

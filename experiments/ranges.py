@@ -3,14 +3,14 @@
     python experiments/ranges.py
 
 Every annotated slice is read as experiments/held_out_readings.py says, by the run of
-infection-clean.yaml that had its fold held out. Per pair of outer thresholds: in how many slices
+infection-averaged that had its fold held out. Per pair of outer thresholds: in how many slices
 the range of the infected percent, over three readings and three thresholds, contains the percent
 that doctors drew, and how wide it is. The rule: the narrowest pair whose range holds the doctors'
 figure in more than half of the slices, full ones and crops alike. Beside it, the Dice of every
 reading at every threshold, and how much it differs from the one that counts. Then, on whole scans,
 what ranges cost, and what is lost by not reading slices otherwise in which the usual reading finds
-nothing. Needs LUNGSCORE_DATA and the finished runs of infection-clean.yaml for every fold, and
-those of infection-clean-cranial.yaml and infection-clean-caudal.yaml.
+nothing. Needs LUNGSCORE_DATA and the finished runs of infection-averaged for every fold, and
+those of infection-averaged-cranial.yaml and infection-averaged-caudal.yaml.
 """
 
 import json
@@ -36,17 +36,17 @@ from trained import bundle_in
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "ranges.json"
-RUNS = Path("runs/infection-clean")
+RUNS = Path("runs/infection-averaged")
 
 #: Scans, and the run that did not train on them; None for the shipped bundle.
 SCANS = {
     "normal002, by the network of its cranial half": (
         "covid-ct-md/normal002",
-        "infection-clean-cranial",
+        "infection-averaged-cranial",
     ),
     "normal002, by the network of its caudal half": (
         "covid-ct-md/normal002",
-        "infection-clean-caudal",
+        "infection-averaged-caudal",
     ),
     "Lung-PET-CT-Dx": ("lung-pet-ct-dx", None),
     "iCTCF": ("ictcf-volume-jpg", None),
