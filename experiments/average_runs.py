@@ -2,10 +2,11 @@
 
     python experiments/average_runs.py SHARE
 
-SHARE is that of infection-clean, 0 to 1; every fold and half, and the network of all slices,
-becomes a run of infection-averaged (runs/infection-averaged/fold0-seed0, …; the halves of the scans
-without pneumonia are runs/infection-averaged-cranial and -caudal). A network and one fine-tuned from it
-lie in one basin, so that a point between them is as good a network (Wortsman et al., CVPR 2022).
+SHARE is that of infection-clean, 0 to 1 (shipped: 0.5). Every fold and half, and the network of all
+slices, becomes a run of infection-averaged (runs/infection-averaged/fold0-seed0, …; the halves of
+the scans without pneumonia are runs/infection-averaged-cranial and -caudal). A network and one that
+was fine-tuned from it lie in one basin, so that a point between them is as good a network
+(Wortsman et al., CVPR 2022).
 """
 
 import argparse
