@@ -10,7 +10,7 @@ import trials_page
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("trial", ["made-disease", "small"])
+@pytest.mark.parametrize("trial", ["made-disease", "small", "clean"])
 def test_the_page_holds_the_section_of_the_result_file(trial: str) -> None:
     file = ROOT / f"experiments/results/{trial}-folds.json"
     content = json.loads(file.read_text(encoding="utf-8"))
