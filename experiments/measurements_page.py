@@ -7,7 +7,6 @@ from typing import Any
 import calibration_page
 import dense_phantoms_page
 import flicker_page
-import precision_page
 import score_performance_page
 import timed_stages_page
 import trials_page
@@ -44,7 +43,6 @@ def page(results: Path) -> str:
         _scans(results),
         _stages(results),
         _engines(results),
-        precision_page.section(load(results, "precision.json")),
     ]
     return "\n\n".join(parts) + "\n"
 
