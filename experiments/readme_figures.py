@@ -44,8 +44,9 @@ def _told_apart(results: Path) -> str:
         ", ".join(f"{name} {text_of(rule[name], 'value')}" for name in rule) for rule in rules
     )
     return (
-        f"- Slices classified as infected at 1 % or more of their lungs: {out_of_fold} (out of "
-        f"fold, {slices['infected']['slices']} annotated slices and {slices['healthy']['slices']} "
+        "- Slices classified as infected at 1 % or more of their lungs, measured with infection "
+        f"0.2, the network before the present one: {out_of_fold} (out of fold, "
+        f"{slices['infected']['slices']} annotated slices and {slices['healthy']['slices']} "
         f"of one healthy person, processed alike); in the patient never trained on {of_patient} "
         f"(n = {patient['slices']} slices)."
     )

@@ -155,6 +155,19 @@ def test_where_the_network_sees_no_lungs_there_are_none():
     assert error.value.code == "no-lungs"
 
 
+def test_in_a_lone_picture_the_rules_find_what_the_network_does_not_see():
+    case = phantom("healthy")
+    middle = slice(30, 31)
+    lone = as_scan(case.scan.values[middle], case.scan.spacing_mm)
+    nothing = np.zeros_like(case.lungs[middle])
+    with pytest.raises(InputError):
+        found_with(lone, nothing)
+    picture = replace(lone, sides_known=False)
+    lungs = found_with(picture, nothing)
+    assert lungs.found_by != "network"
+    assert np.array_equal(lungs.labels, find_lungs(picture).labels)
+
+
 def test_lungs_that_are_all_emphysema_are_no_gas():
     values, labels = two_lungs()
     values[labels > 0] = -985

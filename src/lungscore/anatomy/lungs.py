@@ -108,6 +108,10 @@ def _by_network(overview: Overview, maps: LungMaps, aerated: np.ndarray, airways
     scan, grid = overview.scan, overview.grid
     airway = airways.on(grid)
     network = network_lungs(maps, overview, aerated, airway)
+    unseen = not _are_lungs(network.closed > 0, grid.spacing_mm)
+    if unseen and len(scan.values) == 1 and not scan.sides_known:
+        # A lone picture may be cut to the box of its lungs; the network has learned whole chests.
+        return _by_rules(overview, aerated, airways)
     _require_lungs(scan, network.closed > 0, grid.spacing_mm)
     closed, one_lung = _without_specks(network.closed, known=scan.sides_known)
     labels = draw(overview, closed, dense=network.dense, airways=network.airways, hazy=network.hazy)
