@@ -71,8 +71,8 @@ def _measured(folder: Path, manifest: Path, count: int, seed: int) -> dict[str, 
     experiment = {
         "name": file.stem,
         "network": {
-            "name": "finer-inf-net",
-            "encoder": "resnet18",
+            "name": "slim-inf-net",
+            "encoder": "resnet10",
             "start": {"bundle": "infection"},
         },
         "input": SMALL,

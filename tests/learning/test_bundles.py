@@ -47,7 +47,7 @@ def test_a_bundle_of_another_network_is_refused(small_bundle, network):
 
 
 def test_the_shipped_bundle_can_be_started_from():
-    network = {"name": "finer-inf-net", "encoder": "resnet18", "start": {"bundle": "infection"}}
+    network = {"name": "slim-inf-net", "encoder": "resnet10", "start": {"bundle": "infection"}}
     config = ExperimentConfig.model_validate({"name": "a", "network": network})
     bundle = bundle_to_start_from(config)
     assert bundle is not None

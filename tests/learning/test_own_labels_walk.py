@@ -245,8 +245,8 @@ def test_fine_tuned_on_20_slices_the_shipped_network_is_beaten_on_20_others(work
     write_experiment(
         work / "mine.yaml",
         network={
-            "name": "finer-inf-net",
-            "encoder": "resnet18",
+            "name": "slim-inf-net",
+            "encoder": "resnet10",
             "start": {"bundle": "infection"},
         },
         input={"height": 128, "width": 160},
