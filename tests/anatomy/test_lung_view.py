@@ -68,7 +68,9 @@ def test_maps_come_back_where_the_labels_were(shape, spacing, seed) -> None:
     grid = Grid(shape, (1, 1, 1), spacing)
     back = maps.on(grid)[0] > 127
     reach = np.abs(np.array(shape[1:]) * spacing[1:] / 2).max() < view.size * PIXEL_MM / 2
-    if reach and ball.any() and view.layer == 1:
+    # Beyond the border there is nothing to see: the outermost pixels of what reaches it are lost.
+    whole = not (ball[:, [0, -1]].any() or ball[:, :, [0, -1]].any())
+    if reach and whole and ball.any() and view.layer == 1:
         assert np.count_nonzero(back ^ (ball > 0)) <= 0.3 * np.count_nonzero(ball) + 12
 
 
