@@ -170,13 +170,18 @@ def fit_borders(
     return replace(unfitted, borders=fitted.astype(np.float32), traits=traits.astype(np.float32))
 
 
+def read_cases(folder: Path) -> tuple[list[tuple[np.ndarray, Spacing]], list[dict[int, LungCase]]]:
+    """Of every manual mask in ``folder``: what ``read_lobes`` gives, and its lung cases by side."""
+    masks = [read_lobes(path) for path in sorted(folder.glob("*.nrrd"))]
+    return masks, [lung_cases(*mask, number) for number, mask in enumerate(masks)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
-    masks = [read_lobes(path) for path in sorted(arguments.folder.glob("*.nrrd"))]
-    cases = [lung_cases(*mask, number) for number, mask in enumerate(masks)]
+    _, cases = read_cases(arguments.folder)
     stored = {}
     for name, side in (("right", RIGHT_LUNG), ("left", LEFT_LUNG)):
         atlas = fit_atlas([case[side] for case in cases])

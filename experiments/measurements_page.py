@@ -7,10 +7,10 @@ from typing import Any
 import calibration_page
 import dense_phantoms_page
 import flicker_page
+import scans_page
 import score_performance_page
 import timed_stages_page
 import trials_page
-from lungscore.result.schema import engine_text
 from lungscore.statistics.estimate import text_of
 
 
@@ -40,9 +40,9 @@ def page(results: Path) -> str:
         calibration_page.ranges_section(load(results, "one-pass-ranges.json")),
         _finer(results),
         _views(results),
-        _scans(results),
-        _stages(results),
-        _engines(results),
+        scans_page.scans(load(results, "real-scans.json")),
+        scans_page.stages(load(results, "real-scans.json")),
+        scans_page.engines(load(results, "engines.json")),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -316,95 +316,4 @@ def _patient(results: Path) -> str:
         f"({slices['marked']} marked; aim: 0.85), sensitivity {slices['sensitivity']:.2f}, "
         f"specificity {slices['specificity']:.2f}. Every evaluation on this scan is logged in "
         "looks.md."
-    )
-
-
-def _scans(results: Path) -> str:
-    rows = []
-    for scan in load(results, "real-scans.json")["scans"]:
-        if scan["exit"]:
-            reason = " ".join(scan["rejected"].split())
-            rows.append(f"| {scan['scan']} | exit {scan['exit']} | | | | | {reason} |")
-            continue
-        burden = scan["burden"]
-        severity = scan["severity"] or "withheld: " + ", ".join(scan["withheld"])
-        rows.append(
-            f"| {scan['scan']} | {scan['slices']} | {_number(scan['lungs_ml'], 0)} | "
-            f"{_number(burden['infection_percent'], 1)} | {_number(scan['ct_ss'], 0)} | "
-            f"{severity} | {', '.join(scan['warnings'])} |"
-        )
-    return "\n".join(
-        [
-            "## All available scans through `lungscore analyze`",
-            "",
-            "| scan | slices | lungs, ml | infection, % | CT-SS | severity | warnings |",
-            "|---|---|---|---|---|---|---|",
-            *rows,
-            "",
-            "These are the program's results, not the truth: only P002 and normal002 have a known "
-            "answer. normal002 was trained on, so its row is not a measurement.",
-        ]
-    )
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _stages(results: Path) -> str:
-    scan = load(results, "real-scans.json")["scans"][0]
-    rows = [f"| {name} | {seconds:.1f} |" for name, seconds in scan["stages"].items()]
-    return "\n".join(
-        [
-            "## Where the time goes",
-            "",
-            f"`lungscore analyze` on P002 ({scan['slices']} slices of 512 × 512), "
-            f"{scan['cpus']} threads of {scan['cpu']}, one run, cold start: "
-            f"**{scan['seconds']:.1f} s** from the command to its end, "
-            f"{scan['peak_memory_mib']} MiB of memory at most.",
-            "",
-            "| stage | seconds |",
-            "|---|---|",
-            *rows,
-        ]
-    )
-
-
-def _engines(results: Path) -> str:
-    content = load(results, "engines.json")
-    lowest = {
-        precision: min(
-            row["dice_at_equal_precision"]
-            for row in content["engines"]
-            if row["precision"] == precision
-        )
-        for precision in ("f32", "bf16")
-    }
-    verdict = "; ".join(
-        f"at {precision} {value:.4f}, the aim is {'met' if value >= 0.999 else 'missed'}"
-        for precision, value in lowest.items()
-    )
-    rows = [
-        f"| {engine_text({'name': row['engine'], **row})} | {row['dice']:.5f} | "
-        f"{row['dice_at_equal_precision']:.5f} | "
-        f"{row['largest_percent_difference']:.3f} | {row['relative_time']:.2f} |"
-        for row in content["engines"]
-    ]
-    return "\n".join(
-        [
-            "## The same masks from every engine",
-            "",
-            f"Command: `{content['command']}`. {content['slices']} slices: the phantom (moderate, "
-            "seed 0) and the training crops. Dice of all infected pixels with OpenVINO at f32, the "
-            "largest difference in a slice's infected percent, and the network's time relative to "
-            "OpenVINO f32 in the same run. `auto` means f32; bf16 is used only on request.",
-            "",
-            "| engine | Dice with OpenVINO f32 | with OpenVINO, same precision | "
-            "largest difference, points | relative time |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-            f"Aim between engines at equal precision: Dice at least 0.999. Lowest {verdict}. At "
-            "bf16 each engine rounds at different points, so the masks differ.",
-        ]
     )

@@ -33,9 +33,8 @@ from fit_lobe_atlas import (
     LungCase,
     border,
     fit_borders,
-    lung_cases,
     lungs_of,
-    read_lobes,
+    read_cases,
 )
 from lungscore.anatomy.atlas import LUNG_LOBES, lung_coordinates
 from lungscore.anatomy.borders import Borders, terms
@@ -214,8 +213,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
-    masks = [read_lobes(path) for path in sorted(arguments.folder.glob("*.nrrd"))]
-    cases = [lung_cases(*mask, number) for number, mask in enumerate(masks)]
+    masks, cases = read_cases(arguments.folder)
     sides = {side: side_of(masks, [case[side] for case in cases], side) for side in SIDES}
     rows: dict[str, list[list[float]]] = {}
     for case in range(len(cases)):

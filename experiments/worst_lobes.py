@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from evaluate_lobes import by_lobe
-from fit_lobe_atlas import fit_atlas, lung_cases, lungs_of, read_lobes
+from fit_lobe_atlas import fit_atlas, lungs_of, read_cases
 from lungscore.anatomy import find_lobes
 from lungscore.anatomy.atlas import LUNG_LOBES
 from lungscore.anatomy.boxes import lung_box
@@ -82,8 +82,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
-    masks = [read_lobes(path) for path in sorted(arguments.folder.glob("*.nrrd"))]
-    cases = [lung_cases(*mask, number) for number, mask in enumerate(masks)]
+    masks, cases = read_cases(arguments.folder)
     rows = []
     for index in worst_cases():
         truth, spacing_mm = masks[index]
