@@ -4,13 +4,13 @@ from torch import nn
 from torch.nn import functional
 
 from lungscore.networks import ENCODERS, InfNet
-from lungscore.networks.encoders import VGG16, Res2Net50, ResNet18, ResNet50
+from lungscore.networks.encoders import VGG16, Res2Net50, ResNet10, ResNet18, ResNet50
 from lungscore.networks.encoders.res2net import Res2Block
 
 
 def test_the_published_encoders_are_there():
     lite = {f"efficientnet-lite{number}" for number in range(3)}
-    assert set(ENCODERS) == {"resnet18", "resnet50", "res2net50-v1b", "vgg16"} | lite
+    assert set(ENCODERS) == {"resnet10", "resnet18", "resnet50", "res2net50-v1b", "vgg16"} | lite
 
 
 @pytest.mark.parametrize("name", sorted(ENCODERS))
@@ -56,7 +56,11 @@ def names(encoder: nn.Module) -> set[str]:
 
 @pytest.mark.parametrize(
     ("make", "blocks", "convolutions"),
-    [(ResNet18, (2, 2, 2, 2), 2), (ResNet50, (3, 4, 6, 3), 3)],
+    [
+        (ResNet10, (1, 1, 1, 1), 2),
+        (ResNet18, (2, 2, 2, 2), 2),
+        (ResNet50, (3, 4, 6, 3), 3),
+    ],
 )
 def test_residual_encoders_have_the_parameter_names_of_torchvision(make, blocks, convolutions):
     expected = {"conv1.weight"} | norms("bn1")

@@ -57,7 +57,8 @@ def test_heads_come_back_as_they_were_and_nothing_else_is_replaced(name):
 def test_a_head_is_one_linear_convolution_of_the_same_kernel(name):
     segmenting = network(name)
     saved = put_inpainting_heads(segmenting)
-    heads = {"inf-net": 5, "finer-inf-net": 6, "lesion-inf-net": 5, "finer-lesion-inf-net": 6}
+    finer = ("finer-inf-net", "slim-inf-net", "finer-lesion-inf-net")
+    heads = dict.fromkeys(("inf-net", "lesion-inf-net"), 5) | dict.fromkeys(finer, 6)
     assert len(saved.modules) == heads.get(name, 1)
     for path, module in saved.modules.items():
         linear = segmenting.get_submodule(path)
