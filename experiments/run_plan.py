@@ -1,4 +1,4 @@
-"""Run the plan of the comparison: row by row, seed by seed, in the order of rows.yaml.
+"""Run the plan of the comparison: stage by stage, seed by seed, row by row in rows.yaml's order.
 
     python experiments/run_plan.py                        # all of it, or what is left
     python experiments/run_plan.py --stage 1 --hours 8    # the two questions, for eight hours
@@ -6,8 +6,10 @@
 
 One thread a training, at the lowest priority; --at-once 2 runs two side by side. Every training
 resumes where it was stopped, every finished seed is measured at once, and a row is run again only
-where its result is missing, is not whole, or does not say which commit measured it. No seed is
-begun that the measured step times (lungscore benchmark plan) do not fit into the hours left.
+where its result is missing, is not whole, or does not say which commit measured it. All rows of a
+stage have their first seed before any has its second: stopped early, they can be compared, and
+no later seed needs the weights of an earlier one. No seed is begun that the measured step times
+(lungscore benchmark plan) do not fit into the hours left.
 """
 
 import argparse
@@ -34,6 +36,12 @@ def left_of(row: Row, results: Path) -> list[int]:
     if missing or unfinished(row, result) is None:
         return missing
     return [row.seeds[-1]]
+
+
+def in_turn(rows: list[Row], results: Path) -> list[tuple[Row, int]]:
+    """What is left, stage by stage, seed by seed, rows in their order."""
+    turns = [(row, seed) for row in rows for seed in left_of(row, results)]
+    return sorted(turns, key=lambda turn: (turn[0].stage, turn[1]))
 
 
 def fits(row: Row, seeds: list[int], hours: dict, left: float) -> bool:
@@ -71,18 +79,17 @@ def main(arguments: list[str]) -> int:
     hours = read_hours(results) or {}
     began, left = time.monotonic(), []
     rows = [r for r in benchmark.rows if r.not_run is None and asked.stage in (None, r.stage)]
-    for row in sorted(rows, key=lambda row: row.stage):
-        for seed in left_of(row, results):
-            remaining = asked.hours - (time.monotonic() - began) / 3600
-            if not fits(row, [seed], hours, remaining * asked.at_once):
-                left.append(f"{row.name} (seed {seed}: no time)")
-                continue
-            words = ["benchmark", "run", str(asked.folder), "--only", row.name, "--seed", str(seed)]
-            words += ["--threads", "1", "--at-once", str(asked.at_once)]
-            if code := run(words):
-                left.append(f"{row.name} (seed {seed}: exit code {code})")
-            elif asked.commit:
-                keep(asked.folder, row)
+    for row, seed in in_turn(rows, results):
+        remaining = asked.hours - (time.monotonic() - began) / 3600
+        if not fits(row, [seed], hours, remaining * asked.at_once):
+            left.append(f"{row.name} (seed {seed}: no time)")
+            continue
+        words = ["benchmark", "run", str(asked.folder), "--only", row.name, "--seed", str(seed)]
+        words += ["--threads", "1", "--at-once", str(asked.at_once)]
+        if code := run(words):
+            left.append(f"{row.name} (seed {seed}: exit code {code})")
+        elif asked.commit:
+            keep(asked.folder, row)
     for line in left:
         print(f"left: {line}", file=sys.stderr)
     return min(len(left), 1)

@@ -124,7 +124,7 @@ def script(monkeypatch):
     return module
 
 
-def test_the_script_runs_what_is_left_seed_by_seed_in_the_order_of_the_plan(
+def test_the_script_runs_every_row_of_a_stage_before_the_next_seed_of_any(
     script, folder, monkeypatch
 ):
     asked = []
@@ -134,7 +134,7 @@ def test_the_script_runs_what_is_left_seed_by_seed_in_the_order_of_the_plan(
     assert script.main([str(folder)]) == 0
     runs = [(words[words.index("--only") + 1], words[words.index("--seed") + 1]) for words in asked]
     assert runs == [
-        ("coach", "1"), ("supervised", "0"), ("supervised", "1"), ("semi", "0"), ("lesions", "0"),
+        ("supervised", "0"), ("semi", "0"), ("coach", "1"), ("supervised", "1"), ("lesions", "0"),
     ]  # fmt: skip
     assert all(words[words.index("--threads") + 1] == "1" for words in asked)
     asked.clear()
