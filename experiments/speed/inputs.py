@@ -1,7 +1,9 @@
-"""What the benchmarks read: phantoms of 512 x 512 pixels as files, made once and kept."""
+"""What the benchmarks read: phantoms of 512 x 512 pixels as files, made once and kept; copies."""
 
 import tempfile
 from pathlib import Path
+
+import pydicom
 
 from lungscore.scan.phantom import make_phantom
 from lungscore.scan.write import write_dicom_series, write_nifti
@@ -26,3 +28,19 @@ def phantom(slices: int, form: str, cache: Path = CACHE, *, side: int = SIDE) ->
         else:
             write_nifti(scan, path)
     return path
+
+
+def as_another_patient(series: Path, out: Path, name: str) -> None:
+    """Copy a DICOM series to ``out`` under UIDs and a patient's ID of its own.
+
+    Links to the same files would not do: a cohort analyses a series once, wherever it lies.
+    """
+    out.mkdir(parents=True)
+    for file in sorted(path for path in series.iterdir() if path.is_file()):
+        dataset = pydicom.dcmread(file, force=True)
+        dataset.PatientID = name
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            uid = pydicom.uid.generate_uid(entropy_srcs=[str(dataset.get(keyword)), name])
+            setattr(dataset, keyword, uid)
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.save_as(out / file.name)

@@ -29,7 +29,7 @@ from typing import Any
 SCHEMA = "lungscore.ratios/1"
 #: Slices of the phantoms whose time should lie on a straight line, and whose memory counts.
 LINE, MEMORY = (100, 200, 400, 800, 1600), (300, 800)
-#: Copies of the scan in the cohort.
+#: Patients of the cohort, each with a copy of the scan.
 COHORT = 4
 #: Slices of the phantom that a graphics card is measured with.
 ON_CARD = 300
@@ -236,17 +236,18 @@ class Tree:
         return {"rest": done["last_seconds"] - done["waited"], "seconds": done["last_seconds"]}
 
     def cohort(self, path: Path, workers: int) -> float:
-        """Scans per hour of a cohort of COHORT copies of a scan."""
+        """Scans per hour of a cohort of COHORT patients, each with a copy of a scan."""
+        from inputs import as_another_patient
+
         with tempfile.TemporaryDirectory() as folder:
-            scans = Path(folder) / "scans"
-            scans.mkdir()
+            scans, out = Path(folder) / "scans", Path(folder) / "out"
             for number in range(COHORT):
-                (scans / f"case{number}").mkdir()
-                for file in path.resolve().iterdir():
-                    os.symlink(file, scans / f"case{number}" / file.name)
-            words = ["analyze", scans, "-o", Path(folder) / "out", "--workers", workers]
-            words += self.options
+                as_another_patient(path.resolve(), scans / f"case{number}", f"case{number}")
+            words = ["analyze", scans, "-o", out, "--workers", workers, *self.options]
             done = self.run("analyze", *words)
+            analysed = len(list(out.glob("*/result.json")))
+        if analysed != COHORT:
+            sys.exit(f"the cohort has {analysed} results instead of {COHORT}")
         return 3600 * COHORT / done["wall"]
 
     def help(self) -> float:
@@ -282,7 +283,7 @@ def measure(
     for name, tree in trees.items():
         found[name]["second"] = [tree.second(scan) for _ in range(min(repeats, 3))]
         found[name]["cohort"] = {
-            str(workers): [tree.cohort(scan, workers) for _ in range(1 if repeats < 3 else 2)]
+            str(workers): [tree.cohort(scan, workers) for _ in range(1 if repeats < 5 else 2)]
             for workers in (1, 2)
         }
         found[name]["memory_mib"] = {

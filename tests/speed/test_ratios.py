@@ -1,8 +1,15 @@
 """The table of aims: ratios to R of the same repeat, and what was not measured is said."""
 
+from pathlib import Path
 from typing import Any
 
+import pydicom
+
 import plan as planning
+from inputs import as_another_patient
+from lungscore.cli.main import call
+from lungscore.scan.phantom import make_phantom
+from lungscore.scan.write import write_dicom_series
 from ratios_page import ratios_section
 from tests.speed.made_lines import HOST
 
@@ -102,3 +109,14 @@ def test_planning_takes_its_costs() -> None:
     assert abs(patient.per_slice - 0.1) < 1e-9
     assert abs(fit.per_scan - 3) < 1e-9
     assert abs(fit.per_slice - 1 / 25) < 1e-9
+
+
+def test_a_cohort_of_copies_has_as_many_results_as_patients(tmp_path: Path) -> None:
+    write_dicom_series(make_phantom("mild", seed=0, shape=(40, 128, 128)).scan, tmp_path / "series")
+    for name in ("one", "two"):
+        as_another_patient(tmp_path / "series", tmp_path / "scans" / name, name)
+    assert call(["analyze", str(tmp_path / "scans"), "-o", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").glob("*/result.json"))) == 2
+    files = [pydicom.dcmread(path) for path in (tmp_path / "scans").rglob("*") if path.is_file()]
+    assert len({file.SOPInstanceUID for file in files}) == len(files) == 80
+    assert len({file.SeriesInstanceUID for file in files}) == 2
