@@ -128,7 +128,7 @@ def test_the_errors_of_pretraining_are_kept_with_their_floors_epoch_by_epoch(fol
 def test_only_the_runs_of_one_seed_are_trained_where_one_is_asked_for(folder, asked, monkeypatch):
     trained = []
 
-    def execute(planned_run, threads=None):
+    def execute(planned_run, **limits):
         trained.append(planned_run.name)
         finish([planned_run])
         return 0
@@ -234,7 +234,7 @@ def test_run_trains_what_is_missing_measures_it_and_writes_the_page(
 ):
     trained = []
 
-    def execute(planned_run, threads=None):
+    def execute(planned_run, **limits):
         trained.append(planned_run.name)
         if planned_run.name == "coach/fold0-seed0":
             return 3

@@ -1,14 +1,24 @@
 """Which runs a row needs, in which order, and what they will take."""
 
+import time
 from threading import Barrier
 
 import pytest
 import yaml
 
+from lungscore.benchmark import run as running
 from lungscore.benchmark.estimates import Estimates, seconds_of
 from lungscore.benchmark.plan import before, in_order, runs_of
 from lungscore.benchmark.rows import load_rows
-from lungscore.benchmark.run import State, command, train_missing
+from lungscore.benchmark.run import (
+    STOPPED,
+    State,
+    command,
+    runs_that_fit,
+    train_in_process,
+    train_missing,
+    visible_cards,
+)
 from lungscore.benchmark.whole import plan
 from lungscore.errors import InputError
 from tests.benchmark.tiny_benchmark import write_folder
@@ -153,6 +163,59 @@ def test_trainings_go_side_by_side_but_not_before_what_they_build_on(folder):
 
     assert train_missing(State([], missing, {}), execute, at_once=2) == {}
     assert sorted(started) == sorted(run.name for run in missing)
+
+
+def test_nothing_begins_after_the_time_and_what_was_stopped_says_so(folder, monkeypatch):
+    missing = in_order(runs(folder, "coach")[:2])
+    clock = iter((0.0, 9.0, 11.0, 11.0, 11.0))
+    monkeypatch.setattr(running.time, "monotonic", lambda: next(clock))
+    codes = iter((0, STOPPED))
+    assert train_missing(State([], missing, {}), lambda run: next(codes), ends=10.0) == {
+        "coach/fold0-seed0": "stopped, the time is over",
+        "pretraining/fold1-seed0": "not begun, the time is over",
+        "coach/fold1-seed0": "not begun, the time is over",
+    }
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(0.5, STOPPED), (60, 3)])
+def test_a_training_is_stopped_when_the_time_is_over(folder, monkeypatch, seconds, code):
+    monkeypatch.setattr(running, "command", lambda run, threads: [])
+    # `python -m lungscore` of this folder.
+    folder.joinpath("lungscore.py").write_text(
+        f"import time, sys; time.sleep({30 if code == STOPPED else 0}); sys.exit(3)"
+    )
+    monkeypatch.chdir(folder)
+    began = time.monotonic()
+    assert train_in_process(runs(folder, "large")[0], ends=began + seconds) == code
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "expected"),
+    [
+        ("cpu", None, ""),
+        ("cpu", "2,3", ""),
+        ("cuda:1", None, "1"),
+        ("cuda:1", "2,3", "3"),
+        ("cuda:0", "", "0"),
+    ],
+)
+def test_a_training_sees_the_device_that_was_asked_for_alone(device, visible, expected):
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert visible_cards(device, environment) == {"CUDA_VISIBLE_DEVICES": expected}
+
+
+def test_a_card_is_packed_with_as_many_trainings_as_its_memory_and_the_threads_allow(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(running, "available_threads", lambda: 16)
+    free = 0
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
+    counts = []
+    for gibibytes in (1, 9, 40, 140):
+        free = gibibytes * 2**30
+        counts.append(runs_that_fit("cuda:0"))
+    assert counts == [1, 2, 10, 16]
+    assert runs_that_fit("cpu") == 1
 
 
 def test_a_folder_with_another_experiment_fails_what_builds_on_it(folder):

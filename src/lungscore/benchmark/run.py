@@ -1,8 +1,10 @@
 """Training what is missing, each run in a process of its own."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -10,6 +12,17 @@ from lungscore.benchmark.estimates import Estimates
 from lungscore.benchmark.plan import Run, built_on
 from lungscore.errors import InputError
 from lungscore.learning.loop import finished
+from lungscore.machine import available_threads
+
+#: The exit code of a training that was stopped because the time was over.
+STOPPED = 75
+
+#: The variable by which CUDA lets a process see some cards alone.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+#: What one training of the comparison is given on a graphics card: more than batches of eight
+#: slices need with any network of its rows, CUDA's own share included.
+RUN_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -42,10 +55,45 @@ def command(run: Run, threads: int | None = None) -> list[str]:
     return words + (["--threads", str(threads)] if threads else [])
 
 
-def train_in_process(run: Run, threads: int | None = None) -> int:
-    """Train ``run`` in a process of its own, which prints to standard error; its exit code."""
+def train_in_process(
+    run: Run, threads: int | None = None, device: str | None = None, ends: float | None = None
+) -> int:
+    """Train ``run`` in a process of its own, which prints to standard error; its exit code.
+
+    device: "cpu" or "cuda:N", where None leaves the choice to the training. ends: of
+    time.monotonic(), when it is stopped, to be resumed by another; the code is then STOPPED.
+    """
     words = [sys.executable, "-m", "lungscore", *command(run, threads)]
-    return subprocess.run(words, check=False, stdout=sys.stderr).returncode  # noqa: S603 (our own)
+    environment = None if device is None else os.environ | visible_cards(device, os.environ)
+    with subprocess.Popen(words, stdout=sys.stderr, env=environment) as training:  # noqa: S603 (our own)
+        try:
+            return training.wait(None if ends is None else max(0.0, ends - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            training.kill()  # checkpoints are written atomically, after every epoch
+            return STOPPED
+
+
+def visible_cards(device: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What tells a process to see ``device`` ("cpu" or "cuda:N") as its only one.
+
+    environment: where cards may already have been chosen, of which N is a number then.
+    """
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return {VISIBLE: ""}
+    cards = environment.get(VISIBLE, "").split(",")
+    return {VISIBLE: cards[int(number)] if int(number) < len(cards) and cards[0] else number}
+
+
+def runs_that_fit(device: str) -> int:
+    """How many trainings to run side by side on ``device``: one on the processor, on a graphics
+    card what its free memory and the processor's threads, one each at least, allow."""
+    if device == "cpu":
+        return 1
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(free // RUN_BYTES, available_threads()))
 
 
 def train_missing(
@@ -53,11 +101,13 @@ def train_missing(
     execute: Callable[[Run], int],
     *,
     at_once: int = 1,
+    ends: float | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, str]:
     """Train what is missing, in order; a failure does not stop the others.
 
-    at_once: how many are trained side by side; none starts before those that it builds on are done.
+    at_once: how many are trained side by side; none starts before those that it builds on are done,
+    nor after ``ends`` (of time.monotonic()).
     Returns the names of the runs that failed, those that build on them among them, with reasons.
     """
     failed = dict(state.wrong)
@@ -88,7 +138,9 @@ def train_missing(
             left = None if left is None else left / at_once
             report(f"{position} {ready.name}" + _about(left, " left in all"))
             waiting.remove(ready)
-            if reason := _lacks(ready, failed):
+            if ends is not None and time.monotonic() >= ends:
+                fail(ready, "not begun, the time is over")
+            elif reason := _lacks(ready, failed):
                 fail(ready, reason)
             else:
                 running[pool.submit(execute, ready)] = ready
@@ -106,6 +158,8 @@ def _lacks(run: Run, failed: Iterable[str]) -> str:
 
 
 def _failure(code: int) -> str:
+    if code == STOPPED:
+        return "stopped, the time is over"
     return f"ended with exit code {code}" if code else ""
 
 

@@ -66,21 +66,23 @@ def train(
     threads: int | None,
     at_once: int = 1,
     seed: int | None = None,
+    device: str | None = None,
+    ends: float | None = None,
     report: Report,
 ) -> dict[str, str]:
     """Train what is missing; returns what failed, by name, with the reason.
 
     threads: of each of the ``at_once`` trainings; by default they share what there is. seed: the
-    rows' trainings of this seed alone.
+    rows' trainings of this seed alone. device, ends: see train_in_process.
     """
     if threads is None and at_once > 1:
         threads = max(1, available_threads() // at_once)
-    execute = partial(train_in_process, threads=threads)
+    execute = partial(train_in_process, threads=threads, device=device, ends=ends)
     runs = planned.runs
     if seed is not None:
         last = [run for _, runs in planned.rows for run in runs]
         runs = in_order(run for run in last if run.config.training.seed == seed)
-    return train_missing(state_of(runs), execute, at_once=at_once, report=report)
+    return train_missing(state_of(runs), execute, at_once=at_once, ends=ends, report=report)
 
 
 def measure_finished(

@@ -7,6 +7,7 @@ import typer
 
 from lungscore.cli.console import note, say
 from lungscore.errors import InputError
+from lungscore.machine import check_device
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,11 +41,33 @@ def run(
         typer.Option(min=1, metavar="N", help="Threads per training (default: all)."),
     ] = None,
     at_once: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--at-once", min=1, metavar="N", help="Trainings in parallel, sharing the threads."
+            "--at-once",
+            min=1,
+            metavar="N",
+            help="Trainings in parallel, sharing the threads (default: 1; on a graphics card, as "
+            "many as its memory holds).",
         ),
-    ] = 1,
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda[:N]",
+            callback=check_device,
+            help="Device that trains: auto is the first graphics card if it works, otherwise the "
+            "processor.",
+        ),
+    ] = "auto",
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="S",
+            help="Stop training after so many seconds; the same command continues. Measuring "
+            "follows and is not counted.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -64,12 +87,16 @@ def run(
     Requires the train extra and LUNGSCORE_DATA. With --results, the page is not written.
     """
     import os
+    import time
 
+    ends = None if seconds is None else time.monotonic() + seconds
     # Busy waiting makes two busy threads ten times slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from lungscore.benchmark import whole
     from lungscore.benchmark.results import results_folder
     from lungscore.benchmark.rows import load_rows
+    from lungscore.benchmark.run import runs_that_fit
+    from lungscore.inference.device import usable_device
     from lungscore.learning.loop import use_threads
 
     use_threads(threads)
@@ -82,7 +109,16 @@ def run(
     for name, reason in failed.items():
         note(f"{name}: {reason}")
     if not no_train:
-        failed |= whole.train(planned, threads=threads, at_once=at_once, seed=seed, report=note)
+        trains = usable_device(device, "torch")
+        failed |= whole.train(
+            planned,
+            threads=threads,
+            at_once=at_once or runs_that_fit(trains),
+            seed=seed,
+            device=trains,
+            ends=ends,
+            report=note,
+        )
     command = f"lungscore benchmark run {folder.parent.name}/{folder.name}"
     failed |= whole.measure_finished(
         benchmark,
