@@ -7,6 +7,7 @@ from typing import Any
 import calibration_page
 import dense_phantoms_page
 import flicker_page
+import precision_page
 import scans_page
 import score_performance_page
 import timed_stages_page
@@ -43,6 +44,7 @@ def page(results: Path) -> str:
         scans_page.scans(load(results, "real-scans.json")),
         scans_page.stages(load(results, "real-scans.json")),
         scans_page.engines(load(results, "engines.json")),
+        precision_page.section(load(results, "precision.json")),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -26,8 +26,8 @@ the command to its end in which nothing waits for a network. The first slice com
 after the scan was read: that time is left out."""
 
 PRECISION = """`--precision auto` is the fastest that gives the masks of f32 within the rule of \
-parity. bf16 misses it between engines \
-([measurements.md](measurements.md#the-same-masks-from-every-engine)), so auto is f32, and \
+parity. bf16 and int8 miss it \
+([measurements.md](measurements.md#the-same-weights-at-other-precisions)), so auto is f32, and \
 `result.json` says which ran. Compiled networks are kept in the user's own cache folder \
 (`LUNGSCORE_CACHE`, “off” keeps none); the first run on a computer compiles them and is not \
 counted."""
