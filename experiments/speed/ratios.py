@@ -13,6 +13,9 @@ computer that has one is needed for:
 
     python experiments/speed/ratios.py -o benchmarks/results/ratios.jsonl --device cuda
     python experiments/speed/fit.py
+
+``--only cohort`` measures that alone, one worker and two in turns: its line takes the place of what
+an earlier one says of cohorts on such a computer.
 """
 
 import argparse
@@ -29,8 +32,6 @@ from typing import Any
 SCHEMA = "lungscore.ratios/1"
 #: Slices of the phantoms whose time should lie on a straight line, and whose memory counts.
 LINE, MEMORY = (100, 200, 400, 800, 1600), (300, 800)
-#: Patients of the cohort, each with a copy of the scan.
-COHORT = 4
 #: Slices of the phantom that a graphics card is measured with.
 ON_CARD = 300
 
@@ -238,6 +239,7 @@ class Tree:
     def cohort(self, path: Path, workers: int) -> float:
         """Scans per hour of a cohort of COHORT patients, each with a copy of a scan."""
         from inputs import as_another_patient
+        from ratios_page import COHORT
 
         with tempfile.TemporaryDirectory() as folder:
             scans, out = Path(folder) / "scans", Path(folder) / "out"
@@ -260,6 +262,18 @@ class Tree:
         ).wall_seconds
 
 
+def cohorts_of(
+    scan: Path, trees: dict[str, Tree], repeats: int
+) -> dict[str, dict[str, list[float]]]:
+    """Tree -> workers -> scans per hour, all of them in turns."""
+    rates: dict[str, dict[str, list[float]]] = {name: {"1": [], "2": []} for name in trees}
+    for _ in range(repeats):
+        for name, tree in trees.items():
+            for workers in (1, 2):
+                rates[name][str(workers)].append(tree.cohort(scan, workers))
+    return rates
+
+
 def measure(
     scan: Path,
     trees: dict[str, Tree],
@@ -280,12 +294,10 @@ def measure(
         for name, tree in trees.items():
             found[name]["scans"].append(tree.scan(scan))
             found[name]["help"].append(tree.help())
+    cohorts = cohorts_of(scan, trees, 1 if repeats < 3 else 2)
     for name, tree in trees.items():
         found[name]["second"] = [tree.second(scan) for _ in range(min(repeats, 3))]
-        found[name]["cohort"] = {
-            str(workers): [tree.cohort(scan, workers) for _ in range(1 if repeats < 5 else 2)]
-            for workers in (1, 2)
-        }
+        found[name]["cohort"] = cohorts[name]
         found[name]["memory_mib"] = {
             str(slices): tree.scan(phantom(slices, "dicom", cache))["peak_mib"] for slices in memory
         }
@@ -337,6 +349,22 @@ def work(scan_slices: int, *, on_card: bool = False) -> dict[str, float]:
     return {**flops, **peak, "slices": scan_slices}
 
 
+def _origin(
+    command: str, here: Path, earlier: Path | None, host: dict[str, Any], scan: Path
+) -> dict[str, Any]:
+    """What a line says of how it was made."""
+    from host import commit
+
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "commit": commit(here),
+        "commit_before": commit(earlier) if earlier else None,
+        "host": host,
+        "scan": scan.name,
+    }
+
+
 def _card(device: str) -> str:
     """The name of the graphics card ``device``."""
     from lungscore.inference.device import cuda_devices
@@ -346,7 +374,7 @@ def _card(device: str) -> str:
 
 def main() -> None:
     """One line of JSON."""
-    from host import commit, host
+    from host import host
     from inputs import CACHE, phantom
     from latency import append, command, real_scan
 
@@ -359,6 +387,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, nargs="+", default=MEMORY, help="of phantoms")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--device", help="of this tree's networks, as of analyze")
+    parser.add_argument("--only", choices=["cohort"], help="measure nothing else")
     asked = parser.parse_args()
     here = Path(__file__).resolve().parents[2]
     options = ["--device", asked.device] if asked.device else []
@@ -369,6 +398,11 @@ def main() -> None:
     made = kind == "phantom"
     scan = phantom(int(slices), "dicom", asked.cache) if made else real_scan(asked.scan)
     before = host()
+    if asked.only:
+        rates = cohorts_of(scan, trees, asked.repeats)
+        cohorts = {name: {"cohort": values} for name, values in rates.items()}
+        append(asked.out, {**_origin(command(), here, asked.before, before, scan), **cohorts})
+        return
     found = measure(
         scan,
         trees,
@@ -378,12 +412,7 @@ def main() -> None:
         memory=asked.memory,
     )
     line = {
-        "schema": SCHEMA,
-        "command": command(),
-        "commit": commit(here),
-        "commit_before": commit(asked.before) if asked.before else None,
-        "host": before,
-        "scan": scan.name,
+        **_origin(command(), here, asked.before, before, scan),
         "repeats": asked.repeats,
         **found,
         "work": work(found["now"]["scans"][0]["slices"], on_card="card" in found["now"]),

@@ -14,6 +14,8 @@ Line = dict[str, Any]
 Values = Callable[[Line, str], list[float]]
 
 NOT_MEASURED = "not measured"
+#: Patients of the cohort (ratios.py).
+COHORT = 4
 #: The column of a computer: whether a graphics card ran the networks, else its processor's flags.
 GPU = "GPU"
 COLUMNS = ("without AMX", "with AMX", GPU)
@@ -135,8 +137,12 @@ ROWS = (
 
 
 def ratios_section(lines: Sequence[Line]) -> str:
-    """The section; lines: of ratios.py, the last of a kind of processor counts."""
-    own = {_column(line): line for line in lines}
+    """The section; lines: of ratios.py, the last of a kind of processor counts, and the last of
+    cohorts alone after it."""
+    own: dict[str, Line] = {}
+    for line in lines:
+        column = _column(line)
+        own[column] = line if "R" in line else _with_cohorts(own[column], line)
     head = ["what", "aim"]
     head += [f"{name}, {tree}" for name in own for tree in ("before", "now")]
     head += [name for name in COLUMNS if name not in own]
@@ -157,6 +163,13 @@ def ratios_section(lines: Sequence[Line]) -> str:
     return "\n\n".join([*texts, "### Peers", PEERS])
 
 
+def _with_cohorts(line: Line, cohorts: Line) -> Line:
+    """``line`` with what a later one says of cohorts."""
+    trees = [tree for tree in ("now", "before") if tree in line]
+    measured = {tree: {**line[tree], **cohorts.get(tree, {})} for tree in trees}
+    return {**line, **measured, "cohorts": cohorts}
+
+
 def _column(line: Line) -> str:
     return GPU if line.get("card") else COLUMNS["amx_bf16" in (line["host"]["flags"] or ())]
 
@@ -164,6 +177,10 @@ def _column(line: Line) -> str:
 def _called(line: Line) -> str:
     """How the text about a line begins."""
     return f"{GPU} ({line['card']})" if line.get("card") else _column(line).capitalize()
+
+
+def _source(line: Line) -> str:
+    return f"Command: `{line['command']}`, commit {line['commit']}, before {line['commit_before']}"
 
 
 def _limits(line: Line) -> Iterator[str]:
@@ -181,8 +198,14 @@ def _limits(line: Line) -> Iterator[str]:
         f"{median(scan['wall'] for scan in now):.2f} s with {now[0]['engine']['name']} "
         f"{now[0]['engine']['precision']}, {median(scan['waited'] for scan in now):.2f} s of them "
         f"waiting for networks; {median(scan['cpu'] for scan in now):.2f} s of processor time. "
-        f"Command: `{line['command']}`, commit {line['commit']}, before {line['commit_before']}."
+        f"{_source(line)}."
     )
+    if "cohorts" in line:
+        yield (
+            f"The cohort is {COHORT} patients with the scan of one, each a series of its own; "
+            f"measured apart, load before it {line['cohorts']['host']['load']}. "
+            f"{_source(line['cohorts'])}."
+        )
     megabytes = line["R"][0]["bytes"] / 1e6
     disk = median(run["disk_seconds"] for run in line["R"])
     yield (

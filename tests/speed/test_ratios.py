@@ -74,6 +74,19 @@ def test_what_misses_its_aim_is_said_to_miss_it() -> None:
     assert row(section, "cohort: two workers")[3] == "1.70 ×: met"
 
 
+def test_cohorts_measured_apart_take_the_place_of_the_earlier_ones() -> None:
+    cohorts = {
+        key: value
+        for key, value in ratios_line(3.0).items()
+        if key not in ("R", "now", "before", "work")
+    }
+    cohorts |= {"command": "ratios.py --only cohort", "now": {"cohort": {"1": [10.0], "2": [12.0]}}}
+    section = ratios_section([ratios_line(3.0), cohorts])
+    assert row(section, "cohort: two workers")[2:4] == ["1.70 ×", "1.20 ×: **missed**"]
+    assert row(section, "read")[3] == row(ratios_section([ratios_line(3.0)]), "read")[3]
+    assert "Command: `ratios.py --only cohort`" in section
+
+
 def test_what_was_not_measured_is_named() -> None:
     section = ratios_section([ratios_line(3.0)])
     assert row(section, "read")[-2:] == ["not measured", "not measured"]  # the other computers
