@@ -46,6 +46,7 @@ def last_of_each(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         processor.append(line.get("card"))
         setup = [line.get(key) for key in ("engine", "precision", "input")]
         setup.append("--no-ranges" in line.get("options", ()))
+        setup.append(line["schema"] == RATIOS and "R" not in line)  # of cohorts alone
         found[json.dumps([line["schema"], processor, setup])] = line
     return list(found.values())
 

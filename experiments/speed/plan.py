@@ -261,8 +261,8 @@ def page(measured_costs: Sequence[Cost], measured_sizes: dict[str, Any], memory_
         _cost_table(measured_costs),
         "The first row is an upper bound: it counts every thread as busy from the command to its "
         "end, the start of the program included, and spreads all of it over the slices. Fits are "
-        "of processor time, which excludes waiting for the disk. `lungscore` computes on CPUs: "
-        "none of its engines uses a GPU, so there is no throughput per GPU to plan with. Memory: "
+        "of processor time, which excludes waiting for the disk. Nothing was measured on a "
+        "graphics card (`--device cuda`), so there is no throughput per card to plan with. Memory: "
         f"{memory_mib:,.0f} MiB at the peak of {PATIENT}; allow as much for each worker.",
         "## Disk space per scan",
         _size_table(measured_sizes),

@@ -164,9 +164,12 @@ def ratios_section(lines: Sequence[Line]) -> str:
 
 
 def _with_cohorts(line: Line, cohorts: Line) -> Line:
-    """``line`` with what a later one says of cohorts."""
-    trees = [tree for tree in ("now", "before") if tree in line]
-    measured = {tree: {**line[tree], **cohorts.get(tree, {})} for tree in trees}
+    """``line`` with what a later one says of cohorts, of the trees that it measured."""
+    measured = {}
+    for tree in ("now", "before"):
+        if tree in line:
+            others = {key: value for key, value in line[tree].items() if key != "cohort"}
+            measured[tree] = {**others, **cohorts.get(tree, {})}
     return {**line, **measured, "cohorts": cohorts}
 
 
@@ -180,7 +183,8 @@ def _called(line: Line) -> str:
 
 
 def _source(line: Line) -> str:
-    return f"Command: `{line['command']}`, commit {line['commit']}, before {line['commit_before']}"
+    earlier = f", before {line['commit_before']}" if line["commit_before"] else ""
+    return f"Command: `{line['command']}`, commit {line['commit']}{earlier}"
 
 
 def _limits(line: Line) -> Iterator[str]:

@@ -82,7 +82,7 @@ def test_cohorts_measured_apart_take_the_place_of_the_earlier_ones() -> None:
     }
     cohorts |= {"command": "ratios.py --only cohort", "now": {"cohort": {"1": [10.0], "2": [12.0]}}}
     section = ratios_section([ratios_line(3.0), cohorts])
-    assert row(section, "cohort: two workers")[2:4] == ["1.70 ×", "1.20 ×: **missed**"]
+    assert row(section, "cohort: two workers")[2:4] == ["not measured", "1.20 ×: **missed**"]
     assert row(section, "read")[3] == row(ratios_section([ratios_line(3.0)]), "read")[3]
     assert "Command: `ratios.py --only cohort`" in section
 
