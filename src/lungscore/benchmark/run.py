@@ -20,8 +20,8 @@ STOPPED = 75
 #: The variable by which CUDA lets a process see some cards alone.
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-#: What one training of the comparison is given on a graphics card: more than batches of eight
-#: slices need with any network of its rows, CUDA's own share included.
+#: What a training is reckoned to take of a graphics card's memory, CUDA's own share included. An
+#: estimate for batches of eight slices; nothing was measured.
 RUN_BYTES = 4 * 2**30
 
 
