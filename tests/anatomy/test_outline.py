@@ -56,15 +56,23 @@ def test_dense_lung_within_the_outline_is_no_cut():
     assert not told(scan, labels)
 
 
-def test_narrow_notches_at_the_ribs_are_noticed_and_those_at_the_heart_are_not():
-    for columns, noticed in ((slice(16, 21), True), (slice(36, 41), False)):
-        scan, labels = chest((2.5, 1.2, 1.2))
-        labels[24, 38:41, columns] = 0
-        scan.values[24, 38:41, columns] = 0
-        message = told(scan, labels)
-        assert bool(message) == noticed
-        assert not noticed or message.startswith("lungs-ragged: ")
-        assert not noticed or "right lung is ragged at the ribs, most in slice 25" in message
+@pytest.mark.parametrize(
+    ("columns", "density_hu", "noticed"),
+    [
+        (slice(16, 21), 0, True),
+        (slice(16, 21), -850, False),  # aerated: no dense band
+        (slice(36, 41), 0, False),  # at the heart
+    ],
+)
+def test_narrow_dense_notches_at_the_ribs_are_noticed(columns, density_hu, noticed):
+    scan, labels = chest((2.5, 1.2, 1.2))
+    labels[24, 38:41, columns] = 0
+    scan.values[24, 38:41, columns] = density_hu
+    message = told(scan, labels)
+    assert bool(message) == noticed
+    if noticed:
+        assert message.startswith("lungs-ragged: ")
+        assert "right lung is ragged at the ribs, most in slice 25" in message
 
 
 def test_healthy_phantoms_have_certain_outlines():

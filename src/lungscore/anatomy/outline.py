@@ -18,7 +18,7 @@ LUNGS = {RIGHT_LUNG: "right lung", LEFT_LUNG: "left lung"}
 DEPTH_MM = 5.0
 #: Vessels of healthy hila are cut over less than this in one place, cm².
 CUT_CM2 = 8.0
-#: Notches at the ribs narrower than this, mm, that take more than this in one slice, mm², are dense
+#: Dense notches at the ribs narrower than this, mm, that take more than this in one slice, mm², are
 #: lung. Healthy lungs have none but at their tips. Pixels so far apart are looked at, mm.
 NOTCH_MM, RAGGED_MM2, SAMPLED_MM = 10.0, 10.0, 1.25
 #: Bone and contrast medium are denser, HU; so are vessels full of it, which hila have.
@@ -83,7 +83,8 @@ def ragged_outlines(labels: np.ndarray, overview: Overview) -> Iterator[Notice]:
     The chest wall is smooth: notches are dense bands of lung that were left out.
     """
     pixels = [max(1, round(SAMPLED_MM / size)) for size in overview.spacing_mm[1:]]
-    sampled = labels[:, pixels[0] // 2 :: pixels[0], pixels[1] // 2 :: pixels[1]]
+    some = np.s_[:, pixels[0] // 2 :: pixels[0], pixels[1] // 2 :: pixels[1]]
+    sampled, values = labels[some], overview.scan.values[some]
     down_mm, across_mm = (
         count * size for count, size in zip(pixels, overview.spacing_mm[1:], strict=True)
     )
@@ -92,7 +93,8 @@ def ragged_outlines(labels: np.ndarray, overview: Overview) -> Iterator[Notice]:
         lung = sampled[box] == side
         # Each slice for itself: no neighbour is near enough to take part.
         notches = close_ball(lung, (1000.0, down_mm, across_mm), radius_mm=NOTCH_MM / 2)
-        notches &= (sampled[box] == 0) & towards_ribs(lung, side, back=back_of(lung))
+        notches &= (sampled[box] == 0) & (values[box] >= overview.levels.lung)
+        notches &= towards_ribs(lung, side, back=back_of(lung))
         notches = ndimage.binary_opening(notches, np.ones((1, 2, 2), bool))
         areas = np.count_nonzero(notches, axis=(1, 2)) * down_mm * across_mm
         sizes = np.count_nonzero(lung, axis=(1, 2))
