@@ -313,3 +313,19 @@ def test_torch_numpy_pillow_and_safetensors_are_enough():
         "from lungscore.learning.timed import encoders, today, work, workers"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("encoder", ["resnet10", "resnet18"])
+def test_students_may_have_the_encoder_that_ships(encoder, slices, tmp_path):
+    weights = Path(os.environ.get("LUNGSCORE_DATA", "")) / "resnet18-imagenet-partial"
+    if not weights.is_dir():
+        pytest.skip("needs resnet18-imagenet-partial in LUNGSCORE_DATA")
+    (tmp_path / "resnet18-imagenet-partial").symlink_to(weights)
+    folds = (("a",), ("b",), ("c",), ("d",), ("e",))
+    place = Environment(slices, folds, tmp_path, tmp_path / "runs", CPU, PACE, size=(32, 40))
+    run = Run("students", "student", "fold0", encoder)
+    network = work.new_network(run, place, SliceStore(slices, CPU, size=(32, 40)))
+    expected = torch.from_numpy(np.load(next(weights.glob("layer1.0.conv1.weight.npy"))))
+    kernel = network.encoder.layer1[0].conv1.weight
+    assert kernel.shape == expected.shape
+    assert torch.allclose(kernel, expected)

@@ -52,6 +52,7 @@ ENCODERS = {
     "efficientnet-lite0": "efficientnet-lite0.safetensors",
     "efficientnet-lite1": "efficientnet-lite1.safetensors",
     "efficientnet-lite2": "efficientnet-lite2.safetensors",
+    "resnet10": "resnet18-imagenet-partial",
     "resnet18": "resnet18-imagenet-partial",
 }
 
