@@ -31,11 +31,14 @@ settings.load_profile("untimed")
 
 #: The marker of all tests in a folder: those of `make ci`, not of `make test`.
 FOLDERS = {
+    "datasets": "training",
+    "evaluation": "training",
     "learning": "training",
     "networks": "training",
     "pacs": "hospital",
     "node": "hospital",
     "deidentification": "hospital",
+    "review": "hospital",
     "batch": "studies",
     "followup": "studies",
     "agreement": "studies",
