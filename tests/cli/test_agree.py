@@ -11,6 +11,8 @@ from lungscore.cli.main import call
 from lungscore.scan.phantom import Phantom
 from lungscore.statistics import bootstrap
 
+pytestmark = pytest.mark.studies
+
 PRESETS = ("healthy", "mild", "moderate", "severe")
 
 

@@ -11,6 +11,8 @@ from lungscore.followup import Comparison
 from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_nifti
 
+pytestmark = pytest.mark.studies
+
 
 @pytest.fixture(scope="module")
 def scans(

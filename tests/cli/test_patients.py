@@ -15,6 +15,8 @@ from lungscore.patients.stored import ClinicalModel, Detector, read_model
 from made_up_patients import write_generated
 from tests.patients.made_up import COVARIATES, made
 
+pytestmark = pytest.mark.studies
+
 SHARES = {"second_scans": 0.15, "suspected": 0.05, "missing": 0.05}
 LABELS = ("--infected", "NCP", "--clean", "Normal")
 TABLE_OPTIONS = ("--covariates", "age,sex,crp")
