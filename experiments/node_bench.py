@@ -14,7 +14,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.dimse_primitives import C_STORE
 
 from lungscore.scan.dicom.header import CT_IMAGE
-from node_parties import LOCAL, Archive, Node, Sender, wait_until, write_studies
+from node_parties import Archive, Node, Sender, wait_until, write_studies
+from ports import LOCAL
 
 #: Seconds for what must happen soon, however busy the computer is.
 PATIENCE_S = 120.0

@@ -33,17 +33,12 @@ from lungscore.node.receive import AVAILABILITY, VERIFICATION
 from lungscore.scan.dicom.header import CT_IMAGE
 from lungscore.scan.phantom import Phantom, make_phantom
 from lungscore.scan.write import write_dicom_series
+from ports import LOCAL, free_port
 
-LOCAL = "127.0.0.1"
 #: A chest in 16 slices: coarse, quick to analyse, and exact in every header.
 SMALL, SMALL_MM = (16, 96, 96), (17.5, 3.75, 3.75)
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as asked:
-        asked.bind((LOCAL, 0))
-        return int(asked.getsockname()[1])
+#: Seconds for a process to listen; it takes one or two where nothing else runs.
+START_S = 300
 
 
 def write_studies(folder: Path, count: int, *, first: int = 0) -> list[Path]:
@@ -95,7 +90,7 @@ class Node:
                 start_new_session=True,
             )
         if wait:
-            wait_until(self.listens, 60)
+            wait_until(self.listens, START_S)
         return self
 
     def listens(self) -> bool:

@@ -1,7 +1,6 @@
 """Several processes train as one does; a killed one leaves what can be gone on with."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,16 +14,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lungscore.errors import InputError
 from lungscore.learning.loop import make_fabric
+from ports import free_port
 from tests.learning import training_processes as processes
 from tests.learning.tiny_training import experiment, logged
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def end(children) -> None:

@@ -21,7 +21,8 @@ from lungscore.node.node import _make_folders
 from lungscore.node.receive import Receiver
 from lungscore.node.state import State
 from lungscore.node.tables import FILE
-from node_parties import Sender, free_port
+from node_parties import Sender
+from ports import free_port
 from tests.scan.scan_builder import write_series
 
 pytest.importorskip("pynetdicom", reason="pynetdicom is not here: pip install lungscore[dicom]")

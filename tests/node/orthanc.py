@@ -10,7 +10,8 @@ import pytest
 
 from lungscore.errors import LungscoreError
 from lungscore.pacs.dicomweb import Archive
-from node_parties import LOCAL, free_port, wait_until
+from node_parties import START_S, wait_until
+from ports import LOCAL, free_port
 
 PLUGIN = Path("/usr/lib/orthanc/libOrthancDicomWeb.so.1.7")
 #: docs/pacs.md shows the same: CT series go to the node when they are complete.
@@ -62,10 +63,12 @@ class Orthanc:
             self._process = subprocess.Popen(
                 [self._program, str(self._config)], stdout=log, stderr=log
             )
-        wait_until(self._answers, 60)
+        wait_until(self._answers, START_S)
         return self
 
     def _answers(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise RuntimeError(f"Orthanc ended: {self._log.read_text()[-2000:]}")
         try:
             self.archive.series("1.2.3")
         except LungscoreError as error:

@@ -12,7 +12,8 @@ import node_faults
 from lungscore.cli.main import call
 from node_kills import run
 from node_load import senders
-from node_parties import LOCAL, Archive, Node, Sender, wait_until, write_studies
+from node_parties import Archive, Node, Sender, wait_until, write_studies
+from ports import LOCAL
 
 pytestmark = pytest.mark.ci
 

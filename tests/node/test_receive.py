@@ -20,7 +20,8 @@ from lungscore.node import intake
 from lungscore.node.receive import VERIFICATION
 from lungscore.node.watch import image_in
 from lungscore.scan.dicom.header import CT_IMAGE
-from node_parties import LOCAL, Sender, in_threads, wait_until
+from node_parties import Sender, in_threads, wait_until
+from ports import LOCAL
 
 
 def echoes(sender: Sender) -> bool:
