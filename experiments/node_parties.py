@@ -37,8 +37,8 @@ from ports import LOCAL, free_port
 
 #: A chest in 16 slices: coarse, quick to analyse, and exact in every header.
 SMALL, SMALL_MM = (16, 96, 96), (17.5, 3.75, 3.75)
-#: Seconds for a process to listen; it takes one or two where nothing else runs.
-START_S = 300
+#: Seconds that nothing takes but a fault, on however busy a computer.
+LONGEST_S = 300
 
 
 def write_studies(folder: Path, count: int, *, first: int = 0) -> list[Path]:
@@ -90,7 +90,7 @@ class Node:
                 start_new_session=True,
             )
         if wait:
-            wait_until(self.listens, START_S)
+            wait_until(self.listens)
         return self
 
     def listens(self) -> bool:
@@ -116,7 +116,7 @@ class Node:
         if self.process is None or self.process.poll() is not None:
             return 0
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(LONGEST_S)
 
     def states(self) -> Counter[str]:
         """State -> studies in it."""
@@ -152,7 +152,7 @@ class Node:
                 return
 
 
-def wait_until(ready: Callable[[], object], seconds: float) -> None:
+def wait_until(ready: Callable[[], object], seconds: float = LONGEST_S) -> None:
     """Wait; TimeoutError after so long."""
     deadline = time.monotonic() + seconds
     while not ready():

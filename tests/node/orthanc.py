@@ -10,7 +10,7 @@ import pytest
 
 from lungscore.errors import LungscoreError
 from lungscore.pacs.dicomweb import Archive
-from node_parties import START_S, wait_until
+from node_parties import LONGEST_S, wait_until
 from ports import LOCAL, free_port
 
 PLUGIN = Path("/usr/lib/orthanc/libOrthancDicomWeb.so.1.7")
@@ -63,7 +63,7 @@ class Orthanc:
             self._process = subprocess.Popen(
                 [self._program, str(self._config)], stdout=log, stderr=log
             )
-        wait_until(self._answers, START_S)
+        wait_until(self._answers)
         return self
 
     def _answers(self) -> bool:
@@ -78,7 +78,7 @@ class Orthanc:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(LONGEST_S)
             self._process = None
 
     def modalities(self, study: str) -> dict[str, str]:

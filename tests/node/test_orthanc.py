@@ -107,18 +107,18 @@ def test_nothing_is_lost_when_the_node_is_killed_and_the_archive_is_down(
     for folder in [*good, *broken]:
         assert set(to_archive.send(sorted(folder.glob("*.dcm")))) == {0}
     # The archive does not send again by itself: what it has not sent is not the node's to lose.
-    wait_until(lambda: sum(row.images for row in node.rows()) == 47, 120)
-    wait_until(lambda: node.states()["running"], 60)
+    wait_until(lambda: sum(row.images for row in node.rows()) == 47)
+    wait_until(lambda: node.states()["running"])
     node.kill()
     orthanc.stop()
     down = time.monotonic()
     assert len(node.rows()) == 3
     node.start()
-    wait_until(lambda: node.states()["done"] == 2 and node.states()["failed"] == 1, 300)
+    wait_until(lambda: node.states()["done"] == 2 and node.states()["failed"] == 1)
     wait_until(lambda: time.monotonic() - down > DOWN_S, DOWN_S + 10)
     assert sum(event["event"] == "send-later" for event in node.events()) >= 2
     orthanc.start()
-    wait_until(lambda: node.ended(3), 120)
+    wait_until(lambda: node.ended(3))
     assert node.states() == {"sent": 2, "failed": 1}
     assert {row.code for row in node.rows()} == {None, "slice-gap"}
     for folder in good:

@@ -44,7 +44,7 @@ def test_a_node_tells_its_state_and_nothing_of_a_patient(tmp_path: Path) -> None
     destinations = [archive.as_destination()]
     with archive.running(), Node(tmp_path / "n", stub=True, destinations=destinations) as node:
         Sender(node.port).send_surely(study)
-        wait_until(lambda: node.ended(1), 120)
+        wait_until(lambda: node.ended(1))
         address = f"http://{LOCAL}:{node.monitored}"
         with urlopen(f"{address}/health", timeout=30) as answer:  # noqa: S310
             health = json.load(answer)
@@ -71,7 +71,7 @@ def test_a_drop_folder_needs_no_network(tmp_path: Path) -> None:
     shelf = {"name": "shelf", "kind": "folder", "path": str(tmp_path / "shelf")}
     node = Node(tmp_path / "n", stub=True, watch=str(tmp_path / "drop"), destinations=[shelf])
     with node:
-        wait_until(lambda: node.ended(1), 120)
+        wait_until(lambda: node.ended(1))
     assert len(list((tmp_path / "shelf").glob("*/*.dcm"))) == 6
     assert not list((tmp_path / "drop").iterdir())
     assert call(["node", "status", "--config", str(node.config)]) == 0

@@ -121,10 +121,10 @@ def test_other_kinds_of_objects_are_not_agreed_on(listening: Any, images: list[D
     contexts = [(CT_IMAGE, None), (MRImageStorage, None), ("1.2.3.4.5", None)]
     with sender.association(*contexts) as association:
         assert [c.abstract_syntax for c in association.accepted_contexts] == [CT_IMAGE]
-    wait_until(lambda: parts.codes == ["image-refused"], 5)
+    wait_until(lambda: parts.codes == ["image-refused"])
     with sender.association((CT_IMAGE, [DeflatedExplicitVRLittleEndian])) as association:
         assert not association.is_established or not association.accepted_contexts
-    wait_until(lambda: parts.codes == ["image-refused"] * 2, 5)
+    wait_until(lambda: parts.codes == ["image-refused"] * 2)
     with sender.association(
         (CT_IMAGE, [DeflatedExplicitVRLittleEndian]), (CT_IMAGE, None)
     ) as association:
@@ -143,14 +143,14 @@ def test_a_wrong_title_is_refused(
     parts, sender = listening(**settings)
     stranger = Sender(sender.port, calling=calling, called=called)
     assert stranger.send(images) == [None] * 3
-    wait_until(lambda: parts.codes == ["sender-refused"], 5)
+    wait_until(lambda: parts.codes == ["sender-refused"])
     assert echoes(Sender(sender.port, calling="PACS"))
 
 
 def test_a_wrong_address_is_not_even_heard(listening: Any, images: list[Dataset]) -> None:
     parts, sender = listening(addresses=["10.0.0.0/8"], calling=["SENDER"])
     assert sender.send(images) == [None] * 3
-    wait_until(lambda: "sender-refused" in parts.codes, 5)
+    wait_until(lambda: "sender-refused" in parts.codes)
 
 
 def test_a_full_disk_is_out_of_resources(
@@ -260,7 +260,7 @@ def test_hostile_lengths_end_their_connection_alone(listening: Any, message: byt
         while connection.recv(4096):
             pass
     assert echoes(sender)
-    wait_until(lambda: parts.codes, 10)
+    wait_until(lambda: parts.codes)
     assert parts.codes in (["sender-refused"], ["image-refused"])
 
 
@@ -303,8 +303,8 @@ def test_broken_connections_leave_no_open_files_and_no_threads(
         with socket.create_connection((LOCAL, sender.port), 10) as connection:
             connection.sendall(b"\x01\x00" + struct.pack(">L", 2**32 - 1) + b"\0" * 100)
     idle = socket.create_connection((LOCAL, sender.port), 10)
-    wait_until(lambda: threading.active_count() <= threads, 30)
+    wait_until(lambda: threading.active_count() <= threads)
     gc.collect()  # of the sender, whose side pynetdicom leaves open
-    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= files + 1, 10)
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= files + 1)
     idle.close()
     assert parts.codes.count("image-refused") >= 10
