@@ -48,7 +48,7 @@ def test_counts_by_block_are_those_of_the_voxels(seed):
     ]
     moves = [(move * (lungs > 0)).astype(np.uint8) for move in moves]
     voxels = np.flatnonzero(lesions)
-    readings = [(voxels, lesions.take(voxels)), (voxels[:0], lesions[:0].ravel())]
+    readings = [(voxels, [lesions.take(voxels)]), (voxels[:0], [lesions[:0].ravel()])]
     of_readings = tallies_of_moves(Moved(moves), lungs, readings, dense)
     for reading, labels in zip(of_readings, (lesions, np.zeros_like(lesions)), strict=True):
         for counted, regions in zip(reading, moves, strict=True):
@@ -72,7 +72,8 @@ def test_blocks_hold_all_voxels_that_they_cover():
     lungs, lesions = maps["lungs"], infected(maps, [3] * 20)
     regions = np.broadcast_to(np.arange(1, 21, dtype=np.uint8)[:, None, None], (20, 1, 9))
     voxels = np.flatnonzero(lesions)
-    [[counted]] = tallies_of_moves(Halves([regions]), lungs, [(voxels, lesions[lesions > 0])], None)
+    readings = [(voxels, [lesions[lesions > 0]])]
+    [[counted]] = tallies_of_moves(Halves([regions]), lungs, readings, None)
     for region in range(1, 21):
         part = counted.part(region=region)
         assert (part.voxels, part.infection) == (12, 3)
@@ -96,7 +97,7 @@ def test_blocks_across_the_lungs_edge_count_the_voxels_of_lung_in_them(seed):
     readings = [rng.integers(0, 3, lungs.shape, np.uint8) for _ in range(2)]
     voxels = np.arange(lungs.size)
     moved = Coarse([rng.integers(0, 21, (5, 5, 7), np.uint8) for _ in range(2)])
-    of_readings = tallies_of_moves(moved, lungs, [(voxels, r.ravel()) for r in readings], dense)
+    of_readings = tallies_of_moves(moved, lungs, [(voxels, [r.ravel() for r in readings])], dense)
     for of_moves, lesions in zip(of_readings, readings, strict=True):
         for counted, blocks in zip(of_moves, moved.regions, strict=True):
             regions = blocks[np.ix_(*moved.planes)]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from lungscore.anatomy.boxes import box_of_label
+
 #: What has less than this part in one piece on a sample is looked at voxel by voxel.
 WHOLE = 0.99
 ROUNDS = 3
@@ -37,6 +39,11 @@ def _largest_part(mask: np.ndarray) -> float:
 
 
 def _join(labels: np.ndarray, number: int, numbers: Sequence[int]) -> None:
+    box = box_of_label(labels, number)
+    if box is None:
+        return
+    # With what it touches; the rest of a lobe need not be looked at.
+    labels = labels[tuple(slice(max(span.start - 1, 0), span.stop + 1) for span in box)]
     pieces, _ = ndimage.label(labels == number)
     sizes = np.bincount(pieces.ravel())[1:]
     boxes = ndimage.find_objects(pieces)

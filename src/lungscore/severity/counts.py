@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -49,8 +50,21 @@ class Tally:
         axes = ("slices", "lung", "lobe", "region")
         if unknown := set(where) - set(axes):
             raise ValueError(f"no such axis: {sorted(unknown)}")
+        match list(where.items()):
+            case [(str(axis), int(value))] if axis in self._tables:
+                return _counts(self._tables[axis][value])
         selected = self.histogram[tuple(_as_slice(where.get(axis)) for axis in axes)]
         return _counts(selected.sum(axis=(0, 1, 2, 3)))
+
+    @cached_property
+    def _tables(self) -> dict[str, np.ndarray]:
+        """The (lesion, dense) tables of every lung, lobe and region: each is asked for often."""
+        volume = self.histogram.sum(axis=0)
+        return {
+            "lung": volume.sum(axis=(1, 2)),
+            "lobe": volume.sum(axis=(0, 2)),
+            "region": volume.sum(axis=(0, 1)),
+        }
 
     def per_slice(self) -> list[Counts]:
         """Counts of each slice's lung, superior to inferior."""
@@ -148,11 +162,13 @@ def tallies_of_others(
 
 def _counts(table: np.ndarray) -> Counts:
     """Counts from a (lesion, dense) table."""
+    rows = table.tolist()
+    ggo, consolidation = sum(rows[GGO]), sum(rows[CONSOLIDATION])
     return Counts(
-        voxels=int(table.sum()),
-        ggo=int(table[GGO].sum()),
-        consolidation=int(table[CONSOLIDATION].sum()),
-        dense=int(table[GGO:, 1].sum()),
+        voxels=sum(map(sum, rows)),
+        ggo=ggo,
+        consolidation=consolidation,
+        dense=rows[GGO][1] + rows[CONSOLIDATION][1],
     )
 
 

@@ -134,8 +134,10 @@ def _under_moves(
 ) -> list[list[Severity]]:
     """The severity of the reading measured, and of each alternative, under each moved border."""
     measured = np.flatnonzero(segmentation.lesions)
-    readings = [(measured, segmentation.lesions.take(measured))]
-    readings += [(alternatives.voxels, lesions) for lesions in alternatives.lesions()]
+    readings = [
+        (measured, [segmentation.lesions.take(measured)]),
+        (alternatives.voxels, list(alternatives.lesions())),
+    ]
     tallies = tallies_of_moves(moved, segmentation.lungs, readings, segmentation.dense)
     return [[_severity(tally, segmentation) for tally in row] for row in tallies]
 

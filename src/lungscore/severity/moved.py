@@ -37,36 +37,27 @@ class MovedLabels(Protocol):
 def tallies_of_moves(
     moved: MovedLabels,
     lungs: np.ndarray,
-    readings: Iterable[tuple[np.ndarray, np.ndarray]],
+    readings: Sequence[tuple[np.ndarray, Sequence[np.ndarray]]],
     dense: np.ndarray | None,
 ) -> list[list[Tally]]:
     """The tallies of each reading under each move; all slices are counted together.
 
-    lungs, dense: (D, H, W) as in ``counts.tally``. readings: of each, places (N,) in the flattened
-    arrays and the lesion labels (N,) there; elsewhere there are none. A block belongs to one lobe
-    and one region, but what lies in it is counted voxel by voxel.
+    lungs, dense: (D, H, W) as in ``counts.tally``. readings: places (N,) in the flattened arrays,
+    and of each reading the lesion labels (N,) there; elsewhere it has none. A block belongs to one
+    lobe and one region, but what lies in it is counted voxel by voxel.
     """
-    blocks = int(np.prod(moved.shape))
     lung = _voxels_of_blocks(moved, lungs)
-    tables = [
-        _table(moved, lungs, voxels, lesions, dense).reshape(blocks, LESION, DENSE)
-        for voxels, lesions in readings
-    ]
-    for table in tables:
-        table[:, 0, 0] = lung - table.sum(axis=(1, 2))
-    counted = np.stack(tables, axis=1).reshape(blocks, -1)
     filled = np.flatnonzero(lung)
-    used = counted.any(axis=0)
-    weights = np.ascontiguousarray(counted[filled][:, used].T, np.float64)
+    infected, tables = _lesions_of_blocks(moved, lungs, readings, dense)
+    columns = np.ascontiguousarray(tables.reshape(len(tables), len(infected), -1).swapaxes(1, 2))
     tallies: list[list[Tally]] = [[] for _ in tables]
     for lobes, regions in moved.labels():
-        code = lobes[filled].astype(np.int64) * REGION + regions[filled]
-        sums = np.zeros((LOBE * REGION, counted.shape[1]), np.int64)
-        for column, counts in zip(np.flatnonzero(used), weights, strict=True):
-            sums[:, column] = np.bincount(code, counts, minlength=len(sums))
-        by_reading = sums.reshape(LOBE, REGION, len(tables), LESION, DENSE)
-        for index, row in enumerate(tallies):
-            row.append(_tally(by_reading[:, :, index]))
+        parts = lobes.astype(np.int64) * REGION + regions
+        voxels = np.bincount(parts[filled], lung[filled], minlength=LOBE * REGION)
+        there = parts[infected]
+        for row, reading in zip(tallies, columns, strict=True):
+            lesions = [np.bincount(there, c, minlength=LOBE * REGION) for c in reading]
+            row.append(_tally(voxels.astype(np.int64), np.array(lesions, np.int64)))
     return tallies
 
 
@@ -84,33 +75,47 @@ def _voxels_of_blocks(moved: MovedLabels, lungs: np.ndarray) -> np.ndarray:
     return counts.ravel()
 
 
-def _table(
+def _lesions_of_blocks(
     moved: MovedLabels,
     lungs: np.ndarray,
-    voxels: np.ndarray,
-    lesions: np.ndarray,
+    readings: Sequence[tuple[np.ndarray, Sequence[np.ndarray]]],
     dense: np.ndarray | None,
-) -> np.ndarray:
-    """(blocks · LESION · DENSE,) voxels with lesions."""
-    inside = (lesions > 0) & (lungs.take(voxels) > 0)
-    voxels, lesions = voxels[inside], lesions[inside]
-    rest, column = np.divmod(voxels, lungs.shape[2])
-    index, row = np.divmod(rest, lungs.shape[1])
+) -> tuple[np.ndarray, np.ndarray]:
+    """The blocks (B,) with lesions, and (reading, B, lesion, dense) how many voxels of which."""
+    inside = [lungs.take(voxels) > 0 for voxels, _ in readings]
+    kept = [voxels[lung] for (voxels, _), lung in zip(readings, inside, strict=True)]
+    blocks = [_blocks_of(moved, voxels, lungs.shape) for voxels in kept]
+    infected = np.unique(np.concatenate(blocks))
+    number = np.zeros(int(np.prod(moved.shape)), np.int64)
+    number[infected] = np.arange(len(infected))
+    tables = []
+    for (_, labels), lung, voxels, block in zip(readings, inside, kept, blocks, strict=True):
+        place = number[block] * LESION * DENSE + (0 if dense is None else dense.take(voxels))
+        for lesions in labels:
+            code = place + lesions[lung].astype(np.int64) * DENSE
+            tables.append(np.bincount(code, minlength=len(infected) * LESION * DENSE))
+    shape = (len(tables), len(infected), LESION, DENSE)
+    return infected, np.array(tables).reshape(shape)[:, :, 1:]
+
+
+def _blocks_of(moved: MovedLabels, voxels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The block of each of ``voxels`` (N,), places in flattened arrays of ``shape``."""
     z, y, x = moved.planes
-    block = (z[index] * moved.shape[1] + y[row]) * moved.shape[2] + x[column]
-    code = block * (LESION * DENSE) + lesions.astype(np.int64) * DENSE
-    if dense is not None:
-        code += dense.take(voxels)
-    size = int(np.prod(moved.shape)) * LESION * DENSE
-    return np.bincount(code, minlength=size).astype(np.int64)
+    rest, column = np.divmod(voxels, shape[2])
+    index, row = np.divmod(rest, shape[1])
+    blocks: np.ndarray = (z[index] * moved.shape[1] + y[row]) * moved.shape[2] + x[column]
+    return blocks
 
 
-def _tally(histogram: np.ndarray) -> Tally:
-    """A tally of one layer from (lobe, region, lesion, dense) counts."""
-    whole = np.zeros((1, LUNG, *histogram.shape), np.int64)
-    for value in range(LOBE):
+def _tally(voxels: np.ndarray, lesions: np.ndarray) -> Tally:
+    """A tally of one layer from (lobe · region,) counts: of voxels, and of each lesion by density."""
+    histogram = np.zeros((LOBE * REGION, LESION, DENSE), np.int64)
+    histogram[:, 1:] = lesions.T.reshape(-1, LESION - 1, DENSE)
+    histogram[:, 0, 0] = voxels - lesions.sum(axis=0)
+    whole = np.zeros((1, LUNG, LOBE, REGION, LESION, DENSE), np.int64)
+    for value, table in enumerate(histogram.reshape(LOBE, REGION, LESION, DENSE)):
         right = value in _RIGHT
-        whole[0, RIGHT_LUNG if right else LUNG - 1, value] = histogram[value]
+        whole[0, RIGHT_LUNG if right else LUNG - 1, value] = table
     return Tally(whole, outside=0)
 
 
