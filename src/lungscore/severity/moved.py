@@ -108,7 +108,7 @@ def _blocks_of(moved: MovedLabels, voxels: np.ndarray, shape: tuple[int, ...]) -
 
 
 def _tally(voxels: np.ndarray, lesions: np.ndarray) -> Tally:
-    """A tally of one layer from (lobe · region,) counts: of voxels, and of each lesion by density."""
+    """A tally of one layer from (lobe · region,) counts: of voxels, of each lesion by density."""
     histogram = np.zeros((LOBE * REGION, LESION, DENSE), np.int64)
     histogram[:, 1:] = lesions.T.reshape(-1, LESION - 1, DENSE)
     histogram[:, 0, 0] = voxels - lesions.sum(axis=0)
