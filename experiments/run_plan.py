@@ -1,4 +1,4 @@
-"""Run the plan of the comparison: stage by stage, seed by seed, row by row in rows.yaml's order.
+"""Run the plan of the comparison: stage by stage, seed by seed, row by row.
 
     python experiments/run_plan.py                        # all of it, or what is left
     python experiments/run_plan.py --stage 1 --hours 8    # the two questions, for eight hours
@@ -8,8 +8,9 @@ One thread a training, at the lowest priority; --at-once 2 runs two side by side
 resumes where it was stopped, every finished seed is measured at once, and a row is run again only
 where its result is missing, is not whole, or does not say which commit measured it. All rows of a
 stage have their first seed before any has its second: stopped early, they can be compared, and
-no later seed needs the weights of an earlier one. No seed is begun that the measured step times
-(lungscore benchmark plan) do not fit into the hours left.
+no later seed needs the weights of an earlier one. Rows that build on the same run follow each
+other, so that few weights have to be kept between two of its calls. No seed is begun that the
+measured step times (lungscore benchmark plan) do not fit into the hours left.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 
+from lungscore.benchmark.plan import before, runs_of
 from lungscore.benchmark.plan_page import read_hours
 from lungscore.benchmark.results import read_result, results_folder
 from lungscore.benchmark.rows import Row, load_rows
@@ -38,10 +40,21 @@ def left_of(row: Row, results: Path) -> list[int]:
     return [row.seeds[-1]]
 
 
-def in_turn(rows: list[Row], results: Path) -> list[tuple[Row, int]]:
-    """What is left, stage by stage, seed by seed, rows in their order."""
+def in_turn(rows: list[Row], folder: Path) -> list[tuple[Row, int]]:
+    """What is left, stage by stage, seed by seed, what builds on the same run together."""
+    origins = {row.name: origin(row, folder) for row in rows}
+    order = list(origins.values())
+    results = results_folder(folder)
     turns = [(row, seed) for row in rows for seed in left_of(row, results)]
-    return sorted(turns, key=lambda turn: (turn[0].stage, turn[1]))
+    return sorted(
+        turns, key=lambda turn: (turn[0].stage, turn[1], order.index(origins[turn[0].name]))
+    )
+
+
+def origin(row: Row, folder: Path) -> str:
+    """The experiment that everything ``row`` builds on begins with; its own where there is none."""
+    runs = before(runs_of(row, folder)[0])
+    return runs[0].file.stem if runs else row.name
 
 
 def fits(row: Row, seeds: list[int], hours: dict, left: float) -> bool:
@@ -79,7 +92,7 @@ def main(arguments: list[str]) -> int:
     hours = read_hours(results) or {}
     began, left = time.monotonic(), []
     rows = [r for r in benchmark.rows if r.not_run is None and asked.stage in (None, r.stage)]
-    for row, seed in in_turn(rows, results):
+    for row, seed in in_turn(rows, asked.folder):
         remaining = asked.hours - (time.monotonic() - began) / 3600
         if not fits(row, [seed], hours, remaining * asked.at_once):
             left.append(f"{row.name} (seed {seed}: no time)")

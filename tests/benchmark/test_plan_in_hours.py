@@ -142,6 +142,19 @@ def test_the_script_runs_every_row_of_a_stage_before_the_next_seed_of_any(
     assert len(asked) == 1
 
 
+def test_rows_that_build_on_the_same_run_follow_each_other(script, tmp_path):
+    names = ["supervised", "coach", "semi"]
+    rows = {row["name"]: row for row in ROWS["rows"]}
+    others = [row for row in ROWS["rows"] if row["name"] not in names]
+    folder = write_folder(tmp_path / "tiny", rows=[*map(rows.get, names), *others])
+    benchmark = load_rows(folder)
+    turns = script.in_turn([benchmark.row(name) for name in names], folder)
+    # The labels of "semi" are made by "supervised".
+    assert [(row.name, seed) for row, seed in turns] == [
+        ("supervised", 0), ("semi", 0), ("coach", 0), ("supervised", 1), ("coach", 1),
+    ]  # fmt: skip
+
+
 def test_a_result_that_does_not_say_its_commit_is_run_again(script, folder, monkeypatch):
     write(results_folder(folder), result("semi", 0.7, commit=None))
     row = load_rows(folder).row("semi")
