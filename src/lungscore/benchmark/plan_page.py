@@ -67,9 +67,10 @@ def _line(row: Row, planned: dict[str, Any] | None, *, done: bool) -> list[str]:
 
 def _about(hours: Hours | None) -> str:
     text = (
-        "`python experiments/run_plan.py` runs the rows in this order, those that build on the same "
-        "run together, one thread each at the lowest priority, and measures a row as soon as a "
-        "seed is finished; stopped at any point, it goes on where it was. A training that serves several rows counts at the first of them. "
+        "`python experiments/run_plan.py` runs the rows in this order, those that build on the "
+        "same run together, one thread each at the lowest priority, and measures a row as soon as "
+        "a seed is finished; stopped at any point, it goes on where it was. A training that serves "
+        "several rows counts at the first of them. "
         "Rows without a recorded commit (†) are run again."
     )
     if hours is None:
