@@ -191,8 +191,13 @@ def _without_garbage(
     high = stored - 1 if stated is None else int(stated)
     if not 0 < stored < bits or not stored - 1 <= high < bits:
         return pixels
-    if decoded and np.abs(pixels.astype(np.int64)).max() < 2**stored:
+    low, top = int(pixels.min()), int(pixels.max())
+    if decoded and max(-low, top) < 2**stored:
         high = stored - 1
+    signed = pixels.dtype.kind == "i"
+    least, most = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if signed else (0, 2**stored - 1)
+    if high == stored - 1 and least <= low and top <= most:
+        return pixels  # nothing stands above
     up, down = bits - 1 - high, bits - stored
     # Shifting up and back drops the bits above; for signed numbers it repeats the sign.
     clean = np.right_shift(np.left_shift(pixels, up), down)
