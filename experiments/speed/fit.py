@@ -46,7 +46,8 @@ def last_of_each(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         processor.append(line.get("card"))
         setup = [line.get(key) for key in ("engine", "precision", "input")]
         setup.append("--no-ranges" in line.get("options", ()))
-        setup.append(line["schema"] == RATIOS and "R" not in line)  # of cohorts alone
+        if line["schema"] == RATIOS:  # of all figures, of cohorts or of the scan alone
+            setup += sorted(line["now"])
         found[json.dumps([line["schema"], processor, setup])] = line
     return list(found.values())
 

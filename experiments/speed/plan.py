@@ -140,7 +140,7 @@ def costs(real_scans: Path = REAL_SCANS, results: Path = RESULTS) -> list[Cost]:
     return [
         *found,
         *_fits(latency),
-        *_of_ratios([line for line in lines if line["schema"] == RATIOS and "R" in line]),
+        *_of_ratios([line for line in lines if line["schema"] == RATIOS and "line" in line["now"]]),
     ]
 
 

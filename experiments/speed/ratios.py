@@ -14,8 +14,9 @@ computer that has one is needed for:
     python experiments/speed/ratios.py -o benchmarks/results/ratios.jsonl --device cuda
     python experiments/speed/fit.py
 
-``--only cohort`` measures that alone, one worker and two in turns: its line takes the place of what
-an earlier one says of cohorts on such a computer.
+``--only cohort`` measures that alone, one worker and two in turns, and ``--only scan`` the scan,
+the start and the memory of this tree: their lines take the place of what an earlier one says of it
+on such a computer.
 """
 
 import argparse
@@ -133,6 +134,28 @@ def cohorts_of(
     return rates
 
 
+def scan_alone(
+    scan: Path, trees: dict[str, Tree], *, repeats: int, cache: Path, memory: Sequence[int]
+) -> dict[str, Any]:
+    """R, the scan, the start and the memory. The arguments are those of ``measure``."""
+    from inputs import phantom
+
+    found: dict[str, Any] = {"R": [], **{name: {"scans": [], "help": []} for name in trees}}
+    for tree in trees.values():  # what is kept for the next start is there, as for any user
+        tree.scan(scan)
+    for _ in range(repeats):
+        found["R"].append(trees["now"].run("decode", scan))
+        for name, tree in trees.items():
+            found[name]["scans"].append(tree.scan(scan))
+            found[name]["help"].append(tree.help())
+    for name, tree in trees.items():
+        found[name]["second"] = [tree.second(scan) for _ in range(min(repeats, 3))]
+        found[name]["memory_mib"] = {
+            str(slices): tree.scan(phantom(slices, "dicom", cache))["peak_mib"] for slices in memory
+        }
+    return found
+
+
 def measure(
     scan: Path,
     trees: dict[str, Tree],
@@ -145,21 +168,9 @@ def measure(
     """All figures. trees: "now" and, where it is measured too, "before"."""
     from inputs import phantom
 
-    found: dict[str, Any] = {"R": [], **{name: {"scans": [], "help": []} for name in trees}}
-    for tree in trees.values():  # what is kept for the next start is there, as for any user
-        tree.scan(scan)
-    for _ in range(repeats):
-        found["R"].append(trees["now"].run("decode", scan))
-        for name, tree in trees.items():
-            found[name]["scans"].append(tree.scan(scan))
-            found[name]["help"].append(tree.help())
-    cohorts = cohorts_of(scan, trees, 1 if repeats < 3 else 2)
-    for name, tree in trees.items():
-        found[name]["second"] = [tree.second(scan) for _ in range(min(repeats, 3))]
-        found[name]["cohort"] = cohorts[name]
-        found[name]["memory_mib"] = {
-            str(slices): tree.scan(phantom(slices, "dicom", cache))["peak_mib"] for slices in memory
-        }
+    found = scan_alone(scan, trees, repeats=repeats, cache=cache, memory=memory)
+    for name, rates in cohorts_of(scan, trees, 1 if repeats < 3 else 2).items():
+        found[name]["cohort"] = rates
     found["now"]["line"] = {}
     for slices in line:
         done = trees["now"].scan(phantom(slices, "dicom", cache))
@@ -246,7 +257,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, nargs="+", default=MEMORY, help="of phantoms")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--device", help="of this tree's networks, as of analyze")
-    parser.add_argument("--only", choices=["cohort"], help="measure nothing else")
+    parser.add_argument("--only", choices=["cohort", "scan"], help="measure nothing else")
     asked = parser.parse_args()
     here = Path(__file__).resolve().parents[2]
     options = ["--device", asked.device] if asked.device else []
@@ -257,19 +268,16 @@ def main() -> None:
     made = kind == "phantom"
     scan = phantom(int(slices), "dicom", asked.cache) if made else real_scan(asked.scan)
     before = host()
-    if asked.only:
+    if asked.only == "cohort":
         rates = cohorts_of(scan, trees, asked.repeats)
         cohorts = {name: {"cohort": values} for name, values in rates.items()}
         append(asked.out, {**_origin(command(), here, asked.before, before, scan), **cohorts})
         return
-    found = measure(
-        scan,
-        trees,
-        repeats=asked.repeats,
-        cache=asked.cache,
-        line=asked.line,
-        memory=asked.memory,
-    )
+    kept = {"repeats": asked.repeats, "cache": asked.cache, "memory": asked.memory}
+    if asked.only == "scan":
+        found = scan_alone(scan, trees, **kept)
+    else:
+        found = measure(scan, trees, line=asked.line, **kept)
     line = {
         **_origin(command(), here, asked.before, before, scan),
         "repeats": asked.repeats,

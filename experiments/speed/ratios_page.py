@@ -59,6 +59,8 @@ class Row:
         """What was measured, and whether it meets the aim; said where nothing was."""
         if self.on_card and not line.get("card"):
             return "–"
+        if tree == "before":
+            line = line.get("earlier", line)
         if tree not in line:
             return NOT_MEASURED
         try:
@@ -137,12 +139,12 @@ ROWS = (
 
 
 def ratios_section(lines: Sequence[Line]) -> str:
-    """The section; lines: of ratios.py, the last of a kind of processor counts, and the last of
-    cohorts alone after it."""
+    """The section; lines: of ratios.py, the last of a kind of processor counts, and what was
+    measured alone after it."""
     own: dict[str, Line] = {}
     for line in lines:
         column = _column(line)
-        own[column] = line if "R" in line else _with_cohorts(own[column], line)
+        own[column] = line if "line" in line["now"] else _renewed(own[column], line)
     head = ["what", "aim"]
     head += [f"{name}, {tree}" for name in own for tree in ("before", "now")]
     head += [name for name in COLUMNS if name not in own]
@@ -163,14 +165,22 @@ def ratios_section(lines: Sequence[Line]) -> str:
     return "\n\n".join([*texts, "### Peers", PEERS])
 
 
-def _with_cohorts(line: Line, cohorts: Line) -> Line:
-    """``line`` with what a later one says of cohorts, of the trees that it measured."""
-    measured = {}
-    for tree in ("now", "before"):
-        if tree in line:
-            others = {key: value for key, value in line[tree].items() if key != "cohort"}
-            measured[tree] = {**others, **cohorts.get(tree, {})}
-    return {**line, **measured, "cohorts": cohorts}
+def _renewed(line: Line, part: Line) -> Line:
+    """``line`` with what a later one says of cohorts, or of the scan alone.
+
+    "earlier" is the line that the scan was measured in before, for the tree of then.
+    """
+    anew = {key for tree in ("now", "before") for key in part.get(tree, ())}
+    measured = {
+        tree: {key: value for key, value in line[tree].items() if key not in anew}
+        | part.get(tree, {})
+        for tree in ("now", "before")
+        if tree in line
+    }
+    if "R" not in part:
+        return {**line, **measured, "cohorts": part}
+    own = {key: part[key] for key in ("R", "work", "host", "command", "commit")}
+    return {**line, **own, "now": measured["now"], "earlier": line}
 
 
 def _column(line: Line) -> str:
@@ -183,7 +193,8 @@ def _called(line: Line) -> str:
 
 
 def _source(line: Line) -> str:
-    earlier = f", before {line['commit_before']}" if line["commit_before"] else ""
+    has_before = line["commit_before"] and "earlier" not in line
+    earlier = f", before {line['commit_before']}" if has_before else ""
     return f"Command: `{line['command']}`, commit {line['commit']}{earlier}"
 
 
@@ -204,6 +215,8 @@ def _limits(line: Line) -> Iterator[str]:
         f"waiting for networks; {median(scan['cpu'] for scan in now):.2f} s of processor time. "
         f"{_source(line)}."
     )
+    if "earlier" in line:
+        yield f"“Before” and the straight line were measured earlier. {_source(line['earlier'])}."
     if "cohorts" in line:
         yield (
             f"The cohort is {COHORT} patients with the scan of one, each a series of its own; "
@@ -219,3 +232,12 @@ def _limits(line: Line) -> Iterator[str]:
         f"files take {disk:.2f} s from memory, and decoding them "
         f"{r / host['threads_available']:.2f} s on all threads."
     )
+    if "shown" in now[0]:
+        shown = now[0]["shown"]
+        gflop = sum(work[f"{name}_gflop"] * count for name, count in shown.items())
+        flops_s = gflop / work["peak_gflops"]
+        yield (
+            f"With ranges the networks see {shown['infection']} pictures for infection (other "
+            f"views of every slice that may be infected, too) and {shown['lungs']} for the lungs: "
+            f"{gflop:.0f} GFLOP, {flops_s:.2f} s or {flops_s / r:.1f} R at that rate."
+        )

@@ -43,11 +43,13 @@ def decode(folder: str) -> dict[str, Any]:
 def analyze(*words: str) -> dict[str, Any]:
     """Run ``lungscore`` with ``words`` once or, cut by "--then", several times in this process.
 
-    Gives for the last run the seconds in which the walk waited for networks, and how long after
-    the start of the process the first slice came to a network, reading aside.
+    Gives for the last run the seconds in which the walk waited for networks, how many pictures the
+    networks for infection and for lungs were shown, and how long after the start of the process the
+    first slice came to a network, reading aside.
     """
     began = float(os.environ["LUNGSCORE_STARTED"])
     waited, maps, first, read = [0.0], [0.0], [0.0], [0.0]
+    shown = {"infection": 0, "lungs": 0}
 
     def timed(function: Any, into: list[float]) -> Any:
         def run(*arguments: Any, **keywords: Any) -> Any:
@@ -61,7 +63,7 @@ def analyze(*words: str) -> dict[str, Any]:
 
     import lungscore.cli.main as main
 
-    with _patched(timed, waited, maps, first, read):
+    with _patched(timed, waited, maps, first, read, shown):
         runs: list[list[str]] = [[]]
         for word in words:
             runs.append([]) if word == "--then" else runs[-1].append(word)
@@ -69,6 +71,7 @@ def analyze(*words: str) -> dict[str, Any]:
             _as_in_a_cohort()
         for arguments in runs:
             waited[0] = maps[0] = 0.0
+            shown.update(infection=0, lungs=0)
             start = time.perf_counter()
             if code := main.call(arguments):
                 sys.exit(code)
@@ -77,6 +80,7 @@ def analyze(*words: str) -> dict[str, Any]:
         "last_seconds": seconds,
         "waited": waited[0] + maps[0],
         "waited_for_lungs": maps[0],
+        "shown": shown,
         "first_slice": first[0] - began - read[0],
     }
 
@@ -93,9 +97,11 @@ class _patched:
     """While the block lasts, what is waited for and read is timed. Imports happen as they would:
     functions are replaced when their module has loaded."""
 
-    def __init__(self, timed: Any, waited: list, maps: list, first: list, read: list) -> None:
+    def __init__(
+        self, timed: Any, waited: list, maps: list, first: list, read: list, shown: dict[str, int]
+    ) -> None:
         self.timed, self.waited, self.maps = timed, waited, maps
-        self.first, self.read = first, read
+        self.first, self.read, self.shown = first, read, shown
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> None:
         """Look, at every import, whether what is to be timed has loaded."""
@@ -118,17 +124,17 @@ class _patched:
         segment.find_lungs = lambda scan, maps=None: find_lungs(
             scan, maps and self.timed(maps, self.maps)
         )
-        for module in (segment, finder):
-            module.make_engine = self._engines(module.make_engine)
+        for module, name in ((segment, "infection"), (finder, "lungs")):
+            module.make_engine = self._engines(module.make_engine, name)
 
-    def _engines(self, make_engine: Any) -> Any:
+    def _engines(self, make_engine: Any, name: str) -> Any:
         import threading
 
         def make(*arguments: Any, **keywords: Any) -> Any:
             run, used = make_engine(*arguments, **keywords)
 
             def waits(slices: Any) -> Iterator[Any]:
-                maps = run(self._seen(slices))
+                maps = run(self._seen(slices, name))
                 main = threading.current_thread() is threading.main_thread()
                 step = self.timed(next, self.waited) if main else next
                 while (answer := step(maps, self)) is not self:
@@ -138,9 +144,10 @@ class _patched:
 
         return make
 
-    def _seen(self, slices: Any) -> Iterator[Any]:
+    def _seen(self, slices: Any, name: str) -> Iterator[Any]:
         for given in slices:
             self.first[0] = self.first[0] or time.time()
+            self.shown[name] += given is not None
             yield given
 
     def __enter__(self) -> None:

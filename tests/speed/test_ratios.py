@@ -87,6 +87,22 @@ def test_cohorts_measured_apart_take_the_place_of_the_earlier_ones() -> None:
     assert "Command: `ratios.py --only cohort`" in section
 
 
+def test_a_scan_measured_apart_takes_the_place_of_this_tree_alone() -> None:
+    whole, part = ratios_line(3.0), ratios_line(2.0)
+    del part["before"], part["now"]["line"], part["now"]["cohort"]
+    part |= {"command": "ratios.py --only scan", "R": [{**r, "seconds": 2.0} for r in part["R"]]}
+    for scan in part["now"]["scans"]:
+        scan["shown"] = {"infection": 200, "lungs": 50}
+    section = ratios_section([whole, part])
+    cells = row(section, "everything but the networks")
+    assert cells[2:4] == ["10.00 R [10.00, 10.00], n = 2", "3.00 R [2.00, 4.00], n = 2: met"]
+    assert row(section, "cohort: two workers")[3] == "1.70 ×: met"
+    assert row(section, "linear in slices")[3].endswith("met")
+    assert "Command: `ratios.py --only scan`, commit 0123456789." in section
+    assert "before abcdef0123" in section
+    assert "1500 GFLOP, 16.67 s or 8.3 R" in section
+
+
 def test_what_was_not_measured_is_named() -> None:
     section = ratios_section([ratios_line(3.0)])
     assert row(section, "read")[-2:] == ["not measured", "not measured"]  # the other computers
