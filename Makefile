@@ -38,7 +38,7 @@ test: $(VENV)/.full lint
 # Tests skip with a reason where what they need is missing; none at all is no failure (5).
 ci: $(VENV)/.full
 	$(TESTS) -n 2 --dist loadfile -m "(training or hospital or studies) and not slow and not ci"
-	$(TESTS) -m ci || test $$? -eq 5
+	$(TESTS) -n 2 --dist loadfile -m ci || test $$? -eq 5
 	$(MAKE) docs
 	$(MAKE) fuzz SECONDS=120
 
