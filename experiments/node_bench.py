@@ -14,11 +14,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.dimse_primitives import C_STORE
 
 from lungscore.scan.dicom.header import CT_IMAGE
-from node_parties import Archive, Node, Sender, wait_until, write_studies
+from node_parties import LONGEST_S, Archive, Node, Sender, wait_until, write_studies
 from ports import LOCAL
-
-#: Seconds for what must happen soon, however busy the computer is.
-PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Bench:
 
     def bytes(self, content: bytes) -> str:
         """Send bytes that are no association, and how that was answered."""
-        with socket.create_connection((LOCAL, self.node.port), PATIENCE_S) as connection:
+        with socket.create_connection((LOCAL, self.node.port), LONGEST_S) as connection:
             connection.sendall(content)
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(4096):  # an abort, or nothing
@@ -118,7 +115,7 @@ class Bench:
         path = self.drop / f".{name}"
         path.write_bytes(content)
         path.rename(self.drop / name)
-        wait_until(lambda: not (self.drop / name).exists(), PATIENCE_S)
+        wait_until(lambda: not (self.drop / name).exists())
         return "moved to refused/"
 
     def kept(self) -> int:
@@ -133,7 +130,7 @@ class Bench:
 
     def settled(self) -> None:
         """Wait until every study has ended."""
-        wait_until(lambda: self.node.ended(len(self.node.rows())), PATIENCE_S)
+        wait_until(lambda: self.node.ended(len(self.node.rows())))
 
     def echoes(self) -> bool:
         with Sender(self.node.port).association() as association:

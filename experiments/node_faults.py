@@ -32,8 +32,8 @@ from pynetdicom.pdu_primitives import P_DATA
 from lungscore.files import atomic_write
 from lungscore.scan.dicom.header import CT_IMAGE
 from lungscore.version import __version__
-from node_bench import PATIENCE_S, Bench, Ending, Fault, store
-from node_parties import Sender, in_threads, wait_until
+from node_bench import Bench, Ending, Fault, store
+from node_parties import LONGEST_S, Sender, in_threads, wait_until
 from node_stub import IMAGES, OBJECTS
 
 RESULT = Path(__file__).parent / "results" / "node-faults.json"
@@ -55,7 +55,7 @@ def command_that_is_none(bench: Bench) -> str:
     command.presentation_data_value_list = [[1, b"\3"]]
     with Sender(bench.node.port).association((CT_IMAGE, None)) as association:
         association.dul.send_pdu(command)
-        wait_until(lambda: not association.is_established, PATIENCE_S)
+        wait_until(lambda: not association.is_established)
     return CLOSED
 
 
@@ -113,7 +113,7 @@ def changing(bench: Bench) -> str:
     with Sender(bench.node.port).association() as association:
         for image in images:
             store(association, image)
-        wait_until(lambda: bench.node.states()["running"], PATIENCE_S)
+        wait_until(lambda: bench.node.states()["running"])
         answer = store(association, late)
     bench.settled()
     return f"{answer}; {len(bench.archive.stores) - before} objects sent"
@@ -323,7 +323,7 @@ def ended(bench: Bench, fault: Fault) -> Ending:
         return tuple(sorted({event["code"] for event in events if "code" in event}))
 
     answer = fault.make(bench)
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + LONGEST_S
     while codes() != fault.ending.codes and time.monotonic() < deadline:
         time.sleep(0.1)
     return Ending(answer, codes(), bench.kept() - before, bench.echoes())

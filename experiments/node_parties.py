@@ -116,7 +116,7 @@ class Node:
         if self.process is None or self.process.poll() is not None:
             return 0
         self.process.terminate()
-        return self.process.wait(LONGEST_S)
+        return self.process.wait(20)
 
     def states(self) -> Counter[str]:
         """State -> studies in it."""

@@ -189,7 +189,8 @@ def _column(line: Line) -> str:
 
 def _called(line: Line) -> str:
     """How the text about a line begins."""
-    return f"{GPU} ({line['card']})" if line.get("card") else _column(line).capitalize()
+    column = _column(line)
+    return f"{GPU} ({line['card']})" if line.get("card") else column[0].upper() + column[1:]
 
 
 def _source(line: Line) -> str:
