@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from lungscore.benchmark import timing
-from lungscore.benchmark.plan_page import plan_lines
+from lungscore.benchmark.plan_page import plan_lines, read_hours
 from lungscore.benchmark.results import results_folder
 from lungscore.benchmark.rows import load_rows
 from lungscore.benchmark.timing import (
@@ -113,6 +113,15 @@ def test_the_page_shows_hours_budgets_and_what_is_measured(folder, monkeypatch):
     assert "| `supervised` | 1 | 4 | 0.05 | measured |" in text
     assert "| `lesions` | 2 | 2 |" in text
     assert "Step times were not measured yet" in "".join(plan_lines(benchmark, made, None))
+
+
+def test_a_plan_of_times_that_were_kept_keeps_the_load_they_were_measured_at(folder, monkeypatch):
+    monkeypatch.setattr(timing, "measure_times", lambda config: Times(3.6, 0))
+    monkeypatch.setattr("os.getloadavg", lambda: (1.5, 0, 0))
+    call(["benchmark", "plan", str(folder)])
+    monkeypatch.setattr("os.getloadavg", lambda: (9.0, 0, 0))
+    call(["benchmark", "plan", str(folder)])
+    assert read_hours(results_folder(folder))["load"] == 1.5
 
 
 @pytest.fixture
