@@ -164,6 +164,24 @@ def test_rows_that_build_on_the_same_run_follow_each_other(script, tmp_path):
     ]  # fmt: skip
 
 
+def test_rows_of_a_seed_run_together_as_many_as_are_trained_at_once(script, folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(script, "run", lambda words: asked.append(words) or 0)
+    assert script.main([str(folder), "--at-once", "2", "--stage", "1"]) == 0
+    rows = [[words[i + 1] for i, word in enumerate(words) if word == "--only"] for words in asked]
+    # Three rows have seed 0 and two seed 1; no call is of two seeds.
+    assert [len(names) for names in rows] == [2, 1, 2]
+    assert [words[words.index("--seed") + 1] for words in asked] == ["0", "0", "1"]
+
+
+def test_of_rows_that_run_together_those_that_fit_are_run(script, folder):
+    rows = list(load_rows(folder).rows[:3])
+    hours = {"rows": {rows[0].name: {"hours": 4.0}, rows[1].name: {"hours": 2.0}}}
+    # Coach and supervised have two seeds each; of semi nothing is known.
+    assert script.that_fit(rows, hours, 2.5) == [rows[0], rows[2]]
+    assert script.that_fit(rows, hours, 3.0) == rows
+
+
 def test_a_result_that_does_not_say_its_commit_is_run_again(script, folder, monkeypatch):
     write(results_folder(folder), result("semi", 0.7, commit=None))
     row = load_rows(folder).row("semi")
