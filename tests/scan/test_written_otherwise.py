@@ -168,6 +168,23 @@ def test_bits_above_the_highest_are_cleared_in_every_syntax(
     np.testing.assert_array_equal(read_scan(tmp_path).values, shown)
 
 
+def test_signed_numbers_that_need_a_bit_more_than_is_stated_are_read_as_they_are(
+    tmp_path: Path,
+) -> None:
+    """Padding below and bone above 12 bits, the sign repeated in all bits above: no overlay."""
+    values = chest().astype("<i2")
+    values[:, 0], values[:, -1, 3] = -3024, 2500
+
+    def edit(index: int, dataset: pydicom.Dataset) -> None:
+        dataset.PixelRepresentation, dataset.RescaleIntercept = 1, 0
+        dataset.PixelData = values[index].tobytes()
+
+    write_series(tmp_path, edit=edit)
+    read = read_scan(tmp_path).values
+    np.testing.assert_array_equal(read[:, 1:], values[:, 1:])
+    assert (read[:, 0] <= -1000).all()
+
+
 @pytest.mark.parametrize(
     ("padding", "syntax"),
     sampled(

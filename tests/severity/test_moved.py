@@ -110,6 +110,20 @@ def test_blocks_across_the_lungs_edge_count_the_voxels_of_lung_in_them(seed):
             np.testing.assert_array_equal(ours[..., 1:, :], expected[..., 1:, :])
 
 
+def test_what_is_doubtful_outside_the_lungs_alone_counts_nowhere():
+    maps = chest()
+    lungs, lesions = maps["lungs"], np.zeros_like(maps["lungs"])
+    voxels = np.flatnonzero(lungs == 0)[:5]
+    moved = Moved([maps["regions"], shifted(1)])
+    of_readings = tallies_of_moves(moved, lungs, [(voxels, [np.ones(5, np.uint8)] * 2)], None)
+    for of_moves in of_readings:
+        for counted, regions in zip(of_moves, moved.regions, strict=True):
+            lobes = LOBE_OF_REGION[regions]
+            whole = tally(lungs, lesions, lobes=lobes, regions=regions, dense=None)
+            tables = [table.histogram.sum(axis=(0, 1)) for table in (counted, whole)]
+            np.testing.assert_array_equal(tables[0].sum(-1), tables[1].sum(-1))
+
+
 def measured(lesions, moves, others=(), first=()):
     """Of ``lesions``; they, those before and those after are the alternatives."""
     maps = chest()

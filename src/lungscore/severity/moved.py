@@ -49,7 +49,8 @@ def tallies_of_moves(
     lung = _voxels_of_blocks(moved, lungs)
     filled = np.flatnonzero(lung)
     infected, tables = _lesions_of_blocks(moved, lungs, readings, dense)
-    columns = np.ascontiguousarray(tables.reshape(len(tables), len(infected), -1).swapaxes(1, 2))
+    by_block = tables.reshape(len(tables), len(infected), (LESION - 1) * DENSE)
+    columns = np.ascontiguousarray(by_block.swapaxes(1, 2))  # of no block at all, too
     tallies: list[list[Tally]] = [[] for _ in tables]
     for lobes, regions in moved.labels():
         parts = lobes.astype(np.int64) * REGION + regions

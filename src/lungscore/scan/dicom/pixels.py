@@ -198,6 +198,8 @@ def _without_garbage(
     least, most = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if signed else (0, 2**stored - 1)
     if high == stored - 1 and least <= low and top <= most:
         return pixels  # nothing stands above
+    if signed and high == stored - 1 and low < 0 and 2 * least <= low and top <= 2 * most + 1:
+        return pixels  # numbers of one bit more than is stated, their sign repeated above
     up, down = bits - 1 - high, bits - stored
     # Shifting up and back drops the bits above; for signed numbers it repeats the sign.
     clean = np.right_shift(np.left_shift(pixels, up), down)
