@@ -21,11 +21,14 @@ import sys
 import time
 from pathlib import Path
 
-from lungscore.benchmark.plan import before, runs_of
+from lungscore.benchmark.plan import before, in_order, runs_of
 from lungscore.benchmark.plan_page import read_hours
 from lungscore.benchmark.results import read_result, results_folder
 from lungscore.benchmark.rows import Row, load_rows
-from lungscore.benchmark.tables import unfinished
+from lungscore.benchmark.run import state_of
+from lungscore.benchmark.tables import of_other_folds, unfinished
+from lungscore.benchmark.timing import Times, hours_of, kind
+from lungscore.errors import InputError
 
 FOLDER = Path("experiments/benchmark")
 
@@ -33,7 +36,7 @@ FOLDER = Path("experiments/benchmark")
 def left_of(row: Row, results: Path) -> list[int]:
     """The seeds that are still to be trained and measured; the last one brings the test slices."""
     result = read_result(results, row.name)
-    if result is None or not result.get("commit"):
+    if result is None or not result.get("commit") or of_other_folds(row, result):
         return list(row.seeds)
     missing = [seed for seed in row.seeds if seed not in result["seeds"]]
     if missing or unfinished(row, result) is None:
@@ -69,19 +72,27 @@ def together(turns: list[tuple[Row, int]], count: int) -> list[tuple[int, list[R
     return groups
 
 
-def that_fit(rows: list[Row], hours: dict, left: float) -> list[Row]:
-    """Those whose next seed takes less than what is ``left`` of the hours, one after the other.
-
-    Rows of unknown cost always do.
-    """
-    chosen = []
+def that_fit(
+    rows: list[Row], seed: int, folder: Path, times: dict[str, Times], left: float
+) -> list[Row]:
+    """Those whose seed takes less than what is ``left`` of the hours, one after the other."""
+    chosen: list[Row] = []
     for row in rows:
-        planned = hours.get("rows", {}).get(row.name, {}).get("hours")
-        needed = None if planned is None else planned / len(row.seeds)
+        needed = hours_to_train([*chosen, row], seed, folder, times)
         if needed is None or needed <= left:
             chosen.append(row)
-            left -= needed or 0.0
     return chosen
+
+
+def hours_to_train(
+    rows: list[Row], seed: int, folder: Path, times: dict[str, Times]
+) -> float | None:
+    """What is not trained yet of a seed of ``rows``, and of all they build on; None: not known."""
+    runs = [run for row in rows for run in runs_of(row, folder)]
+    missing = state_of(in_order(run for run in runs if run.config.training.seed == seed)).missing
+    if any(kind(run.config) not in times for run in missing):
+        return None
+    return sum(hours_of(run.config, times[kind(run.config)]) for run in missing)
 
 
 def run(words: list[str]) -> int:
@@ -90,7 +101,10 @@ def run(words: list[str]) -> int:
 
 
 def keep(folder: Path, row: Row) -> None:
-    """Commit the row's result, if it has one, and the pages that were written from it."""
+    """Commit the row's result, if it has one, and the pages that were written from it.
+
+    Raises subprocess.CalledProcessError, as where another process is committing.
+    """
     result = results_folder(folder) / f"{row.name}.json"
     if not result.is_file():
         return
@@ -102,7 +116,7 @@ def keep(folder: Path, row: Row) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run what fits; returns how many rows failed or were left."""
+    """Run what fits; returns 1 if a row failed or was left."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     parser.add_argument("--stage", type=int)
@@ -112,12 +126,19 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     os.nice(19)
     benchmark, results = load_rows(asked.folder), results_folder(asked.folder)
-    hours = read_hours(results) or {}
-    began, left = time.monotonic(), []
-    rows = [r for r in benchmark.rows if r.not_run is None and asked.stage in (None, r.stage)]
+    stored = (read_hours(results) or {"times": {}})["times"]
+    times = {name: Times(**value) for name, value in stored.items()}
+    began, left, rows = time.monotonic(), [], []
+    for row in benchmark.rows:
+        if row.not_run is None and asked.stage in (None, row.stage):
+            try:
+                origin(row, asked.folder)
+                rows.append(row)
+            except InputError as error:
+                left.append(f"{row.name}: {error.message}")
     for seed, group in together(in_turn(rows, asked.folder), asked.at_once):
         remaining = asked.hours - (time.monotonic() - began) / 3600
-        chosen = that_fit(group, hours, remaining * asked.at_once)
+        chosen = that_fit(group, seed, asked.folder, times, remaining * asked.at_once)
         left += [f"{row.name} (seed {seed}: no time)" for row in group if row not in chosen]
         if not chosen:
             continue
@@ -127,9 +148,11 @@ def main(arguments: list[str]) -> int:
         if code := run(words):
             names = ", ".join(row.name for row in chosen)
             left.append(f"{names} (seed {seed}: exit code {code})")
-        if asked.commit:
-            for row in chosen:
+        for row in chosen if asked.commit else ():
+            try:
                 keep(asked.folder, row)
+            except subprocess.CalledProcessError:
+                left.append(f"{row.name} (seed {seed}: measured, not committed)")
     for line in left:
         print(f"left: {line}", file=sys.stderr)
     return min(len(left), 1)

@@ -10,6 +10,7 @@ from lungscore.benchmark import timing
 from lungscore.benchmark.plan_page import plan_lines, read_hours
 from lungscore.benchmark.results import results_folder
 from lungscore.benchmark.rows import load_rows
+from lungscore.benchmark.tables import unfinished
 from lungscore.benchmark.timing import (
     Times,
     hours_of,
@@ -175,11 +176,53 @@ def test_rows_of_a_seed_run_together_as_many_as_are_trained_at_once(script, fold
 
 
 def test_of_rows_that_run_together_those_that_fit_are_run(script, folder):
-    rows = list(load_rows(folder).rows[:3])
-    hours = {"rows": {rows[0].name: {"hours": 4.0}, rows[1].name: {"hours": 2.0}}}
-    # Coach and supervised have two seeds each; of semi nothing is known.
-    assert script.that_fit(rows, hours, 2.5) == [rows[0], rows[2]]
-    assert script.that_fit(rows, hours, 3.0) == rows
+    benchmark = load_rows(folder)
+    coach, supervised, semi = (benchmark.row(name) for name in ("coach", "supervised", "semi"))
+    planned = plan(benchmark, folder)
+    times = {name: Times(3.6, 0) for name in missing_kinds(planned, {})}
+    whole = {row.name: script.hours_to_train([row], 0, folder, times) for row in benchmark.rows}
+    # Labels are made by what "supervised" trains, which is not counted twice.
+    both = script.hours_to_train([supervised, semi], 0, folder, times)
+    assert both == pytest.approx(whole["semi"])
+    assert script.that_fit([supervised, semi], 0, folder, times, both) == [supervised, semi]
+    # What a row builds on counts with it, also where another row was to train it first.
+    assert script.that_fit([semi], 0, folder, times, whole["semi"] - whole["supervised"]) == []
+    little = whole["supervised"]
+    assert script.that_fit([coach, supervised], 0, folder, times, little) == [supervised]
+    assert script.that_fit([coach, semi], 0, folder, {}, 0.0) == [coach, semi]
+
+
+def test_a_result_of_other_folds_than_planned_is_run_again_and_is_not_finished(script, tmp_path):
+    rows = [ROWS["rows"][0] | {"folds": 1}, *ROWS["rows"][1:]]
+    folder = write_folder(tmp_path / "tiny", rows=rows)
+    row, made = load_rows(folder).row("coach"), result("coach", 0.7, seeds=(0, 1), commit="abc")
+    write(results_folder(folder), made)
+    assert script.left_of(row, results_folder(folder)) == [0, 1]
+    assert unfinished(row, made) == "its folds are not those of the plan"
+    made["runs"] = [run for run in made["runs"] if run["fold"] == 0]
+    assert unfinished(row, made) is None
+
+
+def test_a_row_that_cannot_be_read_does_not_stop_the_others(script, tmp_path, monkeypatch, capsys):
+    rows = [ROWS["rows"][0] | {"folds": 3}, *ROWS["rows"][1:]]
+    folder, asked = write_folder(tmp_path / "tiny", rows=rows), []
+    monkeypatch.setattr(script, "run", lambda words: asked.append(words) or 0)
+    assert script.main([str(folder)]) == 1
+    assert len(asked) == 4
+    assert "left: coach: The row coach holds out 3 folds" in capsys.readouterr().err
+
+
+def test_a_result_that_cannot_be_committed_does_not_stop_the_others(
+    script, folder, monkeypatch, capsys
+):
+    monkeypatch.setattr(script, "run", lambda words: 0)
+
+    def locked(*_):
+        raise subprocess.CalledProcessError(128, "git")
+
+    monkeypatch.setattr(script, "keep", locked)
+    assert script.main([str(folder), "--commit"]) == 1
+    assert capsys.readouterr().err.count("measured, not committed") == 6
 
 
 def test_a_result_that_does_not_say_its_commit_is_run_again(script, folder, monkeypatch):

@@ -89,12 +89,13 @@ def result(
         "target": target,
         "command": "lungscore benchmark run experiments/tiny",
         "config": {
+            "data": {"folds": 2},
             "training": {
                 "weight_decay": 1e-6,
                 "epochs": 6,
                 "slices_per_epoch": 200,
                 "batch_size": 8,
-            }
+            },
         },
         "seeds": list(seeds),
         "planned_seeds": list(seeds),

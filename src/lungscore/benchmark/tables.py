@@ -79,6 +79,16 @@ def unfinished(row: Row, result: dict[str, Any] | None) -> str | None:
     """Why a row, or a part of it, has no figures; None where it has all."""
     if result is None:
         return row.not_run or "not run"
+    if of_other_folds(row, result):
+        return "its folds are not those of the plan"
     if missing := sorted(set(row.seeds) - set(result["seeds"])):
         return f"seeds {', '.join(map(str, missing))} were not run"
     return None if result["test"] else "the test slices were not measured"
+
+
+def of_other_folds(row: Row, result: dict[str, Any]) -> bool:
+    """Whether a result holds out more or fewer folds than its row does now."""
+    planned = 1 if row.folds == "all" else row.folds
+    if planned == "each":
+        planned = result["config"]["data"]["folds"]
+    return len(result["runs"]) != planned * len(result["seeds"])
