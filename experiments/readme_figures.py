@@ -28,7 +28,8 @@ def readme_figures(results: Path) -> str:
             f"- A patient never trained on: infected and clean slices distinguished with an AUC of "
             f"{text_of(auc, 'auc')} (n = {auc['n']} slices of 1 patient); "
             f"{patient['left_percent_of_infection']:.0f} % of the infected volume in the lung "
-            "that radiologists marked.",
+            "that radiologists marked. It is also a gate of a release, so that this may be "
+            "slightly optimistic ([looks](docs/looks.md)).",
             _told_apart(results),
             f"- {scan['slices']} slices of 512 × 512 in {scan['seconds']:.0f} s on "
             f"{scan['cpus']} threads of {scan['cpu']}, cold start included (one run).",

@@ -39,8 +39,9 @@ together, the stages of `run.json`, and the checksums of what was written.
 [performance-training.md](performance-training.md).
 
 The phantom shows the same whole chest in any number of slices of 512 × 512; the more slices, the \
-thinner they are. p50 is the median and p95 the 95th percentile of n runs; square brackets give \
-the smallest and the largest value, or the 95 % bootstrap interval where stated."""
+thinner they are. Commands stand as they were run: scripts that lay in `benchmarks/` then are in \
+`experiments/speed/` now. p50 is the median and p95 the 95th percentile of n runs; square brackets \
+give the smallest and the largest value, or the 95 % bootstrap interval where stated."""
 
 TO_MEASURE = """    python experiments/speed/ratios.py -o benchmarks/results/ratios.jsonl \\
         --scan covid-ct-md/P002 --before ../lungscore-before

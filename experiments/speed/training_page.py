@@ -57,7 +57,8 @@ reading and cropping images is not included. The network is Inf-Net with ResNet-
 what `lungscore train` and `lungscore pretrain` do unless an experiment says otherwise. \
 **Before** has all tuning undone: float32, weights in torch's own order, AdamW not fused, slices \
 augmented on the CPU. bf16 and channels_last are as old as the training code, so no version of it \
-was quite so untuned. All other settings are **now** with one change.
+was quite so untuned. All other settings are **now** with one change. Commands stand as they were \
+run: the script lay in `benchmarks/` then and is in `experiments/speed/` now.
 
 Slices per second are the median of n epochs, [smallest, largest], after an epoch that is not \
 counted; per core is that divided by the number of threads. Settings take turns, and “× now” is \

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from lungscore.inference import load_bundle
+
 HOST = {
     "cpu": "Some CPU",
     "flags": ["avx2", "avx512f"],
@@ -82,7 +84,9 @@ def stages_line(slices: int, total: float, network: float) -> dict[str, Any]:
 
 def networks_line(times_slower: float, *, threads: int = 2) -> dict[str, Any]:
     """Res2Net-50 takes ``times_slower`` times as long as what ships."""
-    network = {"height": 256, "width": 320, "parameters": 17_800_000, "network": "Some network"}
+    card = load_bundle("infection").card
+    network = {"height": 256, "width": 320, "parameters": 17_800_000}
+    network |= {"network": f"{card.network}, {card.encoder}"}
     return {
         "schema": "lungscore.networks/1",
         "command": "python experiments/speed/networks.py -o made-up.jsonl",

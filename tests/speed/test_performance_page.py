@@ -78,6 +78,14 @@ def test_without_the_other_ones_dice_a_fast_network_is_not_yet_good_enough() -> 
     assert "Dice: not measured" in page(ALL_MET, NOTHING)
 
 
+def test_the_dice_of_what_ships_now_does_not_stand_for_an_earlier_network(tmp_path: Path) -> None:
+    line = networks_line(7.0)
+    line["networks"][0] |= {"network": "an earlier one"}
+    quality = quality_of(tmp_path, 0.76, 0.75)
+    assert words([line], quality)["a slice at least"] == ["not measured"]
+    assert "an earlier network (an earlier one), whose Dice is in looks.md" in page([line], quality)
+
+
 def test_what_the_network_takes_is_not_the_stage_around_it() -> None:
     lines = [latency_line(300, 8.0, network=5.0)]  # 3 s outside the stage
     assert words(lines)["of these"] == ["met"]

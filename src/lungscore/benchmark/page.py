@@ -218,7 +218,8 @@ def _fewer_folds(benchmark: Benchmark) -> list[str]:
     if not by_count:
         return []
     said = [
-        f"To save hours, these rows hold out {count} of the folds only: {', '.join(names)}."
+        f"To limit the computation, these rows hold out {count} of the folds only: "
+        f"{', '.join(names)}."
         for count, names in sorted(by_count.items())
     ]
     return [

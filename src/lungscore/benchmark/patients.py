@@ -113,8 +113,8 @@ def _of_slices(content: Mapping[str, Any], patient: Mapping[str, Any] | None) ->
         rows += [["infection map", SHOWN[shown], *_figures(told[shown])] for shown in told]
         blocks += [
             "A patient never trained on (COVID-CT-MD P002; radiologists marked "
-            f"{patient['infected']} of the {patient['slices']} slices with lungs), by the shipped "
-            "network and the "
+            f"{patient['infected']} of the {patient['slices']} slices with lungs), by infection "
+            "0.2, the network before the present one, and the "
             f"regression above; evaluated once ([looks.md](looks.md)). `{patient['command']}`",
             table(HEAD, rows),
             "In this patient, unmarked slices are classified as infected far more often than those "

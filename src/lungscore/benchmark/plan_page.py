@@ -46,7 +46,7 @@ def plan_lines(
         cells = [str(len(planned)), str(len(done)), str(runs) if rows else "–", total]
         stages.append([f"{number}. {stage.title}", *cells, f"{stage.hours:g}"])
         lines += [_line(row, rows.get(row.name), done=row in done) for row in planned]
-    head = ["stage", "rows", "run", "trainings", "core hours", "budget"]
+    head = ["stage", "rows", "run", "trainings", "core hours", "at most"]
     blocks = ["## The plan", _about(hours), table(head, stages)]
     return [*blocks, table(["row", "stage", "trainings", "core hours", "state"], lines)]
 

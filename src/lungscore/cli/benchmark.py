@@ -192,7 +192,7 @@ def table(
         ),
     ] = None,
 ) -> None:
-    """Write docs/benchmarks.md and the verdicts in README.md from the result files."""
+    """Write docs/benchmarks.md from the result files, and the verdicts into a README with marks."""
     from lungscore.benchmark.results import results_folder
 
     _write(folder, results or results_folder(folder), out, readme)

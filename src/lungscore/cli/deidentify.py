@@ -20,8 +20,8 @@ def deidentify(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Key that new names and UIDs are made with, made if it is not there; under one "
-            "key follow-ups stay together (default: a key that is thrown away).",
+            help="Key that new names and UIDs are derived from; created if the file does not "
+            "exist. The same key keeps follow-ups together (default: random, then discarded).",
         ),
     ] = None,
     retain_dates: Annotated[
@@ -29,7 +29,8 @@ def deidentify(
         typer.Option(
             "--retain-dates",
             metavar="",
-            help="Keep dates, moved by the same days for all images of a patient, and times.",
+            help="Keep times, and dates shifted by the same number of days for all images of a "
+            "patient.",
             rich_help_panel=KEEPING,
         ),
     ] = False,
@@ -38,7 +39,7 @@ def deidentify(
         typer.Option(
             "--retain-device",
             metavar="",
-            help="Keep maker, model, serial number, software, station and kernel as they are.",
+            help="Keep manufacturer, model, serial number, software, station and kernel.",
             rich_help_panel=KEEPING,
         ),
     ] = False,
@@ -56,7 +57,7 @@ def deidentify(
         typer.Option(
             "--allow-burned-in",
             metavar="",
-            help="Take images that say that annotation is burned in: look at them first.",
+            help="Accept images marked as having burned-in annotation; check them first.",
             rich_help_panel=KEEPING,
         ),
     ] = False,
@@ -65,7 +66,7 @@ def deidentify(
         typer.Option(
             "--allow-captures",
             metavar="",
-            help="Take captured pictures: look at them first.",
+            help="Accept secondary captures; check them first.",
             rich_help_panel=KEEPING,
         ),
     ] = False,

@@ -11,7 +11,7 @@ from lungscore.cli.options import AsLine
 from lungscore.errors import UsageError
 
 app = typer.Typer(
-    help="Run between a PACS and its users: take studies, analyse them, return the results. "
+    help="Run between a PACS and its users: receive studies, analyse them, return the results. "
     "See docs/pacs.md.",
 )
 

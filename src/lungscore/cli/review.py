@@ -74,7 +74,7 @@ def review(
         typer.Option(
             "--token",
             metavar="",
-            help="Need the printed token on this computer, too, as where several people use it.",
+            help="Require the printed token on this computer, too (for shared computers).",
             rich_help_panel=SERVER,
         ),
     ] = False,

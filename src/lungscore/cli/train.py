@@ -75,7 +75,7 @@ def pretrain(
     resume: Resume = False,
     threads: Threads = None,
 ) -> None:
-    """Pre-train an encoder without labels, by coach-guided inpainting.
+    """Pre-train a network without labels, by inpainting or another pretext task.
 
     The experiment file needs a section named pretraining. Requires the train extra.
     """
