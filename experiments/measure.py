@@ -48,8 +48,8 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
 
 
 def checked(*arguments: object) -> None:
-    """As run, but a failure ends the script."""
-    done = run(*arguments)
+    """As run, but a failure ends the script, and results are replaced."""
+    done = run(*arguments, *(["--overwrite"] if "-o" in arguments else []))
     print(done.stdout, done.stderr, flush=True)
     if done.returncode:
         sys.exit(done.returncode)

@@ -267,6 +267,16 @@ def test_a_folder_of_slices_has_percentages_but_no_millilitres(
     assert {"approximate-8bit", "no-spacing"} <= set(codes(analysed))
 
 
+def test_a_few_slices_of_unknown_distance_have_no_lobes(
+    tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
+) -> None:
+    folder = render(small_phantom("moderate"), tmp_path / "slices", chosen=slice(7, 9))
+    result = to_result(analyze(folder, segmenter=segmenter, ranges=False))
+    assert result.burden.infection_percent is not None
+    assert result.scores.ct_ss.total is None
+    assert result.scores.tss.total is None
+
+
 def test_a_fact_about_the_input_is_noted_once(
     tmp_path: Path, small_phantom: Phantoms, segmenter: Segmenter
 ) -> None:

@@ -104,7 +104,7 @@ def test_with_the_ct_pho_is_what_is_infected_and_dense(
     assert result.scores.pho == pytest.approx(expected, abs=1e-4)
     assert result.scores.lhos.total is not None
     assert result.input.units == "hu"
-    assert result.case == "ct"
+    assert result.case == "lesions"
     assert "no-ct" not in codes(masks, ct=tmp_path / "ct.nii.gz")
 
 
@@ -122,6 +122,40 @@ def test_lesions_outside_the_lungs_are_not_counted(
     masks["lesions"] = save(tmp_path / "spilled.nii.gz", spilled, phantom)
     percent = phantom.truth["infection_percent"]
     assert result_of(masks).burden.infection_percent == pytest.approx(percent, abs=1e-4)
+
+
+def test_lesions_that_the_lungs_leave_out_are_told_and_no_none_is_given(
+    masks: AnyMask, tmp_path: Path, phantom: Phantom
+) -> None:
+    aerated = phantom.lungs * (phantom.lesions == 0)
+    given = masks | {"lungs": save(tmp_path / "aerated.nii.gz", aerated, phantom)}
+    result = result_of(given)
+    assert result.burden.infection_percent == 0
+    assert "lesions-outside" in codes(given)
+    assert result.severity.category is None
+    assert result.reliability.grade == "D"
+    assert "lesions-outside" not in codes(masks)
+
+
+def test_exchanged_sides_are_refused(masks: AnyMask, tmp_path: Path, phantom: Phantom) -> None:
+    exchanged = np.array([0, 2, 1], np.uint8)[phantom.lungs]
+    given = masks | {"lungs": save(tmp_path / "exchanged.nii.gz", exchanged, phantom)}
+    with pytest.raises(InputError, match="label 1 lies to the left") as refused:
+        score(**given)  # type: ignore[arg-type]
+    assert refused.value.code == "mask-labels"
+
+
+def test_masks_without_an_orientation_say_so(masks: AnyMask, tmp_path: Path) -> None:
+    given = {}
+    for kind, path in masks.items():
+        image = nib.load(path)
+        bare = nib.Nifti1Image(np.asanyarray(image.dataobj), None)
+        bare.header.set_zooms(image.header.get_zooms())
+        nib.save(bare, tmp_path / f"bare-{kind}.nii.gz")
+        given[kind] = tmp_path / f"bare-{kind}.nii.gz"
+    result = result_of(given)
+    assert "unknown-orientation" in codes(given)
+    assert result.severity.category is None
 
 
 def test_no_lesion_is_zero_and_the_whole_lung_is_hundred(

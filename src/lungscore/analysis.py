@@ -25,6 +25,7 @@ from lungscore.assessment import (
     divided,
     placeholder,
     scored,
+    told_outside,
     within,
 )
 from lungscore.background import in_background
@@ -126,6 +127,8 @@ def _walked(
         if own_lungs is None:
             with clock.stage("regions"):
                 both_lungs = complete_lungs(both_lungs, lesions.labels, scan, field)
+        else:
+            lesions = told_outside(both_lungs, lesions, scan.voxel_ml)
         lesions = within(both_lungs, lesions)
         parts = divided(scan, both_lungs, lesions, clock=clock, lobes=own_lobes)
         if ranges:
@@ -217,9 +220,9 @@ def score(
     """
     lungs, lesions = Path(lungs), Path(lesions)
     lung_labels, geometry = read_label_volume(lungs, "lungs")
-    labelled_lungs = as_lungs(lung_labels, lungs.name)
+    labelled_lungs = as_lungs(lung_labels, lungs.name, oriented=geometry.oriented)
+    name = case_name(lesions, name)
     if ct is None:
-        name = case_name(lesions, name)
         scan = placeholder(labelled_lungs, geometry, kind=mask_format(lungs), name=name)
     else:
         scan = read_scan(ct, name=name)
@@ -236,7 +239,7 @@ def score(
 
 def given_lungs(path: Path, scan: Scan) -> Lungs:
     """The user's own lungs, on the voxels of ``scan``. Raises InputError."""
-    return as_lungs(read_labels(path, scan, "lungs"), path.name)
+    return as_lungs(read_labels(path, scan, "lungs"), path.name, oriented=scan.sides_known)
 
 
 def given_lobes(path: Path, scan: Scan) -> np.ndarray:

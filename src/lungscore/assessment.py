@@ -27,7 +27,7 @@ from lungscore.anatomy.moved_lobes import UNCERTAIN_DICE, MovedLobes
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions
 from lungscore.inference.density import DENSE_HU
-from lungscore.labels import LEFT_LUNG, LOBE_NAMES
+from lungscore.labels import LEFT_LUNG, LOBE_NAMES, RIGHT_LUNG
 from lungscore.result import Analysis
 from lungscore.scan import Scan
 from lungscore.scan.scan import Geometry
@@ -36,6 +36,13 @@ from lungscore.severity import Segmentation, Severity, measure
 
 #: A young child's lungs are this tall; less is a part of them, in which lobes have no shape.
 SHORTEST_LUNGS_MM = 80.0
+
+#: Slices of an unknown distance are at most this far apart.
+THICKEST_MM = 10.0
+
+#: Share of the opacity, and its volume in ml, above which what lies outside a given lung mask is
+#: told: borders of two masks drawn apart differ by less.
+OUTSIDE, OUTSIDE_ML = 0.02, 1.0
 
 #: From lobes and voxel size to regions.
 Divide = Callable[[np.ndarray, tuple[float, float, float]], np.ndarray]
@@ -74,7 +81,7 @@ def assess(
     has_ct: False where ``scan`` only carries the masks' geometry.
     """
     clock = clock or Clock()
-    lesions = within(lungs, lesions)
+    lesions = within(lungs, told_outside(lungs, lesions, scan.voxel_ml))
     parts = divided(scan, lungs, lesions, clock=clock, lobes=lobes, has_ct=has_ct)
     return scored(parts, clock=clock, has_ct=has_ct)
 
@@ -93,6 +100,23 @@ class Parts:
     regions: np.ndarray | None
     notices: tuple[Notice, ...]
     moved: MovedLobes | None = None
+
+
+def told_outside(lungs: Lungs, lesions: Lesions, voxel_ml: float | None) -> Lesions:
+    """``lesions`` with a notice where much of them lies outside ``lungs``, as the user gave them.
+
+    Masks of aerated lung leave dense disease out, which is then missing from every number.
+    """
+    outside = np.count_nonzero((lesions.labels > 0) & (lungs.labels == 0))
+    total = np.count_nonzero(lesions.labels)
+    if outside <= OUTSIDE * total or outside * (voxel_ml or OUTSIDE_ML) < OUTSIDE_ML:
+        return lesions
+    notice = Notice(
+        "lesions-outside",
+        f"{100 * outside / total:.0f} % of the opacity lies outside the lung mask and is not "
+        "counted: the mask may leave out dense disease.",
+    )
+    return replace(lesions, notices=(*lesions.notices, notice))
 
 
 def within(lungs: Lungs, lesions: Lesions) -> Lesions:
@@ -123,7 +147,7 @@ def divided(
         named = sides_of_lobes(lungs.labels, lobes, spacing_mm)
         lungs = replace(lungs, labels=named, sides_known=True)
     notices = [*scan.notices, *lungs.notices, *lesions.notices]
-    if lungs.sides_known:
+    if lungs.sides_known and scan.geometry.oriented:
         notices = [notice for notice in notices if notice.code != "unknown-orientation"]
     moved = None
     divisible = lungs.sides_known and scan.shape[0] > 1 and _tall_enough(scan, lungs)
@@ -258,11 +282,16 @@ def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
 def _tall_enough(scan: Scan, lungs: Lungs) -> bool:
     """Whether the lungs seen reach far enough down the body to know lobes from their shape."""
     height = np.count_nonzero(lungs.labels.any(axis=(1, 2)))
-    return scan.spacing_mm is None or bool(height * scan.spacing_mm[0] >= SHORTEST_LUNGS_MM)
+    slice_mm = THICKEST_MM if scan.spacing_mm is None else scan.spacing_mm[0]
+    return bool(height * slice_mm >= SHORTEST_LUNGS_MM)
 
 
 def placeholder(lungs: Lungs, geometry: Geometry, *, kind: VolumeFormat, name: str) -> Scan:
     """A scan that carries the geometry of masks given alone; every number that needs HU is null."""
+    notices = [Notice("no-ct", "No CT was given: numbers that need one are missing.")]
+    if not geometry.oriented:
+        text = "No orientation is stated: up and down, front and back are unknown."
+        notices.append(Notice("unknown-orientation", text))
     return Scan(
         values=np.zeros(lungs.labels.shape, np.int16),
         units="hu",
@@ -271,13 +300,31 @@ def placeholder(lungs: Lungs, geometry: Geometry, *, kind: VolumeFormat, name: s
         sides_known=lungs.sides_known,
         kind=kind,
         name=name,
-        notices=(Notice("no-ct", "No CT was given: numbers that need one are missing."),),
+        notices=tuple(notices),
     )
 
 
-def as_lungs(labels: np.ndarray, source: str) -> Lungs:
-    """Given labels, 1 right and 2 left; 1 throughout says nothing about sides."""
+def as_lungs(labels: np.ndarray, source: str, *, oriented: bool = True) -> Lungs:
+    """Given labels (D, H, W) on canonical axes, 1 right and 2 left; 1 throughout says nothing about
+    sides.
+
+    oriented: whether the axes are known to be the patient's. Raises InputError no-lungs, and
+    mask-labels where right and left are exchanged.
+    """
     if not labels.any():
         raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")
+    right, left = (
+        np.count_nonzero(labels == side, axis=(0, 1)) for side in (RIGHT_LUNG, LEFT_LUNG)
+    )
+    columns = np.arange(labels.shape[2])
+    if oriented and right.any() and left.any():
+        # Columns run from the patient's right to the left.
+        if right @ columns / right.sum() > left @ columns / left.sum():
+            raise InputError(
+                "mask-labels",
+                f"{source}: label 1 lies to the left of label 2 in the patient",
+                expected="1 right lung, 2 left lung",
+                hint="Exchange the labels 1 and 2, or use 1 for both lungs",
+            )
     notice = Notice("user-lungs", "The lung mask was supplied by the user.")
-    return Lungs(labels, bool((labels == LEFT_LUNG).any()), (notice,), found_by="user")
+    return Lungs(labels, bool(left.any()), (notice,), found_by="user")

@@ -77,6 +77,7 @@ REJECTIONS: dict[str, str] = {
     "node-damaged": "The state or the key of a node cannot be read, or images of a study are gone.",
     "address-in-use": "The port to listen at cannot be had.",
     "archive-failed": "An archive cannot be reached, refuses, or does not confirm.",
+    "destination-unknown": "Results wait for a destination that the node no longer has.",
     "model-missing": "A model is missing or incomplete.",
     "model-damaged": "A model file does not match the checksum in its card.",
     "engine-missing": "The inference engine asked for is not installed.",
@@ -167,6 +168,7 @@ NOTICES: dict[str, str] = {
     "no-trachea": "No trachea was found.",
     "dense-outside-lungs": "Dense tissue within the rib cage is in no lung, though it may be lung.",
     "solid-lung": "Solid lung that the network did not mark counts as consolidation.",
+    "lesions-outside": "Much of the opacity lies outside the lung mask that was given.",
     "lungs-from-lesions": "The lung mask was extended by dense opacity.",
     "lungs-from-shape": "The lung mask was extended by dense tissue at the ribs.",
     "device-replaced": "The memory of the graphics card did not suffice: the processor was used.",
@@ -210,8 +212,9 @@ def escaped(text: str, *, lines: bool = False) -> str:
     )
 
 
-#: Unicode categories of characters that show nothing of themselves; spaces are none of them.
-_INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
+#: Unicode categories of characters that show nothing of themselves; spaces are none of them. Lone
+#: surrogates (Cs) stand for bytes of a file's name that are no UTF-8, and cannot be written.
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_folder_holds_figures_tables_and_report(written):
-    assert {path.name for path in written.iterdir()} == OUTPUTS
+    assert {path.name for path in written.iterdir()} == {Path(name).parts[0] for name in OUTPUTS}
     assert {path.name for path in (written / "figures").iterdir()} == {
         "infection_percent.png",
         "ct_ss.png",
@@ -124,6 +124,10 @@ def test_an_existing_folder_is_refused_and_replaced_when_asked(written, agreemen
     write_agreement(agreement, content, folder, overwrite=True)
     (folder / "P1").mkdir()
     with pytest.raises(UsageError, match="P1"):
+        write_agreement(agreement, content, folder, overwrite=True)
+    (folder / "P1").rmdir()
+    (folder / "figures" / "for the paper.tif").write_text("mine")
+    with pytest.raises(UsageError, match="for the paper"):
         write_agreement(agreement, content, folder, overwrite=True)
     assert list(tmp_path.iterdir()) == [folder]
 

@@ -89,7 +89,7 @@ def test_one_name_in_two_forms_of_unicode_is_one_case(tmp_path):
         ("case,infection_percent\nP1,12,5\n", "line 2 has 3 cells, the first line 2"),
         ("case,infection_percent,ct_ss\nP1,12.5\n", "line 2 has 2 cells"),
         ('case,infection_percent\nP1,"12,5"\n', "has a comma in a table that commas separate"),
-        ("case;infection_percent\nP1;12,5\nP2;1.25\n", "both '12,5' and '1.25'"),
+        ("case;infection_percent\nP1;12,5\nP2;1.25\n", "percent: '12,5', and line 3"),
         ('case,ct_ss\nP1,"3\n', "is not CSV"),
         (b"case,ct_ss\nJos\xe9,3\n", "not UTF-8 text"),
         ("case,ct_ss\nP1,3\n".encode("utf-16"), "not UTF-8 text"),
@@ -102,6 +102,12 @@ def test_a_table_with_something_wrong_is_rejected(tmp_path, text, found):
     assert rejected.value.code == "table-invalid"
     assert found in rejected.value.message
     assert rejected.value.message.startswith("reader 1.csv")
+
+
+def test_decimal_signs_of_columns_that_are_not_read_do_not_matter(tmp_path):
+    text = "case;infection_percent;software\nP1;12,5;1.2\nP2;3,5;1.3\n"
+    values = read_ratings(table(tmp_path, text)).values
+    assert [row["infection_percent"] for row in values.values()] == [12.5, 3.5]
 
 
 def test_a_table_that_is_too_large_is_not_read(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from lungscore.anatomy import Lungs, checks, dense_outside, find_lungs, lung_fie
 from lungscore.anatomy.agreement import are_doubtful, differences, is_noted
 from lungscore.anatomy.overview import Overview
 from lungscore.labels import LEFT_LUNG, RIGHT_LUNG
+from lungscore.scan import Scan
 from tests.anatomy.chest import as_scan, body, ellipsoid, found, phantom
 
 RIGHT, LEFT = ((24, 40, 28), (18, 20, 12)), ((24, 40, 68), (18, 20, 12))
@@ -155,3 +156,13 @@ def test_what_the_network_held_possible_is_noticed_too():
     ml, notices = dense_outside(lungs, labels > 0, overview.scan)
     assert ml == 90.0
     assert messages(notices).keys() == {"dense-outside-lungs"}
+
+
+def test_lungs_between_the_voxels_that_are_looked_at_have_nothing_dense_beside_them() -> None:
+    """Two slices of 2.5 mm, lung in the first: the grid of 4 mm looks at the second."""
+    values = np.full((2, 80, 80), 40, np.int16)
+    labels = np.zeros(values.shape, np.uint8)
+    values[0, 20:60, 20:60], labels[0, 20:60, 20:60] = -800, 1
+    scan = Scan.from_array(values, (2.5, 1.0, 1.0))
+    lungs = Lungs(labels, False)
+    assert dense_outside(lungs, labels > 0, scan) == (0.0, ())

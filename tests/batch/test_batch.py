@@ -48,6 +48,19 @@ def results(out: Path) -> dict[str, bytes]:
 # One after the other
 
 
+def test_an_empty_share_of_a_cohort_ends_well(options: AnalyzeSettings) -> None:
+    assert list(run([], options, workers=4)) == []
+
+
+def test_the_current_folder_changes_no_number_of_a_message(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = InputError("input-unreadable", "voxels of 9.5 mm")
+    assert one_case._without_folders(error, Path(".")).found == "voxels of 9.5 mm"
+    error = InputError("input-not-found", f"There is no {tmp_path / 'a.nii'}")
+    assert one_case._without_folders(error, tmp_path / "a.nii").found == "There is no a.nii"
+    assert one_case._own_name(Path(".")) == tmp_path.name
+
+
 def test_a_rejected_case_stops_no_other(chests: list[Path], options: AnalyzeSettings) -> None:
     first, broken, last = run(chests, options)
     assert first.folder == options.out / "first"

@@ -103,6 +103,26 @@ def test_rows_of_a_plain_table_that_say_too_little_are_cases_that_fail(tmp_path:
     ]
 
 
+def test_comments_of_a_plain_table_may_hold_any_number(tmp_path: Path) -> None:
+    paths = plain(tmp_path, "case;path;comment\nP1;1.nii;1,5\nP2;2.nii;2.5\n")
+    assert paths == {"P1": "1.nii", "P2": "2.nii"}
+
+
+def test_a_case_that_first_has_no_path_keeps_its_name_alone(tmp_path: Path) -> None:
+    paths = plain(tmp_path, "case,path\nP1,\nP1,1.nii\nP2,2.nii\n")
+    assert paths.pop("P1") == "list.csv: line 2: the case has no path."
+    assert paths.pop("P2") == "2.nii"
+    assert list(paths.values()) == ["list.csv: line 3: the case P1 occurred before."]
+
+
+def test_a_wrong_plain_table_is_named_once_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("case,path\nP1,1,5.nii\n")
+    with pytest.raises(InputError, match="semicolons") as rejected:
+        list(manifest_cases(path))
+    assert rejected.value.message.count("list.csv") == 1
+
+
 def test_a_plain_table_has_no_groups(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("case,path\nP1,1.nii\n")

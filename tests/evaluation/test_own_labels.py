@@ -67,9 +67,12 @@ def test_the_card_gives_each_figure_with_n_and_interval():
 @pytest.mark.parametrize(
     ("ours", "theirs", "said"),
     [
-        ((5, 5), (2, 3), "better"),
-        ((2, 3), (5, 5), "worse"),
-        ((5, 3), (3, 5), "no difference is shown"),
+        ((5, 5) * 3, (2, 3) * 3, "better"),
+        ((2, 3) * 3, (5, 5) * 3, "worse"),
+        ((5, 3) * 3, (3, 5) * 3, "no difference is shown"),
+        ((5,) * 6, (2,) * 6, "better"),
+        ((5,) * 6, (5,) * 6, "no difference is shown"),
+        ((5, 5) * 2, (2, 3) * 2, "nothing can be said: fewer than 6 patients show infection"),
     ],
 )
 def test_better_and_worse_are_what_the_interval_shows(ours, theirs, said):

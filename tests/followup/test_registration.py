@@ -43,6 +43,24 @@ def turned(case: Case, degrees: float, shift_mm: tuple[float, float, float]) -> 
     )
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_few_thin_slices_are_brought_to_one_place_or_to_none(case, depth) -> None:
+    where = slice(8, 8 + depth)
+    thin = replace(
+        case,
+        lungs=case.lungs[where],
+        lesions=case.lesions[where],
+        values=case.values[where],
+        result={"input": {"spacing_mm": [0.3, *case.spacing_mm[1:]]}},
+    )
+    transform = register(thin, thin)
+    assert transform is None or transform.residual_mm < 1
+    speck = np.zeros_like(thin.lungs)
+    speck[0, 40, 40] = 1
+    fine = {"input": {"spacing_mm": [0.3, 0.5, 0.5]}}
+    assert register(replace(thin, lungs=speck, result=fine), thin) is None
+
+
 @pytest.mark.parametrize(
     ("degrees", "shift_mm"),
     [(0, (0, 0, 0)), (0, (17.5, 8, -11)), (8, (0, 6, 4)), (-6, (17.5, 0, 9))],

@@ -10,6 +10,7 @@ import pytest
 
 from lungscore.cli.main import call
 from lungscore.pacs.objects import person_name
+from lungscore.pacs.write import folder_name
 from lungscore.report.settings import ReportSettings
 from lungscore.review import saving
 from lungscore.review.opened_case import open_case
@@ -63,6 +64,24 @@ def test_a_reader_may_verify(review):
     (observer,) = report.VerifyingObserverSequence
     assert str(observer.VerifyingObserverName) == "Dr. A B Müller^"
     assert observer.VerifyingOrganization == "Hospital"
+
+
+def test_objects_of_a_review_are_named_after_case_and_reader(review, tmp_path):
+    series, folder = review
+    out = tmp_path / "objects"
+    command = ["dicom", str(folder), "--source", str(series), "-o", str(out)]
+    assert call(command) == 0
+    assert [path.name for path in out.iterdir()] == [f"case-{folder.name}"]
+
+
+def test_a_folder_of_objects_is_called_after_its_case_however_it_is_given(tmp_path, monkeypatch):
+    review = tmp_path / "scan 1" / "reviews" / "Ann"
+    review.mkdir(parents=True)
+    assert folder_name(review) == "scan 1-Ann"
+    assert folder_name(review.parents[1]) == "scan 1"
+    monkeypatch.chdir(review)
+    assert folder_name(Path()) == "scan 1-Ann"
+    assert folder_name(Path("../..")) == "scan 1"
 
 
 @pytest.mark.slow

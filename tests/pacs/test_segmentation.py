@@ -93,6 +93,46 @@ def test_every_frame_refers_to_the_image_it_lies_on(lying: str, made: Made, tmp_
     assert referenced.SeriesInstanceUID == image.SeriesInstanceUID
 
 
+def long_decimals(index: int, dataset: FileDataset) -> None:
+    """More letters than DICOM allows."""
+    dataset.ImageOrientationPatient = ["1", "0", "6.123233995736766e-17", "0", "1", "0"]
+    dataset.PixelSpacing = ["3.7500000000000001", "3.0000000000000001"]
+    dataset.ImagePositionPatient = [f"{value:.15f}" for value in dataset.ImagePositionPatient]
+    dataset.SliceThickness = "17.500000000000001"
+
+
+def other_directions(index: int, dataset: FileDataset) -> None:
+    """Directions that differ less than the reader minds."""
+    angle = 2e-4 * (index % 2)
+    row, column = (np.cos(angle), np.sin(angle), 0), (-np.sin(angle), np.cos(angle), 0)
+    dataset.ImageOrientationPatient = [round(float(value), 6) for value in (*row, *column)]
+    dataset.PixelSpacing = [3.75 + 0.0003 * (index % 2), 3.0]
+
+
+def numbers_as_text(index: int, dataset: FileDataset) -> None:
+    """A decimal comma in another representation."""
+    dataset.add_new("PixelSpacing", "LO", ["3,75", "3,0"])
+    dataset.add_new("SliceThickness", "LO", "17,5")
+
+
+@pytest.mark.parametrize("edit", [long_decimals, other_directions, numbers_as_text])
+def test_geometry_that_the_analysis_takes_is_written_as_it_was_read(
+    edit: Callable[[int, FileDataset], None], made: Made, tmp_path: Path
+) -> None:
+    series, folder = made("axial")
+    (tmp_path / "series").mkdir()
+    for index, path in enumerate(sorted(series.iterdir())):
+        dataset = pydicom.dcmread(path)
+        edit(index, dataset)
+        pydicom.dcmwrite(tmp_path / "series" / path.name, dataset, enforce_file_format=False)
+    case = read_stored_case(folder, tmp_path / "series")
+    assert case.source.faults == ()
+    instance = written("lungs", case, tmp_path)
+    for number, voxels in voxels_of(instance).items():
+        label = mask_of_segment(instance, number, "lungs")
+        assert set(labels_at(folder / "lungs.nii.gz", voxels)) == {label}
+
+
 def test_patient_and_study_are_the_scans_and_the_series_is_new(made: Made, tmp_path: Path) -> None:
     series, folder = made("axial")
     instance = written("lesions", read_stored_case(folder, series), tmp_path)

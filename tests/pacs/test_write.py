@@ -121,6 +121,26 @@ def test_a_missing_library_is_said_before_the_work(
 # What cannot be written
 
 
+def test_objects_of_another_study_are_not_replaced(
+    case: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    series, folder = case
+    objects = folder / "dicom"
+    objects.mkdir()
+    (objects / "lobes.dcm").write_bytes(b"damaged")
+    shutil.copy(next(series.iterdir()), objects / "lungs.dcm")
+    command = ["dicom", str(folder), "--source", str(series), "--overwrite"]
+    other = pydicom.dcmread(objects / "lungs.dcm")
+    other.StudyInstanceUID = "1.2.3"
+    other.save_as(objects / "lungs.dcm")
+    assert call(command) == 2
+    assert "objects of another study" in capsys.readouterr().err
+    assert {path.name for path in objects.iterdir()} == {"lobes.dcm", "lungs.dcm"}
+    (objects / "lungs.dcm").unlink()
+    assert call(command) == 0
+    assert {path.name for path in objects.iterdir()} == FILES
+
+
 def test_a_result_of_nifti_has_no_series(case: tuple[Path, Path]) -> None:
     series, folder = case
     edit_result(folder, kind="nifti", series_uid=None)

@@ -43,8 +43,8 @@ def test_a_case_holds_masks_results_report_and_figures(make_analysis, tmp_path):
         "figures/sagittal.png",
         "figures/infection_by_slice.png",
     }
-    asked_for = {"report.pdf", "identifiers.json", "dicom", "fhir.json"}
-    assert {path.name for path in folder.iterdir()} == OUTPUTS - asked_for
+    asked_for = {"report.pdf", "identifiers.json", "fhir.json"}
+    assert files(folder) == {name for name in OUTPUTS - asked_for if not name.startswith("dicom/")}
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -110,7 +110,13 @@ def test_overwrite_replaces_the_whole_folder(make_analysis, tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
-@pytest.mark.parametrize("foreign", ["IM0001.dcm", "notes.txt", "dicom/IM0001.dcm"])
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        *("IM0001.dcm", "notes.txt", "dicom/IM0001.dcm", "figures/for the paper.png"),
+        *("figures/slides/slices.png", "dicom/.hidden"),
+    ],
+)
 def test_overwrite_never_deletes_what_lungscore_did_not_write(make_analysis, tmp_path, foreign):
     folder = write_outputs(make_analysis(), tmp_path)
     (folder / foreign).parent.mkdir(exist_ok=True)
@@ -118,6 +124,19 @@ def test_overwrite_never_deletes_what_lungscore_did_not_write(make_analysis, tmp
     with pytest.raises(UsageError, match=foreign):
         write_outputs(make_analysis(), tmp_path, overwrite=True)
     assert (folder / foreign).read_text() == "mine"
+
+
+def test_overwrite_keeps_empty_folders_and_links_of_others(make_analysis, tmp_path):
+    folder = write_outputs(make_analysis(), tmp_path)
+    (folder / "dicom").mkdir()  # ours, and without worth
+    write_outputs(make_analysis(), tmp_path, overwrite=True)
+    (folder / "for the paper").mkdir()
+    with pytest.raises(UsageError, match="for the paper"):
+        write_outputs(make_analysis(), tmp_path, overwrite=True)
+    (folder / "for the paper").rmdir()
+    (folder / "slides").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="slides"):
+        write_outputs(make_analysis(), tmp_path, overwrite=True)
 
 
 def test_overwrite_follows_no_link(make_analysis, tmp_path):
@@ -224,13 +243,13 @@ def test_nothing_of_the_patient_reaches_any_output(make_analysis, tmp_path):
 
 def test_without_a_report_masks_and_numbers_are_written_alone(make_analysis, tmp_path):
     folder = write_outputs(make_analysis(), tmp_path, settings=ReportSettings("none"))
-    assert {path.name for path in folder.iterdir()} == OUTPUTS - {
-        "report.html",
-        "report.pdf",
-        "figures",
-        "identifiers.json",
-        "dicom",
-        "fhir.json",
+    assert files(folder) == {
+        "result.json",
+        "run.json",
+        "lungs.nii.gz",
+        "lobes.nii.gz",
+        "regions.nii.gz",
+        "lesions.nii.gz",
     }
 
 

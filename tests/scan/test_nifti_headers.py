@@ -162,6 +162,24 @@ def test_truncated_file_is_rejected(tmp_path: Path, packed: bool) -> None:
     assert rejection(path).code in ("input-unreadable", "volume-too-large")
 
 
+@pytest.mark.parametrize("place", [0.2, 0.4, 0.6, 0.8, 0.95])
+def test_a_bit_that_fell_over_in_a_compressed_file_is_noticed(tmp_path: Path, place: float) -> None:
+    """Most damage inflates without a fault: the checksum at the end tells."""
+    path = save(tmp_path / "scan.nii.gz", chest())
+    content = bytearray(path.read_bytes())
+    for bit in (1, 4, 64):
+        damaged = bytearray(content)
+        damaged[int(place * len(content))] ^= bit
+        path.write_bytes(bytes(damaged))
+        assert rejection(path).code in ("input-unreadable", "not-hounsfield")
+
+
+def test_what_follows_a_whole_compressed_file_is_ignored(tmp_path: Path) -> None:
+    path = save(tmp_path / "scan.nii.gz", chest())
+    path.write_bytes(path.read_bytes() + b"\0" * 7 + b"not gzip")
+    assert read_scan(path).values.shape == read_scan(save(tmp_path / "b.nii.gz", chest())).shape
+
+
 def test_damaged_compression_is_rejected(tmp_path: Path) -> None:
     path = save(tmp_path / "scan.nii.gz", chest())
     content = bytearray(path.read_bytes())

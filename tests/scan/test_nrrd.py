@@ -75,3 +75,34 @@ def test_nrrd_with_forged_sizes_is_rejected(tmp_path: Path, sizes: str, encoding
 def test_damaged_nrrd_header_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "scan.nrrd").write_bytes(b"NRRD0004\ntype: sh\xff\xfe\nsizes: a b\n\n")
     assert rejection(tmp_path / "scan.nrrd").code == "input-unreadable"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "bzip2"])
+def test_a_wrong_checksum_is_noticed(tmp_path: Path, encoding: str) -> None:
+    path = write_nrrd(
+        tmp_path / "scan.nrrd", chest(), space="left-posterior-superior", encoding=encoding
+    )
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1  # of the checksum itself: the voxels are whole
+    path.write_bytes(bytes(content))
+    assert rejection(path).code == "input-unreadable"
+
+
+def test_a_header_alone_is_told_whether_its_last_line_is_blank_or_not(tmp_path: Path) -> None:
+    lines = ["NRRD0004", "type: short", "dimension: 3", "sizes: 2 2 2", "encoding: raw"]
+    for end in ("\n\n", "\n", ""):
+        path = tmp_path / "scan.nhdr"
+        path.write_text("\n".join([*lines, "data file: scan.raw"]) + end)
+        assert rejection(path).code == "format-not-recognised"
+
+
+def test_directions_in_no_space_of_a_patient_still_say_the_voxel_size(tmp_path: Path) -> None:
+    path = write_nrrd(tmp_path / "scan.nrrd", chest(), space="left-posterior-superior")
+    known = read_scan(path)
+    content = path.read_bytes().replace(
+        b"space: left-posterior-superior", b"space: 3D-right-handed"
+    )
+    path.write_bytes(content)
+    scan = read_scan(path)
+    assert "header-incomplete" in {notice.code for notice in scan.notices}
+    assert sorted(scan.spacing_mm) == pytest.approx(sorted(known.spacing_mm))

@@ -168,16 +168,22 @@ def test_bits_above_the_highest_are_cleared_in_every_syntax(
     np.testing.assert_array_equal(read_scan(tmp_path).values, shown)
 
 
+@pytest.mark.parametrize("padding", [-3024, -32768])
+@pytest.mark.parametrize("compressed", [False, True])
 def test_signed_numbers_that_need_a_bit_more_than_is_stated_are_read_as_they_are(
-    tmp_path: Path,
+    tmp_path: Path, padding: int, compressed: bool
 ) -> None:
     """Padding below and bone above 12 bits, the sign repeated in all bits above: no overlay."""
     values = chest().astype("<i2")
-    values[:, 0], values[:, -1, 3] = -3024, 2500
+    values[:, 0], values[:, -1, 3] = padding, 2500
 
     def edit(index: int, dataset: pydicom.Dataset) -> None:
         dataset.PixelRepresentation, dataset.RescaleIntercept = 1, 0
-        dataset.PixelData = values[index].tobytes()
+        dataset.PixelData, dataset.BitsStored, dataset.HighBit = values[index].tobytes(), 16, 15
+        dataset.add_new("PixelPaddingValue", "SS", padding)
+        if compressed:
+            dataset.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+        dataset.BitsStored, dataset.HighBit = 12, 11
 
     write_series(tmp_path, edit=edit)
     read = read_scan(tmp_path).values

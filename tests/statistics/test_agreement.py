@@ -92,6 +92,17 @@ def test_equal_differences_have_no_intervals():
 # Intraclass correlation
 
 
+def test_rounding_is_no_spread():
+    a = np.array([10.3, 20.3, 30.1, 40.7, 55.9, 60.2])
+    limits = bland_altman(a, a - 0.1)
+    assert limits.sd == 0
+    assert limits.lower.low is None
+    mirrored = bland_altman(np.array([1.3, 1.1, 1.2]), np.array([1.1, 1.3, 1.2]))
+    assert mirrored.slope.value is None
+    consistency = icc_consistency(np.array([[1.3, 1.1], [1.1, 1.3], [1.2, 1.2]]))
+    assert consistency.low is None
+
+
 def test_the_example_of_shrout_and_fleiss():
     agreement, consistency = icc_agreement(SHROUT_FLEISS), icc_consistency(SHROUT_FLEISS)
     assert round(agreement.value, 2) == 0.29

@@ -12,16 +12,26 @@ from lungscore.agreement.several import LETTERS, AgreementOfSeveral
 from lungscore.agreement.several_page import folder_of_pair, render_page_of_several
 from lungscore.files import atomic_write, csv_text
 from lungscore.report.case_folder import appearing, refuse_folder
+from lungscore.result.numbers import MEASURES
 
 if TYPE_CHECKING:
     from lungscore.agreement.raters import Agreement, MeasureAgreement
     from lungscore.agreement.several import MeasureOfSeveral
     from lungscore.statistics.estimate import Estimate
 
-#: All that the folder of an agreement of two may hold, and of more.
-OUTPUTS = frozenset({"agreement.json", "agreement.csv", "pairs.csv", "report.html", "figures"})
+#: All files that the folder of an agreement of two may hold, and of more.
+OUTPUTS = frozenset(
+    {
+        *("agreement.json", "agreement.csv", "pairs.csv", "report.html"),
+        *(f"figures/{name}.png" for name, measure in MEASURES.items() if measure.lobe is None),
+        *(f"figures/lobes_{measure.family}.png" for measure in MEASURES.values() if measure.lobe),
+    }
+)
 OUTPUTS_OF_SEVERAL = frozenset(
-    {"agreement.json", "agreement.csv", "ratings.csv", "report.html", "pairs"}
+    {
+        *("agreement.json", "agreement.csv", "ratings.csv", "report.html"),
+        *(f"pairs/*/{name}" for name in OUTPUTS),
+    }
 )
 
 

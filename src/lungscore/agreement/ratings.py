@@ -43,7 +43,8 @@ def read_ratings(path: Path, *, name: str | None = None) -> Ratings:
         name = printable(name or "")
         if path.is_dir():
             return _from_folder(path, name or own)
-        return _from_table(read_table(path), own, name or printable(path.stem))
+        table = read_table(path, numbers=lambda column: _known(column) is not None)
+        return _from_table(table, own, name or printable(path.stem))
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None
 

@@ -122,7 +122,8 @@ def _lower_part(mask: np.ndarray, slices: np.ndarray, slice_mm: float) -> float:
 
 def _share(pieces: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Which part of each of ``pieces`` (labels) lies in ``mask``."""
-    return np.bincount(pieces[mask], minlength=pieces.max() + 1) / np.bincount(pieces.ravel())
+    sizes = np.bincount(pieces.ravel(), minlength=pieces.max() + 1)
+    return np.bincount(pieces[mask], minlength=len(sizes)) / np.maximum(sizes, 1)
 
 
 def surrounded(mask: np.ndarray) -> np.ndarray:

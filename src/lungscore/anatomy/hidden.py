@@ -94,6 +94,8 @@ def dense_outside(lungs: Lungs, field: np.ndarray, scan: Scan) -> tuple[float, t
     grid = Grid.over(scan.shape, scan.spacing_mm, block_mm=FIELD_GRID_MM)
     values = ndimage.median_filter(grid.centres(scan.values), 3)
     labels = grid.centres(lungs.labels)
+    if not labels.any():  # all of them lies between the voxels that are looked at
+        return 0.0, ()
     dense = grid.centres(field) & (labels == 0) & (values > DENSE_HU) & (values < DENSEST_LUNG_HU)
     dense = opening(dense, np.ones((3, 3, 3), bool))
     block_ml = float(np.prod(grid.spacing_mm)) / 1000

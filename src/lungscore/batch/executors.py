@@ -31,6 +31,8 @@ def run(
     check_names(inputs, options.name)
     if options.detector is not None:
         load_detector(options.detector)
+    if not inputs:  # as in a share of a small cohort
+        return
     if ray is not None:
         from lungscore.batch.ray_cluster import run_on_ray
 

@@ -41,9 +41,10 @@ def is_plain(path: Path) -> bool:
 def _plain_cases(manifest: Path) -> Iterator[Case]:
     """A case for each row of a table whose first column is case; paths are relative to it."""
     try:
-        table = read_table(manifest)
+        table = read_table(manifest, numbers=lambda column: False)
     except InputError as error:
-        raise _invalid(manifest, error.found, expected=error.expected) from None
+        fault = error.found.removeprefix(f"{manifest.name}: ")
+        raise _invalid(manifest, fault, expected=error.expected, hint=error.hint) from None
     column = next(name for name in table.columns if name.casefold() == "path")
     names = distinct(name for _, name, _ in table.rows)
     seen: set[str] = set()
@@ -54,14 +55,15 @@ def _plain_cases(manifest: Path) -> Iterator[Case]:
             if name in seen:
                 fault = f"the case {name} occurred before"
             called = f"{names[name]}__line-{line}" if name in seen or not name else names[name]
+            seen.add(name)
             yield Case(called, manifest, _invalid(manifest, f"line {line}: {fault}"))
             continue
         seen.add(name)
         yield Case(names[name], _placed(manifest.resolve().parent, plain_cell(path)))
 
 
-def _invalid(manifest: Path, fault: str, *, expected: str = "") -> InputError:
-    return InputError("manifest-invalid", f"{manifest.name}: {fault}", expected=expected)
+def _invalid(manifest: Path, fault: str, *, expected: str = "", hint: str = "") -> InputError:
+    return InputError("manifest-invalid", f"{manifest.name}: {fault}", expected=expected, hint=hint)
 
 
 @dataclass

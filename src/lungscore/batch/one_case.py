@@ -54,25 +54,32 @@ def analyze_one(given: Path | Case, options: AnalyzeSettings) -> Outcome:
     except LungscoreError as failure:
         error = _without_folders(failure, case.path)
     except TimedOut:
-        fault = f"{case.path.name} took longer than {options.timeout:g} seconds"
+        fault = f"{_own_name(case.path)} took longer than {options.timeout:g} seconds"
         error = ResourceError("timed-out", fault, hint="Allow more time with --timeout")
     except MemoryError:
-        fault = f"{case.path.name} does not fit into memory"
+        fault = f"{_own_name(case.path)} does not fit into memory"
         error = ResourceError("out-of-memory", fault, hint=_FEWER_WORKERS)
     except ModuleNotFoundError as missing:
         error = ResourceError("library-missing", f"{missing.name} is not installed")
     except Exception as bug:  # a bug of ours must not end the others' analysis
         if is_told():  # an interruption that a library took for a failure of its own
             raise KeyboardInterrupt from bug
-        error = unforeseen(case.path.name, bug)
+        error = unforeseen(_own_name(case.path), bug)
         trace = traceback.format_exc()
     return Outcome(case.path, error=error, trace=trace, case=case.name)
 
 
 def _without_folders(error: LungscoreError, path: Path) -> LungscoreError:
     """``error`` with the own name of ``path`` only: messages are kept in files."""
-    fault = error.found.replace(escaped(str(path)), escaped(path.name))
+    fault = error.found
+    if len(path.parts) > 1:  # a lone name has no folders, and "." stands in many a number
+        fault = fault.replace(escaped(str(path)), escaped(_own_name(path)))
     return type(error)(error.code, fault, expected=error.expected, hint=error.hint)
+
+
+def _own_name(path: Path) -> str:
+    """The last part of ``path``; that of the folder itself where it is relative, as "." is."""
+    return path.name if path.name not in ("", "..") else path.resolve().name
 
 
 def _analyze_one(case: Case, options: AnalyzeSettings) -> Outcome:

@@ -28,7 +28,8 @@ def dicom(
             "-o",
             "--out",
             metavar="FOLDER",
-            help="Write into a folder of the case's name here (default: dicom/ in RESULT).",
+            help="Write into a folder named after the case, and after the reader of a review, here "
+            "(default: dicom/ in RESULT).",
         ),
     ] = None,
     regions: Regions = False,
@@ -58,14 +59,12 @@ def dicom(
     Segmentations, a structured report (TID 1500), key images and the report as PDF. Patient and
     study are those of the source.
     """
-    from lungscore.pacs.write import ObjectSettings, write_objects
+    from lungscore.pacs.write import ObjectSettings, folder_name, write_objects
     from lungscore.report.case_folder import DICOM
     from lungscore.result.stored import RESULT
-    from lungscore.scan.names import safe_name
 
     case = result.parent if result.name == RESULT else result
-    name = case.name or case.resolve().name
-    folder = case / DICOM if out is None else out / safe_name(name)
+    folder = case / DICOM if out is None else out / folder_name(case)
     stated = etiology.value if etiology else None
     settings = ObjectSettings(regions, stated, fhir, verified_for)
     written = write_objects(case, source, folder, settings=settings, overwrite=overwrite)

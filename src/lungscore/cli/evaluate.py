@@ -8,6 +8,7 @@ import typer
 
 from lungscore.cli import options
 from lungscore.cli.console import say
+from lungscore.files import refuse_existing_file
 
 app = typer.Typer(
     no_args_is_help=True, help="Measure the accuracy of a model and write a result file."
@@ -20,10 +21,12 @@ Model = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="The model to me
 @app.command("slices")
 def slices(
     out: Out,
+    overwrite: options.Overwrite = False,
     model: options.Model = None,
     lesions_model: options.LesionsModel = None,
 ) -> None:
     """Measure a finished model on the public test slices of COVID-SemiSeg."""
+    refuse_existing_file(out, overwrite=overwrite)
     from lungscore.datasets.training_slices import data_root
     from lungscore.evaluation.protocols import on_test_slices
     from lungscore.inference import load_segmenter
@@ -55,6 +58,7 @@ def folds(
         ),
     ],
     out: Out,
+    overwrite: options.Overwrite = False,
     against: Against = "infection",
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Seed of the runs, if there are several.")
@@ -64,6 +68,7 @@ def folds(
 
     The model to compare with sees the same slices. Requires the train extra.
     """
+    refuse_existing_file(out, overwrite=overwrite)
     from lungscore.datasets.training_slices import data_root
     from lungscore.evaluation.own_labels import compare_on_labels
     from lungscore.learning.out_of_fold import fold_runs, maps_out_of_fold
@@ -86,6 +91,7 @@ def labels(
         Path, typer.Argument(metavar="MANIFEST", help="Manifest of your own labels (CSV).")
     ],
     out: Out,
+    overwrite: options.Overwrite = False,
     model: Model = "infection",
     against: Against = "infection",
     group: Annotated[
@@ -96,6 +102,7 @@ def labels(
 
     The model to compare with sees the same slices. Requires the train extra.
     """
+    refuse_existing_file(out, overwrite=overwrite)
     from typing import get_args
 
     from lungscore.datasets.records import Group
@@ -154,11 +161,13 @@ def maps(
     ],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of reference masks.")],
     out: Out,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Measure prediction maps of any method against reference masks with the same file names.
 
     MAPS may be the output folder of lungscore predict; its class maps are ignored.
     """
+    refuse_existing_file(out, overwrite=overwrite)
     from lungscore.evaluation.protocols import on_released_maps
 
     figures = on_released_maps(predictions, truth)
@@ -175,11 +184,13 @@ def healthy(
         str, typer.Option(metavar="NAME|FOLDER", help="Model trained on the caudal half.")
     ],
     out: Out,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Measure false positives in healthy lungs.
 
     Each half of the scan is segmented by the model trained on the other half.
     """
+    refuse_existing_file(out, overwrite=overwrite)
     from lungscore.evaluation.protocols import on_healthy_halves
 
     halves = {"cranial": _segmenter(cranial), "caudal": _segmenter(caudal)}
@@ -195,12 +206,14 @@ def patient(
     scan: Annotated[Path, typer.Argument(metavar="SCAN", help="CT of the patient.")],
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Labels of each slice.")],
     out: Out,
+    overwrite: options.Overwrite = False,
     model: Model = "infection",
 ) -> None:
     """Measure a model on a patient whose slices were labelled by a radiologist.
 
     Run this once per release candidate.
     """
+    refuse_existing_file(out, overwrite=overwrite)
     from lungscore.evaluation.protocols import on_patient
     from lungscore.statistics.estimate import text_of
 

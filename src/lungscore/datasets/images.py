@@ -86,12 +86,22 @@ def read_mask(path: Path) -> np.ndarray:
 def read_truth(path: Path) -> np.ndarray:
     """(H, W) bool of a mask: of 0 and 255 what is above 128, of classes 0, 1 and 2 what is not 0.
 
-    A palette image's index is the class. Raises label-invalid for other small numbers, of which
-    nothing would be infected.
+    A palette image's index is the class, but where its colours are black and white. Raises
+    label-invalid for other small numbers, of which nothing would be infected, and for a picture
+    with transparent parts, which may be the mask.
     """
-    values = np.asarray(_read(path))
-    if values.ndim == 3:
-        values = read_grey(path)
+    picture = _opened(path)
+    if "A" in picture.getbands():
+        lowest, highest = picture.getchannel("A").getextrema()
+        if lowest != highest:
+            raise InputError(
+                "label-invalid",
+                f"{path.name} has transparent parts",
+                expected="a mask in grey levels without transparency",
+            )
+    if len(picture.getbands()) > 1 or _is_black_and_white(picture):
+        picture = picture.convert("L")
+    values = np.asarray(picture)
     highest = values.max()
     if highest <= CONSOLIDATION:
         return values > 0
@@ -104,9 +114,37 @@ def read_truth(path: Path) -> np.ndarray:
     return values > 128
 
 
+def _is_black_and_white(picture: Image.Image) -> bool:
+    """Whether a palette image shows black and white, both, whatever their indices are."""
+    if picture.mode != "P":
+        return False
+    palette = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+    colours = {tuple(palette[index]) for index in np.unique(np.asarray(picture))}
+    return colours == {(0, 0, 0), (255, 255, 255)}
+
+
 def _read(path: Path, *, mode: str | None = None) -> np.ndarray:
+    picture = _opened(path)
+    if mode == "L" and picture.mode.startswith(("I", "F")):
+        return _grey_of_16_bits(path, np.asarray(picture))
+    return np.asarray(picture if mode is None else picture.convert(mode))
+
+
+def _grey_of_16_bits(path: Path, values: np.ndarray) -> np.ndarray:
+    """uint8 grey levels of a picture of 16 bits; Pillow would cut off what is above 255."""
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise InputError(
+            "input-unreadable",
+            f"{path.name} has grey levels from {values.min()} to {values.max()}",
+            expected="8 or 16 bits per pixel",
+        )
+    return np.round(values / 257).astype(np.uint8)
+
+
+def _opened(path: Path) -> Image.Image:
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
-            return np.asarray(picture if mode is None else picture.convert(mode))
+            picture.load()
+            return picture.copy()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError("input-unreadable", f"{path.name} is not a readable image") from error

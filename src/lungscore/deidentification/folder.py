@@ -3,22 +3,21 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from lungscore.deidentification.clean import Record, clean, refuse_identifying
-from lungscore.deidentification.identity import Key
+from lungscore.deidentification.identity import Key, MadeIdentifiers
 from lungscore.deidentification.pixels import Decoder, decoder, pixels_of, read
 from lungscore.deidentification.rules import Options
 from lungscore.errors import InputError
-from lungscore.files import atomic_path, atomic_write, csv_text
+from lungscore.files import atomic_write, csv_text
 from lungscore.guard import reported
 from lungscore.report.case_folder import appearing, refuse_folder
-from lungscore.scan.dicom.elements import text
 from lungscore.scan.dicom.header import quiet_pydicom
 from lungscore.scan.read import opened
 
 TABLE = "deidentified.csv"
-_IDENTIFIERS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 COLUMNS = ("tag", "name", "action", "elements")
 
 
@@ -68,11 +67,12 @@ def deidentify(source: Path, out: Path, key: Key, options: Options) -> Done:
         if files.content != "dicom":
             raise InputError("format-not-recognised", f"{source.name} contains no DICOM images")
         named = list(zip(files.files, files.names(source.name), strict=True))
+        made = MadeIdentifiers(files.files)
         with appearing(out) as staging:
             counts: Counter[Path] = Counter()
             for path, name in named:
                 try:
-                    _one(path, name, staging, counts, done, key, options, record, own)
+                    _one(path, name, staging, counts, done, key, options, record, own, made)
                 except InputError as error:
                     done.refused.append(error)
             if not done.images:
@@ -91,22 +91,22 @@ def _one(
     options: Options,
     record: Record,
     own: Decoder,
+    made: MadeIdentifiers,
 ) -> None:
     """Write one image; what nobody foresaw in it is a rejection of it alone."""
-    own_record = Record()
+    own_record, content = Record(), BytesIO()
     with reported(name):
         dataset = read(path, name)
         refuse_identifying(dataset, options, name)
-        for keyword in _IDENTIFIERS:  # some collections lack them: made of the place in the input
-            if not text(dataset, keyword):
-                setattr(dataset, keyword, f"{keyword} of {name}")
+        made.fill(dataset, path)
         result = clean(dataset, pixels_of(dataset, path, name, own), key, options, own_record)
-        uids = (result.StudyInstanceUID, result.SeriesInstanceUID)
-        patient = str(result.PatientID)
-        study, series = (uid.rpartition(".")[2][:12] for uid in uids)
-        folder = Path(patient, study, series)
-        with atomic_path(out / folder / f"{counts[folder] + 1:05d}.dcm") as temporary:
-            result.save_as(temporary, enforce_file_format=True)
+        # In memory, where only the image itself can be at fault: on disk, the disk can be too.
+        result.save_as(content, enforce_file_format=True)
+    uids = (result.StudyInstanceUID, result.SeriesInstanceUID)
+    patient = str(result.PatientID)
+    study, series = (uid.rpartition(".")[2][:12] for uid in uids)
+    folder = Path(patient, study, series)
+    atomic_write(out / folder / f"{counts[folder] + 1:05d}.dcm", content.getvalue())
     counts[folder] += 1
     record.actions.update(own_record.actions)
     done.images += 1

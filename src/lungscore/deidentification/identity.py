@@ -4,12 +4,17 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
+
+from pydicom.dataset import Dataset
 
 from lungscore.errors import InputError
 from lungscore.files import write_error
+from lungscore.scan.dicom.elements import text
 
 LENGTH = 32
 #: Days by which dates may be moved, back in time.
@@ -43,6 +48,55 @@ class Key:
 
     def _digest(self, kind: str, text: str) -> bytes:
         return hmac.digest(self.secret, f"{kind}/{text}".encode(), hashlib.sha256)
+
+
+class MadeIdentifiers:
+    """Identifiers for the images of an input that have none, as in some collections.
+
+    They follow from what the files hold, so that other images never get the same ones: that of an
+    image from its own file, those of studies and series from all files of the input. Images
+    without a study are of one study if they are of one patient and have the series, the frame of
+    reference or the folder in common; images without a series, if they lie in one folder.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+        self._root = Path(os.path.commonpath([file.parent for file in files]))
+        self._studies: dict[tuple[str, ...], str] = {}
+
+    def fill(self, dataset: Dataset, path: Path) -> None:
+        """Give ``dataset``, read from ``path``, what it lacks."""
+        folder = str(path.parent.relative_to(self._root))
+        if not text(dataset, "SOPInstanceUID"):
+            dataset.SOPInstanceUID = f"image {_sha256(path)}"
+        if not text(dataset, "StudyInstanceUID"):
+            dataset.StudyInstanceUID = self._study(dataset, folder)
+        if not text(dataset, "SeriesInstanceUID"):
+            study = text(dataset, "StudyInstanceUID")
+            dataset.SeriesInstanceUID = f"series {study}/{folder}/{self._input}"
+
+    def _study(self, dataset: Dataset, folder: str) -> str:
+        patient = text(dataset, "PatientID") or text(dataset, "PatientName")
+        shared = [("folder", patient, folder)]
+        for keyword in ("SeriesInstanceUID", "FrameOfReferenceUID"):
+            if uid := text(dataset, keyword):
+                shared.append((keyword, patient, uid))
+        known = [self._studies[entry] for entry in shared if entry in self._studies]
+        study = known[0] if known else f"study {len(self._studies)}/{self._input}"
+        for entry in shared:
+            self._studies.setdefault(entry, study)
+        return study
+
+    @cached_property
+    def _input(self) -> str:
+        """What tells this input from others, whatever its files are called."""
+        digests = sorted(_sha256(file) for file in self._files)
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def random_key() -> Key:

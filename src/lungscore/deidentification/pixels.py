@@ -14,8 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from lungscore.errors import InputError
-from lungscore.scan.dicom.elements import integer
+from lungscore.scan.dicom.elements import element_value, integer
 from lungscore.scan.dicom.header import parse, quiet_pydicom
+from lungscore.scan.dicom.pixels import without_overlays
 from lungscore.scan.limits import MAX_VOXELS
 
 _DESCRIBED = ("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated")
@@ -90,6 +91,8 @@ def pixels_of(dataset: Dataset, path: Path, name: str, own: Decoder) -> Pixels:
     keyword = next((each for each in ("PixelData", *_FLOAT) if each in dataset), None)
     if keyword is None:
         raise InputError("dicom-truncated", f"{name} holds no pixels")
+    if min(integer(dataset, "Rows", 0), integer(dataset, "Columns", 0)) < 1:
+        raise InputError("dicom-unreadable", f"{name} does not state its rows and columns")
     numbers = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
     rows, columns, samples, frames, bits = (
         max(1, integer(dataset, number, 1)) for number in numbers
@@ -108,32 +111,52 @@ def pixels_of(dataset: Dataset, path: Path, name: str, own: Decoder) -> Pixels:
     content = content[:size]
     if keyword == "PixelData":
         big = dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.2"
-        return Pixels(keyword, *_without_overlays(content, dataset, bits, ">" if big else "<"))
+        return Pixels(keyword, *_plain(content, dataset, bits, ">" if big else "<"))
     return Pixels(keyword, content, {})
 
 
-def _without_overlays(
+def _plain(
     content: bytes, dataset: Dataset, bits: int, order: str, *, decoded: bool = False
 ) -> tuple[bytes, dict[str, Any]]:
-    """Clear the bits beside those of the image, where old files keep drawings; signs stay.
+    """Pixels without what stands beside the bits of the image, and how they are described.
 
-    An image in the upper bits comes to lie in the lower ones, and is described so. decoded: it may
-    lie there already, whatever its header says.
+    decoded: they may lie in the lower bits already, whatever the header says.
     """
     stored = integer(dataset, "BitsStored", bits)
     high = integer(dataset, "HighBit", stored - 1)
-    signed = integer(dataset, "PixelRepresentation", 0) == 1
+    signed = is_signed(dataset)
     kind = np.dtype(f"{order}{'i' if signed else 'u'}{bits // 8}")
     values = np.frombuffer(content, kind).astype(kind.newbyteorder("<"))
-    described = {}
-    if 0 < stored < bits and stored - 1 <= high < bits:
-        if decoded and np.abs(values.astype(np.int64)).max(initial=0) < 2**stored:
-            high = stored - 1
-        clean = values << (bits - 1 - high) >> (bits - stored)
-        padding = integer(dataset, "PixelPaddingValue", 0)
-        values = np.where(values == padding, values, clean) if padding else clean
-        described["HighBit"] = stored - 1
+    padding = in_range_of_pixels(element_value(dataset, "PixelPaddingValue"), signed=signed)
+    values, stored = without_overlays(values, stored, high, padding=padding, decoded=decoded)
+    described = {
+        "BitsStored": stored,
+        "HighBit": stored - 1,
+        "PixelRepresentation": int(signed),
+    }
     return values.astype(kind.newbyteorder("<")).tobytes(), described
+
+
+def is_signed(dataset: Dataset) -> bool:
+    """Whether the pixels of ``dataset`` have a sign."""
+    return integer(dataset, "PixelRepresentation", 0) == 1
+
+
+def in_range_of_pixels(number: Any, *, signed: bool) -> int | None:
+    """A pixel value from the header as the pixels have it; None for what is no such number.
+
+    Its 16 bits are those that the file holds, but some programs write a sign that the pixels have
+    not, or the other way about: 63536 of signed pixels is -2000.
+    """
+    try:
+        value = int(number)
+        exact = value == float(number)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not exact or not -(2**15) <= value < 2**16:
+        return None
+    value %= 2**16
+    return value - 2**16 if signed and value >= 2**15 else value
 
 
 def _decoded(path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -142,16 +165,18 @@ def _decoded(path: Path) -> tuple[bytes, dict[str, Any]]:
 
     with quiet_pydicom():
         dataset = pydicom.dcmread(path, force=True)
-        dataset.decompress(generate_instance_uid=False)
+        # The bits beside the image are judged here: pydicom would cut numbers that need one more.
+        dataset.decompress(generate_instance_uid=False, correct_unused_bits=False)
         described = {name: dataset.get(name) for name in _DESCRIBED if name in dataset}
         content, bits = dataset.PixelData, int(dataset.BitsAllocated)
         if bits in _WHOLE_BITS:
-            content, moved = _without_overlays(content, dataset, bits, "<", decoded=True)
-            described |= moved
-        return content, {name: _plain(value) for name, value in described.items()}
+            content, own = _plain(content, dataset, bits, "<", decoded=True)
+            described |= own
+        return content, {name: _simple(value) for name, value in described.items()}
 
 
-def _plain(value: Any) -> Any:
+def _simple(value: Any) -> Any:
+    """A value that passes from one process to another."""
     return int(value) if isinstance(value, int) else str(value)
 
 

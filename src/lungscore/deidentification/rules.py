@@ -8,6 +8,8 @@ word is known. Of text that anybody could write nothing stays, unless it is aske
 import re
 from dataclasses import dataclass
 
+from lungscore.scan.dicom.header import AVERAGES, PROJECTIONS
+
 CT, MR, PET = (
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.4",
@@ -57,16 +59,20 @@ NUMBERS = frozenset(
     ).split()
 )
 
+#: Words of an ImageType by which an image is no single slice: without them it would pass for one.
+SHOWN = frozenset(PROJECTIONS | AVERAGES)
+
 #: Codes that stay, if they are one of these.
 CODES: dict[str, frozenset[str]] = {
     "Modality": frozenset({"CT", "MR", "PT", "CR", "DX", "OT", "SC"}),
     "ImageType": frozenset(
         (
-            "ORIGINAL DERIVED PRIMARY SECONDARY AXIAL LOCALIZER OTHER REFORMATTED MPR AVERAGE MIP "
-            "MINIP PROJECTION RECON HELIX VOLUME NONE MIXED RESAMPLED ADDITION MAX MIN MEAN "
-            "SUBTRACTION"
+            "ORIGINAL DERIVED PRIMARY SECONDARY AXIAL LOCALIZER OTHER REFORMATTED MPR "
+            "RECON HELIX VOLUME NONE MIXED RESAMPLED ADDITION MAX MIN SUBTRACTION"
         ).split()
-    ),
+    )
+    | {"PROJECTION IMAGE"}
+    | SHOWN,
     "FrameType": frozenset("ORIGINAL DERIVED PRIMARY AXIAL LOCALIZER VOLUME NONE MIXED".split()),
     "PhotometricInterpretation": frozenset(
         "MONOCHROME1 MONOCHROME2 RGB YBR_FULL YBR_FULL_422 YBR_RCT YBR_ICT".split()

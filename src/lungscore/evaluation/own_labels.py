@@ -15,6 +15,11 @@ from lungscore.statistics.estimate import Estimate
 MEASURES = ("dice", "sensitivity")
 
 
+#: Patients below whom an interval over patients says nothing: not even all signs alike would be
+#: significant at 5 % (2 × 0.5⁵ = 0.06).
+FEWEST = 6
+
+
 class LabelledMap(NamedTuple):
     """What two networks find in one slice, and what is marked in it.
 
@@ -81,11 +86,16 @@ def _three(rows: Sequence[dict[str, Any]], measure: str) -> dict[str, Any]:
 def verdict(figures: dict[str, Any]) -> str:
     """In words, by the interval of the difference in Dice: better, worse, or neither shown."""
     difference = Estimate.read(figures["infected"]["dice"]["difference"])
-    if difference.low is None or difference.high is None:
+    if difference.value is None:
         return "nothing can be said: no slice shows infection"
-    if difference.low > 0:
+    patients = len({row["patient"] for row in figures["slices"] if row["infected"]})
+    if patients < FEWEST:
+        return f"nothing can be said: fewer than {FEWEST} patients show infection"
+    # Without an interval all patients have the one value.
+    low, high = (difference.value if x is None else x for x in (difference.low, difference.high))
+    if low > 0:
         return "better"
-    return "worse" if difference.high < 0 else "no difference is shown"
+    return "worse" if high < 0 else "no difference is shown"
 
 
 def card_lines(figures: dict[str, Any], *, where: str, reference: str) -> list[dict[str, str]]:

@@ -152,14 +152,13 @@ def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str,
     AUC of a slice's infection percent, the share of infected millilitres in the left lung, and
     under ``lobes`` those of lobes.against_marked_lobes.
     """
+    rows = _rows_of_labels(labels)
     scan = read_scan(scan_path)
-    joined, lesions = _found(scan, find_lungs_of(scan, lambda: segmenter), segmenter)
-    with open(labels, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     if len(rows) != scan.shape[0]:
         raise InputError(
             "dataset-incomplete", f"{labels.name} has {len(rows)} rows for {scan.shape[0]} slices"
         )
+    joined, lesions = _found(scan, find_lungs_of(scan, lambda: segmenter), segmenter)
     marked = np.array([row["infected"] == "1" for row in rows])
     by_lobe = {name: np.array([row[name] == "1" for row in rows]) for name in LOBE_ORDER}
     lung = joined.labels > 0
@@ -180,6 +179,25 @@ def on_patient(scan_path: Path, labels: Path, segmenter: Segmenter) -> dict[str,
             for index, (value, mark) in enumerate(zip(percent, marked, strict=True))
         ],
     }
+
+
+def _rows_of_labels(labels: Path) -> list[dict[str, str]]:
+    """The rows of a table of labels by slice. Raises input-not-found or table-invalid."""
+    wanted = ("infected", *LOBE_ORDER)
+    try:
+        with open(labels, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise InputError("input-not-found", f"No such table: {labels.name}") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError("table-invalid", f"{labels.name} is not a CSV table in UTF-8") from error
+    if missing := [name for name in wanted if not rows or rows[0].get(name) is None]:
+        raise InputError(
+            "table-invalid",
+            f"{labels.name}: it has no column {missing[0]}",
+            expected=f"commas between the columns {', '.join(wanted)}",
+        )
+    return rows
 
 
 def _found(scan: Scan, lungs: Lungs, segmenter: Segmenter) -> tuple[Lungs, Lesions]:

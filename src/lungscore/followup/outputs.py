@@ -10,8 +10,14 @@ from lungscore.followup.pictures import pairs, side_by_side
 from lungscore.report.case_folder import appearing, refuse_existing
 from lungscore.report.outputs import png_bytes
 
-#: All that the folder of a comparison may hold. One with anything else is never replaced.
-OUTPUTS = frozenset({"comparison.json", "report.html", "figures"})
+#: All files that the folder of a comparison may hold. One with anything else is never replaced.
+OUTPUTS = frozenset(
+    {
+        "comparison.json",
+        "report.html",
+        *(f"figures/{name}.png" for name in ("side_by_side", "lobes", "infection_by_height")),
+    }
+)
 
 
 def write_comparison(follow_up: FollowUp, out_dir: Path, *, overwrite: bool = False) -> Path:

@@ -43,7 +43,7 @@ class Rigid:
 def register(earlier: Case, later: Case) -> Rigid | None:
     """The transform that brings the surface of the earlier lungs nearest to the later one.
 
-    None without a voxel size or without lungs.
+    None without a voxel size, without lungs, or with lungs too thin for the coarse grid.
     """
     first, second = earlier.spacing_mm, later.spacing_mm
     if first is None or second is None or not (earlier.lungs.any() and later.lungs.any()):
@@ -52,6 +52,8 @@ def register(earlier: Case, later: Case) -> Rigid | None:
     points = _surface(mask) * edge + corner
     mask, origin, edge = _coarse(later.lungs > 0, np.array(second))
     targets = _surface(mask) * edge + origin
+    if not (len(points) and len(targets)):
+        return None
     distances = distance_transform_edt(~_shell(mask), sampling=edge)
     points = points[:: max(1, len(points) // POINTS)]
     centre = points.mean(axis=0)
@@ -118,7 +120,9 @@ def _coarse(lungs: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndar
     inside = np.argwhere(lungs)
     low, high = inside.min(axis=0), inside.max(axis=0) + 1
     box = np.pad(lungs[tuple(map(slice, low, high))], 1).astype(np.float32)
-    coarse = zoom(box, spacing / GRID_MM, order=1, grid_mode=True, mode="nearest")
+    # An axis keeps a voxel at least, though a few thin slices are less than half of one.
+    factors = np.maximum(spacing / GRID_MM, 1 / np.array(box.shape))
+    coarse = zoom(box, factors, order=1, grid_mode=True, mode="nearest")
     edge = np.array(box.shape) * spacing / coarse.shape  # nearly GRID_MM: counts are whole
     margin = int(MARGIN_MM / GRID_MM)
     # From the outer face of the padded box to the middle of the first coarse voxel.

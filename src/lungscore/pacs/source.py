@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.valuerep import validate_value
+from pydicom.valuerep import format_number_as_ds, validate_value
 
 from lungscore.errors import InputError, ResourceError
 from lungscore.guard import reported
 from lungscore.pacs.uids import uid_of
 from lungscore.scan.dicom.header import CT_IMAGE, Header, parse, quiet_pydicom
+from lungscore.scan.dicom.stack import common_directions
 from lungscore.scan.read import opened
 from lungscore.scan.recognise import Inventory
 from lungscore.scan.scan import Scan
@@ -37,8 +38,7 @@ OPTIONAL = (
 )
 #: What objects refer to by: without these nothing can.
 IDENTIFIERS = (*("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"),)
-_GEOMETRY = ("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
-_OTHERS = ("SpecificCharacterSet", "SOPClassUID", "Modality", "ImageType", "SliceThickness")
+_OTHERS = ("SpecificCharacterSet", "SOPClassUID", "Modality", "ImageType")
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Source:
     """A series, as a result was computed from it.
 
     scan: as it was read. images: one header for each slice along the last axis of
-    ``scan.geometry``, in UTF-8, with valid values only. faults: what the series itself violates, in
-    words, without values. interpolated: numbers of slices that no image fills; their headers are
-    made up and must not be referred to.
+    ``scan.geometry``, in UTF-8, with valid values only, of one direction and one pixel spacing.
+    faults: what the series itself violates, in words, without values. interpolated: numbers of
+    slices that no image fills; their headers are made up and must not be referred to.
     """
 
     scan: Scan
@@ -213,7 +213,9 @@ def _images(
 ) -> tuple[tuple[Dataset, ...], tuple[str, ...]]:
     """The headers to refer to, and what the series violates."""
     faults: Counter[str] = Counter()
-    tags = [*TYPE_2, *OPTIONAL, *IDENTIFIERS, *_GEOMETRY, *_OTHERS]
+    tags = [*TYPE_2, *OPTIONAL, *IDENTIFIERS, *_OTHERS]
+    orientation = _orientation([header for header in headers if header is not None])
+    spacing = next(header.pixel_spacing for header in headers if header is not None)
     images: list[Dataset | None] = []
     with quiet_pydicom():
         for header in headers:
@@ -223,6 +225,12 @@ def _images(
             raw = parse(header.path, tags, with_pixels=False, name=header.name)
             image, wrong = cleaned(raw)
             faults.update(wrong)
+            image.Rows, image.Columns = header.rows, header.columns
+            image.PixelSpacing = _decimals(spacing)
+            image.ImageOrientationPatient = _decimals(orientation)
+            image.ImagePositionPatient = _decimals(header.position)
+            if header.thickness is not None:
+                image.SliceThickness = format_number_as_ds(header.thickness)
             faults.update(_complete(image, header, scan))
             images.append(image)
     total = sum(header is not None for header in headers)
@@ -236,6 +244,20 @@ def _images(
         )
     texts = tuple(f"{fault} (in {count} of {total} images)" for fault, count in faults.items())
     return tuple(_completed(images)), texts
+
+
+def _orientation(headers: Sequence[Header]) -> Sequence[float]:
+    """The one direction of all images: that of the scan, where theirs differ a little."""
+    orientations = np.array([header.orientation for header in headers], np.float64)
+    if np.ptp(orientations, axis=0).max() == 0:
+        return orientations[0].tolist()
+    return common_directions(orientations, "the series").ravel().tolist()
+
+
+def _decimals(numbers: Sequence[float] | None) -> list[str]:
+    """Numbers as the header's reader understood them: what stands in a file may be longer than
+    DICOM allows, or be text."""
+    return [format_number_as_ds(number) for number in numbers or ()]
 
 
 def _complete(image: Dataset, header: Header, scan: Scan) -> Iterator[str]:
@@ -322,7 +344,7 @@ def _completed(images: list[Dataset | None]) -> list[Dataset]:
             image = deepcopy(first)
             image.SOPInstanceUID = f"2.25.{number}"
             position = positions[0] + (number - present[0]) * step
-            image.ImagePositionPatient = [_number(value) for value in position]
+            image.ImagePositionPatient = _decimals(position.tolist())
         result.append(image)
     return result
 

@@ -1,5 +1,6 @@
 """All DICOM objects of a case, written whole or not at all."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
+from lungscore.errors import InputError, UsageError
 from lungscore.guard import reported
 from lungscore.pacs.fhir import FHIR, fhir_bytes
 from lungscore.pacs.objects import Stamp, quiet_libraries, stamp_of
@@ -16,7 +18,10 @@ from lungscore.pacs.segmentation import label_sets, segmentation
 from lungscore.pacs.source import check_library
 from lungscore.pacs.stored_masks import Stored, read_stored_case
 from lungscore.pacs.structured_report import structured_report
-from lungscore.report.case_folder import OBJECTS, appearing, refuse_folder
+from lungscore.report.case_folder import OBJECTS, REVIEWS, appearing, refuse_folder
+from lungscore.scan.dicom.elements import text
+from lungscore.scan.dicom.header import parse, quiet_pydicom
+from lungscore.scan.names import safe_name
 
 #: Files of a folder of objects, beside a mask for each kind of label.
 MEASUREMENTS, DOCUMENT, PICTURES = "measurements.dcm", "report.dcm", "picture-{:02d}.dcm"
@@ -45,6 +50,16 @@ class Written(NamedTuple):
     faults: tuple[str, ...]
 
 
+def folder_name(case: Path) -> str:
+    """What a folder of the objects of ``case`` is called where those of several cases lie.
+
+    A saved review lies in a folder of its reader's name, which those of other cases have too.
+    """
+    case = Path(os.path.abspath(case))
+    of_review = case.parent.name == REVIEWS
+    return safe_name(f"{case.parents[1].name}-{case.name}" if of_review else case.name)
+
+
 def write_objects(
     case: Path,
     source: Path,
@@ -69,7 +84,7 @@ def write_objects(
     moment : datetime, optional
         Date and time that the objects state; now by default. Nothing else differs between two runs.
     overwrite : bool
-        Replace a folder of objects.
+        Replace a folder of objects of the same study.
 
     Returns
     -------
@@ -82,13 +97,14 @@ def write_objects(
         ``source-not-dicom``, ``source-missing``, ``source-changed``, ``source-unusable``,
         ``case-incomplete``, ``case-damaged``, ``mask-geometry`` and whatever reading raises.
     UsageError
-        ``output-exists``.
+        ``output-exists``, also where objects of another study would be replaced.
     ResourceError
         ``output-not-writable`` or ``disk-full``.
     """
     check_library()
     refuse_folder(folder, known=OBJECTS, overwrite=overwrite)
     stored = read_stored_case(case, source)
+    _refuse_other_study(folder, str(stored.source.first.StudyInstanceUID))
     options = [settings.etiology or ""]
     if settings.verified_for is not None:
         options.append(f"verified for {settings.verified_for}")
@@ -104,6 +120,22 @@ def write_objects(
             (staging / FHIR).write_bytes(bundle)
             names.append(FHIR)
     return Written(folder, tuple(names), stored.source.faults)
+
+
+def _refuse_other_study(folder: Path, study: str) -> None:
+    """Raise ``output-exists`` where ``folder`` holds objects of another study than ``study``."""
+    for path in sorted(folder.glob("*.dcm")):
+        try:
+            with quiet_pydicom():
+                dataset = parse(path, ["StudyInstanceUID"], with_pixels=False)
+        except InputError:  # a damaged object is of no study
+            continue
+        if text(dataset, "StudyInstanceUID") not in ("", study):
+            raise UsageError(
+                "output-exists",
+                f"{folder.name} in the output folder contains objects of another study",
+                hint="Choose another folder with -o, or move the objects away first",
+            )
 
 
 def _guarded(built: Iterator[tuple[str, Dataset]], source: str) -> Iterator[tuple[str, Dataset]]:

@@ -25,7 +25,10 @@ def read_covariates(path: Path, names: Sequence[str]) -> dict[str, dict[str, flo
     try:
         if not path.is_file():
             raise InputError("input-not-found", f"No such table: {path}")
-        table = read_table(path, first_column="patient")
+        folded = {name.casefold() for name in names}
+        table = read_table(
+            path, first_column="patient", numbers=lambda column: column.casefold() in folded
+        )
     except OSError as error:
         raise InputError("input-unreadable", f"{path.name} ({error.strerror})") from None
     columns = {name: _column(name, table.columns, path.name) for name in names}

@@ -10,31 +10,13 @@ import secrets
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lungscore.errors import UsageError
 from lungscore.files import staging_folder, write_error
 from lungscore.scan.names import safe_name
 
-#: All that a case folder may hold. A folder with anything else is never replaced.
-OUTPUTS = frozenset(
-    {
-        "result.json",
-        "run.json",
-        "identifiers.json",
-        "report.html",
-        "report.pdf",
-        "figures",
-        "lungs.nii.gz",
-        "lobes.nii.gz",
-        "regions.nii.gz",
-        "lesions.nii.gz",
-        "dicom",
-        "fhir.json",
-    }
-)
-#: The folder of what readers made of a case; it is never replaced.
-REVIEWS = "reviews"
 #: The folder of DICOM objects in a case folder, and all that it may hold.
 DICOM = "dicom"
 OBJECTS = frozenset(
@@ -44,6 +26,26 @@ OBJECTS = frozenset(
         *(f"picture-{number:02d}.dcm" for number in range(1, 21)),
     }
 )
+#: All files that a case folder may hold. A folder with anything else is never replaced.
+OUTPUTS = frozenset(
+    {
+        "result.json",
+        "run.json",
+        "identifiers.json",
+        "report.html",
+        "report.pdf",
+        *(f"figures/{name}.png" for name in ("slices", "coronal", "sagittal")),
+        "figures/infection_by_slice.png",
+        "lungs.nii.gz",
+        "lobes.nii.gz",
+        "regions.nii.gz",
+        "lesions.nii.gz",
+        *(f"{DICOM}/{name}" for name in OBJECTS),
+        "fhir.json",
+    }
+)
+#: The folder of what readers made of a case; it is never replaced.
+REVIEWS = "reviews"
 #: What a killed run leaves of what it was writing.
 _TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{12}(-old)?")
 #: Left by file managers, without worth.
@@ -55,7 +57,7 @@ def refuse_existing(
 ) -> Path:
     """The folder that ``case`` will be written to, if it may be.
 
-    known: the names of all that such a folder may hold.
+    known: the files that such a folder may hold, by their paths in it; ``*`` stands for any text.
 
     Raises UsageError ``output-exists`` where it is there already and ``overwrite`` is False, or
     where it holds anything that lungscore does not write: that is never deleted. Raises
@@ -84,14 +86,12 @@ def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = Fal
             hint="Choose another folder with -o",
         )
     foreign = _foreign(folder, known)
-    if REVIEWS in foreign:
+    if any(name.split("/")[0] == REVIEWS for name in foreign):
         raise UsageError(
             "output-exists",
             f"{folder.name} in the output folder contains reviews, which would be lost",
             hint="Choose another folder with -o, or move the folder reviews away first",
         )
-    if DICOM in known and (folder / DICOM).is_dir():
-        foreign += [f"{DICOM}/{name}" for name in _foreign(folder / DICOM, OBJECTS)]
     if foreign:
         raise UsageError(
             "output-exists",
@@ -101,9 +101,20 @@ def refuse_folder(folder: Path, *, known: Collection[str], overwrite: bool = Fal
 
 
 def _foreign(folder: Path, known: Collection[str]) -> list[str]:
-    """The names in ``folder`` of what lungscore does not write."""
-    names = {entry.name for entry in folder.iterdir()} - {*known} - _LITTER
-    return sorted(name for name in names if not _TEMPORARY.fullmatch(name))
+    """The paths in ``folder``, at any depth, of what lungscore does not write there."""
+    foreign = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _TEMPORARY.fullmatch(name)]
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        for name in {*files, *links} - _LITTER:
+            path = (Path(parent) / name).relative_to(folder).as_posix()
+            if not (_TEMPORARY.fullmatch(name) or any(fnmatchcase(path, file) for file in known)):
+                foreign.append(path)
+        if not (folders or files or parent == str(folder)):
+            path = Path(parent).relative_to(folder).as_posix()
+            if not any(file.startswith(f"{path}/") for file in known):
+                foreign.append(path)
+    return sorted(foreign)
 
 
 def check_writable(folder: Path) -> None:

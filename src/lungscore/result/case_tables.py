@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +29,17 @@ class Table:
     rows: tuple[tuple[int, str, dict[str, str | None]], ...]
 
 
-def read_table(path: Path, *, first_column: str = "case") -> Table:
+def read_table(
+    path: Path,
+    *,
+    first_column: str = "case",
+    numbers: Callable[[str], bool] = lambda column: True,
+) -> Table:
     """Read a CSV file whose first line names the columns, the first of them ``first_column``.
 
     Comma, semicolon or tabulator separates, whichever the first line has first. In a table that
     commas do not separate a decimal comma is read as such, unless decimal points stand there too.
+    numbers: which columns hold numbers that are used; those of others stay as they are.
     UTF-8, with or without byte order mark. Raises InputError ``input-unreadable`` or
     ``table-invalid``, and OSError.
     """
@@ -57,7 +63,8 @@ def read_table(path: Path, *, first_column: str = "case") -> Table:
     rows = [_row(number, cells, columns, name) for number, cells in lines]
     if not rows:
         raise _invalid(name, f"it holds no {first_column}")
-    return Table(columns, _with_points(rows, separator=_separator(text), name=name))
+    used = frozenset(column for column in columns if numbers(column))
+    return Table(columns, _with_points(rows, used, separator=_separator(text), name=name))
 
 
 def _text(path: Path) -> str:
@@ -107,25 +114,37 @@ def _row(
 
 
 def _with_points(
-    rows: list[tuple[int, str, dict[str, str | None]]], *, separator: str, name: str
+    rows: list[tuple[int, str, dict[str, str | None]]],
+    used: Collection[str],
+    *,
+    separator: str,
+    name: str,
 ) -> tuple[tuple[int, str, dict[str, str | None]], ...]:
     """The rows with decimal points, or a rejection where a comma may mean something else."""
-    texts = [text for _, _, cells in rows for text in cells.values() if text is not None]
-    comma = next((text for text in texts if _NUMBER_WITH_COMMA.fullmatch(text)), None)
+    texts = [
+        (number, column, text)
+        for number, _, cells in rows
+        for column, text in cells.items()
+        if text is not None and column in used
+    ]
+    comma = next((at for at in texts if _NUMBER_WITH_COMMA.fullmatch(at[2])), None)
     if comma is None:
         return tuple(rows)
+    line, column, text = comma
+    where = f"line {line}, {column[:60]}: {text!r}"
     if separator == ",":
-        fault = f"{comma!r} has a comma in a table that commas separate"
+        fault = f"{where} has a comma in a table that commas separate"
         raise _invalid(name, fault, expected="decimal points")
-    if point := next((text for text in texts if _NUMBER_WITH_POINT.fullmatch(text)), None):
-        raise _invalid(name, f"both {comma!r} and {point!r}", expected="one decimal sign")
+    if point := next((at for at in texts if _NUMBER_WITH_POINT.fullmatch(at[2])), None):
+        fault = f"{where}, and line {point[0]}, {point[1][:60]}: {point[2]!r}"
+        raise _invalid(name, fault, expected="one decimal sign")
     return tuple(
         (
             number,
             case,
             {
                 column: text.replace(",", ".")
-                if text is not None and _NUMBER_WITH_COMMA.fullmatch(text)
+                if text is not None and column in used and _NUMBER_WITH_COMMA.fullmatch(text)
                 else text
                 for column, text in cells.items()
             },

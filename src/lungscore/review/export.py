@@ -48,7 +48,8 @@ def export_reviews(
     ``output-exists``, InputError ``review-missing`` where nothing can be exported, and
     ResourceError where it cannot be written.
     """
-    refuse_folder(dataset, known={MANIFEST, MASKS}, overwrite=overwrite)
+    masks = {f"{MASKS}/*_{kind}.nii.gz" for kind in ("lesions", "lungs")}
+    refuse_folder(dataset, known={MANIFEST, *masks}, overwrite=overwrite)
     rows: list[LabelledRow] = []
     left_out: dict[str, LungscoreError] = {}
     reviews = [(case, review) for case in cases if (review := latest_use(case, reader))]

@@ -18,6 +18,7 @@ from lungscore.review.opened_case import OpenedCase
 from lungscore.review.planes import invalid
 from lungscore.review.requests import Edit
 from lungscore.review.saving import (
+    Saved,
     Work,
     put_back,
     review_at,
@@ -114,7 +115,7 @@ class Session:
         """Every number of the result by its path."""
         return numbers_in(to_result(self.analysis()))
 
-    def save(self, version: int, verdict: Verdict, comment: str) -> dict[str, Any]:
+    def save(self, version: int, verdict: Verdict, comment: str) -> Saved:
         """Write the review's folder, then note the verdict.
 
         Raises InputError ``review-invalid`` for a verdict that does not fit what was done,
@@ -138,11 +139,11 @@ class Session:
             viewed=sorted(self.viewed),
             tools=dict(sorted(self.tools.items())),
         )
-        content = save_review(self.case, self.correction, self.analysis(), work)
+        saved = save_review(self.case, self.correction, self.analysis(), work)
         self.saved = {"verdict": verdict, "comment": comment, "at": at, "version": version}
         self._log.append({"do": "save", **self.saved})
         self._log.sync()
-        return content
+        return saved
 
     def sync(self) -> None:
         """Let the log reach the disk."""

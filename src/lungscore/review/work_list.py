@@ -51,7 +51,7 @@ def read_reading_list(path: Path) -> ReadingList:
     Raises InputError ``input-not-found`` or ``table-invalid``.
     """
     try:
-        table = read_table(path)
+        table = read_table(path, numbers=lambda column: False)
     except OSError:
         raise InputError("input-not-found", f"No such reading list: {path}") from None
     column = next((name for name in table.columns if name.casefold() == "reader"), None)

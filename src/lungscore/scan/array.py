@@ -58,7 +58,7 @@ def scan_from_array(
 def _affine(spacing_mm: tuple[float, float, float] | None, affine: ArrayLike | None) -> np.ndarray:
     """(4, 4) float64, array index to patient mm, RAS+."""
     if affine is None:
-        z, y, x = spacing_mm or (1.0, 1.0, 1.0)
+        z, y, x = _spacing(spacing_mm)
         canonical = np.zeros((4, 4))
         canonical[[2, 1, 0, 3], [0, 1, 2, 3]] = (-z, -y, -x, 1.0)
         return canonical
@@ -74,3 +74,13 @@ def _affine(spacing_mm: tuple[float, float, float] | None, affine: ArrayLike | N
             expected="the voxel size along each axis of the array",
         )
     return given
+
+
+def _spacing(given: ArrayLike | None) -> tuple[float, float, float]:
+    """Three numbers, of 1 where none are known. Raises UsageError."""
+    if given is None:
+        return 1.0, 1.0, 1.0
+    spacing = np.asarray(given, dtype=np.float64)
+    if spacing.shape != (3,) or not np.isfinite(spacing).all():
+        raise UsageError("usage", f"The spacing is {given}", expected="three numbers, in mm")
+    return float(spacing[0]), float(spacing[1]), float(spacing[2])

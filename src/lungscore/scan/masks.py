@@ -55,7 +55,7 @@ def read_label_volume(path: Path, kind: Kind) -> tuple[np.ndarray, Geometry]:
             expected=f"0 to {_HIGHEST[kind]}" + (" or 10 to 14" if kind == "lobes" else ""),
             hint="docs/result.md lists the label values",
         )
-    geometry = Geometry(stored.shape, stored.affine)
+    geometry = Geometry(stored.shape, stored.affine, oriented=stored.oriented)
     return np.ascontiguousarray(geometry.to_canonical(values)), geometry
 
 

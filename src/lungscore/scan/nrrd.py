@@ -4,7 +4,7 @@ import bz2
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -64,17 +64,36 @@ def open_nrrd(path: Path, name: str | None = None) -> Iterator[Stored]:
         _check_start(header, source)
         encoding = str(header.get("encoding")).lower()
         size = os.fstat(file.fileno()).st_size - file.tell()
-        read = _reader(file, encoding, source)
+        read, is_at_end = _reader(file, encoding, source)
         # bzip2 could shrink more than deflate, but no image of a patient does.
         check_promise(shape, dtype, size, deflated=encoding != "raw", source=source)
-        planes = read_planes(read, shape, dtype, source=source)
+        planes = _to_the_end(read_planes(read, shape, dtype, source=source), is_at_end, source)
         yield Stored(shape, affine, planes, oriented, tuple(notices))
+
+
+def _to_the_end(
+    planes: Iterator[np.ndarray], is_at_end: Callable[[], bool], source: str
+) -> Iterator[np.ndarray]:
+    """``planes``, and behind the last of them the checksum of what was compressed."""
+    yield from planes
+    try:
+        is_whole = is_at_end()
+    except (OSError, EOFError, zlib.error):
+        is_whole = False
+    if not is_whole:
+        raise InputError(
+            "input-unreadable",
+            f"{source}: the data do not end where the header states, or the checksum is wrong",
+            hint="Copy it again from its source",
+        )
 
 
 def _header(file: IO[bytes], source: str) -> dict[str, Any]:
     head = bytearray()
     while not head.endswith((b"\n\n", b"\n\r\n")):
         line = file.readline(_LONGEST_HEADER - len(head))
+        if not line and b"data file:" in head.lower().replace(b"datafile:", b"data file:"):
+            break  # a header alone, of which the last line need not be blank
         if not line:
             raise InputError("input-unreadable", f"{source}: the NRRD header has no end")
         head += line
@@ -162,6 +181,8 @@ def _affine(
     affine = np.eye(4)
     if directions is None or signs is None:
         spacings = np.array(header.get("spacings", (np.nan,) * 3), dtype=np.float64)
+        if directions is not None:  # of a space that is not the patient's: their lengths hold
+            spacings = np.linalg.norm(np.array(directions, dtype=np.float64), axis=-1)
         if spacings.shape != (3,) or not np.isfinite(spacings).all():
             raise InputError(
                 "geometry-invalid",
@@ -185,13 +206,18 @@ def _check_start(header: dict[str, Any], source: str) -> None:
         raise InputError("format-not-recognised", f"{source}: data that begin after a skip")
 
 
-def _reader(file: IO[bytes], encoding: str, source: str) -> Any:
+def _reader(
+    file: IO[bytes], encoding: str, source: str
+) -> tuple[Callable[[int], bytes], Callable[[], bool]]:
+    """What reads the voxels, and what tells behind them whether they were whole."""
     if encoding == "raw":
-        return file.read
+        return file.read, lambda: True
     if encoding in ("gzip", "gz"):
-        return Inflated(file, zlib.decompressobj(wbits=47)).read  # gzip or zlib by its head
+        inflated = Inflated(file, zlib.decompressobj(wbits=47))  # gzip or zlib by its head
+        return inflated.read, inflated.is_at_end
     if encoding in ("bzip2", "bz2"):
-        return bz2.BZ2File(file).read
+        unpacked = bz2.BZ2File(file)
+        return unpacked.read, lambda: not unpacked.read(1)
     raise InputError(
         "format-not-recognised", f"{source}: an unknown encoding", expected="raw, gzip or bzip2"
     )

@@ -27,10 +27,12 @@ class Geometry:
 
     shape: the source array's shape, three axes in the source's own order.
     affine: (4, 4) float64, source voxel index to patient position in mm, RAS+ (nibabel's sense).
+    oriented: whether a mask states where the patient's sides are.
     """
 
     shape: tuple[int, int, int]
     affine: np.ndarray
+    oriented: bool = True
 
     def to_canonical(self, array: np.ndarray) -> np.ndarray:
         """Source-ordered ``array`` as (D, H, W) in CANONICAL_AXES order (a view where possible)."""

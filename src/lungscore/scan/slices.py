@@ -65,6 +65,13 @@ def read_slices(files: Sequence[Path], names: Sequence[str] | None = None) -> Vo
     if slices_in_colour := sorted(coloured.keys() - masks):
         raise coloured[slices_in_colour[0]]
     slices = [number for number in range(len(files)) if number not in masks]
+    if len({files[number].parent for number in slices}) > 1:
+        raise InputError(
+            "several-inputs",
+            f"The {len(slices)} slices lie in several folders",
+            expected="the slices of one scan in one folder",
+            hint="Give one of the folders",
+        )
     first = slices[0]
     values = np.empty((len(slices), *images[first].shape), dtype=np.uint8)
     for index, number in enumerate(slices):

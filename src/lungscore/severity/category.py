@@ -45,6 +45,7 @@ UNTRUSTED: dict[str, str] = {
     "one-lung": "only one lung was found",
     "dense-outside-lungs": "dense tissue beside the lungs may be lung",
     "air-outside-lungs": "air beside the lungs may be lung",
+    "lesions-outside": "much of the opacity lies outside the lungs that were given",
     "lungs-disagree": "two methods differ about the lungs",
     "lungs-outline": "the outline of the lungs cuts dense tissue",
     "lungs-uneven": "a lung is broken in some slices",

@@ -42,6 +42,7 @@ DOUBTFUL = frozenset(
         "gaps-interpolated",
         "gas-below-diaphragm",
         "hu-implausible",
+        "lesions-outside",
         "lobe-missing",
         "lobes-incomplete",
         "lung-volume",

@@ -73,7 +73,7 @@ def bland_altman(a: np.ndarray, b: np.ndarray) -> BlandAltman:
         nothing = undefined(n, TOO_FEW)
         return BlandAltman(nothing, None, nothing, nothing, nothing, None)
     difference = a - b
-    bias, sd = float(difference.mean()), float(difference.std(ddof=1))
+    bias, sd = float(difference.mean()), _without_noise(float(difference.std(ddof=1)), a, b)
     error = sd / np.sqrt(n)
     half = float(t_distribution.ppf(0.975, n - 1)) * error
     # (limit − bias) / error follows a noncentral t; near and far end as seen from the bias.
@@ -92,7 +92,7 @@ def bland_altman(a: np.ndarray, b: np.ndarray) -> BlandAltman:
 def _slope(mean: np.ndarray, difference: np.ndarray) -> tuple[Estimate, float | None]:
     """Slope and intercept of the least-squares line."""
     n = len(mean)
-    if np.ptp(mean) == 0:
+    if _without_noise(float(np.ptp(mean)), mean) == 0:
         return undefined(n, "all means of the pairs are the same"), None
     x, y = mean - mean.mean(), difference - difference.mean()
     slope = float((x @ y) / (x @ x))
@@ -155,7 +155,13 @@ def icc_consistency(ratings: np.ndarray) -> Estimate:
     smaller = cases / float(f_distribution.ppf(0.975, *freedom))
     larger = cases * float(f_distribution.ppf(0.975, *freedom[::-1]))
     low, high = ((ends - rest) / (ends + (k - 1) * rest) for ends in (smaller, larger))
-    return Estimate(float(value), float(low), float(high), n)
+    return without_degenerate(Estimate(float(value), float(low), float(high), n))
+
+
+def _without_noise(spread: float, *values: np.ndarray) -> float:
+    """``spread`` of numbers made of ``values``; 0 where it is rounding (0.3 − 0.1 is not 0.2)."""
+    largest = max(float(np.abs(array).max()) for array in values)
+    return spread if spread > 1e-9 * largest else 0.0
 
 
 def _no_spread(ratings: np.ndarray) -> str | None:

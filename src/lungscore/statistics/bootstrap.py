@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 import numpy as np
 from scipy.stats import norm
 
-from lungscore.statistics.estimate import Estimate, undefined
+from lungscore.statistics.estimate import Estimate, undefined, without_degenerate
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
@@ -88,13 +88,14 @@ def estimate(
     """The figure of all cases with its interval over patients, of DRAWS draws.
 
     patients: (cases,) whose case it is. n of the estimate counts cases. reason: what is said where
-        the figure is NaN.
+        the figure is NaN. An interval of no width, as that of one patient, is left out.
     """
     n = len(patients)
     value = value_of(statistic, n) if n else float("nan")
     if np.isnan(value):
         return undefined(n, reason)
-    return Estimate(value, *interval(statistic, n, clusters=patients, draws=DRAWS), n)
+    ends = interval(statistic, n, clusters=patients, draws=DRAWS)
+    return without_degenerate(Estimate(value, *ends, n))
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from lungscore.result.numbers import (
 )
 from lungscore.review.correction import Step
 from lungscore.review.opened_case import window_of
-from lungscore.review.saving import saved_reviews
+from lungscore.review.saving import Saved, saved_reviews
 from lungscore.review.server.desk import Desk
 from lungscore.review.session import Session, numbers_in
 from lungscore.review.work_list import OPEN, ListedCase, in_list_order, states_of
@@ -210,9 +210,9 @@ def _lesion_voxels(plane: np.ndarray) -> list[int]:
     return [int(np.count_nonzero(plane == label)) for label in (GGO, CONSOLIDATION)]
 
 
-def saved(session: Session, content: dict[str, Any], *, blinded: bool) -> dict[str, Any]:
-    """What was saved; content: of its review.json."""
-    numbers: list[dict[str, Any]] = content["numbers"]
+def saved(session: Session, review: Saved, *, blinded: bool) -> dict[str, Any]:
+    """What was saved, and what is left of an earlier verdict."""
+    numbers: list[dict[str, Any]] = review.content["numbers"]
     differing = [entry for entry in numbers if entry["before"] != entry["after"]]
     names = ("path", "title", "before", "after")
     return {
@@ -221,7 +221,8 @@ def saved(session: Session, content: dict[str, Any], *, blinded: bool) -> dict[s
         "changes": []
         if blinded
         else [{name: entry[name] for name in names} for entry in differing],
-        "folder": f"{REVIEWS}/{safe_name(content['reader'])}",
+        "folder": f"{REVIEWS}/{safe_name(review.content['reader'])}",
+        "aside": review.aside,
     }
 
 

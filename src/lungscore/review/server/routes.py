@@ -191,8 +191,8 @@ class _Routes:
         if not isinstance(comment, str) or len(comment) > LONGEST_COMMENT:
             raise invalid("the comment is too long", expected=f"{LONGEST_COMMENT} characters")
         with self.desk.using(request.path_params["session"]) as session:
-            kept = session.save(_whole(content, "version"), verdict, _text(comment))
-            return JSONResponse(answers.saved(session, kept, blinded=self.blinded))
+            saved = session.save(_whole(content, "version"), verdict, _text(comment))
+            return JSONResponse(answers.saved(session, saved, blinded=self.blinded))
 
     def close(self, request: Request, body: bytes) -> Response:
         self.desk.close(request.path_params["session"])

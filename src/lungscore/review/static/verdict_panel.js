@@ -39,8 +39,9 @@ export function verdictPanel({ edits, session, reader, caseId, complain, tell, o
     byId("save-note").textContent = saved ? `${WORDS[saved.verdict]}, saved.${since}` : changed ? `Changed: ${counted(edits.state.changed_slices.length, "slice")}.` : "";
   };
 
-  function showChanges(changes, folder) {
-    byId("changes").replaceChildren(element("p", { className: "note", textContent: `Saved in ${folder}.` }));
+  function showChanges({ changes, folder, aside }) {
+    const earlier = aside.length ? ` What was made of the earlier verdict is kept there as ${aside.join(", ")}.` : "";
+    byId("changes").replaceChildren(element("p", { className: "note", textContent: `Saved in ${folder}.${earlier}` }));
     if (!changes.length) return;
     byId("changes").append(element("details", {}, element("summary", { textContent: `${counted(changes.length, "number")} changed` }),
       element("ul", {}, ...changes.map(({ title, before, after }) =>
@@ -58,7 +59,7 @@ export function verdictPanel({ edits, session, reader, caseId, complain, tell, o
       const answer = await post(`${session}/save`, { version: edits.state.version, verdict, comment: byId("comment").value });
       saved = answer.saved;
       edits.state = { ...edits.state, saved };
-      showChanges(answer.changes, answer.folder);
+      showChanges(answer);
       const next = await nextCase(reader, caseId);
       byId("next-case").hidden = false;
       byId("next-case").textContent = next ? "Next case" : "Back to the cases";

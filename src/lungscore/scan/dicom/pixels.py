@@ -54,6 +54,9 @@ NATIVE = {
 
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 
+#: For pydicom: no change of colours, nor of the bits beside the image, which are judged here.
+_AS_DECODED: Any = {"raw": True, "correct_unused_bits": False}
+
 #: Hounsfield units that nothing reaches: signed values that were read as unsigned lie above.
 IMPOSSIBLE_HU = 20_000
 
@@ -181,30 +184,42 @@ def _guessed_order(dataset: Any) -> str:
 def _without_garbage(
     header: Header, dataset: Any, pixels: np.ndarray, decoded: bool = False
 ) -> np.ndarray:
-    """Clear what stands in the bits above HighBit (old overlays), keeping the sign and padding.
-
-    decoded: some encoders have moved the bits down already, whatever HighBit says.
-    """
-    bits = 8 * pixels.dtype.itemsize
-    stored = int(_number(header, dataset, "BitsStored") or bits)
+    """``pixels`` without overlays, as the header of the image describes them."""
+    stored = int(_number(header, dataset, "BitsStored") or 8 * pixels.dtype.itemsize)
     stated = _number(header, dataset, "HighBit")
     high = stored - 1 if stated is None else int(stated)
+    padding = _number(header, dataset, "PixelPaddingValue")
+    return without_overlays(pixels, stored, high, padding=padding, decoded=decoded)[0]
+
+
+def without_overlays(
+    pixels: np.ndarray, stored: int, high: int, *, padding: float | None, decoded: bool = False
+) -> tuple[np.ndarray, int]:
+    """Clear what stands beside the bits of an image (old overlays), keeping the sign and padding.
+
+    stored, high: BitsStored and HighBit, as the header states them. decoded: some encoders have
+    moved the bits down already, whatever HighBit says. Gives the pixels in the lower bits, and how
+    many bits their numbers have: all of them where the header contradicts itself and nothing is
+    cleared, one more than is stated where the numbers need it.
+    """
+    bits = 8 * pixels.dtype.itemsize
     if not 0 < stored < bits or not stored - 1 <= high < bits:
-        return pixels
-    low, top = int(pixels.min()), int(pixels.max())
+        return pixels, bits
+    # Padding may need more bits than the image, and says nothing of it.
+    measured = pixels if padding is None else pixels[pixels != padding]
+    low, top = (int(measured.min()), int(measured.max())) if measured.size else (0, 0)
     if decoded and max(-low, top) < 2**stored:
         high = stored - 1
     signed = pixels.dtype.kind == "i"
     least, most = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if signed else (0, 2**stored - 1)
     if high == stored - 1 and least <= low and top <= most:
-        return pixels  # nothing stands above
+        return pixels, stored  # nothing stands above
     if signed and high == stored - 1 and low < 0 and 2 * least <= low and top <= 2 * most + 1:
-        return pixels  # numbers of one bit more than is stated, their sign repeated above
+        return pixels, stored + 1  # one bit more than is stated, the sign repeated above
     up, down = bits - 1 - high, bits - stored
     # Shifting up and back drops the bits above; for signed numbers it repeats the sign.
     clean = np.right_shift(np.left_shift(pixels, up), down)
-    padding = _number(header, dataset, "PixelPaddingValue")
-    return clean if padding is None else np.where(pixels == padding, pixels, clean)
+    return (clean if padding is None else np.where(pixels == padding, pixels, clean)), stored
 
 
 def _decoded(header: Header, dataset: Any, data: bytes) -> np.ndarray:
@@ -232,7 +247,7 @@ def _decoded(header: Header, dataset: Any, data: bytes) -> np.ndarray:
             raise _truncated(header, "the compressed pixels have no end")
     else:
         try:
-            pixels, _ = decoder.as_array(dataset, raw=True)
+            pixels, _ = decoder.as_array(dataset, **_AS_DECODED)
         except Exception as error:  # a decoder fed by strangers may fail in any way
             raise InputError(
                 "dicom-unreadable",
@@ -258,7 +273,7 @@ def _decoded_without_end(dataset: Any, decoder: Any, data: bytes, syntax: str) -
 
     def decoded(stream: bytes) -> np.ndarray:
         dataset.PixelData = encapsulate([stream + END_OF_IMAGE])
-        return np.array(decoder.as_array(dataset, raw=True)[0])
+        return np.array(decoder.as_array(dataset, **_AS_DECODED)[0])
 
     try:
         frame = next(generate_frames(data, number_of_frames=1))
