@@ -104,7 +104,7 @@ def test_with_the_ct_pho_is_what_is_infected_and_dense(
     assert result.scores.pho == pytest.approx(expected, abs=1e-4)
     assert result.scores.lhos.total is not None
     assert result.input.units == "hu"
-    assert result.case == "lesions"
+    assert result.case == "ct"
     assert "no-ct" not in codes(masks, ct=tmp_path / "ct.nii.gz")
 
 

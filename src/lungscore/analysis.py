@@ -193,7 +193,7 @@ def score(
     ct : path, optional
         The scan, for numbers in Hounsfield units; without it they are None.
     name : str, optional
-        Case name; by default that of ``lesions``.
+        Case name; by default that of ``ct``, or without one of ``lesions``.
 
     Returns
     -------
@@ -221,8 +221,8 @@ def score(
     lungs, lesions = Path(lungs), Path(lesions)
     lung_labels, geometry = read_label_volume(lungs, "lungs")
     labelled_lungs = as_lungs(lung_labels, lungs.name, oriented=geometry.oriented)
-    name = case_name(lesions, name)
     if ct is None:
+        name = case_name(lesions, name)
         scan = placeholder(labelled_lungs, geometry, kind=mask_format(lungs), name=name)
     else:
         scan = read_scan(ct, name=name)
