@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lungscore.cli.main import call
-from lungscore.errors import InputError
+from lungscore.errors import InputError, ResourceError
+from lungscore.node.desk import overview
 from lungscore.node.monitor import Monitor
 from tests.node.test_work import analysing, taken
 
@@ -59,6 +60,23 @@ def test_a_node_that_never_ran_has_nothing_to_list(tmp_path: Path) -> None:
     (tmp_path / "node.yaml").write_text("folder: state\n")
     assert call(["node", "status", "--config", str(tmp_path / "node.yaml")]) == 3
     assert call(["node"]) == 2
+
+
+def test_a_node_of_another_user_is_not_said_to_be_damaged(
+    parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, stat = parts.config.folder, Path.stat
+
+    def forbidden(path: Path, **options: Any) -> Any:
+        if path.parent == folder:
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    with pytest.raises(ResourceError) as caught:
+        overview(folder.parent / "node.yaml")
+    assert caught.value.code == "output-not-writable"
+    assert "user that the node runs as" in caught.value.message
 
 
 def test_health_says_what_is_wrong(make_parts: Any) -> None:

@@ -1,6 +1,7 @@
 """A send counts when it is confirmed; nothing is sent twice, and nothing is given up unsaid."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from lungscore.node import send
+from lungscore.node.config import read_config
+from lungscore.node.desk import retry_studies
 from lungscore.node.names import case_of
-from lungscore.node.send import Sender
+from lungscore.node.node import run_node
+from lungscore.node.retention import purge
+from lungscore.node.send import Sender, give_up_unknown
 from node_parties import Archive
 
 
@@ -171,10 +176,60 @@ def test_a_destination_that_is_down_gets_a_dead_letter_at_last(
     assert (shelf / ("s" * 24)).is_dir()
     assert parts.state.counts()["failed"] == 1
     with dead.running():
-        assert parts.state.retry("s" * 24, moment)
+        assert parts.state.retry("s" * 24, ["archive", "shelf"], moment)
         sender.all_due()
     assert parts.state.counts()["sent"] == 1
     assert not (parts.config.dead / ("s" * 24)).exists()  # the letter has come true
+
+
+def test_results_for_a_destination_that_was_renamed_are_given_up_and_can_be_sent_anew(
+    make_parts: Any, tmp_path: Path
+) -> None:
+    shelf = {"name": "old-shelf", "kind": "folder", "path": str(tmp_path / "shelf")}
+    parts = make_parts(destinations=[shelf])
+    finished(parts)
+    path = parts.config.folder.parent / "node.yaml"
+    path.write_text(path.read_text("utf-8").replace("old-shelf", "shelf"), "utf-8")
+    parts.config = read_config(path)
+    for _ in range(2):  # as at two starts
+        give_up_unknown(parts.config, parts.state, parts.journal)
+    assert parts.codes == ["destination-unknown"]
+    (row,) = parts.state.studies("failed")
+    assert row.code == "destination-unknown"
+    letters = parts.config.dead / row.study
+    assert json.loads((letters / "old-shelf-reason.json").read_text())["what"] == "old-shelf"
+    assert retry_studies(path, None) == [row.study]
+    assert not list(letters.glob("*"))
+    senders(parts)[0].all_due()
+    assert parts.state.counts()["sent"] == 1
+    assert len(list((tmp_path / "shelf" / row.study).iterdir())) == 3
+
+
+def test_results_for_a_destination_that_was_removed_are_not_kept_for_ever(
+    make_parts: Any, tmp_path: Path
+) -> None:
+    shelf = {"name": "shelf", "kind": "folder", "path": str(tmp_path / "shelf")}
+    parts = make_parts(destinations=[shelf])
+    finished(parts)
+    config = parts.config.model_copy(update={"destinations": ()})
+    give_up_unknown(config, parts.state, parts.journal)
+    assert purge(config, parts.state, days=0, failed_days=0) == ["s" * 24]
+
+
+def test_a_node_that_starts_gives_up_what_is_addressed_to_nobody(
+    make_parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # the node takes it over
+    shelf = {"name": "shelf", "kind": "folder", "path": str(tmp_path / "shelf")}
+    parts = make_parts(destinations=[shelf])
+    finished(parts)
+    (tmp_path / "drop").mkdir()
+    update = {"destinations": (), "listen": None, "watch": tmp_path / "drop"}
+    stop = threading.Event()
+    stop.set()
+    run_node(parts.config.model_copy(update=update), stop, tell=parts.lines.append)
+    assert parts.codes == ["destination-unknown"]
+    assert parts.state.counts()["failed"] == 1
 
 
 def test_a_delivery_that_fails_unforeseen_keeps_nothing_back(

@@ -1,5 +1,6 @@
 """No study is lost or done twice, whatever happens when; the key and the state are whole or new."""
 
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from lungscore.errors import ResourceError
 from lungscore.node.names import KEY, case_of, read_names
 from lungscore.node.state import Claim, Delivery, State
-from lungscore.node.tables import FILE
+from lungscore.node.tables import FILE, noted
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_a_delivery_given_up_fails_the_study_and_can_be_retried(state: State) ->
     state.give_up(first, "archive-failed", 70.0)
     state.delivered(second, 71.0)
     assert [(row.state, row.code) for row in state.studies()] == [("failed", "archive-failed")]
-    assert state.retry("s", 80.0)
+    assert state.retry("s", ["one", "other"], 80.0)
     (again,) = state.deliveries("one", 1e9)
     assert state.objects(again) == {"a.dcm": "sending"}
     assert state.deliveries("other", 1e9) == []
@@ -100,10 +101,36 @@ def test_a_delivery_given_up_fails_the_study_and_can_be_retried(state: State) ->
     assert state.counts()["sent"] == 1
 
 
+def test_a_retry_sends_to_the_destinations_of_today_and_not_again_where_the_results_are(
+    state: State,
+) -> None:
+    state.finish(ready(state), ["a.dcm", "b.dcm"], ["kept", "gone", "there"], 60.0)
+    waiting = {delivery.destination: delivery for delivery in state.addressed_elsewhere([])}
+    state.delivered(waiting["there"], 70.0)
+    (gone,) = state.addressed_elsewhere(["kept", "there", "new"])
+    state.give_up(gone, "destination-unknown", 80.0)
+    assert state.retry("s", ["kept", "there", "new"], 90.0)
+    waiting = {delivery.destination: delivery for delivery in state.addressed_elsewhere([])}
+    assert set(waiting) == {"kept", "new"}
+    assert state.objects(waiting["new"]) == {"a.dcm": "waiting", "b.dcm": "waiting"}
+    for delivery in waiting.values():
+        assert state.counts()["done"] == 1
+        state.delivered(delivery, 100.0)
+    assert state.counts()["sent"] == 1
+    assert not state.retry("s", ["newest"], 110.0)
+
+
+def test_a_retry_without_destinations_leaves_nothing_to_send(state: State) -> None:
+    state.finish(ready(state), ["a.dcm"], ["gone"], 60.0)
+    assert state.retry("s", [], 70.0)
+    assert state.counts()["sent"] == 1
+    assert state.ended("sent", 70.0) == ["s"]
+
+
 def test_a_failed_analysis_can_be_retried(state: State) -> None:
     assert state.fail(ready(state), "slice-gap", 60.0)
-    assert not state.retry("unknown", 70.0)
-    assert state.retry("s", 70.0)
+    assert not state.retry("unknown", [], 70.0)
+    assert state.retry("s", [], 70.0)
     assert state.claim(80.0) == Claim("s", 1, 0)
 
 
@@ -199,6 +226,51 @@ def test_a_damaged_state_is_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(ResourceError) as caught:
         State(tmp_path / FILE)
     assert caught.value.code == "node-damaged"
+
+
+def test_a_base_that_is_damaged_while_it_is_used_is_said_to_be(
+    state: State, tmp_path: Path
+) -> None:
+    state.receive("s", "i", "x", "c", 10.0)
+    state.close()
+    content = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(content[:100] + bytes(len(content) - 100))
+    with pytest.raises(ResourceError) as caught:
+        State(tmp_path / FILE).studies()
+    assert caught.value.code == "node-damaged"
+
+
+def test_a_state_that_cannot_be_opened_is_not_said_to_be_damaged(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError) as caught:
+        State(tmp_path / "missing" / FILE)
+    assert caught.value.code == "output-not-writable"
+    assert "SQLITE_CANTOPEN" in caught.value.message
+    assert "user that the node runs as" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "hint"),
+    [
+        ("SQLITE_FULL", "disk-full", "Free"),
+        ("SQLITE_IOERR_SHMSIZE", "disk-full", "Free"),
+        ("SQLITE_IOERR_READ", "output-not-writable", "Check the disk"),
+        ("SQLITE_READONLY_DIRECTORY", "output-not-writable", "user that the node runs as"),
+        ("SQLITE_BUSY", "output-not-writable", "try again"),
+        ("SQLITE_CORRUPT_INDEX", "node-damaged", "backup"),
+    ],
+)
+def test_what_sqlite_complains_of_is_told_for_what_it_is(name: str, code: str, hint: str) -> None:
+    error = sqlite3.OperationalError("it says")
+    error.sqlite_errorcode, error.sqlite_errorname = getattr(sqlite3, name), name
+    with pytest.raises(ResourceError) as caught, noted():
+        raise error
+    assert (caught.value.code, hint in caught.value.message) == (code, True)
+
+
+def test_a_state_that_was_closed_is_no_failure_of_the_disk(state: State) -> None:
+    state.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        state.counts()
 
 
 def test_the_key_is_made_once_for_this_user_alone(tmp_path: Path) -> None:

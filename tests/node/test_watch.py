@@ -6,9 +6,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
+from pydicom.uid import RLELossless
 
 from lungscore.node import intake
+from lungscore.node import watch as watch_module
 from lungscore.node.retention import purge
 from lungscore.node.watch import Watch
 
@@ -25,8 +28,14 @@ def watch(parts: Any, drop: Path) -> Watch:
     return Watch(drop, parts.config, parts.intake, parts.names, parts.journal)
 
 
+@pytest.fixture
+def a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the drop folder has been there for a minute when it is looked at again."""
+    monkeypatch.setattr(watch_module, "_SETTLED_S", 0.0)
+
+
 def test_files_are_taken_when_they_are_complete_and_removed(
-    parts: Any, watch: Watch, drop: Path, series: list[Path]
+    parts: Any, watch: Watch, drop: Path, series: list[Path], a_minute_later: None
 ) -> None:
     shutil.copytree(series[0].parent, drop / "Canary Yellow")
     last = drop / "Canary Yellow" / series[-1].name
@@ -41,6 +50,67 @@ def test_files_are_taken_when_they_are_complete_and_removed(
     assert "Canary" not in "".join(parts.lines)
 
 
+@pytest.mark.parametrize("kept", [0, 100, 140, 400, -40, -1])
+def test_a_file_whose_writer_pauses_is_left_until_it_is_whole(
+    parts: Any, watch: Watch, drop: Path, series: list[Path], kept: int
+) -> None:
+    whole = series[0].read_bytes()
+    (drop / "a.dcm").write_bytes(whole[:kept])
+    for _ in range(4):
+        assert watch.look() == 0
+    (drop / "a.dcm").write_bytes(whole)
+    assert [watch.look(), watch.look()] == [0, 1]
+    assert not parts.codes
+    (image,) = parts.config.incoming.rglob("*.dcm")
+    assert image.read_bytes() == whole
+
+
+def test_compressed_pixels_are_whole_when_they_have_an_end(
+    parts: Any, watch: Watch, drop: Path, series: list[Path]
+) -> None:
+    dataset = pydicom.dcmread(series[0])
+    dataset.compress(RLELossless)
+    dataset.save_as(drop / "a.dcm")
+    whole = (drop / "a.dcm").read_bytes()
+    (drop / "a.dcm").write_bytes(whole[:-8])  # without the delimiter
+    assert [watch.look(), watch.look()] == [0, 0]
+    (drop / "a.dcm").write_bytes(whole)
+    assert [watch.look(), watch.look()] == [0, 1]
+
+
+def test_a_zip_whose_writer_pauses_is_left_until_it_is_whole(
+    parts: Any, watch: Watch, drop: Path, series: list[Path]
+) -> None:
+    with zipfile.ZipFile(drop / "study.zip", "w") as archive:
+        archive.write(series[0], "a.dcm")
+    whole = (drop / "study.zip").read_bytes()
+    (drop / "study.zip").write_bytes(whole[:-30])
+    assert [watch.look(), watch.look(), watch.look()] == [0, 0, 0]
+    (drop / "study.zip").write_bytes(whole)
+    assert [watch.look(), watch.look()] == [0, 1]
+    assert not parts.codes
+
+
+def test_a_file_that_stays_cut_off_is_set_aside_with_the_reason(
+    parts: Any, watch: Watch, drop: Path, series: list[Path], a_minute_later: None
+) -> None:
+    cut = series[0].read_bytes()[:-40]
+    (drop / "a.dcm").write_bytes(cut)
+    assert [watch.look(), watch.look()] == [0, 0]
+    assert parts.codes == ["dicom-truncated"]
+    (aside,) = parts.config.refused.iterdir()
+    assert aside.read_bytes() == cut
+    assert not parts.state.studies()
+
+
+def test_a_folder_that_is_about_to_be_filled_stays(watch: Watch, drop: Path) -> None:
+    for name in ("new", "old"):
+        (drop / name).mkdir()
+    os.utime(drop / "old", (1, 1))
+    watch.look()
+    assert [path.name for path in drop.iterdir()] == ["new"]
+
+
 def test_a_zip_is_taken(parts: Any, watch: Watch, drop: Path, series: list[Path]) -> None:
     with zipfile.ZipFile(drop / "study.zip", "w") as archive:
         for path in series:
@@ -53,7 +123,7 @@ def test_a_zip_is_taken(parts: Any, watch: Watch, drop: Path, series: list[Path]
 
 
 def test_what_is_no_image_is_set_aside_under_a_name_that_tells_nothing(
-    parts: Any, watch: Watch, drop: Path, series: list[Path]
+    parts: Any, watch: Watch, drop: Path, series: list[Path], a_minute_later: None
 ) -> None:
     (drop / "Canary Yellow.txt").write_text("a letter")
     (drop / "empty").write_bytes(b"")
@@ -113,7 +183,7 @@ def test_a_file_that_cannot_be_read_keeps_nothing_back(
 
 
 def test_refused_files_of_one_name_are_all_kept_until_their_time_is_up(
-    parts: Any, watch: Watch, drop: Path
+    parts: Any, watch: Watch, drop: Path, a_minute_later: None
 ) -> None:
     for day in (1, 2):
         (drop / "letter.txt").write_text(f"letter {day}")

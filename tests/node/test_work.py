@@ -74,7 +74,7 @@ def test_a_study_that_cannot_be_analysed_is_a_dead_letter_without_identifiers(
     assert letter["code"] == "slice-gap"
     assert "1.2.840" not in json.dumps(letter) + "".join(parts.lines)
     assert parts.state.studies()[0].code == "slice-gap"
-    parts.state.retry(study, 50.0)
+    parts.state.retry(study, [], 50.0)
     analysing(parts).one()
     assert not (parts.config.dead / study).exists()
     assert parts.state.counts()["sent"] == 1
@@ -253,7 +253,7 @@ def test_a_study_is_not_analysed_without_images_that_were_lost(
     assert letter["code"] == "node-damaged"
     taken(parts, series)  # sent again, it is whole
     assert lost.is_file()
-    assert parts.state.retry(study, 50.0)
+    assert parts.state.retry(study, [], 50.0)
     assert analysing(parts).one()
     assert parts.state.counts()["done"] == 1
 

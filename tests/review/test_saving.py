@@ -1,7 +1,9 @@
 """What is saved of a review, and what comes of it: resumed work, readers, training data."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from lungscore.errors import UsageError
 from lungscore.report.outputs import write_outputs
 from lungscore.result import to_result
 from lungscore.result.numbers import NUMBERS
+from lungscore.review import saving
 from lungscore.review.log import Log, log_path
 from lungscore.review.opened_case import ScanFinder, open_case
 from lungscore.review.session import Session
@@ -73,6 +76,71 @@ def test_its_numbers_are_those_of_lungscore_score(browser, cohort):
     stored = json.loads((folder / "result.json").read_text())
     del stored["method"]
     assert stored == json.loads(again.to_json())
+
+
+def test_saving_again_keeps_whatever_else_is_in_the_folder(browser, cohort):
+    folder = cohort / "results" / "case-1" / corrected(browser)["folder"]
+    (folder / "dicom").mkdir()
+    files = {
+        "my notes.txt": "mine",
+        "figures/own.png": "mine",
+        "dicom/report.dcm": "VERIFIED",
+        "dicom/note.txt": "mine, too",
+        "report.pdf": "of the earlier verdict",
+    }
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    (folder / "link").symlink_to("dicom")
+    (folder / "empty").mkdir()
+    (folder / "report.html").write_text("of the earlier verdict; this time there is none")
+    asides = []
+    for verdict in ("rejected", "corrected"):
+        opened = browser.open(take_over=True)
+        session = f"/api/sessions/{opened['session']}"
+        body = {"version": opened["state"]["version"], "verdict": verdict}
+        asides.append(browser.post(f"{session}/save", body).json["aside"])
+        assert json.loads((folder / "review.json").read_text())["verdict"] == verdict
+    objects, document = asides[0]
+    assert re.fullmatch(r"dicom-before-\d{8}T\d{6}Z", objects)
+    assert re.fullmatch(r"report-before-\d{8}T\d{6}Z\.pdf", document)
+    assert asides[1] == []
+    assert not (folder / "dicom").exists()
+    assert not (folder / "report.pdf").exists()
+    assert not (folder / "report.html").exists()
+    assert (folder / "link").readlink() == Path("dicom")
+    assert (folder / "empty").is_dir()
+    for name, text in files.items():
+        kept = name.replace("dicom/", f"{objects}/").replace("report.pdf", document)
+        assert (folder / kept).read_text() == text
+
+
+def test_what_was_made_of_two_verdicts_within_a_second_is_all_kept(tmp_path):
+    earlier, at = tmp_path / "earlier", "2026-01-02T03:04:05+00:00"
+    earlier.mkdir()
+    for number, name in enumerate(["report-before-20260102T030405Z.pdf", "report.pdf"]):
+        (earlier / name).write_text(f"report {number}")
+    (tmp_path / "new").mkdir()
+    aside = saving._carry_over(earlier, tmp_path / "new", at)
+    assert aside == ("report-before-20260102T030405Z-1.pdf",)
+    kept = sorted(path.read_text() for path in (tmp_path / "new").iterdir())
+    assert kept == ["report 0", "report 1"]
+
+
+def test_a_review_that_cannot_be_carried_over_stays_as_it_was(browser, cohort, monkeypatch):
+    folder = cohort / "results" / "case-1" / corrected(browser)["folder"]
+    (folder / "my notes.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    opened = browser.open(take_over=True)
+    session = f"/api/sessions/{opened['session']}"
+    body = {"version": opened["state"]["version"], "verdict": "rejected"}
+    assert browser.post(f"{session}/save", body).code == "disk-full"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_the_original_is_never_touched(browser, cohort):

@@ -11,7 +11,7 @@ from lungscore.report.case_folder import OUTPUTS
 
 _FOLDER = re.compile(r"\.tmp-[0-9a-f]{12}(-old)?")
 _FILE = re.compile(r"\.tmp-[0-9]+-.+")
-_OURS = OUTPUTS.union(RESERVED)
+_OURS = {path.split("/")[0] for path in OUTPUTS}.union(RESERVED)
 
 
 def clear_leftovers(out: Path) -> None:

@@ -17,7 +17,7 @@ from lungscore.node.monitor import Monitor, server
 from lungscore.node.names import read_names
 from lungscore.node.receive import Receiver
 from lungscore.node.retention import adopt, clear_up, expire
-from lungscore.node.send import Sender
+from lungscore.node.send import Sender, give_up_unknown
 from lungscore.node.state import State
 from lungscore.node.tables import FILE
 from lungscore.node.watch import Watch
@@ -49,6 +49,7 @@ def run_node(config: NodeConfig, stop: threading.Event, *, tell: Callable[[str],
         intake = Intake(config, names, state, journal)
         recovered, adopted = state.recover(), adopt(config, state, intake)
         removed = clear_up(config, state)
+        give_up_unknown(config, state, journal)
         parts = _Parts(stop, journal)
         stack.callback(parts.join)
         receivers = []

@@ -102,3 +102,24 @@ class Sender:
 
     def _say(self, event: str, delivery: Delivery, **facts: object) -> None:
         self._journal.say(event, study=delivery.study, destination=self._destination.name, **facts)
+
+
+def give_up_unknown(config: NodeConfig, state: State, journal: Journal) -> None:
+    """Give up what waits for destinations that the settings no longer name.
+
+    Else nobody would send it, and its studies would be kept for ever.
+    """
+    names = [destination.name for destination in config.destinations]
+    for delivery in state.addressed_elsewhere(names):
+        error = ResourceError(
+            "destination-unknown",
+            f"The settings of the node no longer name the destination {delivery.destination}",
+            expected=", ".join(names) or "no destination",
+            hint="Name it again, or let the results go to the destinations of today with "
+            "lungscore node retry",
+        )
+        write_dead(config, delivery.study, delivery.destination, error)
+        state.give_up(delivery, error.code, time.time())
+        journal.count("deliveries", error.code)
+        facts = {"study": delivery.study, "destination": delivery.destination}
+        journal.say("given-up", **facts, code=error.code, reason=error.found)

@@ -9,19 +9,25 @@ Nothing of a patient is in it: studies and images have the names of names.py, fa
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from lungscore.errors import ResourceError
-from lungscore.node.tables import FILE, TABLES, noted
+from lungscore.node.deliveries import address, address_again
+from lungscore.node.tables import noted, open_base
 
 STATES = ("received", "queued", "running", "done", "sent", "failed")
 
 #: Of a study: no destination is still to get its results.
 _NOTHING_WAITS = (
     "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.study=studies.study AND d.state='waiting')"
+)
+
+#: Deliveries that wait, with the revisions of their studies.
+_WAITING = (
+    "SELECT study, revision, destination, deliveries.attempts, since FROM deliveries"
+    " JOIN studies USING (study) WHERE deliveries.state='waiting'"
 )
 
 Arrival = Literal["new", "repeated", "differs"]
@@ -62,25 +68,13 @@ class Row(NamedTuple):
 class State:
     """The state of one node, for all its threads. Every method is one transaction.
 
-    Where it cannot be noted, each raises ResourceError ``disk-full`` or ``output-not-writable``;
-    what was noted before stays.
+    Where it cannot be read or noted, each raises ResourceError ``disk-full``,
+    ``output-not-writable`` or ``node-damaged``; what was noted before stays.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        try:
-            self._base = sqlite3.connect(
-                path, timeout=60, isolation_level=None, check_same_thread=False
-            )
-            self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute("PRAGMA synchronous=FULL")
-            self._base.executescript(TABLES)
-        except sqlite3.Error as error:
-            raise ResourceError(
-                "node-damaged",
-                f"{FILE} of the node cannot be read ({type(error).__name__})",
-                hint="Restore it from a backup, or move it away: all studies are then new",
-            ) from error
+        self._base = open_base(path)
 
     def close(self) -> None:
         """No method may be called after it."""
@@ -207,14 +201,7 @@ class State:
             if not self._end(base, claim, "done" if destinations else "sent", None, now):
                 return False
             for destination in destinations:
-                base.execute(
-                    "INSERT INTO deliveries VALUES (?,?,'waiting',NULL,0,0,?)",
-                    (claim.study, destination, now),
-                )
-                base.executemany(
-                    "INSERT INTO objects VALUES (?,?,?,'waiting')",
-                    [(claim.study, destination, name) for name in objects],
-                )
+                address(base, claim.study, destination, objects, now)
             return True
 
     def fail(self, claim: Claim, code: str, now: float) -> bool:
@@ -250,12 +237,15 @@ class State:
     def deliveries(self, destination: str, now: float) -> list[Delivery]:
         """What is due at a destination, longest waiting first."""
         rows = self._rows(
-            "SELECT study, revision, destination, deliveries.attempts, since FROM deliveries"
-            " JOIN studies USING (study) WHERE destination=? AND deliveries.state='waiting'"
-            " AND deliveries.due<=? ORDER BY since LIMIT 20",
+            f"{_WAITING} AND destination=? AND deliveries.due<=? ORDER BY since LIMIT 20",
             (destination, now),
         )
         return [Delivery(*row) for row in rows]
+
+    def addressed_elsewhere(self, destinations: Collection[str]) -> list[Delivery]:
+        """What waits for other destinations than these: nobody would ever send it."""
+        waiting = [Delivery(*row) for row in self._rows(_WAITING)]
+        return [delivery for delivery in waiting if delivery.destination not in destinations]
 
     def objects(self, delivery: Delivery) -> dict[str, ObjectState]:
         """Object -> how far it is."""
@@ -333,21 +323,19 @@ class State:
         )
         return [Row(*row) for row in rows]
 
-    def retry(self, study: str, now: float) -> bool:
-        """Try again what failed of a study, or is postponed; whether there was anything."""
+    def retry(self, study: str, destinations: Collection[str], now: float) -> bool:
+        """Try again what failed of a study, or is postponed; whether there was anything.
+
+        destinations: those of the settings, to which results go that were not sent.
+        """
         with self._transaction() as base:
-            given_up = base.execute(
-                "UPDATE deliveries SET state='waiting', code=NULL, attempts=0, due=0, since=?"
-                " WHERE study=? AND state<>'sent'",
-                (now, study),
-            ).rowcount
-            state = "done" if given_up else "queued"
-            changed = base.execute(
-                "UPDATE studies SET state=?, code=NULL, attempts=0, due=0, changed=?"
-                " WHERE study=? AND (state='failed' OR (state='queued' AND due>0))",
-                (state, now, study),
-            ).rowcount
-            return bool(given_up or changed)
+            return address_again(base, study, destinations, now) or bool(
+                base.execute(
+                    "UPDATE studies SET state='queued', code=NULL, attempts=0, due=0, changed=?"
+                    " WHERE study=? AND (state='failed' OR (state='queued' AND due>0))",
+                    (now, study),
+                ).rowcount
+            )
 
     def ended(self, state: str, before: float) -> list[str]:
         """The studies that have been in ``state`` since ``before`` and have nothing to send."""

@@ -19,6 +19,8 @@ from lungscore.report.case_folder import DICOM
 RESULT = "result.json"
 
 REASON = "reason.json"
+#: What failed, in a dead letter of no destination.
+ANALYSIS = "analysis"
 
 
 class Work:
@@ -123,7 +125,7 @@ class Work:
             return self._state.postpone(claim, error.code, due)
         kept = self._state.fail(claim, error.code, now)
         if kept:
-            write_dead(self._config, claim.study, "analysis", error)
+            write_dead(self._config, claim.study, ANALYSIS, error)
         return kept
 
 
@@ -154,3 +156,12 @@ def remove_dead(config: NodeConfig, study: str, what: str | None = None) -> None
     with suppress(OSError):
         (folder / f"{what}-{REASON}").unlink()
         folder.rmdir()
+
+
+def remove_outdated(config: NodeConfig, study: str) -> None:
+    """Remove the dead letters of destinations that the settings no longer name."""
+    named = {ANALYSIS, *(destination.name for destination in config.destinations)}
+    for letter in (config.dead / study).glob(f"*-{REASON}"):
+        what = letter.name.removesuffix(f"-{REASON}")
+        if what not in named:
+            remove_dead(config, study, what)

@@ -8,21 +8,23 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lungscore.errors import InputError
 from lungscore.files import atomic_write, lock_folder, unlock
 from lungscore.inference.lesions import ModelUsed
-from lungscore.report.case_folder import REVIEWS, appearing
+from lungscore.report.case_folder import DICOM, OUTPUTS, REVIEWS, appearing
 from lungscore.report.outputs import write_files
 from lungscore.report.review_file import REVIEW, SCHEMA, review_content, review_folders
 from lungscore.report.settings import DEFAULT
 from lungscore.result import Analysis, to_result
 from lungscore.result.numbers import NUMBERS, value_at
-from lungscore.result.stored import RESULT, printable
+from lungscore.result.stored import IDENTIFIERS, RESULT, printable
 from lungscore.result.valid import read_valid
 from lungscore.review.correction import Correction
 from lungscore.review.masks import Change
@@ -33,6 +35,11 @@ from lungscore.version import __version__
 
 _UNFINISHED = re.compile(r"\.tmp-[0-9a-f]{12}")
 _ASIDE = re.compile(r"\.tmp-[0-9a-f]{12}-old")
+#: What other commands make of a saved review.
+_MADE_OF_IT = (DICOM, "report.pdf", "fhir.json")
+_NOT_OWN = (*_MADE_OF_IT, IDENTIFIERS)
+#: The paths of what the review itself writes.
+_OWN = {REVIEW} | {path for path in OUTPUTS if Path(path).parts[0] not in _NOT_OWN}
 
 
 @dataclass(frozen=True)
@@ -68,19 +75,25 @@ class Review:
         return str(self.content["verdict"])
 
 
+class Saved(NamedTuple):
+    """A review as it was saved. content: of its review.json. aside: the names under which its
+    folder keeps what was made of the earlier verdict."""
+
+    content: dict[str, Any]
+    aside: tuple[str, ...]
+
+
 def method_of(reader: str) -> str:
     """How the result of a review says by whom the masks are."""
     return f"reviewed by {reader}"
 
 
-def save_review(
-    case: OpenedCase, correction: Correction, analysis: Analysis, work: Work
-) -> dict[str, Any]:
-    """Write the folder of a review, in place of an earlier one, and return its review.json.
+def save_review(case: OpenedCase, correction: Correction, analysis: Analysis, work: Work) -> Saved:
+    """Write the folder of a review, in place of an earlier one.
 
     analysis: of the corrected masks. The folder holds what the folder of a case holds, as
-    ``lungscore score`` writes it, with the networks that the masks began with. Raises
-    ResourceError where it cannot be written.
+    ``lungscore score`` writes it, with the networks that the masks began with, and whatever else
+    was in the earlier one. Raises ResourceError where it cannot be written.
     """
     folder = case.folder / REVIEWS / safe_name(work.reader)
     started = time.perf_counter()
@@ -101,7 +114,44 @@ def save_review(
         write_files(analysis, staging, DEFAULT, started=started)
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         atomic_write(staging / REVIEW, text)
-    return content
+        aside = _carry_over(folder, staging, work.at)
+    return Saved(content, aside)
+
+
+def _carry_over(earlier: Path, folder: Path, at: str) -> tuple[str, ...]:
+    """Copy to ``folder`` what an earlier review's folder holds and the review does not write.
+
+    What was made of the earlier verdict gets a name that says so, as it is not of the new one.
+    Returns these names. Copied, not moved: until ``folder`` is in its place, the earlier one
+    must be whole.
+    """
+    _copy_foreign(earlier, folder)
+    moment, aside = datetime.fromisoformat(at).strftime("%Y%m%dT%H%M%SZ"), []
+    for path in (folder / name for name in _MADE_OF_IT):
+        if os.path.lexists(path):
+            names = (
+                f"{path.stem}-before-{moment}{f'-{number}' if number else ''}{path.suffix}"
+                for number in count()
+            )
+            name = next(name for name in names if not os.path.lexists(folder / name))
+            path.rename(folder / name)
+            aside.append(name)
+    return tuple(aside)
+
+
+def _copy_foreign(earlier: Path, folder: Path) -> None:
+    def failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # there is no earlier one
+            raise error
+
+    for parent, folders, files in os.walk(earlier, onerror=failed):
+        within = Path(parent).relative_to(earlier)
+        folders[:] = [name for name in folders if not _UNFINISHED.fullmatch(name)]
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        (folder / within).mkdir(exist_ok=True)
+        for path in (within / name for name in (*files, *links)):
+            if path.as_posix() not in _OWN:
+                shutil.copy2(earlier / path, folder / path, follow_symlinks=False)
 
 
 def before_and_after(before: dict[str, Any], after: Any) -> list[dict[str, Any]]:
