@@ -164,6 +164,7 @@ def test_a_model_is_measured_on_a_group_of_own_labels(work, small_phantom, small
     shutil.copytree(small_bundle.folder, work / "start")
     assert not call(["data", "prepare", "my-data", "own", "-o", "mine.csv"])
     measured = ["evaluate", "labels", "mine.csv", "-o", "test.json", "--model", "start"]
+    measured += ["--overwrite"]
     assert not call([*measured, "--against", "start"])
     assert "group test of mine, Dice at 0.5" in capsys.readouterr().out
     figures = json.loads((work / "test.json").read_text())["figures"]
