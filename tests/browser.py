@@ -14,6 +14,8 @@ CHROMIUM = next(
 )
 
 #: Where npm has put axe-core, whose rules judge whether everybody can use a page.
+#: A loaded machine draws slowly; no test waits for a page that does not come.
+PATIENCE_MS = 120_000
 AXE = Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
 
 LAPTOP, PHONE = {"width": 1440, "height": 820}, {"width": 390, "height": 844}
@@ -40,6 +42,7 @@ def opened(browser: Any, page: Path, size: dict[str, int] = LAPTOP, **more: Any)
     """A page from the disk in a window of ``size``; any error or request ends the test."""
     context = browser.new_context(viewport=size, **more)
     tab = context.new_page()
+    tab.set_default_timeout(PATIENCE_MS)
     faults: list[str] = []
     tab.on("console", lambda message: faults.append(message.text))
     tab.on("pageerror", lambda error: faults.append(str(error)))

@@ -73,5 +73,5 @@ def test_a_drop_folder_needs_no_network(tmp_path: Path) -> None:
     with node:
         wait_until(lambda: node.ended(1))
     assert len(list((tmp_path / "shelf").glob("*/*.dcm"))) == 6
-    assert not list((tmp_path / "drop").iterdir())
+    assert not [path for path in (tmp_path / "drop").rglob("*") if path.is_file()]
     assert call(["node", "status", "--config", str(node.config)]) == 0

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.browser import PATIENCE_MS
+
 READER = "Dr Adams"
 DESK = {"width": 1440, "height": 900}
 
@@ -58,6 +60,7 @@ def tab_at(
         f"localStorage.setItem('lungscore-reader', {reader!r}); }} catch {{}}"
     )
     tab = context.new_page()
+    tab.set_default_timeout(PATIENCE_MS)
     faults: list[str] = []
 
     def note(message: Any) -> None:
