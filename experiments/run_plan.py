@@ -4,13 +4,14 @@
     python experiments/run_plan.py --stage 1 --hours 8    # the two questions, for eight hours
     python experiments/run_plan.py --commit               # a commit for every new result
 
-One thread a training, at the lowest priority; --at-once 2 runs two side by side. Every training
-resumes where it was stopped, every finished seed is measured at once, and a row is run again only
-where its result is missing, is not whole, or does not say which commit measured it. All rows of a
-stage have their first seed before any has its second: stopped early, they can be compared, and
-no later seed needs the weights of an earlier one. Rows that build on the same run follow each
-other, so that few weights have to be kept between two of its calls. No seed is begun that the
-measured step times (lungscore benchmark plan) do not fit into the hours left.
+One thread a training, at the lowest priority; --at-once 2 runs two side by side, and two rows
+together, so that five folds leave no processor idle. Every training resumes where it was stopped,
+the finished rows are measured then, and a row is run again only where its result is missing, is not
+whole, or does not say which commit measured it. All rows of a stage have their first seed before
+any has its second: stopped early, they can be compared, and no later seed needs the weights of an
+earlier one. Rows that build on the same run follow each other, so that few weights have to be kept
+between two of its calls. No seed is begun that the measured step times (lungscore benchmark plan)
+do not fit into the hours left.
 """
 
 import argparse
@@ -57,10 +58,30 @@ def origin(row: Row, folder: Path) -> str:
     return runs[0].file.stem if runs else row.name
 
 
-def fits(row: Row, seeds: list[int], hours: dict, left: float) -> bool:
-    """Whether a seed of ``row`` takes less than ``left`` hours; rows of unknown cost always do."""
-    planned = hours.get("rows", {}).get(row.name, {}).get("hours")
-    return planned is None or planned / len(row.seeds) <= left
+def together(turns: list[tuple[Row, int]], count: int) -> list[tuple[int, list[Row]]]:
+    """Rows that follow each other, so many at once, with the seed that they share."""
+    groups: list[tuple[int, list[Row]]] = []
+    for row, seed in turns:
+        if groups and groups[-1][0] == seed and len(groups[-1][1]) < count:
+            groups[-1][1].append(row)
+        else:
+            groups.append((seed, [row]))
+    return groups
+
+
+def that_fit(rows: list[Row], hours: dict, left: float) -> list[Row]:
+    """Those whose next seed takes less than what is ``left`` of the hours, one after the other.
+
+    Rows of unknown cost always do.
+    """
+    chosen = []
+    for row in rows:
+        planned = hours.get("rows", {}).get(row.name, {}).get("hours")
+        needed = None if planned is None else planned / len(row.seeds)
+        if needed is None or needed <= left:
+            chosen.append(row)
+            left -= needed or 0.0
+    return chosen
 
 
 def run(words: list[str]) -> int:
@@ -69,9 +90,11 @@ def run(words: list[str]) -> int:
 
 
 def keep(folder: Path, row: Row) -> None:
-    """Commit the row's result and the pages that were written from it."""
-    results = results_folder(folder) / f"{row.name}.json"
-    files = [str(path) for path in (results, Path("docs/benchmarks.md"), Path("README.md"))]
+    """Commit the row's result, if it has one, and the pages that were written from it."""
+    result = results_folder(folder) / f"{row.name}.json"
+    if not result.is_file():
+        return
+    files = [str(path) for path in (result, Path("docs/benchmarks.md"), Path("README.md"))]
     subprocess.run(["git", "add", "--", *files], check=True)
     if subprocess.run(["git", "diff", "--cached", "--quiet", "--", *files], check=False).returncode:
         message = f"Result of the row {row.name}"
@@ -92,17 +115,21 @@ def main(arguments: list[str]) -> int:
     hours = read_hours(results) or {}
     began, left = time.monotonic(), []
     rows = [r for r in benchmark.rows if r.not_run is None and asked.stage in (None, r.stage)]
-    for row, seed in in_turn(rows, asked.folder):
+    for seed, group in together(in_turn(rows, asked.folder), asked.at_once):
         remaining = asked.hours - (time.monotonic() - began) / 3600
-        if not fits(row, [seed], hours, remaining * asked.at_once):
-            left.append(f"{row.name} (seed {seed}: no time)")
+        chosen = that_fit(group, hours, remaining * asked.at_once)
+        left += [f"{row.name} (seed {seed}: no time)" for row in group if row not in chosen]
+        if not chosen:
             continue
-        words = ["benchmark", "run", str(asked.folder), "--only", row.name, "--seed", str(seed)]
-        words += ["--threads", "1", "--at-once", str(asked.at_once)]
+        words = ["benchmark", "run", str(asked.folder), "--seed", str(seed), "--threads", "1"]
+        words += ["--at-once", str(asked.at_once)]
+        words += [word for row in chosen for word in ("--only", row.name)]
         if code := run(words):
-            left.append(f"{row.name} (seed {seed}: exit code {code})")
-        elif asked.commit:
-            keep(asked.folder, row)
+            names = ", ".join(row.name for row in chosen)
+            left.append(f"{names} (seed {seed}: exit code {code})")
+        if asked.commit:
+            for row in chosen:
+                keep(asked.folder, row)
     for line in left:
         print(f"left: {line}", file=sys.stderr)
     return min(len(left), 1)

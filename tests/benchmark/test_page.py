@@ -20,7 +20,15 @@ from lungscore.benchmark.training_page import convergence_blocks, unmeasured_sta
 from lungscore.cli.main import call
 from lungscore.errors import InputError
 from lungscore.statistics import bootstrap, crossed
-from tests.benchmark.tiny_benchmark import REPOSITORY, ROWS, result, slices, write, write_folder
+from tests.benchmark.tiny_benchmark import (
+    REPOSITORY,
+    ROWS,
+    parts,
+    result,
+    slices,
+    write,
+    write_folder,
+)
 
 BENCHMARK = Benchmark.model_validate(ROWS)
 SECOND = ("coach", "semi", "infection")
@@ -92,6 +100,19 @@ def test_rows_without_a_common_seed_or_without_folds_are_not_compared():
     whole = result("supervised", 0.7, held_out=None)
     both = {"coach": coach, "supervised": whole}
     assert compare(both, "coach", "supervised", "infection") is None
+
+
+def test_rows_of_fewer_folds_are_named_and_compared_on_the_slices_of_both(tmp_path):
+    rows = [ROWS["rows"][0], ROWS["rows"][1] | {"folds": 1}, *ROWS["rows"][2:]]
+    results = {"coach": result("coach", 0.7), "supervised": result("supervised", 0.6)}
+    results["supervised"]["held_out"] = parts({"seed0": slices(0.6)[:4]}, "infection")
+    assert compare(results, "coach", "supervised", "infection").difference["n"] == 4
+    write(tmp_path, *results.values())
+    for folder, said in ((write_folder(tmp_path / "fewer", rows=rows), True),
+                         (write_folder(tmp_path / "all"), False)):  # fmt: skip
+        write_pages(folder, tmp_path, tmp_path / "page.md", tmp_path / "README.md")
+        text = (tmp_path / "page.md").read_text()
+        assert ("these rows hold out 1 of the folds only: `supervised`." in text) == said
 
 
 def test_seeds_are_averaged_before_slices_are_paired():

@@ -21,7 +21,7 @@ from lungscore.benchmark.run import (
 )
 from lungscore.benchmark.whole import plan
 from lungscore.errors import InputError
-from tests.benchmark.tiny_benchmark import write_folder
+from tests.benchmark.tiny_benchmark import ROWS, write_folder
 
 
 @pytest.fixture
@@ -54,6 +54,15 @@ def test_a_row_has_a_run_for_every_fold_and_seed_seed_by_seed(folder):
         "coach/fold1-seed1",
     ]
     assert names(runs(folder, "large")) == ["large/all-seed0"]
+
+
+def test_a_row_may_hold_out_the_first_folds_only_but_no_more_than_there_are(tmp_path):
+    coach = ROWS["rows"][0]
+    one = write_folder(tmp_path / "one", rows=[coach | {"folds": 1}, *ROWS["rows"][1:]])
+    assert names(runs(one, "coach")) == ["coach/fold0-seed0", "coach/fold0-seed1"]
+    three = write_folder(tmp_path / "three", rows=[coach | {"folds": 3}, *ROWS["rows"][1:]])
+    with pytest.raises(InputError, match="holds out 3 folds, its experiment has 2"):
+        runs(three, "coach")
 
 
 def test_a_start_is_run_before_for_the_same_fold_and_its_own_seed(folder):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from lungscore.benchmark import timing
-from lungscore.benchmark.plan_page import plan_lines
+from lungscore.benchmark.plan_page import plan_lines, read_hours
 from lungscore.benchmark.results import results_folder
 from lungscore.benchmark.rows import load_rows
 from lungscore.benchmark.timing import (
@@ -115,6 +115,15 @@ def test_the_page_shows_hours_budgets_and_what_is_measured(folder, monkeypatch):
     assert "Step times were not measured yet" in "".join(plan_lines(benchmark, made, None))
 
 
+def test_a_plan_of_times_that_were_kept_keeps_the_load_they_were_measured_at(folder, monkeypatch):
+    monkeypatch.setattr(timing, "measure_times", lambda config: Times(3.6, 0))
+    monkeypatch.setattr("os.getloadavg", lambda: (1.5, 0, 0))
+    call(["benchmark", "plan", str(folder)])
+    monkeypatch.setattr("os.getloadavg", lambda: (9.0, 0, 0))
+    call(["benchmark", "plan", str(folder)])
+    assert read_hours(results_folder(folder))["load"] == 1.5
+
+
 @pytest.fixture
 def script(monkeypatch):
     """experiments/run_plan.py, which keeps the priority of the tests."""
@@ -153,6 +162,24 @@ def test_rows_that_build_on_the_same_run_follow_each_other(script, tmp_path):
     assert [(row.name, seed) for row, seed in turns] == [
         ("supervised", 0), ("semi", 0), ("coach", 0), ("supervised", 1), ("coach", 1),
     ]  # fmt: skip
+
+
+def test_rows_of_a_seed_run_together_as_many_as_are_trained_at_once(script, folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(script, "run", lambda words: asked.append(words) or 0)
+    assert script.main([str(folder), "--at-once", "2", "--stage", "1"]) == 0
+    rows = [[words[i + 1] for i, word in enumerate(words) if word == "--only"] for words in asked]
+    # Three rows have seed 0 and two seed 1; no call is of two seeds.
+    assert [len(names) for names in rows] == [2, 1, 2]
+    assert [words[words.index("--seed") + 1] for words in asked] == ["0", "0", "1"]
+
+
+def test_of_rows_that_run_together_those_that_fit_are_run(script, folder):
+    rows = list(load_rows(folder).rows[:3])
+    hours = {"rows": {rows[0].name: {"hours": 4.0}, rows[1].name: {"hours": 2.0}}}
+    # Coach and supervised have two seeds each; of semi nothing is known.
+    assert script.that_fit(rows, hours, 2.5) == [rows[0], rows[2]]
+    assert script.that_fit(rows, hours, 3.0) == rows
 
 
 def test_a_result_that_does_not_say_its_commit_is_run_again(script, folder, monkeypatch):

@@ -88,6 +88,7 @@ def page_text(
         *_earlier(benchmark, results, comparisons),
         "## Out of fold, on the annotated slices",
         _about_folds(results),
+        *_fewer_folds(benchmark),
         *_held_out(benchmark, results),
         "## Differences out of fold",
         f"Dice at 0.5 of a row minus that of another on the same slices, each the mean over the "
@@ -208,10 +209,28 @@ def _about_folds(results: Results) -> str:
     )
 
 
+def _fewer_folds(benchmark: Benchmark) -> list[str]:
+    """Which rows hold out fewer folds than there are, and what that means."""
+    by_count: dict[int, list[str]] = {}
+    for row in benchmark.rows:
+        if isinstance(row.folds, int):
+            by_count.setdefault(row.folds, []).append(f"`{row.name}`")
+    if not by_count:
+        return []
+    said = [
+        f"To save hours, these rows hold out {count} of the folds only: {', '.join(names)}."
+        for count, names in sorted(by_count.items())
+    ]
+    return [
+        f"{' '.join(said)} Their means are of fewer and other slices (n) than those of the rows "
+        "around them; the differences below are on the slices that both rows have."
+    ]
+
+
 def _held_out(benchmark: Benchmark, results: Results) -> list[str]:
     blocks = []
     for finding, title in PARTS.items():
-        rows = [row for row in benchmark.of(_target(finding)) if row.folds == "each"]
+        rows = [row for row in benchmark.of(_target(finding)) if row.folds != "all"]
         lines = []
         for row in rows:
             result = results.get(row.name)

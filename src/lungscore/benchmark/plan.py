@@ -45,7 +45,13 @@ def runs_of(row: Row, folder: Path) -> list[Run]:
         raise InputError(
             "config-invalid", f"The row {row.name} has the target {row.target}, its experiment not"
         )
-    folds = [None] if row.folds == "all" else list(range(config.data.folds))
+    count = config.data.folds if row.folds == "each" else row.folds
+    if isinstance(count, int) and count > config.data.folds:
+        raise InputError(
+            "config-invalid",
+            f"The row {row.name} holds out {count} folds, its experiment has {config.data.folds}",
+        )
+    folds = list(range(count)) if isinstance(count, int) else [None]
     return [Run(file, at(config, fold=fold, seed=seed)) for seed in row.seeds for fold in folds]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,10 +19,10 @@ class _Strict(BaseModel):
 class Row(_Strict):
     """One experiment of the comparison; ``name`` is that of its file.
 
-    seeds: of its own training. folds: "each" holds every fold out once; "all" trains on all
-    annotated slices, so that nothing is out of fold. stage: of the plan, in whose order rows are
-    run. formerly: the name under which its result may be stored from before it was renamed.
-    not_run: why it is left out unless asked for.
+    seeds: of its own training. folds: "each" holds every fold out once, a number only the first so
+    many; "all" trains on all annotated slices, so that nothing is out of fold. stage: of the plan,
+    in whose order rows are run. formerly: the name under which its result may be stored from before
+    it was renamed. not_run: why it is left out unless asked for.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -30,7 +30,7 @@ class Row(_Strict):
     label: str
     target: Literal["infection", "lesions"] = "infection"
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    folds: Literal["each", "all"] = "each"
+    folds: Literal["each", "all"] | Annotated[int, Field(ge=1)] = "each"
     stage: int = Field(default=1, ge=1)
     formerly: str | None = None
     not_run: str | None = None

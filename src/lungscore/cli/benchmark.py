@@ -161,10 +161,11 @@ def plan(
     use_threads(1)
     began, target = time.monotonic(), results or results_folder(folder)
     planned = whole.plan(load_rows(folder), folder)
-    stored = (read_hours(target) or {"times": {}})["times"]
-    times = {name: timing.Times(**value) for name, value in stored.items()}
+    stored = read_hours(target) or {"times": {}}
+    times = {name: timing.Times(**value) for name, value in stored["times"].items()}
     origin = {"command": f"lungscore benchmark plan {folder.parent.name}/{folder.name}"}
-    write_plan(target / PLAN, origin | timing.plan_in_hours(planned, times))
+    where = {key: stored[key] for key in ("machine", "load") if key in stored}
+    write_plan(target / PLAN, origin | timing.plan_in_hours(planned, times) | where)
     missing = timing.missing_kinds(planned, times)
     for name, config in missing.items():
         if time.monotonic() - began > seconds:
