@@ -3,6 +3,7 @@
 The edge target is computed from the moved mask, so image, label and edge can never part.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -140,6 +141,14 @@ def _cut_out(image: Tensor, augmentation: Augmentation) -> Tensor:
 
 def edge_of(mask: Tensor) -> Tensor:
     """The border of a binary mask (N, 1, H, W): two pixels wide, half inside and half outside."""
-    grown = functional.max_pool2d(mask, 3, stride=1, padding=1)
-    shrunk = -functional.max_pool2d(-mask, 3, stride=1, padding=1)
-    return grown - shrunk
+    padded = functional.pad(mask, (1, 1, 1, 1), mode="replicate")
+    return _around(torch.maximum, padded) - _around(torch.minimum, padded)
+
+
+def _around(extreme: Callable[[Tensor, Tensor], Tensor], padded: Tensor) -> Tensor:
+    """The extreme value of every pixel and its eight neighbours; the margin of one pixel is gone.
+
+    Axis after axis: on a processor much faster than max_pool2d.
+    """
+    along = extreme(extreme(padded[..., :-2], padded[..., 1:-1]), padded[..., 2:])
+    return extreme(extreme(along[..., :-2, :], along[..., 1:-1, :]), along[..., 2:, :])

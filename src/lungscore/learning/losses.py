@@ -14,10 +14,16 @@ from lungscore.networks import NetworkOutput
 
 def boundary_weight(truth: Tensor) -> Tensor:
     """1 far from a border of ``truth`` (N, 1, H, W), up to 6 on it (31 x 31 neighbourhood)."""
-    # One axis after the other: the same mean in 62 instead of 961 additions a pixel.
-    mean = functional.avg_pool2d(truth, (1, 31), stride=1, padding=(0, 15))
-    mean = functional.avg_pool2d(mean, (31, 1), stride=1, padding=(15, 0))
+    mean = _mean_along(_mean_along(truth, -1), -2)
     return 1 + 5 * (mean - truth).abs()
+
+
+def _mean_along(image: Tensor, axis: int) -> Tensor:
+    """The mean of 31 pixels along the axis -1 or -2, zeros outside the image."""
+    # Differences of running sums: on a processor much faster than avg_pool2d.
+    margin = (16, 15) if axis == -1 else (0, 0, 16, 15)
+    sums, length = functional.pad(image, margin).cumsum(axis), image.shape[axis]
+    return (sums.narrow(axis, 31, length) - sums.narrow(axis, 0, length)) / 31
 
 
 def segmentation_loss(
