@@ -133,6 +133,7 @@ def test_an_array_without_spacing_has_none(phantom: Phantom) -> None:
         ({"values_hu": np.zeros((4, 4))}, "usage"),
         ({"values_hu": np.full((4, 4, 4), "a")}, "usage"),
         ({"affine": np.eye(3)}, "usage"),
+        ({"spacing_mm": (1.0, 2.0)}, "usage"),
         ({"affine": np.diag((5.0, 5.0, 0.0, 1.0))}, "geometry-invalid"),
         (
             {"affine": np.diag((5.0, 3.0, 3.0, 1.0)), "spacing_mm": (1.0, 1.0, 1.0)},
@@ -149,6 +150,12 @@ def test_an_array_that_is_no_ct_is_rejected(phantom: Phantom, change: dict, code
     with pytest.raises((InputError, UsageError)) as error:
         Scan.from_array(**({"values_hu": phantom.scan.values} | change))
     assert error.value.code == code
+
+
+def test_a_spacing_may_be_an_array(phantom: Phantom) -> None:
+    spacing = phantom.scan.spacing_mm
+    scan = Scan.from_array(phantom.scan.values, np.array(spacing))
+    assert scan.spacing_mm == pytest.approx(spacing)
 
 
 def test_options_of_files_do_not_fit_a_scan(phantom: Phantom) -> None:

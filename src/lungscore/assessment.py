@@ -304,12 +304,12 @@ def placeholder(lungs: Lungs, geometry: Geometry, *, kind: VolumeFormat, name: s
     )
 
 
-def as_lungs(labels: np.ndarray, source: str, *, oriented: bool = True) -> Lungs:
+def as_lungs(labels: np.ndarray, source: str, *, oriented: bool = False) -> Lungs:
     """Given labels (D, H, W) on canonical axes, 1 right and 2 left; 1 throughout says nothing about
     sides.
 
-    oriented: whether the axes are known to be the patient's. Raises InputError no-lungs, and
-    mask-labels where right and left are exchanged.
+    oriented: whether the axes are known to be the patient's; then the sides are compared with
+    them. Raises InputError no-lungs, and mask-labels where right and left are exchanged.
     """
     if not labels.any():
         raise InputError("no-lungs", f"{source} is empty", expected="1 right lung, 2 left lung")

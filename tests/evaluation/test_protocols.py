@@ -127,3 +127,12 @@ def test_test_slices_are_compared_as_they_are_stored(real_data, predictor_that_k
         assert figures_of_class["n"] - without["n"] in (0, 1)
         assert "slices" in figures_of_class
         assert "slices" not in without
+
+
+def test_labels_that_lack_a_column_are_refused_before_the_scan_is_read(tmp_path):
+    labels = tmp_path / "labels.csv"
+    for content in (b"infected;RUL\n1;0\n", b"infected,RUL\n", "Ä,infected\n".encode("latin-1")):
+        labels.write_bytes(content)
+        with pytest.raises(InputError) as refused:
+            protocols.on_patient(tmp_path / "no scan", labels, None)
+        assert refused.value.code == "table-invalid"

@@ -102,13 +102,16 @@ def test_the_folder_that_is_used_instead_is_named(
     assert f"{used} is used instead" in caplog.text
 
 
-@pytest.mark.parametrize("letter", ["\x1b", "\x9b", "\x07", "\r", "\x7f", "\u202e", "\u2028"])
+@pytest.mark.parametrize(
+    "letter", ["\x1b", "\x9b", "\x07", "\r", "\x7f", "\u202e", "\u2028", "\udce4"]
+)
 def test_no_control_character_reaches_terminal_result_or_report(letter: str) -> None:
     text = f"a{letter}[2Jb"
     assert letter not in printable(text)
     assert letter not in InputError("no-lungs", text, expected=text, hint=text).message
     assert letter not in Notice("contrast", text).message
     assert json.loads(f'"{escaped(text)}"') == text  # the same text to JSON
+    Notice("contrast", text).message.encode()  # "\udce4" stands for a byte that is no UTF-8
 
 
 def test_letters_of_all_scripts_stay() -> None:

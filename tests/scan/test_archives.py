@@ -50,6 +50,13 @@ def test_zip_of_nifti_and_of_slices(tmp_path: Path) -> None:
     assert read_scan(zip_of(tmp_path / "b", tmp_path / "b.zip")).kind == "slices"
 
 
+def test_zip_with_the_slices_of_two_scans_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "both").mkdir()
+    for name in ("first", "second"):
+        write_slices(tmp_path / "both" / name)
+    assert rejection(zip_of(tmp_path / "both", tmp_path / "both.zip")).code == "several-inputs"
+
+
 @pytest.mark.parametrize(
     "name",
     ["../evil", "a/../../evil", "/etc/evil", "C:\\evil", "C:/evil", "..\\evil", "\\\\host\\evil"],

@@ -17,7 +17,7 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
-from lungscore.scan.planes import Inflated, check_promise, read_planes
+from lungscore.scan.planes import Inflated, check_promise, read_planes, to_the_end
 from lungscore.scan.volume import Stored
 
 #: Bytes of a header; those of scanners stay below 10 KB.
@@ -136,18 +136,10 @@ def _planes(
 ) -> Iterator[np.ndarray]:
     """All planes, and nothing behind them: longer data have another shape or type than stated."""
     inflated = Inflated(file, zlib.decompressobj(wbits=47))  # gzip or zlib by its head
-    yield from read_planes(inflated.read if deflated else file.read, shape, dtype, source=source)
-    try:
-        at_end = inflated.is_at_end() if deflated else not file.read(1)
-    except zlib.error:
-        at_end = False
-    if not at_end:
-        raise InputError(
-            "input-unreadable",
-            f"{source}: the data do not end where the header states, or the checksum is wrong",
-            expected="as many voxels as DimSize and ElementType say",
-            hint="Copy it again from its source",
-        )
+    planes = read_planes(inflated.read if deflated else file.read, shape, dtype, source=source)
+    yield from to_the_end(
+        planes, inflated.is_at_end if deflated else lambda: not file.read(1), source
+    )
 
 
 def _is_true(header: Mapping[str, str], *keys: str) -> bool | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lungscore.errors import InputError, Notice
 from lungscore.scan.affine import check_affine, check_shape
-from lungscore.scan.planes import Inflated, check_promise, read_planes
+from lungscore.scan.planes import Inflated, check_promise, read_planes, to_the_end
 from lungscore.scan.volume import Stored
 
 #: Bytes of a header; segmentations with hundreds of segments stay below 1 MiB.
@@ -67,25 +67,8 @@ def open_nrrd(path: Path, name: str | None = None) -> Iterator[Stored]:
         read, is_at_end = _reader(file, encoding, source)
         # bzip2 could shrink more than deflate, but no image of a patient does.
         check_promise(shape, dtype, size, deflated=encoding != "raw", source=source)
-        planes = _to_the_end(read_planes(read, shape, dtype, source=source), is_at_end, source)
+        planes = to_the_end(read_planes(read, shape, dtype, source=source), is_at_end, source)
         yield Stored(shape, affine, planes, oriented, tuple(notices))
-
-
-def _to_the_end(
-    planes: Iterator[np.ndarray], is_at_end: Callable[[], bool], source: str
-) -> Iterator[np.ndarray]:
-    """``planes``, and behind the last of them the checksum of what was compressed."""
-    yield from planes
-    try:
-        is_whole = is_at_end()
-    except (OSError, EOFError, zlib.error):
-        is_whole = False
-    if not is_whole:
-        raise InputError(
-            "input-unreadable",
-            f"{source}: the data do not end where the header states, or the checksum is wrong",
-            hint="Copy it again from its source",
-        )
 
 
 def _header(file: IO[bytes], source: str) -> dict[str, Any]:

@@ -53,6 +53,27 @@ def read_planes(
         yield np.frombuffer(data, dtype=dtype).reshape(shape[:2], order="F")
 
 
+def to_the_end(
+    planes: Iterator[np.ndarray], is_at_end: Callable[[], bool], source: str
+) -> Iterator[np.ndarray]:
+    """``planes``, and behind the last of them the end of the data, with their checksum.
+
+    Raises InputError ``input-unreadable``: most damage inflates to other voxels without a fault.
+    """
+    yield from planes
+    try:
+        is_whole = is_at_end()
+    except (OSError, EOFError, zlib.error):
+        is_whole = False
+    if not is_whole:
+        raise InputError(
+            "input-unreadable",
+            f"{source}: the data do not end where the header states, or the checksum is wrong",
+            expected="as many voxels as the header states",
+            hint="Copy it again from its source",
+        )
+
+
 class Inflated:
     """Reads a deflated stream piece by piece, holding no more than was asked for."""
 
