@@ -140,6 +140,7 @@ NOTICES: dict[str, str] = {
     "gaps-interpolated": "Missing slices were interpolated as asked (--allow-gaps).",
     "slices-replaced": "Faulty slices were interpolated as asked (--allow-gaps).",
     "slices-blank": "Blank slices before or after the body count as outside the body.",
+    "slices-padded": "Slices at the ends are partly blank, as in a scan that was rotated.",
     "slices-repeated": "Neighbouring slices are identical, pixel by pixel.",
     "uid-repeated": "Different images share one SOPInstanceUID.",
     "series-merged": "Images that each have a series UID of their own were read as one series.",

@@ -1,5 +1,7 @@
 """Checks of a lung mask: each finds its fault and says where, and sound lungs pass."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,7 +87,7 @@ def test_air_beside_a_lung_is_noticed_and_below_it_not():
     assert not list(checks.air_outside(missed, labels > 0, overview))
 
 
-@pytest.mark.parametrize("padding", [0, -2000])
+@pytest.mark.parametrize("padding", [0, -1024, -1000])
 def test_lungs_cut_at_the_side_are_noticed_and_found(padding):
     overview, labels = chest()
     values = overview.scan.values[:, :, 20:].copy()
@@ -98,6 +100,19 @@ def test_lungs_cut_at_the_side_are_noticed_and_found(padding):
     lungs = find_lungs(as_scan(values, SPACING_MM))
     assert "lungs-cut-sideways" in messages(lungs.notices)
     assert (lungs.labels[labels == RIGHT_LUNG] == RIGHT_LUNG).mean() > 0.95
+
+
+def test_a_round_field_of_view_hides_no_lung_that_it_cuts():
+    case = phantom("healthy")
+    rows, columns = np.ogrid[:112, :112]
+    seen = np.hypot(rows - 55.5, columns - 55.5) < 36
+    values = np.where(seen, case.scan.values, np.int16(-1024))
+    lungs = find_lungs(replace(case.scan, values=values))
+    for side in (RIGHT_LUNG, LEFT_LUNG):
+        assert (lungs.labels[seen & (case.lungs == side)] == side).mean() > 0.9
+    assert not lungs.labels[:, ~seen].any()
+    (cut,) = (n.message for n in lungs.notices if n.code == "lungs-cut-sideways")
+    assert "edge of the field of view" in cut
 
 
 def test_a_scan_without_trachea_is_noticed():

@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from lungscore.errors import InputError
 from lungscore.scan import read_scan
@@ -240,6 +241,53 @@ def test_a_scan_of_which_only_the_lungs_are_left_has_no_faults(preset: str, outs
     assert find_faults(values, "hu").faulty == {}
     values[20] = outside
     assert find_faults(values, "hu").faulty == {20: "blank"}
+
+
+def rotated(values: np.ndarray, degrees: float, outside: int = -1024) -> np.ndarray:
+    """A body of (10, 2.5, 2.5) mm turned about its left-right axis, as a resampled scan is."""
+    angle, ratio = np.deg2rad(degrees), 2.5 / 10
+    matrix = np.eye(3)
+    matrix[:2, :2] = [
+        [np.cos(angle), np.sin(angle) * ratio],
+        [-np.sin(angle) / ratio, np.cos(angle)],
+    ]
+    centre = (np.array(values.shape) - 1) / 2
+    offset = centre - matrix @ centre
+    return ndimage.affine_transform(values, matrix, offset, order=1, cval=outside)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("degrees", [-25, 6, 12])
+def test_a_rotated_scan_is_read_as_it_is(
+    tmp_path: Path, body: np.ndarray, name: str, degrees: float
+) -> None:
+    values = rotated(body, degrees)
+    scan = read_scan(WRITERS[name](tmp_path / name, values))
+    (notice,) = (notice for notice in scan.notices if notice.code == "slices-padded")
+    assert re.match(rf"Slices 1\b.*\b{DEPTH} of {DEPTH} are partly blank", notice.message)
+    if name != "slices":
+        np.testing.assert_array_equal(scan.values, values)
+
+
+def test_faults_of_a_rotated_scan_are_found(body: np.ndarray) -> None:
+    values = rotated(body, 20)
+    assert find_faults(values, "hu").faulty == {}
+    values[2] = np.clip(values[2].astype(int) + 200, -1024, 3071)
+    values[12, SIZE // 2 :] = -1024
+    assert set(find_faults(values, "hu").faulty) == {2, 12}
+
+
+def test_a_rotated_scan_with_water_around_it_is_rejected(body: np.ndarray) -> None:
+    assert find_faults(rotated(body, 20, outside=0), "hu").faulty
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_end_that_lacks_a_part_at_once_is_rejected(body: np.ndarray, count: int) -> None:
+    values = body.copy()
+    values[-count:, SIZE // 2 :] = -1024
+    faults = find_faults(values, "hu")
+    assert set(faults.faulty) & set(range(DEPTH - count, DEPTH))
+    assert faults.padded == ()
 
 
 def test_images_of_many_patients_are_only_looked_at_for_blank_ones() -> None:

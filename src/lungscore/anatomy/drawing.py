@@ -23,14 +23,16 @@ def draw(
     whose own outline counts, since no voxel shows it. airways: bool, blocks that stay out. hazy:
     bool, blocks of half-dense lung, in which haze counts too. lumen: airways that are cut out at
     full resolution, where they are known that well. Deep inside, the blocks count; along the
-    border, the voxels darker than lung. Domes of the diaphragm stay open.
+    border, the voxels darker than lung that have a picture. Domes of the diaphragm stay open.
     """
     grid, values, level = overview.grid, overview.scan.values, overview.levels.lung
+    padding = overview.values[overview.beyond].max(initial=overview.levels.floor)
     labels = np.zeros(grid.shape, np.uint8)
     for side in np.unique(closed[closed > 0]):
         box = lung_box(closed == side, margin=(3, 3, 3))
         mine = closed[box] == side
-        free = ((closed[box] == 0) & ~airways[box]) | mine
+        beyond = overview.beyond[box]
+        free = ((closed[box] == 0) & ~airways[box] & ~beyond) | mine
         solid = erosion(mine, IN_PLANE, beyond=True) | (mine & dense[box])
         reach = dilation(mine, IN_PLANE) & free
         voxels = grid.box_of(box)
@@ -40,6 +42,9 @@ def draw(
         if hazy is not None:
             haze = grid.enlarge(mine & hazy[box], voxels, first=first)
             lung |= haze & (values[voxels] < overview.levels.haze)
+        if beyond.any():
+            edge = grid.enlarge(dilation(beyond, IN_PLANE, iterations=2), voxels, first=first)
+            lung &= ~(edge & (values[voxels] <= padding))
         if lumen is not None:
             lung &= ~lumen.within(voxels)
         lung = fill_slices(lung, spacing_mm=overview.spacing_mm)

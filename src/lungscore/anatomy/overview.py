@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from lungscore.anatomy.airways import find_airways
 from lungscore.anatomy.body import inside_body, median_midline
@@ -14,8 +15,9 @@ from lungscore.anatomy.morphology import dilation
 from lungscore.scan import Scan
 
 COARSE_MM, AIRWAY_MM = 2.5, 1.25
-#: Scanners write this or less where they have no picture, HU.
-PADDING_HU = -1500
+#: Where there is no picture stands one value, as low as air: HU, its least part of a block, and of
+#: the picture's edge.
+PADDING_HU, ALL_PADDING, OF_EDGE = -900, 0.999, 0.01
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Overview:
     """A scan in blocks of about 2.5 mm.
 
     spacing_mm: (z, y, x) of the scan, assumed where it states none. values: int16, block means.
-    inside: bool, the body with what it encloses. beyond: bool, blocks without a picture, outside a
-    round field of view. midline: column of the patient's middle, in voxels of the scan.
+    inside: bool, the body with what it encloses. beyond: bool, blocks without a picture: outside a
+    round field of view, or what a rotated scan lacks. midline: column of the patient's middle, in
+    voxels of the scan.
     """
 
     scan: Scan
@@ -43,9 +46,7 @@ class Overview:
         spacing_mm = scan.spacing_mm or assumed_spacing_mm(scan.shape)
         grid = Grid.over(scan.shape, spacing_mm, block_mm=COARSE_MM)
         values = grid.reduce(scan.values, floor=levels.floor)
-        beyond = np.zeros(grid.blocks, bool)
-        if scan.units == "hu" and scan.values.min() <= PADDING_HU:
-            beyond = grid.centres(scan.values) <= PADDING_HU
+        beyond = _without_picture(scan, grid)
         inside = inside_body(values >= levels.lung, beyond)
         midline = (median_midline(inside) + 0.5) * grid.factors[2]
         return cls(scan, levels, spacing_mm, grid, values, inside, beyond, midline)
@@ -54,6 +55,40 @@ class Overview:
     def aerated(self) -> np.ndarray:
         """Blocks inside the body that are as dark as lung or air, bool."""
         return (self.values < self.levels.lung) & self.inside
+
+
+def _without_picture(scan: Scan, grid: Grid) -> np.ndarray:
+    """Blocks (bool) that hold one and the same value, as low as air, from the edge inwards.
+
+    Even air around the patient, which some scanners do not resolve, is no picture either.
+    """
+    edge = np.zeros(grid.blocks, bool)
+    if scan.units != "hu":
+        return edge
+    down, rows, columns = grid.factors
+    sides = (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1])
+    steps = ((down, columns), (down, columns), (down, rows), (down, rows))
+    values = [_even(scan.values[side], step) for side, step in zip(sides, steps, strict=True)]
+    levels, counts = np.unique(np.concatenate(values), return_counts=True)
+    blocks = 2 * grid.blocks[0] * sum(grid.blocks[1:])
+    padding = levels[(levels <= PADDING_HU) & (counts > OF_EDGE * blocks)]
+    even = edge.copy()
+    for value in padding:
+        even |= grid.fraction(scan.values, of=int(value)) >= ALL_PADDING
+    for side in sides:
+        edge[side] = even[side]
+    return ndimage.binary_propagation(edge, IN_PLANE, mask=even)
+
+
+def _even(plane: np.ndarray, steps: tuple[int, int]) -> np.ndarray:
+    """The values (n,) of those blocks of a ``plane`` (H, W) that hold one value."""
+    lowest = highest = plane
+    for axis, step in enumerate(steps):
+        starts = np.arange(0, plane.shape[axis], step)
+        lowest = np.minimum.reduceat(lowest, starts, axis)
+        highest = np.maximum.reduceat(highest, starts, axis)
+    values: np.ndarray = lowest[lowest == highest]
+    return values
 
 
 @dataclass(frozen=True)

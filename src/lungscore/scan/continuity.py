@@ -26,6 +26,10 @@ ROW_PARTS, PART_PIXELS = 16, 8
 #: Part of the body that a slice may have lost to constant values: between two slices, at an end.
 LOST_BETWEEN, LOST_AT_END = 0.03, 0.25
 
+#: What a rotated scan lacks at its ends shrinks inwards, by this part of the most at a time; or one
+#: end lacks what the other one does, seen from behind and upside down, but for this part of it.
+PADDING_STEP, UNLIKE_OTHER_END = 0.75, 0.1
+
 #: Part of the body in which a slice may stand out from neighbours that agree with each other.
 STANDS_OUT = 0.15
 
@@ -65,12 +69,14 @@ class SliceFaults:
     """outside: slices before and after the body that hold one value throughout.
 
     faulty: other slices that cannot be right, each with what is wrong with it.
-    repeated: slices that are equal to the one before, pixel by pixel.
+    repeated: slices that are equal to the one before, pixel by pixel. padded: slices at the ends
+    that lie partly outside the scan that was rotated into this one, where they hold air.
     """
 
     outside: tuple[int, ...]
     faulty: dict[int, str]
     repeated: tuple[int, ...]
+    padded: tuple[int, ...] = ()
 
 
 def find_faults(
@@ -108,12 +114,14 @@ def find_faults(
     for index in _standing_out(sample, seen, scale):
         faulty[index] = "unlike both neighbours"
     good = [index for index in seen if index not in faulty]
-    for index in _partly_blank(values, good, scale):
-        faulty[index] = "partly blank"
+    partly_blank, padded = _partly_blank(values, good, scale)
+    faulty.update(dict.fromkeys(partly_blank, "partly blank"))
+    sample = _continued(sample, padded)
     good = [index for index in good if index not in faulty]
     for index in _other_pieces(sample, good, scale, units, spaced=spaced):
         faulty[index] = "on another scale, or of something else"
-    return SliceFaults(outside, dict(sorted(faulty.items())), repeated)
+    only_padded = sorted({*padded[0], *padded[1]} - faulty.keys())
+    return SliceFaults(outside, dict(sorted(faulty.items())), repeated, tuple(only_padded))
 
 
 def fill(values: np.ndarray, faulty: Collection[int], *, air: int) -> None:
@@ -174,10 +182,13 @@ def _blank_within(shown: np.ndarray, seen: list[int]) -> list[int]:
     return blank
 
 
-def _partly_blank(values: np.ndarray, seen: list[int], scale: _Scale) -> list[int]:
+def _partly_blank(
+    values: np.ndarray, seen: list[int], scale: _Scale
+) -> tuple[list[int], tuple[list[int], list[int]]]:
     """Slices with constant parts of rows in which the slices around show something else.
 
-    seen: the slices to look at, in order.
+    seen: the slices to look at, in order. First those that cannot be right, then those at either
+    end, the outermost first, that only lack what lay outside a rotated scan.
     """
     rows, columns = values.shape[1:]
     segments = max(1, min(ROW_PARTS, columns // PART_PIXELS))
@@ -189,7 +200,7 @@ def _partly_blank(values: np.ndarray, seen: list[int], scale: _Scale) -> list[in
         constant[number] = (blocks == blocks[..., :1]).all(axis=-1)
         means[number] = blocks[..., ::4].mean(axis=-1)
     if not constant.any():
-        return []
+        return [], ([], [])
     body = np.median(np.count_nonzero(means > scale.body, axis=(1, 2)))
     before, after = _nearest(means, constant), _nearest(means[::-1], constant[::-1])[::-1]
     with np.errstate(invalid="ignore"):
@@ -199,12 +210,62 @@ def _partly_blank(values: np.ndarray, seen: list[int], scale: _Scale) -> list[in
     at_end = constant & (from_before | from_after) & (np.isnan(before) | np.isnan(after))
     lost_between = np.count_nonzero(between, axis=(1, 2)) / max(body, 1)
     lost_at_end = np.count_nonzero(at_end, axis=(1, 2)) / max(body, 1)
-    wrong = lost_between > LOST_BETWEEN
     # A neck is narrower than the shoulders: at an end only the outermost slices are judged.
     fringe = max(1, len(seen) // 10)
     ranks = np.arange(len(seen))
-    wrong |= ((ranks < fringe) | (ranks >= len(seen) - fringe)) & (lost_at_end > LOST_AT_END)
-    return [index for index, bad in zip(seen, wrong, strict=True) if bad]
+    outermost = (ranks < fringe) | (ranks >= len(seen) - fringe)
+    even = constant & (means <= scale.body)
+    top, bottom = even & at_end & np.isnan(before), even & at_end & np.isnan(after)
+    turned = _lacks(top, bottom, even) and _lacks(bottom[::-1], top[::-1], even[::-1])
+    upper = _padded(top, even, body, turned=turned)
+    lower = _padded(bottom[::-1], even[::-1], body, turned=turned)
+    judged = outermost & (ranks >= upper) & (ranks < len(seen) - lower)
+    wrong = (lost_between > LOST_BETWEEN) | (judged & (lost_at_end > LOST_AT_END))
+    return (
+        [index for index, is_wrong in zip(seen, wrong, strict=True) if is_wrong],
+        (seen[:upper], seen[::-1][:lower]),
+    )
+
+
+def _padded(lost: np.ndarray, even: np.ndarray, body: float, *, turned: bool) -> int:
+    """How many of the slices, from the first on, a rotated scan does not fill.
+
+    lost: bool (slices, rows, parts), even parts where slices further in show something else. even:
+    all even parts. body: parts of a slice that usually show the body. turned: whether the ends
+    lack the same. Else what is lost becomes less from slice to slice, each time within what was
+    lost before; what a copy lacks is lost at once.
+    """
+    counts = np.append(np.count_nonzero(lost, axis=(1, 2)), 0)
+    run = int(np.flatnonzero(counts == 0)[0])
+    counts = counts[: run + 1]
+    if counts.max() <= LOST_AT_END * body:
+        return 0
+    steps = counts[:-1] - counts[1:]
+    new = np.count_nonzero(lost[1:run] & ~even[: run - 1], axis=(1, 2))
+    if not turned and max(steps.max(), new.max(initial=0)) > PADDING_STEP * counts.max():
+        return 0
+    return int(np.count_nonzero(counts > LOST_BETWEEN * body))
+
+
+def _lacks(lost: np.ndarray, at_other_end: np.ndarray, even: np.ndarray) -> bool:
+    """Whether the first slice lacks, turned by 180°, what is lost in the last one."""
+    other = at_other_end[-1][::-1, ::-1]
+    missing = np.count_nonzero(other & ~even[0])
+    return bool(lost[0].any() and missing <= UNLIKE_OTHER_END * np.count_nonzero(other))
+
+
+def _continued(sample: np.ndarray, padded: tuple[list[int], list[int]]) -> np.ndarray:
+    """``sample`` (D, H, W) with what the slices further in show where those at the ends lack it."""
+    if not any(padded):
+        return sample
+    sample = sample.copy()
+    for indices, inwards in zip(padded, (1, -1), strict=True):
+        for index in indices[::-1]:
+            values, counts = np.unique(sample[index], return_counts=True)
+            lacking = sample[index] == values[counts.argmax()]
+            if 0 <= index + inwards < len(sample):
+                np.copyto(sample[index], sample[index + inwards], where=lacking)
+    return sample
 
 
 def _nearest(means: np.ndarray, constant: np.ndarray) -> np.ndarray:

@@ -150,6 +150,13 @@ def _slice_notices(faults: SliceFaults, axis: int, count: int) -> list[Notice]:
         shown = shown_ranges(tuple(faults.faulty))
         text = f"Slices {shown} of {count} are faulty and were interpolated (--allow-gaps)"
         notices.append(Notice("slices-replaced", text))
+    if faults.padded:
+        shown = shown_ranges(faults.padded)
+        text = (
+            f"Slices {shown} of {count} are partly blank, as where a scan was rotated and "
+            "resampled: what they lack counts as air"
+        )
+        notices.append(Notice("slices-padded", text))
     if faults.repeated:
         shown = shown_ranges(faults.repeated)
         text = f"Slices {shown} of {count} are identical to the slice before"
