@@ -158,8 +158,10 @@ def refuse_existing_file(path: Path, *, overwrite: bool = False) -> None:
         raise UsageError("output-exists", f"{path} already exists", hint=hint)
 
 
-def write_error(path: Path, error: OSError) -> ResourceError:
-    """The stable error for a failed write to ``path``."""
+def write_error(
+    path: Path, error: OSError, *, hint: str = "Choose another folder with -o"
+) -> ResourceError:
+    """The stable error for a failed write to ``path``; hint: what to do where it is forbidden."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ResourceError(
             "disk-full",
@@ -169,5 +171,5 @@ def write_error(path: Path, error: OSError) -> ResourceError:
     return ResourceError(
         "output-not-writable",
         f"{path.name} cannot be written ({error.strerror})",
-        hint="Choose another folder with -o",
+        hint=hint,
     )

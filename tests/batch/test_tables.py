@@ -130,11 +130,21 @@ def test_the_histogram_fits_its_data(percents: dict[int, int], bars: int, first:
 def test_outliers_of_extent_and_score_are_named_and_every_point_is_a_link() -> None:
     cases = [{"case": f"P{i}", "infection_percent": float(i), "ct_ss": 2 * i} for i in range(1, 15)]
     cases.append({"case": "ward A__<odd>", "infection_percent": 7.5, "ct_ss": 38})
-    drawn = str(scatter(cases))
+    drawn = str(scatter(cases, Path("cohort")))
     assert drawn.count("<a href=") == 15
     assert "&lt;odd&gt;</text>" in drawn
     assert ">P7</text>" not in drawn
-    assert scatter(cases[:1]) is None
+    assert scatter(cases[:1], Path("cohort")) is None
+
+
+def test_a_case_without_a_report_is_a_link_to_its_result(out: Path, tmp_path: Path) -> None:
+    assert "ward%20A__P1/report.html" in (out / "cohort.html").read_text()
+    analysis = analysis_of_boxes(name="P3", ranges=False)
+    write_outputs(analysis, tmp_path, settings=ReportSettings("none"))
+    write_cohort(tmp_path, ["P3"], {})
+    page = (tmp_path / "cohort.html").read_text()
+    assert 'href="P3/result.json"' in page
+    assert "report.html" not in page
 
 
 @pytest.mark.parametrize("name", ["phantom-many-patches-0", "W" * 80, "x" * 200])
@@ -142,7 +152,7 @@ def test_outliers_of_extent_and_score_are_named_and_every_point_is_a_link() -> N
 def test_a_long_name_in_the_plot_ends_within_it(name: str, percent: float) -> None:
     rows = [{"case": f"P{i}", "infection_percent": float(i), "ct_ss": 10} for i in range(100)]
     rows.append({"case": name, "infection_percent": percent, "ct_ss": 40})
-    drawn = str(scatter(rows))
+    drawn = str(scatter(rows, Path("cohort")))
     label = re.search(
         r'<text x="([\d.]+)"[^>]*text-anchor="(start|end)"[^>]*>(…?[phxW][^<]*)<', drawn
     )
@@ -159,7 +169,7 @@ def test_a_long_name_in_the_plot_ends_within_it(name: str, percent: float) -> No
 def test_a_name_at_the_bottom_of_the_plot_is_not_struck_through_by_the_axis() -> None:
     rows = [{"case": f"P{i}", "infection_percent": float(i), "ct_ss": 30} for i in range(1, 15)]
     rows.append({"case": "healthy", "infection_percent": 0.0, "ct_ss": 0})
-    drawn = str(scatter(rows))
+    drawn = str(scatter(rows, Path("cohort")))
     label = re.search(r'y="([\d.]+)" [^>]*>healthy</text>', drawn)
     axis = re.search(r'y1="([\d.]+)" y2="[\d.]+" stroke="#4d5763"', drawn)
     assert label
@@ -169,7 +179,7 @@ def test_a_name_at_the_bottom_of_the_plot_is_not_struck_through_by_the_axis() ->
 
 def test_the_numbers_below_the_plot_stand_where_they_belong() -> None:
     rows = [{"case": f"P{i}", "infection_percent": i * 35 / 9, "ct_ss": 10} for i in range(10)]
-    drawn = str(scatter(rows))
+    drawn = str(scatter(rows, Path("cohort")))
     ticks = re.findall(r'<text x="([\d.]+)" y="224.0"[^>]*>(\d+)<', drawn)
     assert [int(number) for _, number in ticks] == [0, 10, 20, 30]
     steps = [float(x) for x, _ in ticks]

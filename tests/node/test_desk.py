@@ -62,6 +62,23 @@ def test_a_node_that_never_ran_has_nothing_to_list(tmp_path: Path) -> None:
     assert call(["node"]) == 2
 
 
+def test_a_missing_drop_folder_is_named(make_parts: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as missing:
+        make_parts(watch=str(tmp_path / "drop"))
+    assert missing.value.code == "input-not-found"
+    assert "drop" in missing.value.found
+
+
+def test_a_folder_that_cannot_be_made_is_changed_in_the_settings(
+    make_parts: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ResourceError) as refused:
+        make_parts(folder=str(tmp_path / "file" / "state"))
+    assert "settings" in refused.value.message
+    assert "-o" not in refused.value.message
+
+
 def test_a_node_of_another_user_is_not_said_to_be_damaged(
     parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -25,9 +26,10 @@ def case_text(case: str) -> str:
     return case.replace("__", " / ")
 
 
-def case_link(case: str) -> str:
-    """The address of a case's report from the page of the cohort."""
-    return quote(f"{case}/report.html")
+def case_link(case: str, out: Path) -> str:
+    """The address of a case's report, or of its result where there is none, from the folder out."""
+    report = (out / case / "report.html").is_file()
+    return quote(f"{case}/{'report.html' if report else 'result.json'}")
 
 
 def category_bars(counts: Sequence[tuple[str, int]]) -> Markup:
@@ -67,8 +69,8 @@ def histogram(percents: Mapping[int, int]) -> Markup:
     return _svg("Histogram of the opacity in percent of the lungs", bars)
 
 
-def scatter(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
-    """Extent against CT-SS, each point a link to its report; the outliers are named."""
+def scatter(rows: Sequence[Mapping[str, Any]], out: Path) -> Markup | None:
+    """Extent against CT-SS, each point a link to its case in ``out``; the outliers are named."""
     points = [
         (row["infection_percent"], row["ct_ss"], row["case"])
         for row in rows
@@ -93,8 +95,9 @@ def scatter(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
         x, y = position(percent, score)
         said = escape(f"{case_text(case)}: {percent:.1f} %, {number.title} {score}")
         drawn += (
-            f'<a href="{case_link(case)}"><title>{said}</title><circle cx="{x:.1f}" cy="{y:.1f}" '
-            f'r="{5 if case in named else 3.5}" fill="{"#d55e00" if case in named else "#2f6690"}"'
+            f'<a href="{case_link(case, out)}"><title>{said}</title>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{5 if case in named else 3.5}" '
+            f'fill="{"#d55e00" if case in named else "#2f6690"}"'
             ' fill-opacity="0.75" stroke="#1b1f24" stroke-width="0.6"/></a>'
         )
         if case in named:

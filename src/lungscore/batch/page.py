@@ -101,7 +101,7 @@ def render_page(cohort: Cohort, out: Path) -> str:
             for said, drawing in (
                 ("Severity", category_bars(categories)),
                 ("Extent", histogram(cohort.percents)),
-                (f"Extent and {NUMBERS['ct_ss'].title}", scatter(cohort.worst)),
+                (f"Extent and {NUMBERS['ct_ss'].title}", scatter(cohort.worst, out)),
             )
             if drawing is not None
         ]
@@ -116,7 +116,7 @@ def render_page(cohort: Cohort, out: Path) -> str:
         shown=[NUMBERS[name] for name in SHOWN],
         reviews={row["case"]: said for row in cohort.worst if (said := _reviewed(out, row))},
         more=MORE,
-        link=case_link,
+        link=lambda case: case_link(case, out),
         named=case_text,
         research_use=RESEARCH_USE,
         version=__version__,

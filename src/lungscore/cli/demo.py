@@ -28,7 +28,7 @@ def demo(
         ),
     ] = "several-patches",
     seed: Annotated[
-        int, typer.Option(metavar="N", help="Random seed: another seed, another phantom.")
+        int, typer.Option(min=0, metavar="N", help="Random seed: another seed, another phantom.")
     ] = 0,
     no_ranges: NoRanges = False,
     overwrite: Annotated[

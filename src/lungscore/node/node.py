@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from lungscore.batch.standing import StandingWorkers
-from lungscore.errors import LungscoreError, ResourceError
+from lungscore.errors import InputError, LungscoreError, ResourceError
 from lungscore.files import lock_folder, unlock, write_error
 from lungscore.node.config import NodeConfig
 from lungscore.node.intake import Intake
@@ -143,10 +143,15 @@ def _make_folders(config: NodeConfig) -> None:
         config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (config.incoming, config.results, config.dead):
             folder.mkdir(mode=0o700, exist_ok=True)
-        if config.watch is not None and not config.watch.is_dir():
-            raise NotADirectoryError(20, "it is not a folder", str(config.watch))
     except OSError as error:
-        raise write_error(config.folder, error) from error
+        hint = "Choose another 'folder' in the settings, which the node's user may write to"
+        raise write_error(config.folder, error, hint=hint) from error
+    if config.watch is not None and not config.watch.is_dir():
+        raise InputError(
+            "input-not-found",
+            f"The drop folder does not exist, or is no folder: {config.watch}",
+            hint="Make it, or name another one as 'watch' in the settings",
+        )
 
 
 def _lock(config: NodeConfig) -> int | None:
