@@ -22,6 +22,7 @@ from lungscore.anatomy import (
     size_notices,
 )
 from lungscore.anatomy.boxes import columns_of
+from lungscore.anatomy.grid import spacing_of_lungs
 from lungscore.anatomy.lobes import DividedLungs
 from lungscore.anatomy.moved_lobes import UNCERTAIN_DICE, MovedLobes
 from lungscore.errors import InputError, Notice
@@ -141,8 +142,7 @@ def divided(
 
     The arguments are those of ``assess``; divide: what makes regions of lobes.
     """
-    # Lobes and regions are shapes in space: without a voxel size, a cube is assumed.
-    spacing_mm = scan.spacing_mm or (1.0, 1.0, 1.0)
+    spacing_mm = scan.spacing_mm or spacing_of_lungs(lungs.labels)
     if lobes is not None and not lungs.sides_known:
         named = sides_of_lobes(lungs.labels, lobes, spacing_mm)
         lungs = replace(lungs, labels=named, sides_known=True)

@@ -28,6 +28,17 @@ def test_lobes_of_a_phantom_lie_where_its_lobes_are():
         assert dice(lobes == value, case.lobes == value) > 0.8
 
 
+@pytest.mark.parametrize("every", [1, 2, 4])
+def test_lobes_of_lungs_of_unknown_size_are_those_of_lungs_of_usual_size(every):
+    case = phantom("healthy")
+    lungs, lobes = case.lungs[::every], case.lobes[::every]
+    z, y, x = case.scan.spacing_mm
+    known, unknown = find_lobes(lungs, (z * every, y, x)), find_lobes(lungs, None)
+    for value in LOBES.values():
+        least = dice(known == value, lobes == value) - 0.03
+        assert dice(unknown == value, lobes == value) > least
+
+
 @settings(max_examples=25, deadline=None)
 @given(radii=st.tuples(st.floats(5, 17), st.floats(5, 18), st.floats(4, 11)))
 def test_lobes_partition_each_lung(radii):

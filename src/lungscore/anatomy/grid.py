@@ -9,7 +9,7 @@ import numpy as np
 from lungscore.anatomy.boxes import Box
 
 #: Assumed where no voxel size is stated, mm.
-FIELD_OF_VIEW_MM, SLICE_DISTANCE_MM = 360.0, 5.0
+FIELD_OF_VIEW_MM, SLICE_DISTANCE_MM, LUNGS_HEIGHT_MM = 360.0, 5.0, 250.0
 
 
 def assumed_spacing_mm(shape: tuple[int, int, int]) -> tuple[float, float, float]:
@@ -19,6 +19,16 @@ def assumed_spacing_mm(shape: tuple[int, int, int]) -> tuple[float, float, float
     """
     pixel = FIELD_OF_VIEW_MM / max(shape[1:])
     return SLICE_DISTANCE_MM, pixel, pixel
+
+
+def spacing_of_lungs(labels: np.ndarray) -> tuple[float, float, float]:
+    """A voxel size for lungs ``labels`` (D, H, W) of unknown size: they are taken to be 250 mm tall.
+
+    Good enough for what depends on their shape, as lobes do.
+    """
+    height = max(1, np.count_nonzero(labels.any(axis=(1, 2))))
+    _, *pixel = assumed_spacing_mm(labels.shape)  # type: ignore[arg-type]
+    return LUNGS_HEIGHT_MM / height, pixel[0], pixel[1]
 
 
 @dataclass(frozen=True)

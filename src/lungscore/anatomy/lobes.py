@@ -16,7 +16,7 @@ from lungscore.anatomy.atlas import (
 from lungscore.anatomy.borders import Borders
 from lungscore.anatomy.boxes import Box, box_of_label
 from lungscore.anatomy.fissures import THICKEST_MM
-from lungscore.anatomy.grid import assumed_spacing_mm
+from lungscore.anatomy.grid import spacing_of_lungs
 from lungscore.anatomy.pieces import join_pieces
 from lungscore.labels import LEFT_LUNG, LOBES
 
@@ -78,7 +78,7 @@ def divide_lungs(
     if spacing_mm is None or spacing_mm[0] > THICKEST_MM:
         hounsfield = None
     if spacing_mm is None:
-        spacing_mm = assumed_spacing_mm(lung_labels.shape)  # type: ignore[arg-type]
+        spacing_mm = spacing_of_lungs(lung_labels)
     boxes, shapes, hila = {}, {}, {}
     for side in LUNG_LOBES:
         if (box := box_of_label(lung_labels, side)) is not None:

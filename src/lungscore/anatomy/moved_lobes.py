@@ -9,7 +9,7 @@ from scipy import ndimage
 from lungscore.anatomy.atlas import LUNG_LOBES
 from lungscore.anatomy.borders import Borders
 from lungscore.anatomy.boxes import Box
-from lungscore.anatomy.grid import Grid, assumed_spacing_mm
+from lungscore.anatomy.grid import Grid, spacing_of_lungs
 from lungscore.anatomy.lobes import DividedLungs, LungDivision, Spacing
 from lungscore.anatomy.regions import divide_regions
 from lungscore.labels import LEFT_LUNG, LOBES
@@ -85,7 +85,7 @@ def move_lobes(
     is left.
     """
     if spacing_mm is None:
-        spacing_mm = assumed_spacing_mm(lung_labels.shape)  # type: ignore[arg-type]
+        spacing_mm = spacing_of_lungs(lung_labels)
     grid = Grid.over(lung_labels.shape, spacing_mm, block_mm=BLOCK_MM)  # type: ignore[arg-type]
     sides = grid.centres(lung_labels)
     count = max((len(lung.errors) for lung in divided.lungs.values()), default=0)

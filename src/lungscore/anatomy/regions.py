@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lungscore.anatomy.boxes import box_of_label
-from lungscore.anatomy.grid import assumed_spacing_mm
+from lungscore.anatomy.grid import spacing_of_lungs
 from lungscore.anatomy.pieces import join_pieces
 from lungscore.labels import LOBES, REGIONS
 
@@ -88,7 +88,7 @@ def divide_regions(
     outline cuts off from its region joins a neighbour.
     """
     if spacing_mm is None:
-        spacing_mm = assumed_spacing_mm(lobes.shape)  # type: ignore[arg-type]
+        spacing_mm = spacing_of_lungs(lobes)
     steps = tuple(max(1, round(sample_mm / size)) for size in spacing_mm)
     regions = np.zeros(lobes.shape, np.uint8)
     for name in names:
