@@ -22,13 +22,13 @@ def assumed_spacing_mm(shape: tuple[int, int, int]) -> tuple[float, float, float
 
 
 def spacing_of_lungs(labels: np.ndarray) -> tuple[float, float, float]:
-    """A voxel size for lungs ``labels`` (D, H, W) of unknown size: they are taken to be 250 mm tall.
+    """A voxel size for lungs ``labels`` (D, H, W) of unknown size, taken to be 250 mm tall.
 
     Good enough for what depends on their shape, as lobes do.
     """
-    height = max(1, np.count_nonzero(labels.any(axis=(1, 2))))
-    _, *pixel = assumed_spacing_mm(labels.shape)  # type: ignore[arg-type]
-    return LUNGS_HEIGHT_MM / height, pixel[0], pixel[1]
+    height = int(labels.any(axis=(1, 2)).sum())
+    _, y, x = assumed_spacing_mm(labels.shape)  # type: ignore[arg-type]
+    return LUNGS_HEIGHT_MM / max(1, height), y, x
 
 
 @dataclass(frozen=True)
