@@ -74,6 +74,20 @@ def test_given_lungs_that_are_cut_off_withhold_the_category(
     assert "truncated-scan" not in codes(masks)
 
 
+def test_given_lungs_that_were_drawn_in_some_slices_only_are_said_to_be(
+    masks: AnyMask, tmp_path: Path, phantom: Phantom
+) -> None:
+    lungs = phantom.lungs.copy()
+    lungs[1::2] = 0
+    sparse = masks | {"lungs": save(tmp_path / "sparse.nii.gz", lungs, phantom)}
+    notices = [n for n in score(**sparse).notices if n.code == "lungs-uneven"]  # type: ignore[arg-type]
+    assert [n.message.split(" is much smaller")[0] for n in notices] == [
+        "The right lung",
+        "The left lung",
+    ]
+    assert "lungs-uneven" not in codes(masks)
+
+
 def test_tss_is_the_sum_over_the_masks_own_lobes(masks: AnyMask, phantom: Phantom) -> None:
     points = 0
     for lobe in LOBE_ORDER:

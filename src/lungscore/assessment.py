@@ -22,6 +22,7 @@ from lungscore.anatomy import (
     size_notices,
 )
 from lungscore.anatomy.boxes import columns_of
+from lungscore.anatomy.checks import broken_lungs
 from lungscore.anatomy.grid import spacing_of_lungs
 from lungscore.anatomy.lobes import DividedLungs
 from lungscore.anatomy.moved_lobes import UNCERTAIN_DICE, MovedLobes
@@ -277,6 +278,8 @@ def _facts_about(scan: Scan, lungs: Lungs) -> Iterator[Notice]:
     if not lungs.sides_known:
         yield Notice("unknown-orientation", "Right and left are unknown.")
     yield from size_notices(scan, lungs.labels)
+    if lungs.found_by == "user" and lungs.sides_known and scan.spacing_mm:
+        yield from broken_lungs(lungs.labels, scan.spacing_mm[0])
 
 
 def _tall_enough(scan: Scan, lungs: Lungs) -> bool:

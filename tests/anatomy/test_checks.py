@@ -31,7 +31,7 @@ def messages(notices):
 def test_sound_lungs_pass_every_check():
     overview, labels = chest()
     for notices in (
-        checks.broken_lungs(labels, overview),
+        checks.broken_lungs(labels, SPACING_MM[0]),
         checks.unequal_lungs(labels),
         checks.gas_in_lungs(labels, overview),
         checks.air_outside(labels, np.zeros(labels.shape, bool), overview),
@@ -41,18 +41,18 @@ def test_sound_lungs_pass_every_check():
 
 
 def test_slices_in_which_a_lung_is_lost_are_named():
-    overview, labels = chest()
+    _, labels = chest()
     labels[20:23][labels[20:23] == LEFT_LUNG] = 0
-    (notice,) = checks.broken_lungs(labels, overview)
+    (notice,) = checks.broken_lungs(labels, SPACING_MM[0])
     assert notice.code == "lungs-uneven"
     assert "left lung" in notice.message
     assert "slices 21 to 23" in notice.message
 
 
 def test_a_lung_that_ends_is_not_broken():
-    overview, labels = chest()
+    _, labels = chest()
     labels[26:][labels[26:] == LEFT_LUNG] = 0
-    assert not list(checks.broken_lungs(labels, overview))
+    assert not list(checks.broken_lungs(labels, SPACING_MM[0]))
 
 
 def test_unequal_lungs_are_noticed():

@@ -26,12 +26,14 @@ AIR_OUTSIDE_ML = 20.0
 CUT_CM2, CUT_MUCH_CM2 = 4.0, 40.0
 
 
-def broken_lungs(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
-    """``lungs-uneven``: slices in which a lung (labels on blocks) is far smaller than around."""
-    step_mm, factor = overview.grid.spacing_mm[0], overview.grid.factors[0]
-    reach = max(2, int(GAP_MM / step_mm))
+def broken_lungs(lungs: np.ndarray, spacing_mm: float, *, factor: int = 1) -> Iterator[Notice]:
+    """``lungs-uneven``: slices in which a lung is far smaller than above and below.
+
+    lungs: labels (D, H, W) of layers ``spacing_mm`` apart, each of ``factor`` slices.
+    """
+    reach = max(2, int(GAP_MM / spacing_mm))
     for name, side in SIDES.items():
-        areas = np.count_nonzero(closed == side, axis=(1, 2)).astype(float)
+        areas = np.count_nonzero(lungs == side, axis=(1, 2)).astype(float)
         broken = []
         for z in range(1, len(areas) - 1):
             before = areas[max(0, z - reach) : z].max()
@@ -40,12 +42,9 @@ def broken_lungs(closed: np.ndarray, overview: Overview) -> Iterator[Notice]:
             if around > TIPS * areas.max() and areas[z] < (1 - LOST) * around:
                 broken.append(z)
         if broken:
-            first, last = (
-                broken[0] * factor + 1,
-                min((broken[-1] + 1) * factor, len(overview.scan.values)),
-            )
+            first, last = broken[0] * factor + 1, (broken[-1] + 1) * factor
             text = (
-                f"the {name} lung is much smaller in slices {first} to {last} than above and below"
+                f"The {name} lung is much smaller in slices {first} to {last} than above and below"
             )
             yield Notice("lungs-uneven", text)
 

@@ -146,7 +146,8 @@ def _checked(overview: Overview, closed: np.ndarray, airways: np.ndarray) -> Ite
     if len(closed) == 1:
         return
     if overview.scan.sides_known:
-        yield from checks.broken_lungs(closed, overview)
+        layer_mm, factor = overview.grid.spacing_mm[0], overview.grid.factors[0]
+        yield from checks.broken_lungs(closed, layer_mm, factor=factor)
         yield from checks.unequal_lungs(closed)
         yield from checks.gas_in_lungs(closed, overview)
         yield from checks.air_outside(closed, airways, overview)
