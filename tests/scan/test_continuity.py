@@ -243,6 +243,30 @@ def test_a_scan_of_which_only_the_lungs_are_left_has_no_faults(preset: str, outs
     assert find_faults(values, "hu").faulty == {20: "blank"}
 
 
+@pytest.mark.parametrize("outside", [-1000, -1024])
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_body_with_a_waist_on_a_masked_background_has_no_faults(outside: int, every: int) -> None:
+    values = make_phantom("moderate", seed=1, shape=(60, 128, 128)).scan.values
+    rows, columns = np.ogrid[-63.5:64, -63.5:64]
+    heights = np.arange(60)[:, None, None]
+    wide = 60 - 12 * np.exp(-(((heights - 30) / 14) ** 2))
+    inside = (columns / wide) ** 2 + (rows / (0.7 * wide)) ** 2 < 1
+    masked = np.where(inside, values, np.int16(outside))
+    assert find_faults(masked[::every], "hu").faulty == {}
+    masked[20:26][..., :50] = outside  # narrowed at once, it is a fault
+    assert set(find_faults(masked, "hu").faulty) == set(range(20, 26))
+
+
+def test_padding_with_water_at_the_edges_counts_as_air(tmp_path: Path, body: np.ndarray) -> None:
+    values = np.pad(body, ((0, 0), (0, 40), (0, 0)))
+    scan = read_scan(save_nifti(tmp_path / "scan.nii", values))
+    (notice,) = (notice for notice in scan.notices if notice.code == "edges-blank")
+    assert notice.message.startswith("40 rows")
+    assert (scan.values[:, -40:] == -1024).all()
+    np.testing.assert_array_equal(scan.values[:, :-40], body)
+    assert "edges-blank" not in codes(read_scan(save_nifti(tmp_path / "whole.nii", body)))
+
+
 def rotated(values: np.ndarray, degrees: float, outside: int = -1024) -> np.ndarray:
     """A body of (10, 2.5, 2.5) mm turned about its left-right axis, as a resampled scan is."""
     angle, ratio = np.deg2rad(degrees), 2.5 / 10

@@ -85,6 +85,23 @@ def test_forms_that_disagree_about_the_side_are_rejected(tmp_path: Path) -> None
     assert rejection(tmp_path / "scan.nii").code == "geometry-invalid"
 
 
+@pytest.mark.parametrize(("factors", "rejected"), [((1, 1, 2), True), ((1, 1.004, 1), False)])
+def test_forms_that_disagree_about_the_voxel_size_are_rejected(
+    tmp_path: Path, factors: tuple[float, float, float], rejected: bool
+) -> None:
+    source, affine = stored(chest(), ORIENTATIONS[5])
+    image = nib.Nifti1Image(source, affine)
+    image.set_sform(affine @ np.diag([*factors, 1]), 1)
+    image.set_qform(affine, 1)
+    nib.save(image, tmp_path / "scan.nii")
+    if rejected:
+        error = rejection(tmp_path / "scan.nii")
+        assert error.code == "geometry-invalid"
+        assert "by the qform" in error.found
+    else:
+        assert read_scan(tmp_path / "scan.nii").spacing_mm is not None
+
+
 def test_forms_that_differ_a_little_are_noted(tmp_path: Path) -> None:
     source, affine = stored(chest(), ORIENTATIONS[5])
     image = nib.Nifti1Image(source, affine)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from lungscore.errors import InputError
+from lungscore.scan.slice_order import abrupt_steps, check_interleaved, equal_slices
 
 Units = Literal["hu", "grey"]
 
@@ -25,6 +25,9 @@ ROW_PARTS, PART_PIXELS = 16, 8
 
 #: Part of the body that a slice may have lost to constant values: between two slices, at an end.
 LOST_BETWEEN, LOST_AT_END = 0.03, 0.25
+
+#: A step in which this many times as much is lost as in those beside it is no shape of a body.
+AT_ONCE = 1.5
 
 #: What a rotated scan lacks at its ends shrinks inwards, by this part of the most at a time; or one
 #: end lacks what the other one does, seen from behind and upside down, but for this part of it.
@@ -47,9 +50,6 @@ SOFT_SHIFT, SOFT_HU = 60, 300
 #: Part of a scan that one value takes, and of the rest that is lung, where all but lungs is masked.
 MASKED, LUNG_OF_REST = 0.5, 0.5
 
-#: Difference of every second (or third) slice as a part of that of neighbours: 1.2 to 1.8 in scans.
-INTERLEAVED, INTERLEAVED_SLICES = 0.93, 8
-
 
 @dataclass(frozen=True)
 class _Scale:
@@ -70,24 +70,32 @@ class SliceFaults:
 
     faulty: other slices that cannot be right, each with what is wrong with it.
     repeated: slices that are equal to the one before, pixel by pixel. padded: slices at the ends
-    that lie partly outside the scan that was rotated into this one, where they hold air.
+    that lie partly outside the scan that was rotated into this one, where they hold air. abrupt:
+    slices after which the body changes so much that others may be missing.
     """
 
     outside: tuple[int, ...]
     faulty: dict[int, str]
     repeated: tuple[int, ...]
     padded: tuple[int, ...] = ()
+    abrupt: tuple[int, ...] = ()
 
 
 def find_faults(
-    values: np.ndarray, units: Units, *, spaced: bool = True, axial: bool = True
+    values: np.ndarray,
+    units: Units,
+    *,
+    spaced: bool = True,
+    axial: bool = True,
+    placed: bool = False,
 ) -> SliceFaults:
     """What is wrong with the slices of (D, H, W) ``values``.
 
     spaced: whether the slices are known to lie at even distances. axial: whether they lie across
     the body; of others, which need not resemble each other where the body ends, only blank ones
-    within the body are found. Raises InputError ``mixed-acquisitions`` where slices resemble the
-    next but one more than the next.
+    within the body are found. placed: whether the source says of every slice where it lies, so that
+    none can be missing. Raises InputError ``mixed-acquisitions`` where slices resemble the
+    next but one more than the next, or occur twice.
     """
     scale = _SCALES[units]
     constant = np.array([bool((plane == plane.flat[0]).all()) for plane in values])
@@ -102,13 +110,9 @@ def find_faults(
     faulty = dict.fromkeys(_blank_within(shown, seen), "blank")
     if not axial or masked_with is not None:  # lungs alone go on from slice to slice as they like
         return SliceFaults(outside, faulty, ())
-    repeated = tuple(
-        here
-        for before, here in pairwise(seen)
-        if here == before + 1 and np.array_equal(values[before], values[here])
-    )
+    repeated = equal_slices(values, seen)
     if spaced:
-        _check_interleaved(sample[seen])
+        check_interleaved(sample[seen])
     elif not _are_of_one_body(sample[seen], scale, units):
         return SliceFaults(outside, faulty, repeated)
     for index in _standing_out(sample, seen, scale):
@@ -121,7 +125,9 @@ def find_faults(
     for index in _other_pieces(sample, good, scale, units, spaced=spaced):
         faulty[index] = "on another scale, or of something else"
     only_padded = sorted({*padded[0], *padded[1]} - faulty.keys())
-    return SliceFaults(outside, dict(sorted(faulty.items())), repeated, tuple(only_padded))
+    good = [index for index in good if index not in faulty]
+    abrupt = tuple(abrupt_steps(sample, good)) if spaced and not placed and units == "hu" else ()
+    return SliceFaults(outside, dict(sorted(faulty.items())), repeated, tuple(only_padded), abrupt)
 
 
 def fill(values: np.ndarray, faulty: Collection[int], *, air: int) -> None:
@@ -202,13 +208,17 @@ def _partly_blank(
     if not constant.any():
         return [], ([], [])
     body = np.median(np.count_nonzero(means > scale.body, axis=(1, 2)))
-    before, after = _nearest(means, constant), _nearest(means[::-1], constant[::-1])[::-1]
+    before, since = _nearest(means, constant)
+    after, until = _nearest(means[::-1], constant[::-1])
+    after = after[::-1]
     with np.errstate(invalid="ignore"):
         from_before = np.abs(means - before) > scale.lost
         from_after = np.abs(means - after) > scale.lost
     between = constant & from_before & from_after
     at_end = constant & (from_before | from_after) & (np.isnan(before) | np.isnan(after))
-    lost_between = np.count_nonzero(between, axis=(1, 2)) / max(body, 1)
+    least = LOST_BETWEEN * body
+    lost = _at_once(between, since, least) & _at_once(between[::-1], until, least)[::-1]
+    lost_between = np.count_nonzero(lost, axis=(1, 2)) / max(body, 1)
     lost_at_end = np.count_nonzero(at_end, axis=(1, 2)) / max(body, 1)
     # A neck is narrower than the shoulders: at an end only the outermost slices are judged.
     fringe = max(1, len(seen) // 10)
@@ -268,14 +278,33 @@ def _continued(sample: np.ndarray, padded: tuple[list[int], list[int]]) -> np.nd
     return sample
 
 
-def _nearest(means: np.ndarray, constant: np.ndarray) -> np.ndarray:
-    """For every part of a row its mean in the nearest slice before in which it is not constant."""
-    result = np.empty_like(means)
+def _nearest(means: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every part of a row its mean in the nearest slice before in which it is not constant.
+
+    NaN where there is none; and the first of the slices since then in which it is constant.
+    """
+    result, numbers = np.empty_like(means), np.empty(means.shape, np.int32)
     last = np.full(means.shape[1:], np.nan, np.float32)
-    for here, mean, flat in zip(result, means, constant, strict=True):
-        here[...] = last
+    number = np.zeros(means.shape[1:], np.int32)
+    for index, (mean, flat) in enumerate(zip(means, constant, strict=True)):
+        result[index], numbers[index] = last, number
         np.copyto(last, mean, where=~flat)
-    return result
+        np.copyto(number, index + 1, where=~flat)
+    return result, numbers
+
+
+def _at_once(lost: np.ndarray, since: np.ndarray, least: float) -> np.ndarray:
+    """The parts of ``lost`` (slices, rows, parts) that were lost together with many others.
+
+    since: the slice in which a part was lost. A body that is masked narrows from slice to slice;
+    what a copy lacks is lost in one step, of more than ``least`` parts.
+    """
+    numbers = np.arange(len(lost))[:, None, None]
+    steps = np.count_nonzero(lost & (since == numbers), axis=(1, 2))
+    around = np.maximum(np.append(0, steps[:-1]), np.append(steps[1:], 0))
+    at_once = (steps > least) & (steps > AT_ONCE * around)
+    together: np.ndarray = lost & at_once[np.minimum(since, len(lost) - 1)]
+    return together
 
 
 def _standing_out(sample: np.ndarray, good: list[int], scale: _Scale) -> list[int]:
@@ -350,22 +379,3 @@ def _are_of_one_body(sample: np.ndarray, scale: _Scale, units: Units) -> bool:
     """Whether slices of unknown distance resemble their neighbours as those of one patient do."""
     pairs = [_compared(low, high, scale, units)[0] for low, high in pairwise(sample)]
     return not pairs or float(np.median(pairs)) >= ONE_BODY
-
-
-def _check_interleaved(sample: np.ndarray) -> None:
-    """Raise ``mixed-acquisitions`` where slices two or three apart are the more alike ones."""
-    if len(sample) < INTERLEAVED_SLICES:
-        return
-
-    def apart(step: int) -> float:
-        pairs = zip(sample[:-step], sample[step:], strict=True)
-        return float(np.median([np.abs(high - low.astype(np.int32)).mean() for low, high in pairs]))
-
-    neighbours = apart(1)
-    if neighbours and min(apart(2), apart(3)) < INTERLEAVED * neighbours:
-        raise InputError(
-            "mixed-acquisitions",
-            "Every second or third slice is more like the others of them than like its neighbours",
-            expected="the slices of one acquisition, each like its neighbours",
-            hint="Export each acquisition as a series of its own and give one of them",
-        )

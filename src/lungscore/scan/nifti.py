@@ -17,8 +17,9 @@ from lungscore.scan.limits import MAX_HEADER_BYTES
 from lungscore.scan.planes import check_promise
 from lungscore.scan.volume import Stored
 
-#: Part of the largest entry by which sform and qform may differ and still be called equal.
-FORM_TOLERANCE = 1e-3
+#: Part of the largest entry by which sform and qform may differ and still be called equal, and part
+#: of a voxel's size by which they may differ about it.
+FORM_TOLERANCE, SIZE_TOLERANCE = 1e-3, 0.01
 
 
 @contextmanager
@@ -155,6 +156,15 @@ def _affine(header: Any, source: str) -> tuple[np.ndarray, list[Notice], bool]:
             f"qform says {''.join(aff2axcodes(qform))}",
             expected="one orientation",
             hint="Repair the header; right and left depend on it",
+        )
+    sizes = [np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform)]
+    if (np.abs(sizes[0] - sizes[1]) > SIZE_TOLERANCE * sizes[0]).any():
+        texts = [" × ".join(f"{size:g}" for size in np.round(form, 3)) for form in sizes]
+        raise InputError(
+            "geometry-invalid",
+            f"{source}: a voxel is {texts[0]} mm by the sform and {texts[1]} mm by the qform",
+            expected="one voxel size",
+            hint="Repair the header, or convert the scan again from DICOM; volumes depend on it",
         )
     if np.abs(sform - qform)[:3, :3].max() > FORM_TOLERANCE * np.abs(sform[:3, :3]).max():
         return (

@@ -24,6 +24,9 @@ THICK_MM = 5.0
 #: Largest part of the slices that may be faulty and be interpolated where that was asked for.
 LARGEST_FAULTY_SHARE = 0.2
 
+#: Air lies below, what is in the body above, HU.
+BODY_HU = -500
+
 #: Pixels above this size (mm) are not a diagnostic CT's, which has 0.5 to 1 mm.
 COARSE_MM = 4.0
 
@@ -114,6 +117,7 @@ def _checked_slices(
             volume.units,
             spaced=volume.spacing_known,
             axial=axis == 0 and (volume.sides_known or volume.kind == "slices"),
+            placed=volume.kind == "dicom",
         )
         lost = sorted(set(faults.faulty))
         if lost and not (allow_gaps and len(lost) <= LARGEST_FAULTY_SHARE * len(planes)):
@@ -128,7 +132,38 @@ def _checked_slices(
             planes[index] = air
         fill(planes, lost, air=air)
         notices += _slice_notices(faults, axis, len(planes))
-    return values, notices
+    if volume.units != "hu":
+        return values, notices
+    return _with_air_at_edges(values, volume, notices)
+
+
+def _with_air_at_edges(
+    values: np.ndarray, volume: Volume, notices: list[Notice]
+) -> tuple[np.ndarray, list[Notice]]:
+    """HU ``values`` with air in the outermost rows and columns that hold one value, such as 0."""
+    texts = []
+    for axis, name in ((1, "rows"), (2, "columns")):
+        planes = np.moveaxis(values, axis, 0)
+        blank = [*_blank_from(planes), *(len(planes) - 1 - n for n in _blank_from(planes[::-1]))]
+        if not blank or len(blank) >= len(planes) or planes[blank].max() <= BODY_HU:
+            continue
+        if not values.flags.writeable or np.shares_memory(values, volume.values):
+            values = values.copy()
+            planes = np.moveaxis(values, axis, 0)
+        planes[blank] = HU_RANGE[0]
+        texts.append(f"{len(blank)} {name}")
+    if not texts:
+        return values, notices
+    text = f"{' and '.join(texts)} at the edges of the slices hold one value and count as air"
+    return values, [*notices, Notice("edges-blank", text)]
+
+
+def _blank_from(planes: np.ndarray) -> Iterator[int]:
+    """The planes that hold the same value as the first voxel, from the first one on."""
+    for index, plane in enumerate(planes):
+        if not (plane == planes.flat[0]).all():
+            return
+        yield index
 
 
 def _listed_axis(volume: Volume) -> int:
@@ -153,10 +188,17 @@ def _slice_notices(faults: SliceFaults, axis: int, count: int) -> list[Notice]:
     if faults.padded:
         shown = shown_ranges(faults.padded)
         text = (
-            f"Slices {shown} of {count} are partly blank, as where a scan was rotated and "
-            "resampled: what they lack counts as air"
+            f"Slices {shown} of {count} are partly blank, as where a scan was rotated or masked: "
+            "what they lack counts as air"
         )
         notices.append(Notice("slices-padded", text))
+    if faults.abrupt:
+        shown = shown_ranges(faults.abrupt)
+        text = (
+            f"The body changes abruptly after slice {shown} of {count}: slices may be missing or "
+            "in another order, or the patient moved"
+        )
+        notices.append(Notice("slices-abrupt", text))
     if faults.repeated:
         shown = shown_ranges(faults.repeated)
         text = f"Slices {shown} of {count} are identical to the slice before"

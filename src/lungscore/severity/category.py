@@ -50,6 +50,7 @@ UNTRUSTED: dict[str, str] = {
     "lungs-outline": "the outline of the lungs cuts dense tissue",
     "lungs-uneven": "a lung is broken in some slices",
     "lungs-cut-sideways": "the field of view cuts the lungs off",
+    "slices-abrupt": "slices may be missing",
 }
 
 #: Those after which not even "infected or not" is said of the patient.

@@ -23,6 +23,7 @@ GRADE_MEANS: dict[Grade, str] = {
 UNOBJECTIONABLE = STANDING | {
     "device-replaced",
     "duplicate-file",
+    "edges-blank",
     "files-ignored",
     "header-incomplete",
     "no-ct",
@@ -52,6 +53,7 @@ DOUBTFUL = frozenset(
         "lungs-uneven",
         "one-lung",
         "rescale-missing",
+        "slices-abrupt",
         "solid-lung",
     }
 )
