@@ -6,6 +6,7 @@ from typing import Any
 
 import calibration_page
 import dense_phantoms_page
+import even_opacity_page
 import flicker_page
 import precision_page
 import scans_page
@@ -30,6 +31,7 @@ def page(results: Path) -> str:
         _patient(results),
         score_performance_page.section(load(results, "score-performance.json")),
         flicker_page.section(load(results, "flicker.json")),
+        even_opacity_page.section(load(results, "even-opacity.json")),
         trials_page.small(load(results, "small-folds.json")),
         trials_page.clean(load(results, "clean-folds.json")),
         trials_page.averaged(

@@ -25,6 +25,7 @@ from lungscore.anatomy.boxes import columns_of
 from lungscore.anatomy.checks import broken_lungs
 from lungscore.anatomy.grid import spacing_of_lungs
 from lungscore.anatomy.lobes import DividedLungs
+from lungscore.anatomy.lung_density import dense_thirds
 from lungscore.anatomy.moved_lobes import UNCERTAIN_DICE, MovedLobes
 from lungscore.errors import InputError, Notice
 from lungscore.inference import Lesions
@@ -174,6 +175,8 @@ def divided(
                     "The 20 regions are geometric approximations, not segments.",
                 )
             )
+    if scan.units == "hu" and has_ct and scan.spacing_mm and lungs.sides_known:
+        notices += dense_thirds(scan.values, lungs.labels, lesions.labels, scan.spacing_mm)
     noted = {notice.code for notice in notices}
     notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
     return Parts(scan, lungs, lesions, lobes, regions, tuple(notices), moved)

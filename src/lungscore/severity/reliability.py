@@ -46,6 +46,7 @@ DOUBTFUL = frozenset(
         "lesions-outside",
         "lobe-missing",
         "lobes-incomplete",
+        "lung-density",
         "lung-volume",
         "lungs-cut-sideways",
         "lungs-disagree",
