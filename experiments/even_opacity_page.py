@@ -20,8 +20,8 @@ def section(content: dict[str, Any]) -> str:
             "texture stays, and no edge shows where the opacity begins. It is made up, and the "
             "hardest case: disease of patients has edges and texture of its own.",
             "",
-            "| scan | place | tissue, % | median, HU | true, % of the lungs | found, % | category | "
-            "grade | `lung-density` |",
+            "| scan | place | tissue, % | median, HU | true, % of the lungs | found, % "
+            "| category | grade | `lung-density` |",
             "|---|---|---|---|---|---|---|---|---|",
             *(_row(row) for row in content["rows"]),
             "",

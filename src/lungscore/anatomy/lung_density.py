@@ -1,8 +1,8 @@
 """Is the lung in which no opacity was found as dark as lung?
 
-Opacity that fills a lobe evenly has no edge, and a network may take it for lung. Of 12 real chest
-CTs no third of a lung is denser than −696 HU in the median, and none by more than 137 HU than the
-same third of the other lung.
+Opacity that fills a lobe evenly has no edge, and a network may take it for lung. Of 14 real chest
+CTs no third of a lung is denser than −696 HU in the median, and in 13 of them none by more than
+60 HU than the same third of the other lung (in a patient with lung cancer by 137 HU).
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ SAMPLED_MM, STEPS = (5.0, 2.5, 2.5), 2
 LEAST_ML = 20.0
 #: Median HU above which lung is too dense; above which it is where the other lung is darker by so
 #: much.
-TOO_DENSE_HU, DENSE_HU, DARKER_HU = -650, -750, 150
+TOO_DENSE_HU, DENSE_HU, DARKER_HU = -650, -750, 100
 
 
 def dense_thirds(
