@@ -7,6 +7,7 @@ import pytest
 
 from lungscore.benchmark.comparisons import (
     compare,
+    difference_text,
     primary,
     primary_verdict,
     second_verdict,
@@ -75,6 +76,19 @@ def test_close_or_better_is_what_lies_above_the_margin(coach, answer, side):
     verdict = verdicts(coach=coach, semi=0.74)[1]
     assert f"than semi? {answer}.**" in verdict
     assert side in verdict
+
+
+@pytest.mark.parametrize(
+    ("high", "written"),
+    [
+        (-0.00028, "−0.0070 [−0.0140, −0.0003]"),
+        (0.0, "−0.007 [−0.014, +0.000]"),
+        (1e-9, "−0.007000 [−0.014000, +0.000000]"),
+        (0.0006, "−0.007 [−0.014, +0.001]"),
+    ],
+)
+def test_an_end_beside_0_is_not_rounded_to_it(high, written):
+    assert difference_text({"mean": -0.007, "low": -0.014, "high": high, "n": 50}) == written
 
 
 def test_a_verdict_without_results_says_so():

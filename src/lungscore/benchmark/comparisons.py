@@ -19,6 +19,9 @@ from lungscore.statistics.intervals import (
 
 Results = Mapping[str, Result]
 
+#: Decimals with which an end of an interval near 0 is written at most.
+MOST_DECIMALS = 6
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -191,8 +194,12 @@ def p_text(p: float) -> str:
 
 
 def difference_text(difference: Mapping[str, float | int]) -> str:
-    """+0.012 [−0.004, +0.029]"""
-    return text_of(difference, signed=True)
+    """+0.012 [−0.004, +0.029], with more decimals where an end would be rounded to 0."""
+    ends = [abs(difference[end]) for end in ("low", "high")]
+    decimals = 3
+    while decimals < MOST_DECIMALS and any(0 < end < 0.5 * 10.0**-decimals for end in ends):
+        decimals += 1
+    return text_of(difference, decimals=decimals, signed=True)
 
 
 def _figures(comparison: Comparison, results: Results) -> str:
