@@ -114,10 +114,6 @@ def test_commands_with_nothing_to_work_on_end_with_a_code(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["demo -o out --seed -1", "detection train cohort.csv -o out --seed 4294967296"],
-)
-def test_seeds_that_cannot_be_used_are_refused(command: str, capsys: pytest.CaptureFixture) -> None:
-    assert call(command.split()) == 2
+def test_a_seed_below_0_is_refused(capsys: pytest.CaptureFixture) -> None:
+    assert call("demo -o out --seed -1".split()) == 2
     assert "'--seed'" in capsys.readouterr().err

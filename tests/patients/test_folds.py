@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lungscore.errors import InputError
+from lungscore.errors import InputError, UsageError
 from lungscore.patients.folds import out_of_fold, patient_folds
 
 
@@ -31,6 +31,13 @@ def test_the_seed_decides_the_folds():
     assert any(
         len(a[1]) != len(b[1]) or (a[1] != b[1]).any() for a, b in zip(first, reseeded, strict=True)
     )
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_scikit_learn_does_not_take_is_refused(seed):
+    with pytest.raises(UsageError) as caught:
+        patient_folds(*cohort(), seed=seed)
+    assert str(seed) in caught.value.found
 
 
 def test_predictions_come_back_in_the_order_of_the_cases():

@@ -44,12 +44,7 @@ Name = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option(
-        min=0,
-        max=2**32 - 1,
-        metavar="N",
-        help="Random seed of the split of patients into folds.",
-    ),
+    typer.Option(min=0, metavar="N", help="Random seed of the split of patients into folds."),
 ]
 ModelOut = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Model file (JSON).")]
 FiguresOut = Annotated[

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lungscore.errors import InputError
+from lungscore.errors import InputError, UsageError
 from lungscore.patients.defaults import SEED
 
 FOLDS = 5
@@ -19,10 +19,13 @@ def patient_folds(
     """Indices of the training and of the held-out cases of each fold, balanced by class.
 
     classes: (n,). Every case is held out once, and all cases of a patient together. Raises
-    InputError ``too-few-patients`` where a training part lacks a class.
+    InputError ``too-few-patients`` where a training part lacks a class, UsageError for a seed that
+    scikit-learn does not take.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    if not 0 <= seed < 2**32:
+        raise UsageError("usage", f"The seed is {seed}", expected="a seed from 0 to 4294967295")
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     splits = list(split.split(np.zeros(len(classes)), classes, np.asarray(patients)))
     if any(set(classes[train]) != set(classes) for train, _ in splits):
