@@ -1,4 +1,4 @@
-"""Opacity that fills a lobe or a lung evenly: is it found, and if not, is it told?
+"""Opacity that fills a lobe or a lung evenly: is it found, and if not, is it reported?
 
     python experiments/even_opacity.py
 

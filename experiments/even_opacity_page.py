@@ -26,8 +26,8 @@ def section(content: dict[str, Any]) -> str:
             *(_row(row) for row in content["rows"]),
             "",
             f"**The network misses it:** less than half of it is found in {len(missed)} of "
-            f"{len(ill)}. In {len(told)} the notice `lung-density` says that lung is denser than "
-            f'lung usually is, and "none" is withheld; {len(silent)} are called "none" without it. '
+            f"{len(ill)}. In {len(told)} the notice `lung-density` says so, and "
+            f'"none" is withheld; {len(silent)} are called "none" without it. '
             f"Untouched, {sum(row['told'] for row in sound)} of {len(sound)} have the notice.",
         ]
     )

@@ -175,15 +175,25 @@ def divided(
                     "The 20 regions are geometric approximations, not segments.",
                 )
             )
-    if scan.units == "hu" and has_ct and scan.spacing_mm and lungs.sides_known:
-        notices += dense_thirds(scan.values, lungs.labels, lesions.labels, scan.spacing_mm)
     noted = {notice.code for notice in notices}
     notices += [notice for notice in _facts_about(scan, lungs) if notice.code not in noted]
     return Parts(scan, lungs, lesions, lobes, regions, tuple(notices), moved)
 
 
+def with_density(parts: Parts, *, has_ct: bool = True) -> Parts:
+    """``parts`` with a notice where lung outside the opacity is too dense to be free of it."""
+    scan, lungs = parts.scan, parts.lungs
+    if scan.units != "hu" or not (has_ct and scan.spacing_mm and lungs.sides_known):
+        return parts
+    if scan.shape[0] == 1 or not _tall_enough(scan, lungs):
+        return parts
+    told = dense_thirds(scan.values, lungs.labels, parts.lesions.labels, scan.spacing_mm)
+    return replace(parts, notices=(*parts.notices, *told))
+
+
 def scored(parts: Parts, *, clock: Clock, has_ct: bool = True) -> Analysis:
     """The analysis of what was divided."""
+    parts = with_density(parts, has_ct=has_ct)
     lungs = parts.lungs
     with clock.stage("scores"):
         components = separate_lesions(lungs.labels, parts.lesions.labels, parts.lobes)

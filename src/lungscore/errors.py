@@ -163,7 +163,7 @@ NOTICES: dict[str, str] = {
     "lungs-doubtful": "The lungs are too doubtful for a severity category.",
     "lungs-outline": "The outline of a lung cuts dense tissue where no edge shows.",
     "lungs-ragged": "The outline of a lung is ragged at the ribs.",
-    "lung-density": "Lung without opacity is denser than lung: some may have been missed.",
+    "lung-density": "Lung outside the detected opacity is unusually dense: it may be missed.",
     "lungs-uneven": "A lung is far smaller in some slices than above and below.",
     "lungs-unequal": "One lung is far smaller than the other.",
     "lungs-cut-sideways": "The field of view cuts the lungs off at a side.",

@@ -1,6 +1,7 @@
 """The numbers of corrected masks are those that ``lungscore score`` finds in the saved masks."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from lungscore.inference import Lesions
 from lungscore.result import to_result
 from lungscore.review.correction import Correction
 from lungscore.review.counting import Counting
-from lungscore.review.masks import Masks, masks_within
+from lungscore.review.masks import Change, Masks, masks_within
 from lungscore.review.pieces import LesionPieces
 from lungscore.review.requests import parse_edit
 from lungscore.scan.phantom import make_phantom
@@ -104,6 +105,23 @@ def test_the_files_that_are_saved_score_the_same(phantom, original, tmp_path):
         assert getattr(mine, part) == getattr(theirs, part), part
     assert mine.lesions == theirs.lesions
     assert mine.distribution == theirs.distribution
+
+
+def test_density_of_the_lung_is_looked_at_after_every_change(phantom, original):
+    values = phantom.scan.values.copy()
+    values[phantom.lungs == 1] += 250
+    scan = replace(phantom.scan, values=values)
+    masks = masks_within(phantom.lungs, np.zeros_like(phantom.lesions), phantom.lobes, values)
+    counting = Counting(masks, scan, has_ct=True)
+    assert "lung-density" in {notice.code for notice in counting.analysis().notices}
+    right = np.flatnonzero(phantom.lungs == 1)
+    masks.lesions.flat[right] = 1
+    ones = np.ones(len(right), np.uint8)
+    plane = values[0].size
+    counting.update([Change.of("lesions", right, 0 * ones, ones, plane=plane)])
+    result = to_result(counting.analysis())
+    assert "lung-density" not in {warning.code for warning in result.warnings}
+    assert result == scored(masks, scan)
 
 
 def test_lung_edits_are_pending_until_somebody_asks(phantom, original):

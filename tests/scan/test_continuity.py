@@ -257,14 +257,40 @@ def test_a_body_with_a_waist_on_a_masked_background_has_no_faults(outside: int, 
     assert set(find_faults(masked, "hu").faulty) == set(range(20, 26))
 
 
-def test_padding_with_water_at_the_edges_counts_as_air(tmp_path: Path, body: np.ndarray) -> None:
-    values = np.pad(body, ((0, 0), (0, 40), (0, 0)))
-    scan = read_scan(save_nifti(tmp_path / "scan.nii", values))
+@pytest.mark.parametrize(
+    ("widths", "lines"),
+    [
+        (((0, 0), (0, 40), (0, 0)), "40 rows"),
+        (((0, 0), (0, 0), (12, 9)), "21 columns"),
+        (((0, 0), (7, 7), (5, 5)), "14 rows and 10 columns"),
+        (((2, 3), (7, 7), (5, 5)), "14 rows and 10 columns"),
+    ],
+)
+def test_padding_with_water_at_the_edges_counts_as_air(
+    tmp_path: Path, body: np.ndarray, widths: tuple[tuple[int, int], ...], lines: str
+) -> None:
+    scan = read_scan(save_nifti(tmp_path / "scan.nii", np.pad(body, widths)))
     (notice,) = (notice for notice in scan.notices if notice.code == "edges-blank")
-    assert notice.message.startswith("40 rows")
-    assert (scan.values[:, -40:] == -1024).all()
-    np.testing.assert_array_equal(scan.values[:, :-40], body)
+    assert notice.message.startswith(f"{lines} at the edges")
+    np.testing.assert_array_equal(scan.values, np.pad(body, widths, constant_values=-1024))
     assert "edges-blank" not in codes(read_scan(save_nifti(tmp_path / "whole.nii", body)))
+
+
+def test_padding_hides_no_values_that_are_no_hounsfield_units(
+    tmp_path: Path, body: np.ndarray
+) -> None:
+    shifted = np.pad(body + 1024, ((0, 0), (30, 30), (30, 30)))
+    assert rejection(save_nifti(tmp_path / "scan.nii", shifted)).code == "not-hounsfield"
+
+
+def test_growing_damage_is_found_with_its_slices() -> None:
+    values = make_phantom("moderate", seed=1, shape=(60, 128, 128)).scan.values.copy()
+    values[30, 80:] = values[31, 60:] = values[32, 48:] = -1024
+    assert set(find_faults(values, "hu").faulty) == {30, 31, 32}
+    values = make_phantom("moderate", seed=1, shape=(60, 128, 128)).scan.values.copy()
+    for step in range(8):
+        values[26 + step, 120 - 10 * step :] = -1024
+    assert set(find_faults(values, "hu").faulty) >= {29, 30, 31, 32, 33}
 
 
 def rotated(values: np.ndarray, degrees: float, outside: int = -1024) -> np.ndarray:

@@ -102,6 +102,17 @@ def test_forms_that_disagree_about_the_voxel_size_are_rejected(
         assert read_scan(tmp_path / "scan.nii").spacing_mm is not None
 
 
+def test_a_sheared_form_is_a_tilted_gantry_whatever_the_other_form_says(tmp_path: Path) -> None:
+    affine = np.diag([-2.0, -2.0, 5.0, 1.0])
+    sheared = affine.copy()
+    sheared[1, 2] = 5 * np.tan(np.deg2rad(15))
+    image = nib.Nifti1Image(chest().transpose(2, 1, 0).copy(), affine)
+    image.set_sform(sheared, 1)
+    image.set_qform(affine, 1)
+    nib.save(image, tmp_path / "scan.nii")
+    assert rejection(tmp_path / "scan.nii").code == "gantry-tilt"
+
+
 def test_forms_that_differ_a_little_are_noted(tmp_path: Path) -> None:
     source, affine = stored(chest(), ORIENTATIONS[5])
     image = nib.Nifti1Image(source, affine)

@@ -26,9 +26,10 @@ def spacing_of_lungs(labels: np.ndarray) -> tuple[float, float, float]:
 
     Good enough for what depends on their shape, as lobes do.
     """
-    height = int(labels.any(axis=(1, 2)).sum())
+    levels = np.flatnonzero(labels.any(axis=(1, 2)))
+    height = int(levels[-1] - levels[0] + 1) if len(levels) else 1
     _, y, x = assumed_spacing_mm(labels.shape)  # type: ignore[arg-type]
-    return LUNGS_HEIGHT_MM / max(1, height), y, x
+    return LUNGS_HEIGHT_MM / height, y, x
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ def dense_thirds(
     if texts:
         yield Notice(
             "lung-density",
-            "Lung in which no opacity was found is denser than lung usually is: opacity that fills "
-            f"it evenly may have been missed. Median of the {'; '.join(texts)}",
+            "Lung outside the detected opacity is unusually dense: opacity that fills it evenly "
+            f"may have been missed. Median of the {'; '.join(texts)}",
         )
 
 

@@ -16,8 +16,8 @@ from lungscore.scan import Scan
 
 COARSE_MM, AIRWAY_MM = 2.5, 1.25
 #: Where there is no picture stands one value, as low as air: HU, its least part of a block, and of
-#: the picture's edge.
-PADDING_HU, ALL_PADDING, OF_EDGE = -900, 0.999, 0.01
+#: the picture's edge; so many such values are looked for.
+PADDING_HU, ALL_PADDING, OF_EDGE, MOST_VALUES = -900, 0.995, 0.01, 3
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ def _without_picture(scan: Scan, grid: Grid) -> np.ndarray:
     values = [_even(scan.values[side], step) for side, step in zip(sides, steps, strict=True)]
     levels, counts = np.unique(np.concatenate(values), return_counts=True)
     blocks = 2 * grid.blocks[0] * sum(grid.blocks[1:])
-    padding = levels[(levels <= PADDING_HU) & (counts > OF_EDGE * blocks)]
+    counts[levels > PADDING_HU] = 0
+    frequent = np.argsort(counts)[-MOST_VALUES:]
+    padding = levels[frequent[counts[frequent] > OF_EDGE * blocks]]
     even = edge.copy()
     for value in padding:
         even |= grid.fraction(scan.values, of=int(value)) >= ALL_PADDING

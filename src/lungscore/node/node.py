@@ -149,8 +149,8 @@ def _make_folders(config: NodeConfig) -> None:
     if config.watch is not None and not config.watch.is_dir():
         raise InputError(
             "input-not-found",
-            f"The drop folder does not exist, or is no folder: {config.watch}",
-            hint="Make it, or name another one as 'watch' in the settings",
+            f"The drop folder does not exist or is not a folder: {config.watch}",
+            hint="Create it, or set 'watch' to another folder in the settings",
         )
 
 

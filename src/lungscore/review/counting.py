@@ -19,6 +19,7 @@ from lungscore.assessment import (
     divided,
     periphery,
     segmentation_of,
+    with_density,
 )
 from lungscore.inference import Lesions
 from lungscore.labels import LOBES, REGIONS
@@ -79,7 +80,8 @@ class Counting:
         """The analysis of the masks as they are now. Raises InputError ``no-lungs``."""
         if self._shapes:
             self._look_again()
-        segmentation = self._segmentation(np.zeros((0, len(LOBES) + 1), np.int64))
+        parts = with_density(self._parts, has_ct=self._has_ct)
+        segmentation = self._segmentation(parts, np.zeros((0, len(LOBES) + 1), np.int64))
         if self._slices:
             self._count(segmentation, sorted(self._slices))
             self._pieces.update(self._slices)
@@ -91,7 +93,7 @@ class Counting:
             self._rows if self._spread else None,
         )
         severity = severity_of(counted, segmentation)
-        return analysis_of(self._parts, severity, {})
+        return analysis_of(parts, severity, {})
 
     def _begin(self) -> None:
         """Count everything."""
@@ -176,9 +178,9 @@ class Counting:
         self._regions, self._lobes = regions, set()
         return regions
 
-    def _segmentation(self, components: np.ndarray) -> Segmentation:
+    def _segmentation(self, parts: Parts, components: np.ndarray) -> Segmentation:
         return segmentation_of(
-            self._parts,
+            parts,
             box=self._box,
             components=components,
             peripheral=self._peripheral,

@@ -55,7 +55,7 @@ def _check_angles(unit: np.ndarray, along: int, source: str) -> None:
         "gantry-tilt",
         f"{source}: the slices are sheared by {worst:.1f} degrees",
         expected="a gantry without tilt",
-        hint="Resample the scan to right angles first, with −1024 HU where it has no voxels",
+        hint="Resample to an orthogonal grid, filling voxels outside the scan with −1024 HU",
     )
 
 

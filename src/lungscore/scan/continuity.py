@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from lungscore.scan.slice_order import abrupt_steps, check_interleaved, equal_slices
+from lungscore.scan.slice_order import abrupt_steps, check_interleaved, check_once, equal_slices
 
 Units = Literal["hu", "grey"]
 
@@ -25,6 +25,9 @@ ROW_PARTS, PART_PIXELS = 16, 8
 
 #: Part of the body that a slice may have lost to constant values: between two slices, at an end.
 LOST_BETWEEN, LOST_AT_END = 0.03, 0.25
+
+#: Where more of the air than this is even, the body is masked, or the scanner resolves no air.
+EVEN_AIR = 0.5
 
 #: A step in which this many times as much is lost as in those beside it is no shape of a body.
 AT_ONCE = 1.5
@@ -95,7 +98,7 @@ def find_faults(
     the body; of others, which need not resemble each other where the body ends, only blank ones
     within the body are found. placed: whether the source says of every slice where it lies, so that
     none can be missing. Raises InputError ``mixed-acquisitions`` where slices resemble the
-    next but one more than the next, or occur twice.
+    next but one more than the next, or blocks of them occur twice.
     """
     scale = _SCALES[units]
     constant = np.array([bool((plane == plane.flat[0]).all()) for plane in values])
@@ -113,6 +116,8 @@ def find_faults(
     repeated = equal_slices(values, seen)
     if spaced:
         check_interleaved(sample[seen])
+        least = LEAST_BODY * sample[0].size
+        check_once(values, [z for z in seen if np.count_nonzero(sample[z] > scale.body) > least])
     elif not _are_of_one_body(sample[seen], scale, units):
         return SliceFaults(outside, faulty, repeated)
     for index in _standing_out(sample, seen, scale):
@@ -217,14 +222,17 @@ def _partly_blank(
     between = constant & from_before & from_after
     at_end = constant & (from_before | from_after) & (np.isnan(before) | np.isnan(after))
     least = LOST_BETWEEN * body
-    lost = _at_once(between, since, least) & _at_once(between[::-1], until, least)[::-1]
+    even = constant & (means <= scale.body)
+    begun, ended = _at_once(between, since, least), _at_once(between[::-1], until, least)[::-1]
+    # Around a masked body air is even, and as the body widens and narrows it comes and goes.
+    masked = np.count_nonzero(even) > EVEN_AIR * np.count_nonzero(means <= scale.body)
+    lost = begun & ended if masked else begun | ended
     lost_between = np.count_nonzero(lost, axis=(1, 2)) / max(body, 1)
     lost_at_end = np.count_nonzero(at_end, axis=(1, 2)) / max(body, 1)
     # A neck is narrower than the shoulders: at an end only the outermost slices are judged.
     fringe = max(1, len(seen) // 10)
     ranks = np.arange(len(seen))
     outermost = (ranks < fringe) | (ranks >= len(seen) - fringe)
-    even = constant & (means <= scale.body)
     top, bottom = even & at_end & np.isnan(before), even & at_end & np.isnan(after)
     turned = _lacks(top, bottom, even) and _lacks(bottom[::-1], top[::-1], even[::-1])
     upper = _padded(top, even, body, turned=turned)

@@ -47,31 +47,39 @@ def check_interleaved(sample: np.ndarray) -> None:
 def equal_slices(values: np.ndarray, seen: Sequence[int]) -> tuple[int, ...]:
     """Slices that are equal to the one before, pixel by pixel.
 
-    values: (D, H, W). seen: the slices to look at, in order. Raises ``mixed-acquisitions`` where
-    one is equal to a slice farther away.
+    values: (D, H, W). seen: the slices to look at, in order.
     """
-    repeated: list[int] = []
-    twice: list[tuple[int, int]] = []
+    return tuple(
+        here
+        for before, here in pairwise(seen)
+        if before == here - 1 and np.array_equal(values[before], values[here])
+    )
+
+
+def check_once(values: np.ndarray, bodies: Sequence[int]) -> None:
+    """Raise ``mixed-acquisitions`` where two blocks of slices are equal, slice by slice.
+
+    values: (D, H, W). bodies: the slices that show the body, in order: empty ones may be equal, and
+    so may single ones of a made-up body.
+    """
     latest: dict[int, int] = {}
-    for here in seen:
+    earlier: dict[int, int] = {}
+    for here in bodies:
         key = hash(values[here].tobytes())
         before = latest.get(key)
         latest[key] = here
-        if before is not None and np.array_equal(values[before], values[here]):
-            if before == here - 1:
-                repeated.append(here)
-            else:
-                twice.append((before, here))
+        if before not in (None, here - 1) and np.array_equal(values[before], values[here]):
+            earlier[here] = before  # type: ignore[assignment]
+    twice = [here for here in earlier if earlier.get(here + 1) == earlier[here] + 1]
     if twice:
-        before, here = twice[0]
+        here = twice[0]
         raise InputError(
             "mixed-acquisitions",
-            f"{'A slice occurs' if len(twice) == 1 else f'{len(twice)} slices occur'} twice: "
-            f"slice {here + 1} is equal to slice {before + 1}",
+            f"{len(earlier)} slices occur twice: slice {here + 1} is equal to slice "
+            f"{earlier[here] + 1}",
             expected="every slice once",
-            hint="Put the scan together again without what overlaps",
+            hint="Rebuild the volume without the overlapping slices",
         )
-    return tuple(repeated)
 
 
 def abrupt_steps(sample: np.ndarray, good: Sequence[int]) -> Iterator[int]:
@@ -81,6 +89,8 @@ def abrupt_steps(sample: np.ndarray, good: Sequence[int]) -> Iterator[int]:
     """
     steps = np.full(max(len(good) - 1, 0), np.nan)
     for number, (before, here) in enumerate(pairwise(good)):
+        if np.array_equal(sample[before], sample[here]):
+            continue  # resampled with the nearest slice
         low, high = (sample[index].astype(np.float32) for index in (before, here))
         body = (low > BODY_HU) | (high > BODY_HU)
         if np.count_nonzero(body) > LEAST_BODY * body.size:
@@ -89,6 +99,8 @@ def abrupt_steps(sample: np.ndarray, good: Sequence[int]) -> Iterator[int]:
     if np.count_nonzero(~np.isnan(steps)) < FEWEST_STEPS:
         return
     for number, step in enumerate(steps):
+        if np.isnan(step):
+            continue
         around = steps[max(0, number - AROUND) : number + AROUND + 1]
         if step > ABRUPT * np.nanmedian(around):
             yield good[number]

@@ -1,6 +1,6 @@
 """What every reader hands over: values in the source's own order and the source's geometry."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -79,11 +79,19 @@ def to_scan(volume: Volume, name: str, source: str, *, allow_gaps: bool = False)
     geometry = Geometry((depth, rows, columns), volume.affine)
     values = np.ascontiguousarray(geometry.to_canonical(volume.values))
     notices = list(volume.notices)
+    inside = _inside_edges(values) if volume.units == "hu" else (slice(None), slice(None))
     if depth * rows * columns > max(rows * columns, depth * rows, depth * columns):
         values, slice_notices = _checked_slices(volume, values, source, allow_gaps=allow_gaps)
         notices += slice_notices
     if volume.units == "hu":
         notices += check_hounsfield(values, source)
+        picture = values[:, inside[0], inside[1]]
+        # What is all the tissue that there is, as in made-up arrays, is no padding.
+        if picture.shape != values.shape and (picture > BODY_HU).any():
+            notices.append(_edges_notice(values, picture))
+            cleared = np.full_like(values, HU_RANGE[0])
+            cleared[:, inside[0], inside[1]] = picture
+            values = cleared
     scan = Scan(
         values=values,
         units=volume.units,
@@ -132,38 +140,43 @@ def _checked_slices(
             planes[index] = air
         fill(planes, lost, air=air)
         notices += _slice_notices(faults, axis, len(planes))
-    if volume.units != "hu":
-        return values, notices
-    return _with_air_at_edges(values, volume, notices)
+    return values, notices
 
 
-def _with_air_at_edges(
-    values: np.ndarray, volume: Volume, notices: list[Notice]
-) -> tuple[np.ndarray, list[Notice]]:
-    """HU ``values`` with air in the outermost rows and columns that hold one value, such as 0."""
-    texts = []
-    for axis, name in ((1, "rows"), (2, "columns")):
-        planes = np.moveaxis(values, axis, 0)
-        blank = [*_blank_from(planes), *(len(planes) - 1 - n for n in _blank_from(planes[::-1]))]
-        if not blank or len(blank) >= len(planes) or planes[blank].max() <= BODY_HU:
-            continue
-        if not values.flags.writeable or np.shares_memory(values, volume.values):
-            values = values.copy()
-            planes = np.moveaxis(values, axis, 0)
-        planes[blank] = HU_RANGE[0]
-        texts.append(f"{len(blank)} {name}")
-    if not texts:
-        return values, notices
+def _inside_edges(values: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of HU ``values`` without those at the edges that hold one value throughout.
+
+    As where a picture was padded with 0; what is as low as air may stay, and blank slices do not
+    count.
+    """
+    middle = values[len(values) // 2]
+    edges = (middle[0], middle[-1], middle[:, 0], middle[:, -1])
+    if not any(edge[0] > BODY_HU and (edge == edge[0]).all() for edge in edges):
+        return slice(None), slice(None)
+    shown = np.flatnonzero([not (plane == plane.flat[0]).all() for plane in values])
+    spans = []
+    for axis in (1, 2):
+        lines = [np.moveaxis(values, axis, 0)[n][shown] for n in range(values.shape[axis])]
+        first, last = _blank_from(lines), _blank_from(lines[::-1])
+        if first == len(lines):
+            return slice(None), slice(None)
+        spans.append(slice(first, len(lines) - last))
+    return spans[0], spans[1]
+
+
+def _blank_from(lines: Sequence[np.ndarray]) -> int:
+    """How many arrays hold the first one's first value, from the first on; 0 if that is air."""
+    value = lines[0].flat[0] if lines[0].size else BODY_HU
+    if value <= BODY_HU:
+        return 0
+    return next((n for n, line in enumerate(lines) if not (line == value).all()), len(lines))
+
+
+def _edges_notice(values: np.ndarray, picture: np.ndarray) -> Notice:
+    lines = [whole - part for whole, part in zip(values.shape[1:], picture.shape[1:], strict=True)]
+    texts = [f"{n} {name}" for n, name in zip(lines, ("rows", "columns"), strict=True) if n]
     text = f"{' and '.join(texts)} at the edges of the slices hold one value and count as air"
-    return values, [*notices, Notice("edges-blank", text)]
-
-
-def _blank_from(planes: np.ndarray) -> Iterator[int]:
-    """The planes that hold the same value as the first voxel, from the first one on."""
-    for index, plane in enumerate(planes):
-        if not (plane == planes.flat[0]).all():
-            return
-        yield index
+    return Notice("edges-blank", text)
 
 
 def _listed_axis(volume: Volume) -> int:
@@ -195,8 +208,8 @@ def _slice_notices(faults: SliceFaults, axis: int, count: int) -> list[Notice]:
     if faults.abrupt:
         shown = shown_ranges(faults.abrupt)
         text = (
-            f"The body changes abruptly after slice {shown} of {count}: slices may be missing or "
-            "in another order, or the patient moved"
+            f"The body changes abruptly after slice{'s' * (len(faults.abrupt) > 1)} {shown} of "
+            f"{count}: slices may be missing or in another order, or the patient moved"
         )
         notices.append(Notice("slices-abrupt", text))
     if faults.repeated:

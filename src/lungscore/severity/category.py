@@ -51,7 +51,7 @@ UNTRUSTED: dict[str, str] = {
     "lungs-uneven": "a lung is broken in some slices",
     "lungs-cut-sideways": "the field of view cuts the lungs off",
     "slices-abrupt": "slices may be missing",
-    "lung-density": "lung in which no opacity was found is unusually dense",
+    "lung-density": "lung outside the detected opacity is unusually dense",
 }
 
 #: Those after which not even "infected or not" is said of the patient.

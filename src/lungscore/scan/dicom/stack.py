@@ -90,7 +90,7 @@ def arrange(
             "gantry-tilt",
             f"{source}: the slices are sheared by {tilt:.1f} degrees",
             expected="a gantry without tilt",
-            hint="Resample the scan to right angles first, with −1024 HU where it has no voxels",
+            hint="Resample to an orthogonal grid, filling voxels outside the scan with −1024 HU",
         )
     aside = positions[order] - (first + slots[:, None] * step)
     aside -= np.outer(aside @ normal, normal)
