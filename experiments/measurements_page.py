@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import altered_scans_page
 import calibration_page
 import dense_phantoms_page
 import even_opacity_page
@@ -43,6 +44,7 @@ def page(results: Path) -> str:
         calibration_page.ranges_section(load(results, "one-pass-ranges.json")),
         _finer(results),
         _views(results),
+        altered_scans_page.section(load(results, "altered-scans.json")),
         scans_page.scans(load(results, "real-scans.json")),
         scans_page.stages(load(results, "real-scans.json")),
         scans_page.engines(load(results, "engines.json")),

@@ -106,3 +106,16 @@ class Browser:
 def accepted(browser: Browser, name: str = "case-1", reader: str = "Anna") -> None:
     session = f"/api/sessions/{browser.open(name, reader)['session']}"
     assert browser.post(f"{session}/save", {"version": 0, "verdict": "accepted"}).status == 200
+
+
+def corrected(browser: Browser, name: str = "case-1", reader: str = "Anna") -> dict:
+    """A review in which a slice of lesions was cleared, and what the server said of saving it."""
+    session = f"/api/sessions/{browser.open(name, reader)['session']}"
+    body = {"version": 0, "tool": "clear", "layer": "lesions", "slices": [10, 12]}
+    version = browser.post(f"{session}/edits", body).json["version"]
+    browser.post(f"{session}/alive", {"active": 12.5, "viewed": [3, 4, 999, -1]})
+    answer = browser.post(
+        f"{session}/save", {"version": version, "verdict": "corrected", "comment": "vessels\nhere"}
+    )
+    assert answer.status == 200, answer.body
+    return answer.json

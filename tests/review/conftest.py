@@ -1,6 +1,7 @@
 """A small cohort with its scans, and the server over it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,3 +68,11 @@ def desk_over(cohort: Path):
 def small_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports take seconds, and have tests of their own."""
     monkeypatch.setattr(saving, "DEFAULT", ReportSettings("none"))
+
+
+@pytest.fixture
+def browser(desk_over: Any) -> Any:
+    """A browser before the desk (tests.review.asking)."""
+    from tests.review.asking import Browser
+
+    return Browser(desk_over())

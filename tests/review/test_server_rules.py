@@ -19,11 +19,6 @@ from tests.review.asking import HOST, Browser
 TOKEN = "right"  # noqa: S105
 
 
-@pytest.fixture
-def browser(desk_over) -> Browser:
-    return Browser(desk_over())
-
-
 def test_s1_a_body_is_refused_before_it_is_read(browser):
     answer = browser.ask(
         "POST", "/api/nothing", b"", {"content-length": str(guard.MAX_BODY + 1)}, [{"type": "x"}]

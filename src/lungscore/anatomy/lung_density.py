@@ -1,8 +1,7 @@
 """Is the lung in which no opacity was found as dark as lung?
 
-Opacity that fills a lobe evenly has no edge, and a network may take it for lung. Of 14 real chest
-CTs no third of a lung is denser than −696 HU in the median, and in 13 of them none by more than
-60 HU than the same third of the other lung (in a patient with lung cancer by 137 HU).
+Opacity that fills a lobe evenly has no edge, and a network may take it for lung. How dense lung
+is in real chest CTs says docs/measurements.md ("Scans as other programs leave them").
 """
 
 from collections.abc import Iterator
@@ -31,24 +30,9 @@ def dense_thirds(
 ) -> Iterator[Notice]:
     """``lung-density``: thirds of a lung that are too dense to be free of opacity.
 
-    values: (D, H, W) HU. lungs: 1 right, 2 left. lesions: above 0 where there is opacity.
+    The arguments are those of ``medians_of_thirds``.
     """
-    steps = [max(1, round(mm / size)) for mm, size in zip(SAMPLED_MM, spacing_mm, strict=True)]
-    few = tuple(slice(step // 2, None, step) for step in steps)
-    values, lungs, infected = values[few], lungs[few], lesions[few] > 0
-    voxel_ml = float(np.prod(steps) * np.prod(spacing_mm)) / 1000
-    away = ~dilation(infected, IN_PLANE, iterations=STEPS)
-    medians: dict[tuple[str, str], float] = {}
-    for name, side in SIDES.items():
-        lung = lungs == side
-        levels = np.flatnonzero(lung.any(axis=(1, 2)))
-        inner = lung & away
-        for _ in range(STEPS):
-            inner &= erosion(inner, IN_PLANE)
-        for third, part in zip(THIRDS, np.array_split(levels, len(THIRDS)), strict=True):
-            hounsfield = values[part][inner[part]]
-            if len(hounsfield) * voxel_ml > LEAST_ML:
-                medians[name, third] = float(np.median(hounsfield))
+    medians = medians_of_thirds(values, lungs, lesions, spacing_mm)
     texts = []
     for (name, third), median in medians.items():
         other = next(side for side in SIDES if side != name)
@@ -63,6 +47,35 @@ def dense_thirds(
             "Lung outside the detected opacity is unusually dense: opacity that fills it evenly "
             f"may have been missed. Median of the {'; '.join(texts)}",
         )
+
+
+def medians_of_thirds(
+    values: np.ndarray,
+    lungs: np.ndarray,
+    lesions: np.ndarray,
+    spacing_mm: tuple[float, float, float],
+) -> dict[tuple[str, str], float]:
+    """(side, third) -> median HU of the lung away from its border and from opacity.
+
+    values: (D, H, W) HU. lungs: 1 right, 2 left. lesions: above 0 where there is opacity.
+    """
+    steps = [max(1, round(mm / size)) for mm, size in zip(SAMPLED_MM, spacing_mm, strict=True)]
+    few = tuple(slice(step // 2, None, step) for step in steps)
+    values, lungs, infected = values[few], lungs[few], lesions[few] > 0
+    voxel_ml = float(np.prod(steps) * np.prod(spacing_mm)) / 1000
+    away = ~dilation(infected, IN_PLANE, iterations=STEPS)
+    medians: dict[tuple[str, str], float] = {}
+    for name, side in SIDES.items():
+        lung = lungs == side
+        levels = np.flatnonzero(lung.any(axis=(1, 2)))
+        inner = lung & away
+        for _ in range(STEPS):
+            inner = erosion(inner, IN_PLANE)
+        for third, part in zip(THIRDS, np.array_split(levels, len(THIRDS)), strict=True):
+            hounsfield = values[part][inner[part]]
+            if len(hounsfield) * voxel_ml > LEAST_ML:
+                medians[name, third] = float(np.median(hounsfield))
+    return medians
 
 
 def _hu(value: float) -> str:

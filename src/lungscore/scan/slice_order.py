@@ -1,10 +1,10 @@
 """Does every slice of a volume occur once, in its place, and is none missing?
 
-DICOM states where a slice lies; in a volume only its neighbours tell. The figures are of 13 real
-chest CTs, as they are and thinned to a slice every 32 mm at most.
+DICOM states where a slice lies; in a volume only its neighbours tell. The figures are of real chest
+CTs (docs/measurements.md, "Scans as other programs leave them").
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,11 +14,10 @@ from lungscore.errors import InputError
 #: Difference of every second (or third) slice as a part of that of neighbours: 1.2 to 1.8 in scans.
 INTERLEAVED, INTERLEAVED_SLICES = 0.93, 8
 
-#: A step from slice to slice is abrupt from this multiple of those around it on: in whole scans one
-#: is at most 1.6 times as large, thinned 2.3, and where 20 mm are missing 2.3 to 12.
+#: A step from slice to slice is abrupt from this multiple of the median of the steps around it on.
 ABRUPT, AROUND, FEWEST_STEPS = 2.5, 6, 20
-#: Part of a slice that the body takes for its steps to count, HU above which it lies, and the range
-#: in which differences count.
+#: Part of a slice that the body (or soft tissue) must take for neighbours to be compared, HU above
+#: which it lies, and the range in which differences count.
 LEAST_BODY, BODY_HU, COMPARED_HU = 0.02, -500, (-1000, 300)
 
 
@@ -82,10 +81,22 @@ def check_once(values: np.ndarray, bodies: Sequence[int]) -> None:
         )
 
 
-def abrupt_steps(sample: np.ndarray, good: Sequence[int]) -> Iterator[int]:
+def abrupt_steps(sample: np.ndarray, good: Sequence[int]) -> tuple[int, ...]:
     """Slices of ``good`` after which the body changes abruptly: the next may be missing.
 
     sample: (D, H, W) HU. A patient who moved, or breathed, between two rotations looks the same.
+    """
+    ratios = step_ratios(sample, good)
+    if np.count_nonzero(~np.isnan(ratios)) < FEWEST_STEPS:
+        return ()
+    return tuple(good[number] for number in np.flatnonzero(ratios > ABRUPT).tolist())
+
+
+def step_ratios(sample: np.ndarray, good: Sequence[int]) -> np.ndarray:
+    """How much the body changes from each slice of ``good`` to the next, as a multiple of the
+    median of the steps around; NaN between equal slices and where there is next to no body.
+
+    sample: (D, H, W) HU. Returns (slices − 1,).
     """
     steps = np.full(max(len(good) - 1, 0), np.nan)
     for number, (before, here) in enumerate(pairwise(good)):
@@ -96,11 +107,7 @@ def abrupt_steps(sample: np.ndarray, good: Sequence[int]) -> Iterator[int]:
         if np.count_nonzero(body) > LEAST_BODY * body.size:
             low, high = np.clip(low, *COMPARED_HU), np.clip(high, *COMPARED_HU)
             steps[number] = np.abs(high - low)[body].mean()
-    if np.count_nonzero(~np.isnan(steps)) < FEWEST_STEPS:
-        return
-    for number, step in enumerate(steps):
-        if np.isnan(step):
-            continue
-        around = steps[max(0, number - AROUND) : number + AROUND + 1]
-        if step > ABRUPT * np.nanmedian(around):
-            yield good[number]
+    ratios = steps.copy()
+    for number in np.flatnonzero(~np.isnan(steps)).tolist():
+        ratios[number] /= np.nanmedian(steps[max(0, number - AROUND) : number + AROUND + 1])
+    return ratios

@@ -11,6 +11,7 @@ from lungscore.scan.continuity import SliceFaults, fill, find_faults, shown_rang
 from lungscore.scan.hounsfield import check_hounsfield
 from lungscore.scan.limits import HU_RANGE
 from lungscore.scan.scan import Geometry, Identifiers, Scan
+from lungscore.scan.slice_order import BODY_HU
 
 if TYPE_CHECKING:
     from lungscore.scan.dicom.header import Header
@@ -23,9 +24,6 @@ THICK_MM = 5.0
 
 #: Largest part of the slices that may be faulty and be interpolated where that was asked for.
 LARGEST_FAULTY_SHARE = 0.2
-
-#: Air lies below, what is in the body above, HU.
-BODY_HU = -500
 
 #: Pixels above this size (mm) are not a diagnostic CT's, which has 0.5 to 1 mm.
 COARSE_MM = 4.0
